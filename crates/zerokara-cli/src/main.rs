@@ -1,0 +1,3 @@
+//! The command `zerokara`.
+
+fn main() {}

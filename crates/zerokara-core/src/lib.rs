@@ -1,0 +1,1 @@
+//! Tensors, gradients, compiler and interpreter of Zerokara.

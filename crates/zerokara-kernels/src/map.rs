@@ -1,0 +1,87 @@
+//! Elementwise code: a straight line of instructions run over tiles that fit the first-level cache.
+
+/// One instruction; the i-th instruction defines value i, and names earlier values by their number.
+/// Truth values are 0.0 and 1.0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Instruction {
+    /// The element of an input.
+    Load(usize),
+    /// The same number everywhere.
+    Constant(f32),
+    /// A function of one value.
+    Unary(Unary, usize),
+    /// A function of two values.
+    Binary(Binary, usize, usize),
+    /// `if condition != 0 { yes } else { no }`.
+    Select {
+        /// Truth value.
+        condition: usize,
+        /// Taken where it holds.
+        yes: usize,
+        /// Taken elsewhere.
+        no: usize,
+    },
+}
+
+/// Functions of one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // the names are the functions
+pub enum Unary {
+    Negate,
+    Absolute,
+    /// -1, 0 or 1; NaN stays NaN.
+    Sign,
+    Reciprocal,
+    Square,
+    Sqrt,
+    /// 1 / sqrt(x), exactly rounded steps, no estimate.
+    Rsqrt,
+    Exp,
+    Log,
+    Sin,
+    Cos,
+    Tanh,
+    /// 1 / (1 + e^-x).
+    Sigmoid,
+    /// ln(1 + e^x), without overflow.
+    Softplus,
+    Erf,
+    Floor,
+    /// 1 where x is 0, else 0.
+    Not,
+    /// 1 where x is finite, else 0.
+    IsFinite,
+}
+
+/// Functions of two values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // the names are the functions
+pub enum Binary {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    /// x^y as IEEE `pow`.
+    Power,
+    /// NaN if either is NaN.
+    Maximum,
+    /// NaN if either is NaN.
+    Minimum,
+    Equal,
+    NotEqual,
+    Less,
+    LessEqual,
+    Greater,
+    GreaterEqual,
+    And,
+    Or,
+}
+
+/// A straight line of instructions.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Code {
+    /// The instructions, each defining the value of its own number.
+    pub instructions: Vec<Instruction>,
+    /// The values that are stored, one for each output.
+    pub results: Vec<usize>,
+}

@@ -1,0 +1,396 @@
+//! The language in which a compiler speaks to the kernels: buffers, strided views, and steps.
+//!
+//! A [`Plan`] is a list of [`Stage`]s. The steps of one stage do not depend on one another, so that
+//! all their units of work run in one parallel region; a barrier stands between stages. How a step
+//! is cut into units, and the order in which it sums, depends on its shapes alone: the same plan
+//! gives the same bits on one thread and on many.
+//!
+//! Everything a step touches is named by a [`View`] into a numbered buffer. The executor checks all
+//! views against their buffers once, when it takes the plan, and then runs it without checks.
+
+use crate::{conv::ConvGeometry, map::Code, pooling::PoolGeometry};
+
+/// The type of a buffer's elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Element {
+    /// 32-bit floating point, the type all fast kernels work in.
+    F32,
+    /// 64-bit floating point.
+    F64,
+    /// 64-bit signed integers: labels, indices, counters.
+    I64,
+    /// Truth values, one byte each, 0 or 1.
+    Bool,
+}
+
+impl Element {
+    /// Bytes per element.
+    pub fn size(self) -> usize {
+        match self {
+            Element::F32 => 4,
+            Element::F64 | Element::I64 => 8,
+            Element::Bool => 1,
+        }
+    }
+}
+
+/// Where a buffer lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the executor's arena, at this byte offset (a multiple of 64).
+    Arena(usize),
+    /// The i-th storage handed to `Executor::run`: a parameter, an input, an output, a constant.
+    External(usize),
+}
+
+/// A run of elements that steps refer to by its index in [`Plan::buffers`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    /// Type of its elements.
+    pub element: Element,
+    /// Number of its elements.
+    pub len: usize,
+    /// Where it lives.
+    pub place: Place,
+}
+
+/// A strided window on a buffer: element `[i, j, ..]` is at `offset + i * strides[0] + j * strides[1] + ..`.
+/// Offsets and strides count elements; a stride of 0 repeats (broadcasting), a negative one walks backwards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Index into [`Plan::buffers`].
+    pub buffer: usize,
+    /// Position of element `[0, 0, ..]`.
+    pub offset: usize,
+    /// Length of each axis.
+    pub shape: Vec<usize>,
+    /// Distance between neighbours on each axis.
+    pub strides: Vec<isize>,
+}
+
+/// Steps that do not depend on one another and run in one parallel region.
+#[derive(Clone, Debug, Default)]
+pub struct Stage {
+    /// The steps, each cut into units of work by its shapes.
+    pub steps: Vec<Step>,
+}
+
+/// A validated list of kernel calls over one arena.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// All buffers that the steps name.
+    pub buffers: Vec<Buffer>,
+    /// Size of the arena in bytes.
+    pub arena_bytes: usize,
+    /// Number of storages that `Executor::run` takes.
+    pub externals: usize,
+    /// What to do, in order.
+    pub stages: Vec<Stage>,
+}
+
+/// One kernel call.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)] // each variant is the step of that name, documented there
+pub enum Step {
+    Map(MapStep),
+    Reduce(ReduceStep),
+    PackMatrix(PackMatrixStep),
+    Gemm(GemmStep),
+    PackFilters(PackFiltersStep),
+    Conv(ConvStep),
+    ConvWeightGradient(ConvWeightGradientStep),
+    Pool(PoolStep),
+    PoolGradient(PoolGradientStep),
+    Softmax(SoftmaxStep),
+    ArgReduce(ArgReduceStep),
+    Gather(GatherStep),
+    OneHot(OneHotStep),
+    Random(RandomStep),
+    Host(HostStep),
+}
+
+/// Elementwise code over an iteration space: for every index, load the inputs there, run the code, store the outputs.
+///
+/// All views have the rank and shape of `shape`; inputs may have strides of 0 (broadcast). Elements are F32 or
+/// Bool (Bool loads as 0.0 or 1.0 and stores `value != 0`). An output may be the very view of an input (in place).
+#[derive(Clone, Debug)]
+pub struct MapStep {
+    /// The iteration space, slowest axis first.
+    pub shape: Vec<usize>,
+    /// Read by `Instruction::Load(i)`.
+    pub inputs: Vec<View>,
+    /// Written from the code's results, one view for each of `code.results`.
+    pub outputs: Vec<View>,
+    /// What to compute.
+    pub code: Code,
+}
+
+/// How a reduction combines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reduction {
+    /// Sum; of nothing, 0.
+    Sum,
+    /// Largest; NaN if any is NaN; of nothing, -inf.
+    Max,
+    /// Smallest; NaN if any is NaN; of nothing, +inf.
+    Min,
+}
+
+/// Elementwise code whose single result is reduced over some axes.
+#[derive(Clone, Debug)]
+pub struct ReduceStep {
+    /// The iteration space, slowest axis first.
+    pub shape: Vec<usize>,
+    /// For each axis, whether it is reduced.
+    pub reduced: Vec<bool>,
+    /// Read by the code, over the iteration space.
+    pub inputs: Vec<View>,
+    /// Computes the value to reduce; one result.
+    pub code: Code,
+    /// How to combine.
+    pub reduction: Reduction,
+    /// F32, over the iteration space with stride 0 on the reduced axes.
+    pub output: View,
+}
+
+/// Rearranges the right operand of a matrix product, `[batch, k, n]` of any strides, into the panels
+/// that the micro-kernel reads (see `gemm::packed_len`).
+#[derive(Clone, Debug)]
+pub struct PackMatrixStep {
+    /// `[batch, k, n]`; the batch stride may be 0 only with batch 1.
+    pub b: View,
+    /// Rank 1, `batch * gemm::packed_len(k, n)` long.
+    pub packed: View,
+}
+
+/// `c[b, m, n] = sum over k of a[b, m, k] * b[b, k, n]`, then the epilogue on what was written.
+#[derive(Clone, Debug)]
+pub struct GemmStep {
+    /// `[batch, m, k]`, any strides; a batch stride of 0 repeats one matrix.
+    pub a: View,
+    /// `[batch, k, n]` read in place, or the panels made by a [`PackMatrixStep`].
+    pub b: GemmRight,
+    /// `[batch, m, n]`, dense row-major.
+    pub c: View,
+    /// Runs on each finished part of `c`; its iteration space, flattened, is that of `c`, flattened.
+    pub epilogue: Option<MapStep>,
+}
+
+/// The right operand of a [`GemmStep`].
+#[derive(Clone, Debug)]
+pub enum GemmRight {
+    /// Read where it lies; `gemm::wants_packing` says when that is fast.
+    InPlace(View),
+    /// Packed panels (rank-1 view); `repeat` when one matrix serves the whole batch.
+    Packed {
+        /// The panels.
+        panels: View,
+        /// One packed matrix for every member of the batch.
+        repeat: bool,
+    },
+}
+
+/// Which of the two dense passes a convolution kernel runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConvPass {
+    /// From the input `[N, C, H, W]` to the output `[N, O, Y, X]`.
+    Forward,
+    /// From the output's gradient to the input's gradient: the transposed map.
+    InputGradient,
+}
+
+/// Rearranges filters `[O, C / groups, KH, KW]` (any strides) for the convolution kernel of a pass.
+#[derive(Clone, Debug)]
+pub struct PackFiltersStep {
+    /// Sizes and options of the convolution.
+    pub geometry: ConvGeometry,
+    /// The pass that will read the packed filters.
+    pub pass: ConvPass,
+    /// `[O, C / groups, KH, KW]`, any strides.
+    pub filters: View,
+    /// Rank 1, `conv::packed_len(geometry, pass)` long.
+    pub packed: View,
+}
+
+/// A convolution forward, or its gradient with respect to the input, on channels-last images.
+#[derive(Clone, Debug)]
+pub struct ConvStep {
+    /// Sizes and options of the convolution.
+    pub geometry: ConvGeometry,
+    /// Forward or input gradient.
+    pub pass: ConvPass,
+    /// The images read: dense `[N, H, W, C]` forward, dense `[N, Y, X, O]` for the input gradient.
+    pub source: View,
+    /// Filters packed for this pass.
+    pub packed: View,
+    /// The images written, dense: `[N, Y, X, O]` forward, `[N, H, W, C]` for the input gradient.
+    pub target: View,
+    /// Runs on each finished part of `target`; iteration space as `target`'s, flattened.
+    pub epilogue: Option<MapStep>,
+}
+
+/// Partial gradients with respect to the filters, each over a fixed share of the batch; a [`ReduceStep`] sums them.
+#[derive(Clone, Debug)]
+pub struct ConvWeightGradientStep {
+    /// Sizes and options of the convolution.
+    pub geometry: ConvGeometry,
+    /// Dense `[N, H, W, C]`.
+    pub input: View,
+    /// Dense `[N, Y, X, O]`.
+    pub output_gradient: View,
+    /// Dense `[conv::partials(geometry), KH, KW, C / groups, O]`.
+    pub partials: View,
+}
+
+/// How a pooling window is summed up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pooling {
+    /// The largest element of the window; padding never wins.
+    Max,
+    /// The mean; padding counts as zeros if `count_padding`, else it is left out of the divisor.
+    Average {
+        /// Whether padding counts in the divisor.
+        count_padding: bool,
+    },
+    /// The element of `values` at the place of the window's largest element of `input`.
+    SelectAtMax,
+}
+
+/// Pooling of channels-last images.
+#[derive(Clone, Debug)]
+pub struct PoolStep {
+    /// Sizes and options.
+    pub geometry: PoolGeometry,
+    /// What to compute of each window.
+    pub pooling: Pooling,
+    /// Dense `[N, H, W, C]`.
+    pub input: View,
+    /// For [`Pooling::SelectAtMax`]: dense `[N, H, W, C]`.
+    pub values: Option<View>,
+    /// `[N, Y, X, C]`, any strides.
+    pub output: View,
+}
+
+/// The gradient of pooling: for max, each window's gradient goes to the first largest element of the window
+/// (row by row); for average, it is spread evenly.
+#[derive(Clone, Debug)]
+pub struct PoolGradientStep {
+    /// Sizes and options.
+    pub geometry: PoolGeometry,
+    /// Max or Average.
+    pub pooling: Pooling,
+    /// Max only: the pooling's input, dense `[N, H, W, C]`.
+    pub input: Option<View>,
+    /// `[N, Y, X, C]`, any strides.
+    pub output_gradient: View,
+    /// Dense `[N, H, W, C]`.
+    pub input_gradient: View,
+    /// Runs on each finished part of `input_gradient`.
+    pub epilogue: Option<MapStep>,
+}
+
+/// Softmax of each row.
+#[derive(Clone, Debug)]
+pub struct SoftmaxStep {
+    /// Whether to give the logarithm.
+    pub log: bool,
+    /// Dense `[rows, columns]`.
+    pub input: View,
+    /// Dense `[rows, columns]`; may be the input.
+    pub output: View,
+}
+
+/// Index of the first largest (or smallest) element of each row; a NaN counts as the largest (smallest).
+#[derive(Clone, Debug)]
+pub struct ArgReduceStep {
+    /// Smallest instead of largest.
+    pub min: bool,
+    /// F32 `[rows, columns]`, any strides.
+    pub input: View,
+    /// I64 `[rows]`.
+    pub output: View,
+}
+
+/// `output[o, i, r] = input[o, indices[i], r]`: picks along the middle axis.
+#[derive(Clone, Debug)]
+pub struct GatherStep {
+    /// Any element type, `[outer, length, inner]`, inner axis dense.
+    pub input: View,
+    /// I64 `[count]`; an index out of range stops the run with an error.
+    pub indices: View,
+    /// `[outer, count, inner]`, inner axis dense.
+    pub output: View,
+}
+
+/// `output[i, c] = on if labels[i] == c else off`.
+#[derive(Clone, Debug)]
+pub struct OneHotStep {
+    /// I64 `[rows]`; a label out of range stops the run with an error.
+    pub labels: View,
+    /// F32 dense `[rows, classes]`.
+    pub output: View,
+    /// Value at the label's place.
+    pub on: f32,
+    /// Value elsewhere.
+    pub off: f32,
+}
+
+/// Uniform random numbers in `[0, 1)` by Philox4x32-10 of (key, counter, element number).
+#[derive(Clone, Debug)]
+pub struct RandomStep {
+    /// The stream.
+    pub key: u64,
+    /// I64, one element: the step's number, so that every step draws anew.
+    pub counter: View,
+    /// F32, dense row-major; element i is `random::uniform(key, counter, i)`.
+    pub output: View,
+}
+
+/// A step without a kernel of its own, done by the caller's code on one thread.
+#[derive(Clone)]
+pub struct HostStep {
+    /// What it is, for dumps.
+    pub name: &'static str,
+    /// Dense row-major views.
+    pub inputs: Vec<View>,
+    /// Dense row-major views.
+    pub outputs: Vec<View>,
+    /// The code.
+    pub function: std::sync::Arc<dyn HostFunction>,
+}
+
+impl std::fmt::Debug for HostStep {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostStep")
+            .field("name", &self.name)
+            .field("inputs", &self.inputs)
+            .field("outputs", &self.outputs)
+            .finish()
+    }
+}
+
+/// Code that a [`HostStep`] runs.
+pub trait HostFunction: Send + Sync {
+    /// Computes `outputs` from `inputs`; an error stops the run.
+    fn run(&self, inputs: &[Elements<'_>], outputs: &mut [ElementsMut<'_>]) -> Result<(), String>;
+}
+
+/// Elements read by a [`HostFunction`].
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub enum Elements<'a> {
+    F32(&'a [f32]),
+    F64(&'a [f64]),
+    I64(&'a [i64]),
+    Bool(&'a [u8]),
+}
+
+/// Elements written by a [`HostFunction`].
+#[derive(Debug)]
+#[allow(missing_docs)]
+pub enum ElementsMut<'a> {
+    F32(&'a mut [f32]),
+    F64(&'a mut [f64]),
+    I64(&'a mut [i64]),
+    Bool(&'a mut [u8]),
+}

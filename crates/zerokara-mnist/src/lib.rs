@@ -1,0 +1,1 @@
+//! The MNIST data set, compressed, inside the crate.

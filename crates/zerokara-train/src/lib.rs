@@ -1,0 +1,1 @@
+//! Trainer, callbacks, run folders and reports of Zerokara.

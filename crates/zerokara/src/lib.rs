@@ -1,0 +1,1 @@
+//! Deep learning from zero: train, inspect and ship neural networks.
