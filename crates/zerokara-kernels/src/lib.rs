@@ -5,3 +5,5 @@ pub mod conv;
 pub mod map;
 pub mod plan;
 pub mod pooling;
+pub mod storage;
+pub mod threads;
