@@ -7,3 +7,5 @@ pub mod map;
 pub mod plan;
 pub mod pooling;
 pub mod simd;
+pub mod storage;
+pub mod threads;

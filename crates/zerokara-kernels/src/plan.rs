@@ -34,6 +34,29 @@ impl Element {
     }
 }
 
+impl Element {
+    /// The element type of this name: `f32`, `f64`, `i64` or `bool`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Element::F32, Element::F64, Element::I64, Element::Bool].into_iter().find(|e| e.name() == name)
+    }
+
+    /// Its name: `f32`, `f64`, `i64` or `bool`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Element::F32 => "f32",
+            Element::F64 => "f64",
+            Element::I64 => "i64",
+            Element::Bool => "bool",
+        }
+    }
+}
+
+impl std::fmt::Display for Element {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// Where a buffer lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {

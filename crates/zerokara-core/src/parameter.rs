@@ -1,0 +1,138 @@
+//! Parameters: named cells that hold a current value.
+
+use crate::{Array, Error, Meta, Result, Tensor, ops::leaf::ParameterValue};
+use std::{
+    fmt,
+    sync::{
+        Arc, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// A named cell that holds a tensor's value, which training replaces. Cloning shares the cell.
+///
+/// [`Parameter::tensor`] is a tensor of the value that is current at the call; it keeps that value, also when the
+/// cell moves on. A compiled program binds parameters by identity and reads their values when it runs.
+///
+/// ```
+/// use zerokara_core::{Parameter, Tensor};
+/// let weight = Parameter::new("weight", &Tensor::from([1.0, 2.0]))?;
+/// let before = weight.tensor();
+/// weight.set(&(&before * 10.0))?;
+/// assert_eq!(before.to_vec::<f32>()?, [1.0, 2.0]);
+/// assert_eq!(weight.tensor().to_vec::<f32>()?, [10.0, 20.0]);
+/// # Ok::<(), zerokara_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Parameter {
+    cell: Arc<Cell>,
+}
+
+struct Cell {
+    id: u64,
+    name: String,
+    meta: Meta,
+    value: RwLock<Array>,
+    /// The leaf that stands for the current value, so that all readers of one value share one node.
+    leaf: RwLock<Weak<crate::tensor::Node>>,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+impl Parameter {
+    /// A cell that holds the tensor's value.
+    ///
+    /// # Errors
+    /// If the tensor cannot be evaluated.
+    pub fn new(name: impl Into<String>, value: &Tensor) -> Result<Self> {
+        Ok(Self::of_array(name, value.eval()?))
+    }
+
+    /// A cell that holds this array.
+    pub fn of_array(name: impl Into<String>, value: Array) -> Self {
+        Self {
+            cell: Arc::new(Cell {
+                id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+                name: name.into(),
+                meta: value.meta(),
+                value: RwLock::new(value),
+                leaf: RwLock::new(Weak::new()),
+            }),
+        }
+    }
+
+    /// The name, as in `conv1.weight`.
+    pub fn name(&self) -> &str {
+        &self.cell.name
+    }
+
+    /// Shape and element type, which never change.
+    pub fn meta(&self) -> &Meta {
+        &self.cell.meta
+    }
+
+    /// The identity of the cell within this process.
+    pub fn id(&self) -> u64 {
+        self.cell.id
+    }
+
+    /// The current value.
+    pub fn value(&self) -> Array {
+        self.read().clone()
+    }
+
+    /// A tensor of the current value.
+    pub fn tensor(&self) -> Tensor {
+        let value = self.read();
+        let mut leaf = self.cell.leaf.write().unwrap_or_else(|e| e.into_inner());
+        if let Some(node) = leaf.upgrade() {
+            return Tensor { node };
+        }
+        let tensor =
+            Tensor::leaf(ParameterValue { id: self.cell.id }, self.cell.meta.clone(), Some(value.clone()), Some(self.clone()));
+        *leaf = Arc::downgrade(&tensor.node);
+        tensor
+    }
+
+    /// Replaces the value by the tensor's, which is computed first.
+    ///
+    /// # Errors
+    /// If the tensor cannot be evaluated, or has another shape or element type than the cell.
+    pub fn set(&self, value: &Tensor) -> Result<()> {
+        self.set_array(value.eval()?)
+    }
+
+    /// Replaces the value.
+    ///
+    /// # Errors
+    /// If the array has another shape or element type than the cell.
+    pub fn set_array(&self, value: Array) -> Result<()> {
+        if value.meta() != self.cell.meta {
+            return Err(Error::new(format!(
+                "parameter {} is {} and cannot take a value of {}",
+                self.name(),
+                self.cell.meta,
+                value.meta()
+            )));
+        }
+        *self.write() = value;
+        Ok(())
+    }
+
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Array> {
+        self.cell.value.read().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// The value to be replaced; leaves made before keep the old one.
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Array> {
+        let guard = self.cell.value.write().unwrap_or_else(|e| e.into_inner());
+        *self.cell.leaf.write().unwrap_or_else(|e| e.into_inner()) = Weak::new();
+        guard
+    }
+}
+
+impl fmt::Debug for Parameter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Parameter({}: {})", self.name(), self.meta())
+    }
+}

@@ -1,0 +1,268 @@
+//! Tensors: cheap handles on nodes of a lazy computational graph.
+
+use crate::{
+    Array, DType, Error, Meta, Result,
+    op::Op,
+    ops::leaf::Data,
+    parameter::Parameter,
+    scope,
+    array::Scalar,
+};
+use std::{
+    fmt,
+    panic::Location,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// A multi-dimensional array that is computed when somebody looks at it.
+///
+/// Operations build a graph and compute nothing; [`Tensor::eval`], [`Tensor::to_vec`] and printing compile and run
+/// what the tensor needs, and keep the value. A tensor's value never changes. An operation that cannot apply gives an
+/// invalid tensor that carries the error, which `eval`, `shape` and `compile` return.
+///
+/// ```
+/// use zerokara_core::Tensor;
+/// let x = Tensor::from([[1.0, 2.0], [3.0, 4.0]]);
+/// let y = (&x * &x).sum();
+/// assert_eq!(y.item()?, 30.0);
+/// # Ok::<(), zerokara_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Tensor {
+    pub(crate) node: Arc<Node>,
+}
+
+/// A node of the graph: an operation applied to tensors.
+pub(crate) struct Node {
+    /// Larger than the ids of all inputs: ids are a topological order.
+    pub id: u64,
+    pub op: Arc<dyn Op>,
+    pub inputs: Vec<Tensor>,
+    pub meta: Result<Meta>,
+    pub location: &'static Location<'static>,
+    pub path: Option<Arc<str>>,
+    pub value: OnceLock<Array>,
+    /// The parameter that this leaf reads.
+    pub parameter: Option<Parameter>,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+impl Tensor {
+    /// A tensor of this shape over these elements, row by row.
+    ///
+    /// # Panics
+    /// If the number of elements is not the product of the shape.
+    #[track_caller]
+    pub fn new<T: Scalar>(shape: impl Into<Vec<usize>>, elements: impl AsRef<[T]>) -> Self {
+        Self::from(Array::new(shape, T::storage(elements.as_ref())))
+    }
+
+    /// A scalar of this element type.
+    #[track_caller]
+    pub fn scalar(value: f64, dtype: DType) -> Self {
+        Self::from(Array::scalar(value, dtype))
+    }
+
+    #[track_caller]
+    pub(crate) fn leaf(op: impl Op, meta: Meta, value: Option<Array>, parameter: Option<Parameter>) -> Self {
+        let cell = OnceLock::new();
+        if let Some(value) = value {
+            let _ = cell.set(value);
+        }
+        let (path, location) = scope::current();
+        Self {
+            node: Arc::new(Node {
+                id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+                op: Arc::new(op),
+                inputs: Vec::new(),
+                meta: Ok(meta),
+                location: location.unwrap_or(Location::caller()),
+                path,
+                value: cell,
+                parameter,
+            }),
+        }
+    }
+
+    /// The result of an operation; if it cannot apply, an invalid tensor. The leftmost invalid input's error wins.
+    #[track_caller]
+    pub(crate) fn apply(op: impl Op, inputs: &[&Tensor]) -> Self {
+        Self::apply_shared(Arc::new(op), inputs.iter().map(|&t| t.clone()).collect())
+    }
+
+    #[track_caller]
+    pub(crate) fn apply_shared(op: Arc<dyn Op>, inputs: Vec<Tensor>) -> Self {
+        let (path, location) = scope::current();
+        let location = location.unwrap_or(Location::caller());
+        let metas: Result<Vec<Meta>> = inputs.iter().map(|t| t.meta().cloned()).collect();
+        let meta = metas.and_then(|metas| {
+            op.infer(&metas).map_err(|reason| {
+                let attributes = op.attributes();
+                let name = if attributes.is_empty() { op.name().into() } else { format!("{}({attributes})", op.name()) };
+                Error::graph(name, metas, reason, location, path.clone())
+            })
+        });
+        Self {
+            node: Arc::new(Node {
+                id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+                op,
+                inputs,
+                meta,
+                location,
+                path,
+                value: OnceLock::new(),
+                parameter: None,
+            }),
+        }
+    }
+
+    /// Shape and element type.
+    ///
+    /// # Errors
+    /// The error of the first operation that could not apply.
+    pub fn meta(&self) -> Result<&Meta> {
+        self.node.meta.as_ref().map_err(Error::clone)
+    }
+
+    /// Length of each axis.
+    ///
+    /// # Errors
+    /// The error of the first operation that could not apply.
+    pub fn shape(&self) -> Result<&[usize]> {
+        Ok(&self.meta()?.shape)
+    }
+
+    /// Element type.
+    ///
+    /// # Errors
+    /// The error of the first operation that could not apply.
+    pub fn dtype(&self) -> Result<DType> {
+        Ok(self.meta()?.dtype)
+    }
+
+    /// The elements, row by row, computed if they are not yet known.
+    ///
+    /// # Errors
+    /// The error of the first operation that could not apply; or if the elements are of another type.
+    pub fn to_vec<T: Scalar>(&self) -> Result<Vec<T>> {
+        let value = self.eval()?;
+        match T::of(&value) {
+            Some(elements) => Ok(elements.to_vec()),
+            None => Err(Error::new(format!("the tensor holds {}, not {}; cast it first", value.dtype(), T::DTYPE))),
+        }
+    }
+
+    /// The one element of a tensor with one element, as a number.
+    ///
+    /// # Errors
+    /// The error of the first operation that could not apply; or if there is not exactly one element.
+    pub fn item(&self) -> Result<f64> {
+        let value = self.eval()?;
+        match value.to_f64s()[..] {
+            [item] => Ok(item),
+            _ => Err(Error::new(format!("item() needs one element, not shape {:?}", value.shape()))),
+        }
+    }
+
+    /// Whether both handles are on the same node.
+    pub fn is(&self, other: &Tensor) -> bool {
+        Arc::ptr_eq(&self.node, &other.node)
+    }
+}
+
+impl Drop for Node {
+    /// Frees a graph without recursion: deep chains must not overflow the stack.
+    fn drop(&mut self) {
+        let mut orphans: Vec<Tensor> = std::mem::take(&mut self.inputs);
+        while let Some(tensor) = orphans.pop() {
+            if let Some(mut node) = Arc::into_inner(tensor.node) {
+                orphans.append(&mut node.inputs);
+            }
+        }
+    }
+}
+
+impl From<Array> for Tensor {
+    #[track_caller]
+    fn from(array: Array) -> Self {
+        Self::leaf(Data, array.meta(), Some(array), None)
+    }
+}
+
+impl From<&Tensor> for Tensor {
+    fn from(tensor: &Tensor) -> Self {
+        tensor.clone()
+    }
+}
+
+/// Bare floats make f32, integers i64.
+macro_rules! literals {
+    ($($type:ty),*) => {$(
+        impl From<$type> for Tensor {
+            #[track_caller]
+            fn from(value: $type) -> Self {
+                Self::new([], [value])
+            }
+        }
+        impl From<Vec<$type>> for Tensor {
+            #[track_caller]
+            fn from(values: Vec<$type>) -> Self {
+                Self::new([values.len()], values)
+            }
+        }
+        impl From<&[$type]> for Tensor {
+            #[track_caller]
+            fn from(values: &[$type]) -> Self {
+                Self::new([values.len()], values)
+            }
+        }
+        impl<const A: usize> From<[$type; A]> for Tensor {
+            #[track_caller]
+            fn from(values: [$type; A]) -> Self {
+                Self::new([A], values)
+            }
+        }
+        impl<const A: usize, const B: usize> From<[[$type; B]; A]> for Tensor {
+            #[track_caller]
+            fn from(values: [[$type; B]; A]) -> Self {
+                Self::new([A, B], values.as_flattened())
+            }
+        }
+        impl<const A: usize, const B: usize, const C: usize> From<[[[$type; C]; B]; A]> for Tensor {
+            #[track_caller]
+            fn from(values: [[[$type; C]; B]; A]) -> Self {
+                Self::new([A, B, C], values.as_flattened().as_flattened())
+            }
+        }
+        impl<const A: usize, const B: usize, const C: usize, const D: usize> From<[[[[$type; D]; C]; B]; A]> for Tensor {
+            #[track_caller]
+            fn from(values: [[[[$type; D]; C]; B]; A]) -> Self {
+                Self::new([A, B, C, D], values.as_flattened().as_flattened().as_flattened())
+            }
+        }
+    )*};
+}
+literals!(f32, i64);
+
+impl fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.meta() {
+            Ok(meta) => write!(f, "Tensor({}: {meta})", self.node.op.name()),
+            Err(error) => write!(f, "Tensor({}: invalid: {error})", self.node.op.name()),
+        }
+    }
+}
+
+impl fmt::Display for Tensor {
+    /// The value, computed if it is not yet known; or the error.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.eval() {
+            Ok(value) => fmt::Display::fmt(&value, f),
+            Err(error) => write!(f, "{error}"),
+        }
+    }
+}

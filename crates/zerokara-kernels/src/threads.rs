@@ -1,0 +1,394 @@
+//! The pool of threads that runs the parallel regions.
+//!
+//! A region is a number of units and one closure. Its ticket (a counter in one atomic word) hands the units
+//! out; whoever is free takes the next, the caller first of all, so a region never waits for a worker that
+//! sleeps. Which thread runs which unit is left to chance: units must not depend on it.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
+    },
+    thread::JoinHandle,
+};
+
+/// How often a worker looks for a new region before it parks: some tens of microseconds, longer than the
+/// single-threaded work that stands between the stages of a plan.
+const SPINS: u32 = 4000;
+
+/// How often the caller looks whether the region is done before it lets others run on its core.
+const CALLER_SPINS: u32 = 2000;
+
+/// No unit can be taken while the low half of the ticket is this.
+const CLOSED: u32 = u32::MAX;
+
+type Work<'a> = &'a (dyn Fn(usize, usize) + Sync + 'a);
+
+/// Keeps what one thread writes out of the cache line that others read.
+#[repr(align(128))]
+struct Line<T>(T);
+
+struct Shared {
+    /// Number of the region in the high half, next unit in the low half.
+    ticket: Line<AtomicU64>,
+    /// Units of the region; written between the closing of one ticket and the opening of the next.
+    units: AtomicU32,
+    /// The caller's `Work` on its stack; written with `units`.
+    work: AtomicPtr<Work<'static>>,
+    /// Units that are done.
+    done: Line<AtomicUsize>,
+    /// The first panic of the region.
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+    /// Workers that are parked or about to be.
+    sleepers: AtomicU32,
+    sleep: Mutex<()>,
+    wake: Condvar,
+    stop: AtomicBool,
+}
+
+impl Shared {
+    fn region(ticket: u64) -> u32 {
+        (ticket >> 32) as u32
+    }
+
+    /// Takes units until none is left; returns the number of the last region it looked at.
+    ///
+    /// Taking a unit is a compare-exchange of the whole ticket. It succeeds only if the region is still open,
+    /// so `units` and `work`, read between the two looks at the ticket, are that region's, and the caller, who
+    /// waits for every unit taken, keeps `work` alive until it is done.
+    fn take_part(&self, worker: usize) -> u32 {
+        let mut finished = 0;
+        let mut ticket = self.ticket.0.load(Ordering::Acquire);
+        let region = Shared::region(ticket);
+        loop {
+            let next = ticket as u32;
+            // Acquire: whoever sees the next region's `units` also sees that this ticket is closed, so the
+            // exchange below fails.
+            let units = self.units.load(Ordering::Acquire);
+            let work = self.work.load(Ordering::Acquire);
+            if Shared::region(ticket) != region || next >= units || next == CLOSED {
+                break;
+            }
+            match self.ticket.0.compare_exchange_weak(
+                ticket,
+                ticket + 1,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => {
+                    // SAFETY: the unit was taken from the open region that `work` belongs to, and its caller
+                    // stays in `run` until this unit is counted as done.
+                    let work: Work<'_> = unsafe { *work };
+                    if let Err(payload) =
+                        catch_unwind(AssertUnwindSafe(|| work(next as usize, worker)))
+                    {
+                        let mut slot = self.panic.lock().unwrap_or_else(PoisonError::into_inner);
+                        slot.get_or_insert(payload);
+                    }
+                    finished += 1;
+                    ticket = self.ticket.0.load(Ordering::Acquire);
+                }
+                Err(now) => ticket = now,
+            }
+        }
+        if finished > 0 {
+            self.done.0.fetch_add(finished, Ordering::Release);
+        }
+        region
+    }
+
+    fn worker(&self, worker: usize) {
+        let mut seen = 0;
+        loop {
+            let mut spins = 0;
+            while Shared::region(self.ticket.0.load(Ordering::Acquire)) == seen {
+                if self.stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                spins += 1;
+                if spins < SPINS {
+                    std::hint::spin_loop();
+                } else {
+                    self.park(seen);
+                    spins = 0;
+                }
+            }
+            seen = self.take_part(worker);
+        }
+    }
+
+    /// Sleeps until the region is another than `seen`.
+    fn park(&self, seen: u32) {
+        let mut guard = self.sleep.lock().unwrap_or_else(PoisonError::into_inner);
+        self.sleepers.fetch_add(1, Ordering::SeqCst);
+        // Pairs with the fence in `open`: either this sees the new ticket or the caller sees the sleeper.
+        fence(Ordering::SeqCst);
+        while Shared::region(self.ticket.0.load(Ordering::SeqCst)) == seen
+            && !self.stop.load(Ordering::SeqCst)
+        {
+            guard = self
+                .wake
+                .wait(guard)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        self.sleepers.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn wake_sleepers(&self) {
+        fence(Ordering::SeqCst);
+        if self.sleepers.load(Ordering::SeqCst) > 0 {
+            drop(self.sleep.lock().unwrap_or_else(PoisonError::into_inner));
+            self.wake.notify_all();
+        }
+    }
+}
+
+/// Threads that share the units of parallel regions. It may be used from several threads at once: while it is
+/// busy with one region, the others run theirs alone.
+pub struct Pool {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+    busy: AtomicBool,
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool")
+            .field("threads", &self.threads())
+            .finish()
+    }
+}
+
+impl Pool {
+    /// A pool of `threads` threads, the caller of [`run`](Pool::run) among them: it starts `threads - 1`. If the
+    /// system grants fewer, the pool is that much smaller.
+    pub fn new(threads: usize) -> Pool {
+        let shared = Arc::new(Shared {
+            ticket: Line(AtomicU64::new(u64::from(CLOSED))),
+            units: AtomicU32::new(0),
+            work: AtomicPtr::new(std::ptr::null_mut()),
+            done: Line(AtomicUsize::new(0)),
+            panic: Mutex::new(None),
+            sleepers: AtomicU32::new(0),
+            sleep: Mutex::new(()),
+            wake: Condvar::new(),
+            stop: AtomicBool::new(false),
+        });
+        let mut workers = Vec::new();
+        for worker in 1..threads {
+            let shared = Arc::clone(&shared);
+            let name = format!("zerokara-{worker}");
+            match std::thread::Builder::new()
+                .name(name)
+                .spawn(move || shared.worker(worker))
+            {
+                Ok(handle) => workers.push(handle),
+                Err(_) => break,
+            }
+        }
+        Pool {
+            shared,
+            workers,
+            busy: AtomicBool::new(false),
+        }
+    }
+
+    /// A pool of one thread per core that this process may use.
+    pub fn with_all_cores() -> Pool {
+        Pool::new(std::thread::available_parallelism().map_or(1, usize::from))
+    }
+
+    /// Number of threads that take part in a region, the caller included.
+    pub fn threads(&self) -> usize {
+        self.workers.len() + 1
+    }
+
+    /// Calls `work(unit, worker)` for every unit below `units`, each once, and returns when all are done.
+    /// `worker` is below [`threads`](Pool::threads), and no two calls run with the same worker at the same time.
+    ///
+    /// One unit, a pool of one thread, and a call while the pool is busy (from within a unit, or from another
+    /// thread) run here and now, with worker 0.
+    ///
+    /// # Panics
+    /// If a unit panics, with the first panic, after all other units are done.
+    pub fn run(&self, units: usize, work: Work<'_>) {
+        if units <= 1
+            || self.workers.is_empty()
+            || units >= CLOSED as usize
+            || self.busy.swap(true, Ordering::Acquire)
+        {
+            return (0..units).for_each(|unit| work(unit, 0));
+        }
+        let shared = &*self.shared;
+        // SAFETY: only the lifetime changes; nobody reads the reference after this function returns, since it
+        // waits for all units and no unit can be taken once all are taken.
+        let work: Work<'static> = unsafe { std::mem::transmute::<Work<'_>, Work<'static>>(work) };
+        let region = Shared::region(shared.ticket.0.load(Ordering::Relaxed)).wrapping_add(1);
+        // The stores to `units` and `work` are releases: seeing one of them means seeing the ticket closed.
+        shared.done.0.store(0, Ordering::Relaxed);
+        shared
+            .work
+            .store((&raw const work).cast_mut(), Ordering::Release);
+        shared.units.store(units as u32, Ordering::Release);
+        shared
+            .ticket
+            .0
+            .store(u64::from(region) << 32, Ordering::Release);
+        shared.wake_sleepers();
+        shared.take_part(0);
+        let mut spins = 0;
+        while shared.done.0.load(Ordering::Acquire) < units {
+            spins += 1;
+            if spins < CALLER_SPINS {
+                std::hint::spin_loop();
+            } else {
+                std::thread::yield_now();
+            }
+        }
+        shared.ticket.0.store(
+            u64::from(region) << 32 | u64::from(CLOSED),
+            Ordering::Release,
+        );
+        let panic = shared
+            .panic
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        self.busy.store(false, Ordering::Release);
+        if let Some(payload) = panic {
+            resume_unwind(payload);
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        drop(
+            self.shared
+                .sleep
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        self.shared.wake.notify_all();
+        for worker in self.workers.drain(..) {
+            // Workers catch the panics of units, so there is none to report.
+            let _ = worker.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_unit_runs_once() {
+        for threads in [1, 2, 3, 8] {
+            let pool = Pool::new(threads);
+            for units in (0..40).chain([1000]) {
+                let counts: Vec<AtomicUsize> = (0..units).map(|_| AtomicUsize::new(0)).collect();
+                pool.run(units, &|unit, worker| {
+                    assert!(worker < pool.threads());
+                    counts[unit].fetch_add(1, Ordering::Relaxed);
+                });
+                assert!(
+                    counts.iter().all(|c| c.load(Ordering::Relaxed) == 1),
+                    "{units} units, {threads} threads"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn many_regions_with_and_without_pauses() {
+        let pool = Pool::new(4);
+        let sum = AtomicUsize::new(0);
+        for i in 0..20_000 {
+            pool.run(1 + i % 7, &|unit, _| {
+                sum.fetch_add(unit + 1, Ordering::Relaxed);
+            });
+            if i % 1000 == 0 {
+                std::thread::sleep(std::time::Duration::from_millis(1)); // lets the workers park
+            }
+        }
+        let expected: usize = (0..20_000)
+            .map(|i| {
+                let u = 1 + i % 7;
+                u * (u + 1) / 2
+            })
+            .sum();
+        assert_eq!(sum.load(Ordering::Relaxed), expected);
+    }
+
+    #[test]
+    fn no_two_units_share_a_worker_at_the_same_time() {
+        let pool = Pool::new(4);
+        let inside: Vec<AtomicBool> = (0..4).map(|_| AtomicBool::new(false)).collect();
+        for _ in 0..500 {
+            pool.run(16, &|_, worker| {
+                assert!(!inside[worker].swap(true, Ordering::AcqRel));
+                std::hint::spin_loop();
+                inside[worker].store(false, Ordering::Release);
+            });
+        }
+    }
+
+    #[test]
+    fn a_busy_pool_runs_inline() {
+        let pool = Pool::new(3);
+        let sum = AtomicUsize::new(0);
+        pool.run(8, &|_, _| {
+            pool.run(8, &|unit, worker| {
+                assert_eq!(worker, 0);
+                sum.fetch_add(unit, Ordering::Relaxed);
+            });
+        });
+        assert_eq!(sum.load(Ordering::Relaxed), 8 * 28);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..2000 {
+                        let own = AtomicUsize::new(0);
+                        pool.run(5, &|unit, _| {
+                            own.fetch_add(unit, Ordering::Relaxed);
+                        });
+                        assert_eq!(own.load(Ordering::Relaxed), 10);
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_and_the_pool_lives_on() {
+        let pool = Pool::new(2);
+        let ran = AtomicUsize::new(0);
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            pool.run(10, &|unit, _| {
+                ran.fetch_add(1, Ordering::Relaxed);
+                if unit == 3 {
+                    panic!("unit three");
+                }
+            });
+        }));
+        assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"unit three"));
+        assert_eq!(ran.load(Ordering::Relaxed), 10);
+        pool.run(10, &|_, _| {
+            ran.fetch_add(1, Ordering::Relaxed);
+        });
+        assert_eq!(ran.load(Ordering::Relaxed), 20);
+    }
+
+    #[test]
+    fn pools_come_and_go() {
+        for i in 0..200 {
+            let pool = Pool::new(1 + i % 4);
+            if i % 2 == 0 {
+                pool.run(3, &|_, _| {});
+            }
+        }
+    }
+}
