@@ -17,7 +17,10 @@ pub struct Array {
 impl Array {
     /// An array of zeros.
     pub fn zeros(meta: &Meta) -> Self {
-        Self { shape: meta.shape.clone(), storage: Arc::new(Storage::zeros(meta.dtype, meta.len())) }
+        Self {
+            shape: meta.shape.clone(),
+            storage: Arc::new(Storage::zeros(meta.dtype, meta.len())),
+        }
     }
 
     /// An array of this shape over these elements, row by row.
@@ -26,8 +29,15 @@ impl Array {
     /// If the number of elements is not the product of the shape.
     pub fn new(shape: impl Into<Vec<usize>>, elements: impl Into<Storage>) -> Self {
         let (shape, storage) = (shape.into(), elements.into());
-        assert_eq!(shape.iter().product::<usize>(), storage.len(), "elements do not fill the shape {shape:?}");
-        Self { shape, storage: Arc::new(storage) }
+        assert_eq!(
+            shape.iter().product::<usize>(),
+            storage.len(),
+            "elements do not fill the shape {shape:?}"
+        );
+        Self {
+            shape,
+            storage: Arc::new(storage),
+        }
     }
 
     /// A scalar of this element type.
@@ -68,8 +78,16 @@ impl Array {
     /// If the number of elements differs.
     pub fn reshaped(&self, shape: impl Into<Vec<usize>>) -> Self {
         let shape = shape.into();
-        assert_eq!(shape.iter().product::<usize>(), self.len(), "{:?} cannot become {shape:?}", self.shape);
-        Self { shape, storage: self.storage.clone() }
+        assert_eq!(
+            shape.iter().product::<usize>(),
+            self.len(),
+            "{:?} cannot become {shape:?}",
+            self.shape
+        );
+        Self {
+            shape,
+            storage: self.storage.clone(),
+        }
     }
 
     /// The storage that holds the elements.
@@ -120,15 +138,21 @@ impl Array {
         }
         let mut out = Self::zeros(&Meta::new(self.shape.clone(), dtype));
         match (self.elements(), out.elements_mut()) {
-            (Elements::I64(x), ElementsMut::Bool(y)) => y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x != 0) as u8),
-            (Elements::Bool(x), ElementsMut::I64(y)) => y.iter_mut().zip(x).for_each(|(y, &x)| *y = x as i64),
+            (Elements::I64(x), ElementsMut::Bool(y)) => {
+                y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x != 0) as u8)
+            }
+            (Elements::Bool(x), ElementsMut::I64(y)) => {
+                y.iter_mut().zip(x).for_each(|(y, &x)| *y = x as i64)
+            }
             (_, y) => {
                 let x = self.to_f64s();
                 match y {
                     ElementsMut::F32(y) => y.iter_mut().zip(x).for_each(|(y, x)| *y = x as f32),
                     ElementsMut::F64(y) => y.copy_from_slice(&x),
                     ElementsMut::I64(y) => y.iter_mut().zip(x).for_each(|(y, x)| *y = x as i64),
-                    ElementsMut::Bool(y) => y.iter_mut().zip(x).for_each(|(y, x)| *y = (x != 0.0) as u8),
+                    ElementsMut::Bool(y) => {
+                        y.iter_mut().zip(x).for_each(|(y, x)| *y = (x != 0.0) as u8)
+                    }
                 }
             }
         }
@@ -193,7 +217,9 @@ impl Array {
 
     /// The truth values to be written, bytes 0 and 1.
     pub fn bools_mut(&mut self) -> &mut [u8] {
-        Arc::make_mut(&mut self.storage).bools_mut().expect("the array holds truth values")
+        Arc::make_mut(&mut self.storage)
+            .bools_mut()
+            .expect("the array holds truth values")
     }
 }
 
@@ -235,16 +261,28 @@ impl fmt::Display for Array {
 }
 
 fn float_words(values: &[f64], precision: usize) -> Vec<String> {
-    let largest = values.iter().filter(|v| v.is_finite()).fold(0.0f64, |m, v| m.max(v.abs()));
-    let smallest = values.iter().filter(|v| v.is_finite() && **v != 0.0).fold(f64::INFINITY, |m, v| m.min(v.abs()));
-    let scientific = largest >= 1e8 || smallest < 1e-4 && largest < 1e-1 || (largest > 0.0 && largest / smallest > 1e7);
+    let largest = values
+        .iter()
+        .filter(|v| v.is_finite())
+        .fold(0.0f64, |m, v| m.max(v.abs()));
+    let smallest = values
+        .iter()
+        .filter(|v| v.is_finite() && **v != 0.0)
+        .fold(f64::INFINITY, |m, v| m.min(v.abs()));
+    let scientific = largest >= 1e8
+        || smallest < 1e-4 && largest < 1e-1
+        || (largest > 0.0 && largest / smallest > 1e7);
     values
         .iter()
         .map(|&v| {
             if !v.is_finite() {
                 return v.to_string();
             }
-            let text = if scientific { format!("{v:.precision$e}") } else { format!("{v:.precision$}") };
+            let text = if scientific {
+                format!("{v:.precision$e}")
+            } else {
+                format!("{v:.precision$}")
+            };
             match (scientific, text.contains('.')) {
                 (false, true) => text.trim_end_matches('0').trim_end_matches('.').to_string(),
                 _ => text,

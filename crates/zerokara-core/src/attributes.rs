@@ -49,7 +49,10 @@ impl Attributes {
     }
 
     fn get(&self, name: &str) -> Result<&Attribute, String> {
-        self.iter().find(|(n, _)| *n == name).map(|(_, value)| value).ok_or_else(|| format!("attribute {name} is missing"))
+        self.iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, value)| value)
+            .ok_or_else(|| format!("attribute {name} is missing"))
     }
 
     /// The integer of this name.
@@ -62,14 +65,17 @@ impl Attributes {
 
     /// The non-negative integer of this name.
     pub fn size(&self, name: &str) -> Result<usize, String> {
-        usize::try_from(self.int(name)?).map_err(|_| format!("attribute {name} must not be negative"))
+        usize::try_from(self.int(name)?)
+            .map_err(|_| format!("attribute {name} must not be negative"))
     }
 
     /// The list of integers of this name.
     pub fn ints(&self, name: &str) -> Result<&[i64], String> {
         match self.get(name)? {
             Attribute::Ints(values) => Ok(values),
-            other => Err(format!("attribute {name} must be a list of integers, not {other}")),
+            other => Err(format!(
+                "attribute {name} must be a list of integers, not {other}"
+            )),
         }
     }
 
@@ -77,13 +83,18 @@ impl Attributes {
     pub fn sizes(&self, name: &str) -> Result<Vec<usize>, String> {
         self.ints(name)?
             .iter()
-            .map(|&v| usize::try_from(v).map_err(|_| format!("attribute {name} must not hold negative numbers")))
+            .map(|&v| {
+                usize::try_from(v)
+                    .map_err(|_| format!("attribute {name} must not hold negative numbers"))
+            })
             .collect()
     }
 
     /// The two non-negative integers of this name.
     pub fn pair(&self, name: &str) -> Result<[usize; 2], String> {
-        self.sizes(name)?.try_into().map_err(|_| format!("attribute {name} must hold two integers"))
+        self.sizes(name)?
+            .try_into()
+            .map_err(|_| format!("attribute {name} must hold two integers"))
     }
 
     /// The number of this name.
@@ -99,7 +110,9 @@ impl Attributes {
     pub fn bool(&self, name: &str) -> Result<bool, String> {
         match self.get(name)? {
             Attribute::Bool(value) => Ok(*value),
-            other => Err(format!("attribute {name} must be true or false, not {other}")),
+            other => Err(format!(
+                "attribute {name} must be true or false, not {other}"
+            )),
         }
     }
 

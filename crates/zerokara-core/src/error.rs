@@ -39,7 +39,13 @@ impl Error {
         location: &'static Location<'static>,
         path: Option<Arc<str>>,
     ) -> Self {
-        Self(Arc::new(Inner::Graph(GraphError { op, inputs, reason, location, path })))
+        Self(Arc::new(Inner::Graph(GraphError {
+            op,
+            inputs,
+            reason,
+            location,
+            path,
+        })))
     }
 
     /// Whether an operation could not apply to its inputs (as opposed to a failure while running).
@@ -72,7 +78,13 @@ impl fmt::Display for Error {
                 if let Some(path) = &e.path {
                     write!(f, " (in layer {path})")?;
                 }
-                write!(f, "\n  at {}:{}:{}", e.location.file(), e.location.line(), e.location.column())
+                write!(
+                    f,
+                    "\n  at {}:{}:{}",
+                    e.location.file(),
+                    e.location.line(),
+                    e.location.column()
+                )
             }
         }
     }

@@ -4,7 +4,9 @@ use crate::{DType, Meta};
 
 /// The inputs, if there are as many as the operation takes.
 pub fn arity<const N: usize>(inputs: &[Meta]) -> Result<&[Meta; N], String> {
-    inputs.try_into().map_err(|_| format!("takes {N} inputs, not {}", inputs.len()))
+    inputs
+        .try_into()
+        .map_err(|_| format!("takes {N} inputs, not {}", inputs.len()))
 }
 
 /// The rule of an elementwise function of one float tensor.
@@ -33,21 +35,38 @@ pub fn comparison(inputs: &[Meta]) -> Result<Meta, String> {
 
 /// An error unless the tensor holds floats.
 pub fn float(x: &Meta) -> Result<(), String> {
-    if x.is_float() { Ok(()) } else { Err(format!("needs floating-point numbers, not {}; cast them first", x.dtype)) }
+    if x.is_float() {
+        Ok(())
+    } else {
+        Err(format!(
+            "needs floating-point numbers, not {}; cast them first",
+            x.dtype
+        ))
+    }
 }
 
 /// An error unless the tensor has this many axes, which stand for these names.
 pub fn rank(x: &Meta, rank: usize, axes: &str) -> Result<(), String> {
-    if x.rank() == rank { Ok(()) } else { Err(format!("needs {rank} axes {axes}, not {:?}", x.shape)) }
+    if x.rank() == rank {
+        Ok(())
+    } else {
+        Err(format!("needs {rank} axes {axes}, not {:?}", x.shape))
+    }
 }
 
 /// An error unless shapes and types are the same.
 pub fn same(a: &Meta, b: &Meta) -> Result<(), String> {
     if a.dtype != b.dtype {
-        return Err(format!("element types {} and {} differ; cast one of them", a.dtype, b.dtype));
+        return Err(format!(
+            "element types {} and {} differ; cast one of them",
+            a.dtype, b.dtype
+        ));
     }
     if a.shape != b.shape {
-        return Err(format!("shapes {:?} and {:?} do not broadcast together", a.shape, b.shape));
+        return Err(format!(
+            "shapes {:?} and {:?} do not broadcast together",
+            a.shape, b.shape
+        ));
     }
     Ok(())
 }

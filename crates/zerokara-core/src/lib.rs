@@ -1,1 +1,30 @@
 //! Tensors, gradients, compiler and interpreter of Zerokara.
+//!
+//! A [`Tensor`] is a cheap handle on a node of a lazy computational graph. [`grad`] walks the graph backwards and
+//! gives a graph again. Looking at a tensor compiles and runs what it needs.
+
+mod array;
+mod attributes;
+mod error;
+pub mod grad;
+mod graph;
+mod infer;
+pub mod interpreter;
+pub mod op;
+mod ops;
+mod parameter;
+pub mod registry;
+pub mod scope;
+pub mod shape;
+mod tensor;
+
+pub use array::{Array, Scalar};
+pub use attributes::{Attribute, Attributes};
+pub use error::{Error, Result};
+pub use grad::{grad, gradients, value_and_grad};
+pub use interpreter::{Precision, interpret};
+pub use ops::conv2d_output_size;
+pub use parameter::Parameter;
+pub use shape::Meta;
+pub use tensor::Tensor;
+pub use zerokara_kernels::plan::Element as DType;

@@ -87,8 +87,8 @@ pub enum Kind {
     Reduce {
         /// How to combine.
         reduction: Reduction,
-        /// The axes, sorted.
-        axes: Vec<usize>,
+        /// The axes, negative ones counted from the back; none: all.
+        axes: Vec<i64>,
     },
     /// Another way to index the one input's elements.
     View(View),
@@ -113,8 +113,8 @@ pub enum Kind {
     ArgReduce {
         /// Smallest instead of largest.
         min: bool,
-        /// The axis that is removed.
-        axis: usize,
+        /// The axis that is removed, negative counted from the back.
+        axis: i64,
     },
     /// `take(x, indices)` along an axis; the second input holds the indices.
     Gather {
@@ -180,7 +180,12 @@ pub struct ConvOptions {
 
 impl Default for ConvOptions {
     fn default() -> Self {
-        Self { stride: [1, 1], padding: [0, 0], dilation: [1, 1], groups: 1 }
+        Self {
+            stride: [1, 1],
+            padding: [0, 0],
+            dilation: [1, 1],
+            groups: 1,
+        }
     }
 }
 
@@ -206,13 +211,20 @@ pub struct PoolOptions {
 
 /// Code of one function of the first input.
 pub fn unary(function: Unary) -> Kind {
-    Kind::Map(Code { instructions: vec![Instruction::Load(0), Instruction::Unary(function, 0)], results: vec![1] })
+    Kind::Map(Code {
+        instructions: vec![Instruction::Load(0), Instruction::Unary(function, 0)],
+        results: vec![1],
+    })
 }
 
 /// Code of one function of the first two inputs.
 pub fn binary(function: Binary) -> Kind {
     Kind::Map(Code {
-        instructions: vec![Instruction::Load(0), Instruction::Load(1), Instruction::Binary(function, 0, 1)],
+        instructions: vec![
+            Instruction::Load(0),
+            Instruction::Load(1),
+            Instruction::Binary(function, 0, 1),
+        ],
         results: vec![2],
     })
 }
@@ -221,5 +233,8 @@ pub fn binary(function: Binary) -> Kind {
 pub fn map(instructions: impl Into<Vec<Instruction>>) -> Kind {
     let instructions = instructions.into();
     let results = vec![instructions.len() - 1];
-    Kind::Map(Code { instructions, results })
+    Kind::Map(Code {
+        instructions,
+        results,
+    })
 }

@@ -88,8 +88,12 @@ impl Parameter {
         if let Some(node) = leaf.upgrade() {
             return Tensor { node };
         }
-        let tensor =
-            Tensor::leaf(ParameterValue { id: self.cell.id }, self.cell.meta.clone(), Some(value.clone()), Some(self.clone()));
+        let tensor = Tensor::leaf(
+            ParameterValue { id: self.cell.id },
+            self.cell.meta.clone(),
+            Some(value.clone()),
+            Some(self.clone()),
+        );
         *leaf = Arc::downgrade(&tensor.node);
         tensor
     }

@@ -13,7 +13,11 @@ struct Scope {
 
 /// Runs `body` as the layer of this name: tensors built in it carry the layer's path (`block1.conv1`) and, if given,
 /// the line where the layer was made.
-pub fn in_layer<T>(name: &str, location: Option<&'static Location<'static>>, body: impl FnOnce() -> T) -> T {
+pub fn in_layer<T>(
+    name: &str,
+    location: Option<&'static Location<'static>>,
+    body: impl FnOnce() -> T,
+) -> T {
     /// Leaves the layer also when `body` panics.
     struct Leave;
     impl Drop for Leave {
@@ -41,7 +45,10 @@ pub fn path() -> Arc<str> {
 
 pub(crate) fn current() -> (Option<Arc<str>>, Option<&'static Location<'static>>) {
     SCOPES.with_borrow(|scopes| match scopes.last() {
-        Some(scope) => (Some(scope.path.clone()).filter(|p| !p.is_empty()), scope.location),
+        Some(scope) => (
+            Some(scope.path.clone()).filter(|p| !p.is_empty()),
+            scope.location,
+        ),
         None => (None, None),
     })
 }

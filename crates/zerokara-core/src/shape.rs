@@ -15,7 +15,10 @@ pub struct Meta {
 impl Meta {
     /// A meta of this shape and element type.
     pub fn new(shape: impl Into<Vec<usize>>, dtype: DType) -> Self {
-        Self { shape: shape.into(), dtype }
+        Self {
+            shape: shape.into(),
+            dtype,
+        }
     }
 
     /// Number of axes.
@@ -58,7 +61,13 @@ pub fn row_major(shape: &[usize]) -> Vec<isize> {
 /// one of them 1), or `None` if they do not.
 pub fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
     let rank = a.len().max(b.len());
-    let at = |s: &[usize], i: usize| if i + s.len() < rank { 1 } else { s[i + s.len() - rank] };
+    let at = |s: &[usize], i: usize| {
+        if i + s.len() < rank {
+            1
+        } else {
+            s[i + s.len() - rank]
+        }
+    };
     (0..rank)
         .map(|i| match (at(a, i), at(b, i)) {
             (x, y) if x == y => Some(x),
@@ -81,7 +90,10 @@ pub fn axis(axis: i64, rank: usize) -> Result<usize, String> {
 
 /// Axes as [`axis`] gives them, sorted, each at most once.
 pub fn axes(list: &[i64], rank: usize) -> Result<Vec<usize>, String> {
-    let mut found = list.iter().map(|&a| axis(a, rank)).collect::<Result<Vec<_>, _>>()?;
+    let mut found = list
+        .iter()
+        .map(|&a| axis(a, rank))
+        .collect::<Result<Vec<_>, _>>()?;
     found.sort_unstable();
     if found.windows(2).any(|w| w[0] == w[1]) {
         return Err(format!("axes {list:?} name an axis twice"));

@@ -1,12 +1,8 @@
 //! Tensors: cheap handles on nodes of a lazy computational graph.
 
 use crate::{
-    Array, DType, Error, Meta, Result,
-    op::Op,
-    ops::leaf::Data,
-    parameter::Parameter,
-    scope,
-    array::Scalar,
+    Array, DType, Error, Meta, Result, array::Scalar, op::Op, ops::leaf::Data,
+    parameter::Parameter, scope,
 };
 use std::{
     fmt,
@@ -68,7 +64,12 @@ impl Tensor {
     }
 
     #[track_caller]
-    pub(crate) fn leaf(op: impl Op, meta: Meta, value: Option<Array>, parameter: Option<Parameter>) -> Self {
+    pub(crate) fn leaf(
+        op: impl Op,
+        meta: Meta,
+        value: Option<Array>,
+        parameter: Option<Parameter>,
+    ) -> Self {
         let cell = OnceLock::new();
         if let Some(value) = value {
             let _ = cell.set(value);
@@ -88,6 +89,27 @@ impl Tensor {
         }
     }
 
+    /// A tensor that carries an error.
+    #[track_caller]
+    pub(crate) fn invalid(error: Error) -> Self {
+        let leaf = Self::leaf(Data, Meta::new([0], DType::F32), None, None);
+        let Node {
+            id, op, location, ..
+        } = &*leaf.node;
+        Self {
+            node: Arc::new(Node {
+                id: *id,
+                op: op.clone(),
+                inputs: Vec::new(),
+                meta: Err(error),
+                location,
+                path: None,
+                value: OnceLock::new(),
+                parameter: None,
+            }),
+        }
+    }
+
     /// The result of an operation; if it cannot apply, an invalid tensor. The leftmost invalid input's error wins.
     #[track_caller]
     pub(crate) fn apply(op: impl Op, inputs: &[&Tensor]) -> Self {
@@ -102,7 +124,11 @@ impl Tensor {
         let meta = metas.and_then(|metas| {
             op.infer(&metas).map_err(|reason| {
                 let attributes = op.attributes();
-                let name = if attributes.is_empty() { op.name().into() } else { format!("{}({attributes})", op.name()) };
+                let name = if attributes.is_empty() {
+                    op.name().into()
+                } else {
+                    format!("{}({attributes})", op.name())
+                };
                 Error::graph(name, metas, reason, location, path.clone())
             })
         });
@@ -152,7 +178,11 @@ impl Tensor {
         let value = self.eval()?;
         match T::of(&value) {
             Some(elements) => Ok(elements.to_vec()),
-            None => Err(Error::new(format!("the tensor holds {}, not {}; cast it first", value.dtype(), T::DTYPE))),
+            None => Err(Error::new(format!(
+                "the tensor holds {}, not {}; cast it first",
+                value.dtype(),
+                T::DTYPE
+            ))),
         }
     }
 
@@ -164,7 +194,10 @@ impl Tensor {
         let value = self.eval()?;
         match value.to_f64s()[..] {
             [item] => Ok(item),
-            _ => Err(Error::new(format!("item() needs one element, not shape {:?}", value.shape()))),
+            _ => Err(Error::new(format!(
+                "item() needs one element, not shape {:?}",
+                value.shape()
+            ))),
         }
     }
 
@@ -264,5 +297,19 @@ impl fmt::Display for Tensor {
             Ok(value) => fmt::Display::fmt(&value, f),
             Err(error) => write!(f, "{error}"),
         }
+    }
+}
+
+impl Tensor {
+    /// The value, computed if it is not yet known.
+    ///
+    /// # Errors
+    /// The error of the first operation that could not apply.
+    pub fn eval(&self) -> Result<Array> {
+        if let Some(value) = self.node.value.get() {
+            return Ok(value.clone());
+        }
+        let value = crate::interpret(&[self], &[], crate::Precision::AsWritten)?.remove(0);
+        Ok(self.node.value.get_or_init(|| value).clone())
     }
 }

@@ -6,6 +6,7 @@ pub mod isa;
 pub mod map;
 pub mod plan;
 pub mod pooling;
+pub mod random;
 pub mod simd;
 pub mod storage;
 pub mod threads;

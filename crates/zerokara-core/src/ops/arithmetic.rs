@@ -1,0 +1,211 @@
+//! Arithmetic of two tensors, element by element, with broadcasting: `+`, `-`, `*`, `/`.
+//!
+//! | operation | gradient of a | gradient of b |
+//! |---|---|---|
+//! | `a + b` | `g` | `g` |
+//! | `a - b` | `g` | `-g` |
+//! | `a * b` | `g b` | `g a` |
+//! | `a / b` | `g / b` | `-g (a / b) / b` |
+//!
+//! The rules see inputs of one shape: [`Tensor::binary`] broadcasts the inputs first, and the gradient of a
+//! broadcast sums over the axes that it repeated.
+
+use super::prelude::*;
+use std::ops;
+
+macro_rules! arithmetic {
+    ($type:ident, $name:literal, $code:expr, $reference:expr, |$call:ident| $gradient:expr) => {
+        #[doc = concat!("The operation `", $name, "`.")]
+        #[derive(Debug)]
+        pub struct $type;
+
+        impl Op for $type {
+            fn name(&self) -> &'static str {
+                $name
+            }
+            fn attributes(&self) -> Attributes {
+                Attributes::none()
+            }
+            fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
+                infer::number_binary(inputs)
+            }
+            fn kind(&self) -> Kind {
+                binary($code)
+            }
+            fn gradient(&self, $call: &Call<'_>) -> Gradient {
+                $gradient
+            }
+            fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
+                loops::numbers!(inputs[0].dtype(), T => loops::binary::<T>(inputs[0], inputs[1], output, $reference));
+                Ok(())
+            }
+        }
+    };
+}
+
+arithmetic!(Add, "add", Binary::Add, |a, b| a + b, |call| Gradient::two(
+    call.gradient.clone(),
+    call.gradient.clone()
+));
+arithmetic!(
+    Subtract,
+    "subtract",
+    Binary::Subtract,
+    |a, b| a - b,
+    |call| Gradient::two(call.gradient.clone(), -call.gradient)
+);
+arithmetic!(
+    Multiply,
+    "multiply",
+    Binary::Multiply,
+    |a, b| a * b,
+    |call| Gradient::two(
+        call.gradient * &call.inputs[1],
+        call.gradient * &call.inputs[0]
+    )
+);
+
+/// The operation `divide`; integers are not divided, cast them first.
+#[derive(Debug)]
+pub struct Divide;
+
+impl Op for Divide {
+    fn name(&self) -> &'static str {
+        "divide"
+    }
+    fn attributes(&self) -> Attributes {
+        Attributes::none()
+    }
+    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
+        let meta = infer::number_binary(inputs)?;
+        infer::float(&meta)?;
+        Ok(meta)
+    }
+    fn kind(&self) -> Kind {
+        binary(Binary::Divide)
+    }
+    fn gradient(&self, call: &Call<'_>) -> Gradient {
+        let to_a = call.gradient / &call.inputs[1];
+        let to_b = -(&to_a * call.output);
+        Gradient::two(to_a, to_b)
+    }
+    fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
+        loops::floats!(inputs[0].dtype(), T => loops::binary::<T>(inputs[0], inputs[1], output, |a, b| a / b));
+        Ok(())
+    }
+}
+
+impl Tensor {
+    /// An elementwise operation of two tensors that are broadcast to one shape.
+    #[track_caller]
+    pub(crate) fn binary(op: impl Op, a: &Tensor, b: &Tensor) -> Tensor {
+        let (a, b) = Self::broadcast_pair(a, b);
+        Tensor::apply(op, &[&a, &b])
+    }
+
+    /// Both tensors broadcast to one shape; unchanged if they do not fit, so that the operation reports it.
+    #[track_caller]
+    pub(crate) fn broadcast_pair(a: &Tensor, b: &Tensor) -> (Tensor, Tensor) {
+        match (a.shape(), b.shape()) {
+            (Ok(x), Ok(y)) if x != y => match shape::broadcast(x, y) {
+                // Broadcasting to the other tensor, not to numbers, keeps the graph valid for other batch sizes.
+                Some(to) if to == y => (a.broadcast_like(b), b.clone()),
+                Some(to) if to == x => (a.clone(), b.broadcast_like(a)),
+                Some(to) => (a.broadcast_to(&to), b.broadcast_to(&to)),
+                None => (a.clone(), b.clone()),
+            },
+            _ => (a.clone(), b.clone()),
+        }
+    }
+
+    /// A scalar of this tensor's element type: numbers beside a tensor are weak.
+    #[track_caller]
+    pub(crate) fn weak_scalar(&self, value: f64) -> Tensor {
+        Tensor::scalar(value, self.dtype().unwrap_or(DType::F32))
+    }
+}
+
+macro_rules! operator {
+    ($trait:ident, $method:ident, $op:expr) => {
+        impl ops::$trait<&Tensor> for &Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: &Tensor) -> Tensor {
+                Tensor::binary($op, self, other)
+            }
+        }
+        impl ops::$trait<Tensor> for &Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: Tensor) -> Tensor {
+                Tensor::binary($op, self, &other)
+            }
+        }
+        impl ops::$trait<&Tensor> for Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: &Tensor) -> Tensor {
+                Tensor::binary($op, &self, other)
+            }
+        }
+        impl ops::$trait<Tensor> for Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: Tensor) -> Tensor {
+                Tensor::binary($op, &self, &other)
+            }
+        }
+        operator!($trait, $method, $op, f32);
+        operator!($trait, $method, $op, f64);
+    };
+    ($trait:ident, $method:ident, $op:expr, $scalar:ty) => {
+        impl ops::$trait<$scalar> for &Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: $scalar) -> Tensor {
+                Tensor::binary($op, self, &self.weak_scalar(other as f64))
+            }
+        }
+        impl ops::$trait<$scalar> for Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: $scalar) -> Tensor {
+                Tensor::binary($op, &self, &self.weak_scalar(other as f64))
+            }
+        }
+        impl ops::$trait<&Tensor> for $scalar {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: &Tensor) -> Tensor {
+                Tensor::binary($op, &other.weak_scalar(self as f64), other)
+            }
+        }
+        impl ops::$trait<Tensor> for $scalar {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: Tensor) -> Tensor {
+                Tensor::binary($op, &other.weak_scalar(self as f64), &other)
+            }
+        }
+    };
+}
+operator!(Add, add, Add);
+operator!(Sub, sub, Subtract);
+operator!(Mul, mul, Multiply);
+operator!(Div, div, Divide);
+
+impl ops::Neg for &Tensor {
+    type Output = Tensor;
+    #[track_caller]
+    fn neg(self) -> Tensor {
+        self.negate()
+    }
+}
+
+impl ops::Neg for Tensor {
+    type Output = Tensor;
+    #[track_caller]
+    fn neg(self) -> Tensor {
+        self.negate()
+    }
+}

@@ -1,0 +1,64 @@
+//! Another element type: floats round to nearest or truncate to integers, what is not 0 is true.
+
+use super::prelude::*;
+
+/// The operation.
+#[derive(Debug)]
+pub struct Cast {
+    dtype: DType,
+}
+
+impl Op for Cast {
+    fn name(&self) -> &'static str {
+        "cast"
+    }
+
+    fn attributes(&self) -> Attributes {
+        Attributes::none().with("dtype", self.dtype)
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
+        let [x] = infer::arity(inputs)?;
+        Ok(Meta::new(x.shape.clone(), self.dtype))
+    }
+
+    fn kind(&self) -> Kind {
+        // The compiler takes the code between f32 and truth values, and calls the reference otherwise.
+        map([Instruction::Load(0)])
+    }
+
+    fn gradient(&self, call: &Call<'_>) -> Gradient {
+        match (call.inputs[0].meta(), call.gradient.meta()) {
+            (Ok(x), Ok(g)) if x.is_float() && g.is_float() => {
+                Gradient::one(call.gradient.cast(x.dtype))
+            }
+            _ => Gradient::Zero,
+        }
+    }
+
+    fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
+        *output = inputs[0].cast(output.dtype());
+        Ok(())
+    }
+}
+
+impl Cast {
+    /// From its attributes.
+    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
+        Ok(Self {
+            dtype: attributes.dtype("dtype")?,
+        })
+    }
+}
+
+impl Tensor {
+    /// The elements as another element type: floats round to nearest or truncate to integers, what is not 0 is true.
+    #[track_caller]
+    pub fn cast(&self, dtype: DType) -> Tensor {
+        if self.dtype().is_ok_and(|d| d == dtype) {
+            self.clone()
+        } else {
+            Tensor::apply(Cast { dtype }, &[self])
+        }
+    }
+}

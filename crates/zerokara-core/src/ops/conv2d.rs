@@ -1,0 +1,410 @@
+//! Two-dimensional convolution (cross-correlation, as the field calls it) and its two gradients.
+//!
+//! With `x [N, C, H, W]`, filters `w [O, C / groups, KH, KW]`, stride s, padding p, dilation d:
+//!
+//! ```text
+//! out[n, o, y, x'] = sum over c, k, l of in[n, c, y s + k d - p, x' s + l d - p] * w[o, c, k, l]
+//! ```
+//!
+//! Elements outside the input count as zero. The output has `floor((H + 2p - d (KH - 1) - 1) / s) + 1` rows (page
+//! 212 of the book). All three operations are the same sum over the same index map, with another operand as the
+//! result; so each one's gradients are the other two.
+
+use super::prelude::*;
+use crate::op::{Contract, ConvOptions};
+
+/// Length of the output along one axis: `floor((input + 2 padding - dilation (kernel - 1) - 1) / stride) + 1`.
+///
+/// # Errors
+/// If the filter does not fit into the padded input, or a size is 0.
+pub fn conv2d_output_size(
+    input: usize,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    dilation: usize,
+) -> Result<usize, String> {
+    if kernel == 0 || stride == 0 || dilation == 0 {
+        return Err("kernel size, stride and dilation must be at least 1".into());
+    }
+    let reach = dilation * (kernel - 1) + 1;
+    let padded = input + 2 * padding;
+    if padded < reach {
+        return Err(format!(
+            "a window of {reach} does not fit into an input of {input} with padding {padding}"
+        ));
+    }
+    Ok((padded - reach) / stride + 1)
+}
+
+/// Sizes of a convolution: batch, channels in and out, and heights and widths.
+struct Sizes {
+    n: usize,
+    c: usize,
+    o: usize,
+    input: [usize; 2],
+    kernel: [usize; 2],
+    output: [usize; 2],
+}
+
+fn sizes(options: &ConvOptions, x: &[usize], w: &[usize]) -> Result<Sizes, String> {
+    let (&[n, c, h, wide], &[o, per_group, kh, kw]) = (x, w) else {
+        return Err(format!(
+            "needs an input [N, C, H, W] and filters [O, C, KH, KW], not {x:?} and {w:?}"
+        ));
+    };
+    let groups = options.groups;
+    if groups == 0 || !c.is_multiple_of(groups) || !o.is_multiple_of(groups) {
+        return Err(format!(
+            "{c} input and {o} output channels do not divide into {groups} groups"
+        ));
+    }
+    if per_group != c / groups {
+        return Err(format!(
+            "the filters take {per_group} channels, the input has {} per group",
+            c / groups
+        ));
+    }
+    let mut output = [0; 2];
+    for (axis, (input, kernel)) in [(h, kh), (wide, kw)].into_iter().enumerate() {
+        output[axis] = conv2d_output_size(
+            input,
+            kernel,
+            options.stride[axis],
+            options.padding[axis],
+            options.dilation[axis],
+        )?;
+    }
+    Ok(Sizes {
+        n,
+        c,
+        o,
+        input: [h, wide],
+        kernel: [kh, kw],
+        output,
+    })
+}
+
+/// Walks the index map: calls `visit(input position, filter position, output position)` for every product.
+fn walk(options: &ConvOptions, s: &Sizes, mut visit: impl FnMut(usize, usize, usize)) {
+    let (per_group, out_per_group) = (s.c / options.groups, s.o / options.groups);
+    for (n, o) in (0..s.n).flat_map(|n| (0..s.o).map(move |o| (n, o))) {
+        let group = o / out_per_group;
+        for (y, x) in (0..s.output[0]).flat_map(|y| (0..s.output[1]).map(move |x| (y, x))) {
+            let at_output = ((n * s.o + o) * s.output[0] + y) * s.output[1] + x;
+            for c in 0..per_group {
+                for (k, l) in (0..s.kernel[0]).flat_map(|k| (0..s.kernel[1]).map(move |l| (k, l))) {
+                    let row = (y * options.stride[0] + k * options.dilation[0])
+                        .wrapping_sub(options.padding[0]);
+                    let column = (x * options.stride[1] + l * options.dilation[1])
+                        .wrapping_sub(options.padding[1]);
+                    if row < s.input[0] && column < s.input[1] {
+                        let channel = group * per_group + c;
+                        let at_input =
+                            ((n * s.c + channel) * s.input[0] + row) * s.input[1] + column;
+                        let at_filter = ((o * per_group + c) * s.kernel[0] + k) * s.kernel[1] + l;
+                        visit(at_input, at_filter, at_output);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn options_attributes(options: &ConvOptions) -> Attributes {
+    Attributes::none()
+        .with("stride", options.stride)
+        .with("padding", options.padding)
+        .with("dilation", options.dilation)
+        .with("groups", options.groups)
+}
+
+fn options_of(attributes: &Attributes) -> Result<ConvOptions, String> {
+    Ok(ConvOptions {
+        stride: attributes.pair("stride")?,
+        padding: attributes.pair("padding")?,
+        dilation: attributes.pair("dilation")?,
+        groups: attributes.size("groups")?,
+    })
+}
+
+fn floats_of_one_type(a: &Meta, b: &Meta) -> Result<(), String> {
+    infer::float(a)?;
+    if a.dtype != b.dtype {
+        return Err(format!(
+            "element types {} and {} differ; cast one of them",
+            a.dtype, b.dtype
+        ));
+    }
+    Ok(())
+}
+
+fn hw(t: &Tensor) -> [usize; 2] {
+    t.shape()
+        .ok()
+        .and_then(|s| s.last_chunk().copied())
+        .unwrap_or([0, 0])
+}
+
+/// The convolution of `x` and `w`.
+#[derive(Debug)]
+pub struct Conv2d {
+    options: ConvOptions,
+}
+
+impl Op for Conv2d {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn attributes(&self) -> Attributes {
+        options_attributes(&self.options)
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
+        let [x, w] = infer::arity(inputs)?;
+        floats_of_one_type(x, w)?;
+        let s = sizes(&self.options, &x.shape, &w.shape)?;
+        Ok(Meta::new([s.n, s.o, s.output[0], s.output[1]], x.dtype))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Contract(Contract::Conv(self.options))
+    }
+
+    fn gradient(&self, call: &Call<'_>) -> Gradient {
+        let [x, w] = call.inputs else {
+            return Gradient::Forbidden("conv2d takes two inputs");
+        };
+        Gradient::two(
+            Tensor::apply(
+                Conv2dInputGradient {
+                    options: self.options,
+                    input: hw(x),
+                },
+                &[call.gradient, w],
+            ),
+            Tensor::apply(
+                Conv2dWeightGradient {
+                    options: self.options,
+                    kernel: hw(w),
+                },
+                &[x, call.gradient],
+            ),
+        )
+    }
+
+    fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
+        let s = sizes(&self.options, inputs[0].shape(), inputs[1].shape())?;
+        loops::floats!(inputs[0].dtype(), T => {
+            let (x, w, y) = (inputs[0].slice::<T>(), inputs[1].slice::<T>(), output.slice_mut::<T>());
+            walk(&self.options, &s, |i, f, o| y[o] += x[i] * w[f]);
+        });
+        Ok(())
+    }
+}
+
+impl Conv2d {
+    /// From its attributes.
+    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
+        Ok(Self {
+            options: options_of(attributes)?,
+        })
+    }
+}
+
+/// The gradient with respect to the input: from the output's gradient and the filters. As an operation of its own
+/// right it is the transposed convolution.
+#[derive(Debug)]
+pub struct Conv2dInputGradient {
+    options: ConvOptions,
+    /// Height and width of the input, which the output's size alone does not tell.
+    input: [usize; 2],
+}
+
+impl Conv2dInputGradient {
+    fn input_shape(&self, g: &[usize], w: &[usize]) -> Result<[usize; 4], String> {
+        let (&[n, ..], &[_, per_group, ..]) = (g, w) else {
+            return Err(format!(
+                "needs a gradient [N, O, Y, X] and filters [O, C, KH, KW], not {g:?} and {w:?}"
+            ));
+        };
+        let shape = [
+            n,
+            per_group * self.options.groups,
+            self.input[0],
+            self.input[1],
+        ];
+        let s = sizes(&self.options, &shape, w)?;
+        if g != [s.n, s.o, s.output[0], s.output[1]] {
+            return Err(format!(
+                "the gradient's shape {g:?} is not that of the convolution's output"
+            ));
+        }
+        Ok(shape)
+    }
+
+    /// From its attributes.
+    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
+        Ok(Self {
+            options: options_of(attributes)?,
+            input: attributes.pair("input")?,
+        })
+    }
+}
+
+impl Op for Conv2dInputGradient {
+    fn name(&self) -> &'static str {
+        "conv2d_input_gradient"
+    }
+
+    fn attributes(&self) -> Attributes {
+        options_attributes(&self.options).with("input", self.input)
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
+        let [g, w] = infer::arity(inputs)?;
+        floats_of_one_type(g, w)?;
+        Ok(Meta::new(self.input_shape(&g.shape, &w.shape)?, g.dtype))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Contract(Contract::ConvInputGradient(self.options))
+    }
+
+    fn gradient(&self, call: &Call<'_>) -> Gradient {
+        let [g, w] = call.inputs else {
+            return Gradient::Forbidden("conv2d_input_gradient takes two inputs");
+        };
+        Gradient::two(
+            Tensor::apply(
+                Conv2d {
+                    options: self.options,
+                },
+                &[call.gradient, w],
+            ),
+            Tensor::apply(
+                Conv2dWeightGradient {
+                    options: self.options,
+                    kernel: hw(w),
+                },
+                &[call.gradient, g],
+            ),
+        )
+    }
+
+    fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
+        let s = sizes(&self.options, output.shape(), inputs[1].shape())?;
+        loops::floats!(inputs[0].dtype(), T => {
+            let (g, w, x) = (inputs[0].slice::<T>(), inputs[1].slice::<T>(), output.slice_mut::<T>());
+            walk(&self.options, &s, |i, f, o| x[i] += g[o] * w[f]);
+        });
+        Ok(())
+    }
+}
+
+/// The gradient with respect to the filters: from the input and the output's gradient.
+#[derive(Debug)]
+pub struct Conv2dWeightGradient {
+    options: ConvOptions,
+    /// Height and width of the filters, which the sizes alone do not tell when the stride is above 1.
+    kernel: [usize; 2],
+}
+
+impl Conv2dWeightGradient {
+    fn filter_shape(&self, x: &[usize], g: &[usize]) -> Result<[usize; 4], String> {
+        let (&[_, c, ..], &[_, o, ..]) = (x, g) else {
+            return Err(format!(
+                "needs an input [N, C, H, W] and a gradient [N, O, Y, X], not {x:?} and {g:?}"
+            ));
+        };
+        let shape = [
+            o,
+            c / self.options.groups.max(1),
+            self.kernel[0],
+            self.kernel[1],
+        ];
+        let s = sizes(&self.options, x, &shape)?;
+        if g != [s.n, s.o, s.output[0], s.output[1]] {
+            return Err(format!(
+                "the gradient's shape {g:?} is not that of the convolution's output"
+            ));
+        }
+        Ok(shape)
+    }
+
+    /// From its attributes.
+    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
+        Ok(Self {
+            options: options_of(attributes)?,
+            kernel: attributes.pair("kernel")?,
+        })
+    }
+}
+
+impl Op for Conv2dWeightGradient {
+    fn name(&self) -> &'static str {
+        "conv2d_weight_gradient"
+    }
+
+    fn attributes(&self) -> Attributes {
+        options_attributes(&self.options).with("kernel", self.kernel)
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
+        let [x, g] = infer::arity(inputs)?;
+        floats_of_one_type(x, g)?;
+        Ok(Meta::new(self.filter_shape(&x.shape, &g.shape)?, x.dtype))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Contract(Contract::ConvWeightGradient(self.options))
+    }
+
+    fn gradient(&self, call: &Call<'_>) -> Gradient {
+        let [x, g] = call.inputs else {
+            return Gradient::Forbidden("conv2d_weight_gradient takes two inputs");
+        };
+        Gradient::two(
+            Tensor::apply(
+                Conv2dInputGradient {
+                    options: self.options,
+                    input: hw(x),
+                },
+                &[g, call.gradient],
+            ),
+            Tensor::apply(
+                Conv2d {
+                    options: self.options,
+                },
+                &[x, call.gradient],
+            ),
+        )
+    }
+
+    fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
+        let s = sizes(&self.options, inputs[0].shape(), output.shape())?;
+        loops::floats!(inputs[0].dtype(), T => {
+            let (x, g, w) = (inputs[0].slice::<T>(), inputs[1].slice::<T>(), output.slice_mut::<T>());
+            walk(&self.options, &s, |i, f, o| w[f] += x[i] * g[o]);
+        });
+        Ok(())
+    }
+}
+
+impl Tensor {
+    /// Convolution of images `[N, C, H, W]` with filters `[O, C / groups, KH, KW]`, giving `[N, O, Y, X]`.
+    ///
+    /// ```
+    /// # use zerokara_core::{Tensor, op::ConvOptions};
+    /// let x = Tensor::ones([1, 1, 4, 4]);
+    /// let w = Tensor::ones([1, 1, 3, 3]);
+    /// let y = x.conv2d(&w, ConvOptions::default());
+    /// assert_eq!(y.to_vec::<f32>()?, [9.0; 4]);
+    /// # Ok::<(), zerokara_core::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn conv2d(&self, filters: &Tensor, options: ConvOptions) -> Tensor {
+        Tensor::apply(Conv2d { options }, &[self, filters])
+    }
+}

@@ -1,0 +1,213 @@
+//! Max pooling: `out[n, c, y, x] = max over the window of in[n, c, y s + k - p, x s + l - p]`; padding never wins.
+//!
+//! The gradient goes to the first largest element of each window, row by row. Seen as a function of the output's
+//! gradient, this scattering is linear, and its own gradient picks at the same places: so there are three operations,
+//! `max_pool2d`, its gradient, and the picking.
+
+use super::{conv2d::conv2d_output_size, prelude::*};
+use crate::op::{PoolOptions, Window};
+use zerokara_kernels::plan::Pooling;
+
+/// Shape of the pooled images.
+pub fn pooled_shape(options: &PoolOptions, x: &[usize]) -> Result<[usize; 4], String> {
+    let &[n, c, h, w] = x else {
+        return Err(format!("needs images [N, C, H, W], not {x:?}"));
+    };
+    let mut output = [0; 2];
+    for (axis, input) in [h, w].into_iter().enumerate() {
+        if options.padding[axis] >= options.kernel[axis].max(1) {
+            return Err(
+                "padding must be smaller than the window, else some windows are empty".into(),
+            );
+        }
+        output[axis] = conv2d_output_size(
+            input,
+            options.kernel[axis],
+            options.stride[axis],
+            options.padding[axis],
+            1,
+        )?;
+    }
+    Ok([n, c, output[0], output[1]])
+}
+
+/// For each output element in order, calls `visit` with its position and the positions of its window's elements.
+pub fn windows(
+    options: &PoolOptions,
+    x: &[usize],
+    y: &[usize],
+    mut visit: impl FnMut(usize, &[usize]),
+) {
+    let (&[n, c, h, w], &[_, _, rows, columns]) = (x, y) else {
+        return;
+    };
+    let mut window = Vec::new();
+    for (at, index) in shape::indices(&[n * c, rows, columns]).enumerate() {
+        window.clear();
+        for k in 0..options.kernel[0] {
+            for l in 0..options.kernel[1] {
+                let row = (index[1] * options.stride[0] + k).wrapping_sub(options.padding[0]);
+                let column = (index[2] * options.stride[1] + l).wrapping_sub(options.padding[1]);
+                if row < h && column < w {
+                    window.push((index[0] * h + row) * w + column);
+                }
+            }
+        }
+        visit(at, &window);
+    }
+}
+
+/// The position of the first largest element (NaN counts as largest) among these.
+fn first_largest<T: num_traits::Float>(x: &[T], window: &[usize]) -> usize {
+    let mut best = window[0];
+    for &i in &window[1..] {
+        if x[i] > x[best] || (x[i].is_nan() && !x[best].is_nan()) {
+            best = i;
+        }
+    }
+    best
+}
+
+/// The attributes of pooling.
+pub fn pool_attributes(options: &PoolOptions) -> Attributes {
+    Attributes::none()
+        .with("kernel", options.kernel)
+        .with("stride", options.stride)
+        .with("padding", options.padding)
+}
+
+/// The options in the attributes.
+pub fn pool_options(attributes: &Attributes) -> Result<PoolOptions, String> {
+    Ok(PoolOptions {
+        kernel: attributes.pair("kernel")?,
+        stride: attributes.pair("stride")?,
+        padding: attributes.pair("padding")?,
+    })
+}
+
+/// What one of the three operations computes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Role {
+    /// `x -> largest of each window`.
+    Forward,
+    /// `(x, g) -> g` scattered to where x is largest.
+    Gradient,
+    /// `(x, v) -> v` picked where x is largest.
+    Select,
+}
+
+/// The operations.
+#[derive(Debug)]
+pub struct MaxPool2d {
+    options: PoolOptions,
+    role: Role,
+}
+
+impl MaxPool2d {
+    /// From its attributes.
+    pub fn from_attributes(role: Role, attributes: &Attributes) -> Result<Self, String> {
+        Ok(Self {
+            options: pool_options(attributes)?,
+            role,
+        })
+    }
+
+    fn sibling(&self, role: Role, inputs: &[&Tensor]) -> Tensor {
+        Tensor::apply(
+            MaxPool2d {
+                options: self.options,
+                role,
+            },
+            inputs,
+        )
+    }
+}
+
+impl Op for MaxPool2d {
+    fn name(&self) -> &'static str {
+        match self.role {
+            Role::Forward => "max_pool2d",
+            Role::Gradient => "max_pool2d_gradient",
+            Role::Select => "max_pool2d_select",
+        }
+    }
+
+    fn attributes(&self) -> Attributes {
+        pool_attributes(&self.options)
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
+        let x = inputs.first().ok_or("takes an input")?;
+        infer::float(x)?;
+        let pooled = Meta::new(pooled_shape(&self.options, &x.shape)?, x.dtype);
+        match (self.role, inputs) {
+            (Role::Forward, [_]) => Ok(pooled),
+            (Role::Gradient, [_, g]) => infer::same(&pooled, g).map(|()| x.clone()),
+            (Role::Select, [_, v]) => infer::same(x, v).map(|()| pooled),
+            _ => Err("has another number of inputs".into()),
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Window(match self.role {
+            Role::Forward => Window::Pool(Pooling::Max, self.options),
+            Role::Gradient => Window::PoolGradient(Pooling::Max, self.options),
+            Role::Select => Window::Pool(Pooling::SelectAtMax, self.options),
+        })
+    }
+
+    fn gradient(&self, call: &Call<'_>) -> Gradient {
+        let x = &call.inputs[0];
+        match self.role {
+            Role::Forward => Gradient::one(self.sibling(Role::Gradient, &[x, call.gradient])),
+            // Almost everywhere, a small change of x does not change which element is largest.
+            Role::Gradient => Gradient::Of(vec![
+                None,
+                Some(self.sibling(Role::Select, &[x, call.gradient])),
+            ]),
+            Role::Select => Gradient::Of(vec![
+                None,
+                Some(self.sibling(Role::Gradient, &[x, call.gradient])),
+            ]),
+        }
+    }
+
+    fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
+        let x = inputs[0];
+        let pooled = pooled_shape(&self.options, x.shape())?;
+        loops::floats!(x.dtype(), T => {
+            let (largest, y) = (x.slice::<T>(), output.slice_mut::<T>());
+            let other = inputs.get(1).map_or(largest, |a| a.slice::<T>());
+            windows(&self.options, x.shape(), &pooled, |at, window| {
+                let best = first_largest(largest, window);
+                match self.role {
+                    Role::Forward | Role::Select => y[at] = other[best],
+                    Role::Gradient => y[best] += other[at],
+                }
+            });
+        });
+        Ok(())
+    }
+}
+
+impl Tensor {
+    /// The largest element of each window of images `[N, C, H, W]`.
+    ///
+    /// ```
+    /// # use zerokara_core::{Tensor, op::PoolOptions};
+    /// let x = Tensor::from([[[[1.0, 2.0], [4.0, 3.0]]]]);
+    /// let y = x.max_pool2d(PoolOptions { kernel: [2, 2], stride: [2, 2], padding: [0, 0] });
+    /// assert_eq!(y.to_vec::<f32>()?, [4.0]);
+    /// # Ok::<(), zerokara_core::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn max_pool2d(&self, options: PoolOptions) -> Tensor {
+        Tensor::apply(
+            MaxPool2d {
+                options,
+                role: Role::Forward,
+            },
+            &[self],
+        )
+    }
+}

@@ -1,0 +1,34 @@
+//! The operations, one file each: formula, shape rule, gradient, plain loop.
+//!
+//! Every operation is an elementwise map, a reduction, a view, a contraction, a window or one of a few more kinds
+//! (see [`Kind`](crate::op::Kind)); the compiler knows these kinds and never asks which operation it is.
+
+pub(crate) mod argmax;
+pub(crate) mod arithmetic;
+pub(crate) mod broadcast;
+pub(crate) mod cast;
+pub(crate) mod comparison;
+pub(crate) mod conv2d;
+pub(crate) mod exp;
+pub(crate) mod fill;
+pub(crate) mod leaf;
+pub(crate) mod log;
+pub(crate) mod log_softmax;
+pub(crate) mod loops;
+pub(crate) mod matmul;
+pub(crate) mod max_pool2d;
+pub(crate) mod negate;
+pub(crate) mod one_hot;
+pub(crate) mod permute;
+pub(crate) mod prelude;
+pub(crate) mod reduce;
+pub(crate) mod relu;
+pub(crate) mod reshape;
+pub(crate) mod sigmoid;
+pub(crate) mod sqrt;
+pub(crate) mod stop_gradient;
+pub(crate) mod tanh;
+pub(crate) mod uniform;
+pub(crate) mod where_;
+
+pub use conv2d::conv2d_output_size;

@@ -1,0 +1,259 @@
+//! Sums and extremes over axes.
+//!
+//! The gradient of a sum goes unchanged to every summand; that of a maximum or minimum goes to the elements that
+//! attain it, shared evenly where several do.
+
+use super::prelude::*;
+use zerokara_kernels::plan::Reduction;
+
+/// The operations `sum`, `max` and `min`.
+#[derive(Debug)]
+pub struct Reduce {
+    reduction: Reduction,
+    /// Empty: all axes.
+    axes: Vec<i64>,
+    keep: bool,
+}
+
+impl Reduce {
+    /// From its attributes.
+    pub fn from_attributes(reduction: Reduction, attributes: &Attributes) -> Result<Self, String> {
+        Ok(Self {
+            reduction,
+            axes: attributes.ints("axes")?.to_vec(),
+            keep: attributes.bool("keep")?,
+        })
+    }
+}
+
+/// The axes meant by a list, where an empty list means all.
+pub fn reduced_axes(list: &[i64], rank: usize) -> Result<Vec<usize>, String> {
+    if list.is_empty() {
+        Ok((0..rank).collect())
+    } else {
+        shape::axes(list, rank)
+    }
+}
+
+/// The shape that remains when axes are reduced, each removed or kept with length 1.
+pub fn reduced_shape(shape: &[usize], axes: &[usize], keep: bool) -> Vec<usize> {
+    (0..shape.len())
+        .filter_map(|axis| match (axes.contains(&axis), keep) {
+            (false, _) => Some(shape[axis]),
+            (true, true) => Some(1),
+            (true, false) => None,
+        })
+        .collect()
+}
+
+/// For each element of an array of this shape, the position of its result when `axes` are reduced.
+pub fn reduced_positions(shape: &[usize], axes: &[usize]) -> impl Iterator<Item = usize> + use<> {
+    let strides = shape::row_major(&reduced_shape(shape, axes, true));
+    let axes = axes.to_vec();
+    shape::indices(shape).map(move |index| {
+        index
+            .iter()
+            .enumerate()
+            .map(|(axis, &i)| {
+                if axes.contains(&axis) {
+                    0
+                } else {
+                    i * strides[axis] as usize
+                }
+            })
+            .sum()
+    })
+}
+
+impl Op for Reduce {
+    fn name(&self) -> &'static str {
+        match self.reduction {
+            Reduction::Sum => "sum",
+            Reduction::Max => "max",
+            Reduction::Min => "min",
+        }
+    }
+
+    fn attributes(&self) -> Attributes {
+        Attributes::none()
+            .with("axes", self.axes.as_slice())
+            .with("keep", self.keep)
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
+        let [x] = infer::arity(inputs)?;
+        infer::float(x)?;
+        let axes = reduced_axes(&self.axes, x.rank())?;
+        Ok(Meta::new(
+            reduced_shape(&x.shape, &axes, self.keep),
+            x.dtype,
+        ))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Reduce {
+            reduction: self.reduction,
+            axes: self.axes.clone(),
+        }
+    }
+
+    fn gradient(&self, call: &Call<'_>) -> Gradient {
+        let x = &call.inputs[0];
+        let spread = |t: &Tensor| t.keep_axes(x, &self.axes).broadcast_like(x);
+        if self.reduction == Reduction::Sum {
+            return Gradient::one(spread(call.gradient));
+        }
+        let attains = x
+            .equal(&spread(call.output))
+            .cast(x.dtype().unwrap_or(DType::F32));
+        let shares = attains.sum_axes(&self.axes, true);
+        Gradient::one(spread(call.gradient) * (&attains / shares.broadcast_like(x)))
+    }
+
+    fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
+        let x = inputs[0];
+        let axes = reduced_axes(&self.axes, x.shape().len())?;
+        loops::floats!(x.dtype(), T => {
+            let y = output.slice_mut::<T>();
+            match self.reduction {
+                Reduction::Sum => {}
+                Reduction::Max => y.fill(T::NEG_INFINITY),
+                Reduction::Min => y.fill(T::INFINITY),
+            }
+            for (to, &x) in reduced_positions(x.shape(), &axes).zip(x.slice::<T>()) {
+                y[to] = match self.reduction {
+                    Reduction::Sum => y[to] + x,
+                    Reduction::Max => loops::maximum(y[to], x),
+                    Reduction::Min => loops::minimum(y[to], x),
+                };
+            }
+        });
+        Ok(())
+    }
+}
+
+macro_rules! reductions {
+    ($reduction:ident, $all:ident, $some:ident, $what:literal) => {
+        impl Tensor {
+            #[doc = concat!($what, " of all elements, a scalar.")]
+            #[track_caller]
+            pub fn $all(&self) -> Tensor {
+                self.$some(&[], false)
+            }
+
+            #[doc = concat!($what, " over these axes (negative: from the back; none: all), which are removed or, with `keep`, stay with length 1.")]
+            #[track_caller]
+            pub fn $some(&self, axes: &[i64], keep: bool) -> Tensor {
+                Tensor::apply(Reduce { reduction: Reduction::$reduction, axes: axes.to_vec(), keep }, &[self])
+            }
+        }
+    };
+}
+reductions!(Sum, sum, sum_axes, "Sum");
+reductions!(Max, max, max_axes, "Maximum");
+reductions!(Min, min, min_axes, "Minimum");
+
+impl Tensor {
+    /// This result of a reduction of `x` over `axes`, with the removed axes put back with length 1.
+    #[track_caller]
+    pub(crate) fn keep_axes(&self, x: &Tensor, axes: &[i64]) -> Tensor {
+        let Ok(shape) = x.shape() else {
+            return self.clone();
+        };
+        let Ok(axes) = reduced_axes(axes, shape.len()) else {
+            return self.clone();
+        };
+        let lengths: Vec<i64> = reduced_shape(shape, &axes, true)
+            .iter()
+            .map(|&n| n as i64)
+            .collect();
+        self.reshape_exactly(&lengths)
+    }
+
+    /// Mean of all elements, a scalar.
+    #[track_caller]
+    pub fn mean(&self) -> Tensor {
+        self.mean_axes(&[], false)
+    }
+
+    /// Mean over these axes (negative: from the back; none: all), which are removed or, with `keep`, stay with
+    /// length 1.
+    #[track_caller]
+    pub fn mean_axes(&self, axes: &[i64], keep: bool) -> Tensor {
+        Tensor::apply(
+            Mean {
+                axes: axes.to_vec(),
+                keep,
+            },
+            &[self],
+        )
+    }
+}
+
+/// The operation `mean`: `sum / n`, n the number of elements summed.
+#[derive(Debug)]
+pub struct Mean {
+    axes: Vec<i64>,
+    keep: bool,
+}
+
+impl Mean {
+    /// From its attributes.
+    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
+        Ok(Self {
+            axes: attributes.ints("axes")?.to_vec(),
+            keep: attributes.bool("keep")?,
+        })
+    }
+}
+
+impl Op for Mean {
+    fn name(&self) -> &'static str {
+        "mean"
+    }
+
+    fn attributes(&self) -> Attributes {
+        Attributes::none()
+            .with("axes", self.axes.as_slice())
+            .with("keep", self.keep)
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
+        Reduce {
+            reduction: Reduction::Sum,
+            axes: self.axes.clone(),
+            keep: self.keep,
+        }
+        .infer(inputs)
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Composite
+    }
+
+    fn gradient(&self, _: &Call<'_>) -> Gradient {
+        Gradient::Expand
+    }
+
+    fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
+        let x = inputs[0];
+        let axes = reduced_axes(&self.axes, x.shape().len())?;
+        let count: usize = axes.iter().map(|&a| x.shape()[a]).product();
+        Reduce {
+            reduction: Reduction::Sum,
+            axes: self.axes.clone(),
+            keep: self.keep,
+        }
+        .reference(inputs, output)?;
+        loops::floats!(x.dtype(), T => output.slice_mut::<T>().iter_mut().for_each(|y| *y /= count as T));
+        Ok(())
+    }
+
+    fn expand(&self, inputs: &[Tensor]) -> Option<Tensor> {
+        let shape = inputs[0].shape().ok()?;
+        let axes = reduced_axes(&self.axes, shape.len()).ok()?;
+        let count: usize = axes.iter().map(|&a| shape[a]).product();
+        let sum = inputs[0].sum_axes(&self.axes, self.keep);
+        Some(&sum * sum.full_like(1.0 / count as f64))
+    }
+}

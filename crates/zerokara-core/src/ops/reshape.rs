@@ -1,0 +1,127 @@
+//! The same elements in row-major order under another shape.
+
+use super::prelude::*;
+
+/// The operation: lengths, where 0 keeps the input's length of that axis and one -1 takes what remains.
+#[derive(Debug)]
+pub struct Reshape {
+    lengths: Vec<i64>,
+    /// Whether 0 means no elements instead of the input's length.
+    exact: bool,
+}
+
+impl Op for Reshape {
+    fn name(&self) -> &'static str {
+        "reshape"
+    }
+
+    fn attributes(&self) -> Attributes {
+        Attributes::none()
+            .with("lengths", self.lengths.as_slice())
+            .with("exact", self.exact)
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
+        let [x] = infer::arity(inputs)?;
+        let mut shape = Vec::with_capacity(self.lengths.len());
+        let mut rest = None;
+        for (axis, &length) in self.lengths.iter().enumerate() {
+            match length {
+                0 if !self.exact => shape.push(
+                    *x.shape
+                        .get(axis)
+                        .ok_or("a length of 0 keeps an axis that the input does not have")?,
+                ),
+                -1 if rest.is_none() => {
+                    rest = Some(axis);
+                    shape.push(1);
+                }
+                -1 => return Err("at most one length can be -1".into()),
+                n => shape.push(usize::try_from(n).map_err(|_| format!("a length cannot be {n}"))?),
+            }
+        }
+        let known: usize = shape.iter().product();
+        if let Some(axis) = rest
+            && known > 0
+        {
+            shape[axis] = x.len() / known;
+        }
+        if shape.iter().product::<usize>() != x.len() {
+            return Err(format!(
+                "{} elements do not fill the shape {:?}",
+                x.len(),
+                self.lengths
+            ));
+        }
+        Ok(Meta::new(shape, x.dtype))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::View(crate::op::View::Reshape)
+    }
+
+    fn gradient(&self, call: &Call<'_>) -> Gradient {
+        let shape: Vec<i64> = call.inputs[0]
+            .shape()
+            .unwrap_or(&[])
+            .iter()
+            .map(|&n| n as i64)
+            .collect();
+        Gradient::one(call.gradient.reshape_exactly(&shape))
+    }
+
+    fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
+        *output = inputs[0].reshaped(output.shape());
+        Ok(())
+    }
+}
+
+impl Reshape {
+    /// From its attributes.
+    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
+        Ok(Self {
+            lengths: attributes.ints("lengths")?.to_vec(),
+            exact: attributes.bool("exact")?,
+        })
+    }
+}
+
+impl Tensor {
+    /// The same elements, row by row, under another shape. A length of 0 keeps the input's length of that axis; one
+    /// length can be -1 and takes what remains: `reshape([0, -1])` keeps the batch and flattens the rest.
+    ///
+    /// ```
+    /// # use zerokara_core::Tensor;
+    /// let x = Tensor::zeros([2, 3, 4]);
+    /// assert_eq!(x.reshape([0, -1]).shape()?, [2, 12]);
+    /// # Ok::<(), zerokara_core::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn reshape(&self, lengths: impl AsRef<[i64]>) -> Tensor {
+        Tensor::apply(
+            Reshape {
+                lengths: lengths.as_ref().to_vec(),
+                exact: false,
+            },
+            &[self],
+        )
+    }
+
+    /// As [`Tensor::reshape`], where a length of 0 means no elements.
+    #[track_caller]
+    pub(crate) fn reshape_exactly(&self, lengths: &[i64]) -> Tensor {
+        if self
+            .shape()
+            .is_ok_and(|s| s.iter().map(|&n| n as i64).eq(lengths.iter().copied()))
+        {
+            return self.clone();
+        }
+        Tensor::apply(
+            Reshape {
+                lengths: lengths.to_vec(),
+                exact: true,
+            },
+            &[self],
+        )
+    }
+}
