@@ -5,6 +5,7 @@
 
 mod array;
 mod attributes;
+mod compile;
 mod error;
 pub mod grad;
 mod graph;
@@ -13,7 +14,9 @@ pub mod interpreter;
 pub mod op;
 mod ops;
 mod parameter;
+mod program;
 pub mod registry;
+mod runtime;
 pub mod scope;
 pub mod shape;
 mod tensor;
@@ -24,7 +27,10 @@ pub use error::{Error, Result};
 pub use grad::{grad, gradients, value_and_grad};
 pub use interpreter::{Precision, interpret};
 pub use ops::conv2d_output_size;
+pub use compile::Label;
 pub use parameter::Parameter;
+pub use program::{Program, eval};
+pub use runtime::Runtime;
 pub use shape::Meta;
 pub use tensor::Tensor;
 pub use zerokara_kernels::plan::Element as DType;
