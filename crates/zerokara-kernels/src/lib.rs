@@ -2,6 +2,7 @@
 //! nothing of tensors, and it is the only one with `unsafe` code.
 
 pub mod conv;
+pub mod gemm;
 pub mod isa;
 pub mod map;
 pub mod plan;
@@ -10,3 +11,4 @@ pub mod random;
 pub mod simd;
 pub mod storage;
 pub mod threads;
+mod unroll;
