@@ -1,0 +1,147 @@
+//! AVX2 with FMA: 8 lanes.
+
+use super::Simd;
+use core::arch::x86_64::*;
+
+/// Vectors of 8 numbers on x86-64 with AVX2 and FMA.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx2;
+
+/// A window of eight at `8 - n` masks the first n lanes.
+static MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+
+// SAFETY (all blocks): the caller vouches for the CPU and for the pointers, as the trait asks.
+#[allow(clippy::missing_safety_doc, clippy::undocumented_unsafe_blocks)]
+impl Simd for Avx2 {
+    type Vector = __m256;
+    const LANES: usize = 8;
+    const REGISTERS: usize = 16;
+    const FMA: bool = true;
+
+    #[inline(always)]
+    unsafe fn zero() -> __m256 {
+        unsafe { _mm256_setzero_ps() }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> __m256 {
+        unsafe { _mm256_set1_ps(x) }
+    }
+
+    #[inline(always)]
+    unsafe fn broadcast(p: *const f32) -> __m256 {
+        unsafe { _mm256_broadcast_ss(&*p) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> __m256 {
+        unsafe { _mm256_loadu_ps(p) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_partial(p: *const f32, n: usize) -> __m256 {
+        unsafe {
+            let mask = _mm256_loadu_si256(MASKS.as_ptr().add(8 - n).cast());
+            _mm256_maskload_ps(p, mask)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store(p: *mut f32, x: __m256) {
+        unsafe { _mm256_storeu_ps(p, x) }
+    }
+
+    // Masked stores are slow on AMD (a dozen cycles each), so the tail is written by halves.
+    #[inline(always)]
+    unsafe fn store_partial(mut p: *mut f32, x: __m256, n: usize) {
+        unsafe {
+            if n >= 8 {
+                _mm256_storeu_ps(p, x);
+                return;
+            }
+            let mut half = _mm256_castps256_ps128(x);
+            if n & 4 != 0 {
+                _mm_storeu_ps(p, half);
+                p = p.add(4);
+                half = _mm256_extractf128_ps::<1>(x);
+            }
+            if n & 2 != 0 {
+                _mm_storeu_si64(p.cast(), _mm_castps_si128(half));
+                p = p.add(2);
+                half = _mm_movehl_ps(half, half);
+            }
+            if n & 1 != 0 {
+                _mm_store_ss(p, half);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn fma(a: __m256, b: __m256, c: __m256) -> __m256 {
+        unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    unsafe fn sum(x: __m256) -> f32 {
+        unsafe {
+            let x = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
+            let x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+            _mm_cvtss_f32(_mm_add_ss(x, _mm_shuffle_ps::<1>(x, x)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn transpose8(from: *const f32, from_stride: isize, to: *mut f32, to_stride: isize) {
+        // Halves of rows i and i + 4 are loaded into one register, so that only shuffles within 128 bits remain.
+        macro_rules! pair {
+            ($i:expr, $half:expr) => {
+                _mm256_insertf128_ps::<1>(
+                    _mm256_castps128_ps256(_mm_loadu_ps(from.offset($i * from_stride + $half))),
+                    _mm_loadu_ps(from.offset(($i + 4) * from_stride + $half)),
+                )
+            };
+        }
+        macro_rules! quarter {
+            ($half:expr) => {{
+                let (a, b, c, d) = (
+                    pair!(0, $half),
+                    pair!(1, $half),
+                    pair!(2, $half),
+                    pair!(3, $half),
+                );
+                let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+                _mm256_storeu_ps(
+                    to.offset($half * to_stride),
+                    _mm256_shuffle_ps::<0x44>(ab, cd),
+                );
+                _mm256_storeu_ps(
+                    to.offset(($half + 1) * to_stride),
+                    _mm256_shuffle_ps::<0xee>(ab, cd),
+                );
+                let (ab, cd) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+                _mm256_storeu_ps(
+                    to.offset(($half + 2) * to_stride),
+                    _mm256_shuffle_ps::<0x44>(ab, cd),
+                );
+                _mm256_storeu_ps(
+                    to.offset(($half + 3) * to_stride),
+                    _mm256_shuffle_ps::<0xee>(ab, cd),
+                );
+            }};
+        }
+        unsafe {
+            quarter!(0);
+            quarter!(4);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Vectors of f32: one trait, one implementation for each instruction set.
+//!
+//! The operations are static functions of a marker type `S: Simd`, all `#[inline(always)]`, so that a body generic
+//! over `S` compiles to plain vector instructions inside the functions made by `multiversion!`.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+
+#[cfg(target_arch = "x86_64")]
+pub use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub use avx512::Avx512;
+pub use portable::Portable;
+
+/// Vector operations of one instruction set.
+///
+/// # Safety
+///
+/// Every function may be called only where the CPU has the instruction set; pointers must be valid for the elements
+/// named, with no alignment beyond that of f32.
+#[allow(clippy::missing_safety_doc)] // the same for all, told above
+pub trait Simd: Copy + Send + Sync + 'static {
+    /// [`Simd::LANES`] numbers.
+    type Vector: Copy;
+    /// Numbers in a vector.
+    const LANES: usize;
+    /// Vectors that fit in registers at once.
+    const REGISTERS: usize;
+    /// Whether multiplication and addition fuse: one rounding instead of two.
+    const FMA: bool;
+
+    /// All zeros.
+    unsafe fn zero() -> Self::Vector;
+    /// The same number in all lanes.
+    unsafe fn splat(x: f32) -> Self::Vector;
+    /// The number at `p` in all lanes.
+    unsafe fn broadcast(p: *const f32) -> Self::Vector;
+    /// The numbers at `p`, `p + 1`, ..
+    unsafe fn load(p: *const f32) -> Self::Vector;
+    /// The first `n <= LANES` numbers at `p`, zeros in the other lanes; touches no memory beyond.
+    unsafe fn load_partial(p: *const f32, n: usize) -> Self::Vector;
+    /// Writes all lanes to `p`, `p + 1`, ..
+    unsafe fn store(p: *mut f32, x: Self::Vector);
+    /// Writes the first `n <= LANES` lanes; touches no memory beyond.
+    unsafe fn store_partial(p: *mut f32, x: Self::Vector, n: usize);
+    /// `a + b`
+    unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a * b`
+    unsafe fn mul(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a * b + c`, fused if [`Simd::FMA`].
+    unsafe fn fma(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// Sum of all lanes: the upper half is added to the lower, until one is left.
+    unsafe fn sum(x: Self::Vector) -> f32;
+    /// Transposes an 8 x 8 block: `to[j * to_stride + i] = from[i * from_stride + j]`.
+    unsafe fn transpose8(from: *const f32, from_stride: isize, to: *mut f32, to_stride: isize);
+
+    /// `a * b + c` of single numbers, fused if [`Simd::FMA`], and never a library call.
+    #[inline(always)]
+    fn scalar_fma(a: f32, b: f32, c: f32) -> f32 {
+        if Self::FMA {
+            a.mul_add(b, c)
+        } else {
+            a * b + c
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
