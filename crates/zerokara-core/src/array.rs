@@ -102,7 +102,10 @@ impl Array {
 
     /// The same elements in a storage of their own.
     pub(crate) fn copied(&self) -> Self {
-        Self { shape: self.shape.clone(), storage: Arc::new(Storage::clone(&self.storage)) }
+        Self {
+            shape: self.shape.clone(),
+            storage: Arc::new(Storage::clone(&self.storage)),
+        }
     }
 
     /// The elements, whatever their type.

@@ -23,11 +23,11 @@ mod tensor;
 
 pub use array::{Array, Scalar};
 pub use attributes::{Attribute, Attributes};
+pub use compile::Label;
 pub use error::{Error, Result};
 pub use grad::{grad, gradients, value_and_grad};
 pub use interpreter::{Precision, interpret};
 pub use ops::conv2d_output_size;
-pub use compile::Label;
 pub use parameter::Parameter;
 pub use program::{Program, eval};
 pub use runtime::Runtime;

@@ -35,6 +35,7 @@ pub fn eval(tensors: &[&Tensor]) -> Result<Vec<Array>> {
 /// ```
 pub struct Program {
     executor: Executor,
+    plan: Plan,
     runtime: Arc<Runtime>,
     bindings: Vec<Bound>,
     inputs: Vec<(String, Meta)>,
@@ -61,9 +62,18 @@ impl Program {
     /// # Errors
     /// The error of an invalid tensor; an update of another shape than its parameter, or a second one of the same;
     /// an input that the graph needs and `inputs` does not name.
-    pub fn compile(inputs: &[&Tensor], outputs: &[&Tensor], updates: &[(Parameter, Tensor)]) -> Result<Self> {
+    pub fn compile(
+        inputs: &[&Tensor],
+        outputs: &[&Tensor],
+        updates: &[(Parameter, Tensor)],
+    ) -> Result<Self> {
         let runtime = Runtime::current()?;
-        let Compiled { plan, bindings, outputs: metas, labels } = compile::program(outputs, updates, runtime.isa())?;
+        let Compiled {
+            plan,
+            bindings,
+            outputs: metas,
+            labels,
+        } = compile::program(outputs, updates, runtime.isa())?;
         let mut updated = 0;
         let bindings = bindings
             .into_iter()
@@ -81,20 +91,41 @@ impl Program {
                         Some(i) => Bound::Input(i),
                         None => {
                             let what = tensor.node.op.attributes();
-                            return Err(Error::new(format!("the program needs an input that is not given ({what})")));
+                            return Err(Error::new(format!(
+                                "the program needs an input that is not given ({what})"
+                            )));
                         }
                     },
                 })
             })
             .collect::<Result<_>>()?;
-        let executor =
-            Executor::new(plan, runtime.isa()).map_err(|e| Error::new(format!("the compiler made a bad plan: {e}")))?;
+        let executor = Executor::new(&plan, runtime.isa())
+            .map_err(|e| Error::new(format!("the compiler made a bad plan: {e}")))?;
         let inputs = inputs
             .iter()
-            .map(|t| Ok((t.node.op.attributes().text("name").unwrap_or("input").to_string(), t.meta()?.clone())))
+            .map(|t| {
+                Ok((
+                    t.node
+                        .op
+                        .attributes()
+                        .text("name")
+                        .unwrap_or("input")
+                        .to_string(),
+                    t.meta()?.clone(),
+                ))
+            })
             .collect::<Result<_>>()?;
         let outputs = metas.iter().map(Array::zeros).collect();
-        Ok(Self { executor, runtime, bindings, inputs, outputs, metas, labels })
+        Ok(Self {
+            executor,
+            plan,
+            runtime,
+            bindings,
+            inputs,
+            outputs,
+            metas,
+            labels,
+        })
     }
 
     /// Runs the program: gives the outputs and replaces the updated parameters. A parameter's buffer is written in
@@ -115,7 +146,12 @@ impl Program {
     pub fn run_timed(&mut self, inputs: &[Array]) -> Result<(Vec<Array>, Vec<(Label, Duration)>)> {
         let mut nanoseconds = Vec::new();
         self.execute(inputs, Some(&mut nanoseconds))?;
-        let times = self.labels.iter().cloned().zip(nanoseconds.into_iter().map(Duration::from_nanos)).collect();
+        let times = self
+            .labels
+            .iter()
+            .cloned()
+            .zip(nanoseconds.into_iter().map(Duration::from_nanos))
+            .collect();
         Ok((self.outputs.clone(), times))
     }
 
@@ -162,7 +198,9 @@ impl Program {
                 (Bound::Parameter(_), Some(value)) => External::Read(value.storage()),
                 (Bound::Parameter(_), None) => return Err(shared()),
                 (Bound::Input(i), _) => External::Read(inputs[*i].storage()),
-                (Bound::Updated(..), _) => External::Write(updated.next().flatten().ok_or_else(shared)?),
+                (Bound::Updated(..), _) => {
+                    External::Write(updated.next().flatten().ok_or_else(shared)?)
+                }
                 (Bound::Output(i), _) => External::Write(outputs[*i].take().ok_or_else(shared)?),
             });
         }
@@ -176,11 +214,18 @@ impl Program {
 
     fn check(&self, inputs: &[Array]) -> Result<()> {
         if inputs.len() != self.inputs.len() {
-            return Err(Error::new(format!("the program takes {} inputs, not {}", self.inputs.len(), inputs.len())));
+            return Err(Error::new(format!(
+                "the program takes {} inputs, not {}",
+                self.inputs.len(),
+                inputs.len()
+            )));
         }
         for ((name, meta), input) in self.inputs.iter().zip(inputs) {
             if input.meta() != *meta {
-                return Err(Error::new(format!("input {name} must be {meta}, not {}", input.meta())));
+                return Err(Error::new(format!(
+                    "input {name} must be {meta}, not {}",
+                    input.meta()
+                )));
             }
         }
         Ok(())
@@ -188,7 +233,7 @@ impl Program {
 
     /// The plan that runs.
     pub fn plan(&self) -> &Plan {
-        self.executor.plan()
+        &self.plan
     }
 
     /// For each step of the plan, in the order of the stages, what it computes.
@@ -200,6 +245,12 @@ impl Program {
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plan = self.plan();
-        write!(f, "Program({} steps in {} stages, arena {} bytes)", self.labels.len(), plan.stages.len(), plan.arena_bytes)
+        write!(
+            f,
+            "Program({} steps in {} stages, arena {} bytes)",
+            self.labels.len(),
+            plan.stages.len(),
+            plan.arena_bytes
+        )
     }
 }

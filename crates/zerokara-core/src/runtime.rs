@@ -63,7 +63,11 @@ impl Runtime {
     /// If the environment variable `ZEROKARA_ISA` names an instruction set that is unknown or not there.
     pub fn new(threads: usize) -> Result<Self> {
         let isa = Isa::detect().map_err(|e| Error::new(e.to_string()))?;
-        Ok(Self { pool: Pool::new(threads), isa, plans: Mutex::default() })
+        Ok(Self {
+            pool: Pool::new(threads),
+            isa,
+            plans: Mutex::default(),
+        })
     }
 
     /// Makes this the process's default runtime.
@@ -85,11 +89,17 @@ impl Runtime {
         let threads = match std::env::var("ZEROKARA_THREADS") {
             Err(_) => cores,
             Ok(word) => word.parse().ok().filter(|&n| n > 0).ok_or_else(|| {
-                Error::new(format!("ZEROKARA_THREADS must be a number of threads from 1 on, not {word:?}"))
+                Error::new(format!(
+                    "ZEROKARA_THREADS must be a number of threads from 1 on, not {word:?}"
+                ))
             })?,
         };
         let runtime = Arc::new(Self::new(threads)?);
-        Ok(DEFAULT.get_or_init(|| RwLock::new(runtime)).read().unwrap_or_else(PoisonError::into_inner).clone())
+        Ok(DEFAULT
+            .get_or_init(|| RwLock::new(runtime))
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone())
     }
 
     /// The instruction set of the kernels.
@@ -104,7 +114,10 @@ impl Runtime {
 
     /// Number of plans compiled for eager evaluation so far.
     pub fn plans_compiled(&self) -> usize {
-        self.plans.lock().unwrap_or_else(PoisonError::into_inner).compiled
+        self.plans
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .compiled
     }
 
     pub(crate) fn pool(&self) -> &Pool {
@@ -128,7 +141,11 @@ impl Runtime {
         }
         let plan = self.plan(graph)?;
         let mut plan = plan.lock().unwrap_or_else(PoisonError::into_inner);
-        let EagerPlan { executor, bindings, outputs } = &mut *plan;
+        let EagerPlan {
+            executor,
+            bindings,
+            outputs,
+        } = &mut *plan;
         let mut results: Vec<Array> = outputs.iter().map(Array::zeros).collect();
         let mut slots: Vec<Option<&mut Array>> = results.iter_mut().map(Some).collect();
         let mut externals = Vec::with_capacity(bindings.len());
@@ -141,7 +158,9 @@ impl Runtime {
                 }
             });
         }
-        executor.run(&self.pool, &mut externals).map_err(|e| Error::new(e.to_string()))?;
+        executor
+            .run(&self.pool, &mut externals)
+            .map_err(|e| Error::new(e.to_string()))?;
         drop(externals);
         Ok(results)
     }
@@ -161,7 +180,12 @@ impl Runtime {
                 leaf_numbers.insert(at, leaf_numbers.len());
             }
         }
-        let Compiled { plan, bindings, outputs, .. } = compile::eager(graph, self.isa);
+        let Compiled {
+            plan,
+            bindings,
+            outputs,
+            ..
+        } = compile::eager(graph, self.isa)?;
         let bindings = bindings
             .into_iter()
             .map(|binding| match binding {
@@ -170,11 +194,21 @@ impl Runtime {
                 _ => unreachable!("eager plans bind leaves by number"),
             })
             .collect();
-        let executor = Executor::new(plan, self.isa).map_err(|e| Error::new(format!("invalid plan: {e}")))?;
-        let plan = Arc::new(Mutex::new(EagerPlan { executor, bindings, outputs }));
+        let executor =
+            Executor::new(&plan, self.isa).map_err(|e| Error::new(format!("invalid plan: {e}")))?;
+        let plan = Arc::new(Mutex::new(EagerPlan {
+            executor,
+            bindings,
+            outputs,
+        }));
         plans.compiled += 1;
         if plans.by_key.len() >= CACHED_PLANS {
-            let oldest = plans.by_key.values().map(|(used, _)| *used).min().unwrap_or(0);
+            let oldest = plans
+                .by_key
+                .values()
+                .map(|(used, _)| *used)
+                .min()
+                .unwrap_or(0);
             plans.by_key.retain(|_, (used, _)| *used != oldest);
         }
         plans.by_key.insert(key, (now, plan.clone()));

@@ -42,9 +42,11 @@ impl CodeBuilder {
                 Instruction::Constant(c) => self.constant(c),
                 Instruction::Unary(f, a) => self.unary(f, values[a]),
                 Instruction::Binary(f, a, b) => self.binary(f, values[a], values[b]),
-                Instruction::Select { condition, yes, no } => {
-                    self.push(Instruction::Select { condition: values[condition], yes: values[yes], no: values[no] })
-                }
+                Instruction::Select { condition, yes, no } => self.push(Instruction::Select {
+                    condition: values[condition],
+                    yes: values[yes],
+                    no: values[no],
+                }),
             };
             values.push(value);
         }
@@ -117,14 +119,19 @@ impl CodeBuilder {
                 instructions.push(match instruction {
                     Instruction::Unary(f, a) => Instruction::Unary(f, place[a]),
                     Instruction::Binary(f, a, b) => Instruction::Binary(f, place[a], place[b]),
-                    Instruction::Select { condition, yes, no } => {
-                        Instruction::Select { condition: place[condition], yes: place[yes], no: place[no] }
-                    }
+                    Instruction::Select { condition, yes, no } => Instruction::Select {
+                        condition: place[condition],
+                        yes: place[yes],
+                        no: place[no],
+                    },
                     leaf => leaf,
                 });
             }
         }
-        Code { instructions, results: results.iter().map(|&r| place[r]).collect() }
+        Code {
+            instructions,
+            results: results.iter().map(|&r| place[r]).collect(),
+        }
     }
 }
 
@@ -133,6 +140,8 @@ fn mark(instruction: &Instruction, needed: &mut [bool]) {
         Instruction::Load(_) | Instruction::Constant(_) => {}
         Instruction::Unary(_, a) => needed[a] = true,
         Instruction::Binary(_, a, b) => [a, b].iter().for_each(|&i| needed[i] = true),
-        Instruction::Select { condition, yes, no } => [condition, yes, no].iter().for_each(|&i| needed[i] = true),
+        Instruction::Select { condition, yes, no } => {
+            [condition, yes, no].iter().for_each(|&i| needed[i] = true)
+        }
     }
 }

@@ -67,17 +67,31 @@ pub(super) fn schedule(graph: &Graph, request: &Request) -> Schedule {
     let roots: BTreeSet<usize> = graph.outputs.iter().copied().collect();
     let inlined = inline_into_reductions(graph, &kinds, &classes, &consumers, &roots);
     let readers = parameter_readers(graph, &classes, &consumers, request);
-    let times = times(graph, &classes, &consumers, &inlined, &readers, &roots, request);
+    let times = times(
+        graph, &classes, &consumers, &inlined, &readers, &roots, request,
+    );
     let units = group(graph, &kinds, &classes, &times, &inlined, &readers, request);
     let units = order(graph, units, &consumers, &inlined, &readers);
-    Schedule { kinds, classes, units, inlined, consumers }
+    Schedule {
+        kinds,
+        classes,
+        units,
+        inlined,
+        consumers,
+    }
 }
 
 fn fast(dtype: DType) -> bool {
     matches!(dtype, DType::F32 | DType::Bool)
 }
 
-fn classify(graph: &Graph, kinds: &[Kind], classes: &[Class], at: usize, fold_scalars: bool) -> Class {
+fn classify(
+    graph: &Graph,
+    kinds: &[Kind],
+    classes: &[Class],
+    at: usize,
+    fold_scalars: bool,
+) -> Class {
     let node = &graph.nodes[at];
     if let Source::Value(array) = &node.source
         && fold_scalars
@@ -87,10 +101,13 @@ fn classify(graph: &Graph, kinds: &[Kind], classes: &[Class], at: usize, fold_sc
         return Class::Constant(array.to_f64s()[0]);
     }
     // A view of one number everywhere is that number everywhere.
-    if let (Kind::View(_), Some(Class::Constant(value))) = (&kinds[at], node.inputs.first().map(|&i| classes[i])) {
+    if let (Kind::View(_), Some(Class::Constant(value))) =
+        (&kinds[at], node.inputs.first().map(|&i| classes[i]))
+    {
         return Class::Constant(value);
     }
-    let of_fast_types = fast(node.meta.dtype) && node.inputs.iter().all(|&i| fast(graph.nodes[i].meta.dtype));
+    let of_fast_types =
+        fast(node.meta.dtype) && node.inputs.iter().all(|&i| fast(graph.nodes[i].meta.dtype));
     match &kinds[at] {
         Kind::Leaf => Class::Leaf,
         Kind::Fill(value) if fast(node.meta.dtype) => Class::Constant(*value),
@@ -112,16 +129,23 @@ fn inline_into_reductions(
 ) -> Vec<bool> {
     let mut inlined = vec![false; graph.nodes.len()];
     for at in (0..graph.nodes.len()).rev() {
-        let [consumer] = consumers[at][..] else { continue };
-        let reduced = matches!(kinds[consumer], Kind::Reduce { .. }) && graph.nodes[consumer].meta.dtype == DType::F32;
-        inlined[at] = classes[at] == Class::Map && !roots.contains(&at) && (reduced || inlined[consumer]);
+        let [consumer] = consumers[at][..] else {
+            continue;
+        };
+        let reduced = matches!(kinds[consumer], Kind::Reduce { .. })
+            && graph.nodes[consumer].meta.dtype == DType::F32;
+        inlined[at] =
+            classes[at] == Class::Map && !roots.contains(&at) && (reduced || inlined[consumer]);
     }
     // A long chain stays a group of its own.
     let mut depth = vec![0usize; graph.nodes.len()];
     for at in (0..graph.nodes.len()).rev() {
         if inlined[at] {
             depth[at] = 1 + consumers[at].first().map_or(0, |&c| depth[c]);
-            inlined[at] = depth[at] <= LONGEST_CHAIN && consumers[at].first().is_some_and(|&c| inlined[c] || depth[at] == 1);
+            inlined[at] = depth[at] <= LONGEST_CHAIN
+                && consumers[at]
+                    .first()
+                    .is_some_and(|&c| inlined[c] || depth[at] == 1);
         }
     }
     inlined
@@ -183,7 +207,11 @@ fn times(
             Class::Map => {
                 time[at] = latest.max(1);
                 let longest = |chain: &[usize], time: &[usize], now: usize| {
-                    inputs.iter().filter(|&&i| classes[i] == Class::Map && time[i] == now).map(|&i| chain[i]).max()
+                    inputs
+                        .iter()
+                        .filter(|&&i| classes[i] == Class::Map && time[i] == now)
+                        .map(|&i| chain[i])
+                        .max()
                 };
                 chain[at] = 1 + longest(&chain, &time, time[at]).unwrap_or(0);
                 if chain[at] > LONGEST_CHAIN && !inlined[at] {
@@ -207,12 +235,18 @@ fn times(
         for (&store, readers) in readers {
             for &reader in readers {
                 let same = classes[reader] == Class::Map && shape(reader) == shape(store);
-                let after = if classes[reader] == Class::Map && !same { time[reader] + 1 } else { time[reader] };
+                let after = if classes[reader] == Class::Map && !same {
+                    time[reader] + 1
+                } else {
+                    time[reader]
+                };
                 time[store] = time[store].max(after);
             }
         }
     }
-    sink(graph, classes, consumers, inlined, roots, request, &mut time);
+    sink(
+        graph, classes, consumers, inlined, roots, request, &mut time,
+    );
     time
 }
 
@@ -235,10 +269,17 @@ fn sink(
             update_only[at] = true;
             continue;
         }
-        if classes[at] != Class::Map || inlined[at] || roots.contains(&at) || consumers[at].is_empty() {
+        if classes[at] != Class::Map
+            || inlined[at]
+            || roots.contains(&at)
+            || consumers[at].is_empty()
+        {
             continue;
         }
-        if consumers[at].iter().any(|&c| classes[c] != Class::Map || inlined[c]) {
+        if consumers[at]
+            .iter()
+            .any(|&c| classes[c] != Class::Map || inlined[c])
+        {
             continue;
         }
         update_only[at] = consumers[at].iter().all(|&c| update_only[c]);
@@ -246,7 +287,9 @@ fn sink(
         let stored = graph.nodes[at]
             .inputs
             .iter()
-            .filter(|&&i| !matches!(classes[i], Class::Constant(_)) && graph.nodes[i].meta.len() > 1)
+            .filter(|&&i| {
+                !matches!(classes[i], Class::Constant(_)) && graph.nodes[i].meta.len() > 1
+            })
             .count();
         if !(update_only[at] || stored <= 1) {
             continue;
@@ -291,7 +334,10 @@ fn group(
     }
     let grouped = |at: usize| classes[at] == Class::Map && !inlined[at];
     let together = |a: usize, b: usize| {
-        grouped(a) && grouped(b) && times[a] == times[b] && graph.nodes[a].meta.shape == graph.nodes[b].meta.shape
+        grouped(a)
+            && grouped(b)
+            && times[a] == times[b]
+            && graph.nodes[a].meta.shape == graph.nodes[b].meta.shape
     };
     let mut join = |a: usize, b: usize| {
         if together(a, b) {
@@ -309,7 +355,10 @@ fn group(
     let mut readers_of = HashMap::new();
     for at in (0..count).filter(|&at| grouped(at)) {
         for &i in &graph.nodes[at].inputs {
-            if !grouped(i) && graph.nodes[i].meta.shape == graph.nodes[at].meta.shape && classes[i] == Class::Kernel {
+            if !grouped(i)
+                && graph.nodes[i].meta.shape == graph.nodes[at].meta.shape
+                && classes[i] == Class::Kernel
+            {
                 let first = *readers_of.entry((i, times[at])).or_insert(at);
                 join(first, at);
             }
@@ -320,7 +369,10 @@ fn group(
     let mut unit_of_group: HashMap<usize, usize> = HashMap::new();
     for at in 0..count {
         match classes[at] {
-            Class::View | Class::Kernel => units.push(Unit { head: Some(at), maps: Vec::new() }),
+            Class::View | Class::Kernel => units.push(Unit {
+                head: Some(at),
+                maps: Vec::new(),
+            }),
             Class::Map if !inlined[at] => {
                 let root = find(&mut parent, at);
                 let unit = *unit_of_group.entry(root).or_insert_with(|| {
@@ -348,8 +400,11 @@ fn attach_epilogues(
     if !request.epilogues {
         return;
     }
-    let head_unit: HashMap<usize, usize> =
-        units.iter().enumerate().filter_map(|(u, unit)| unit.head.map(|h| (h, u))).collect();
+    let head_unit: HashMap<usize, usize> = units
+        .iter()
+        .enumerate()
+        .filter_map(|(u, unit)| unit.head.map(|h| (h, u)))
+        .collect();
     for u in 0..units.len() {
         if units[u].head.is_some() || units[u].maps.is_empty() {
             continue;
@@ -370,8 +425,14 @@ fn attach_epilogues(
             .max();
         // A store must wait for the other kernels that read the old value; two hosts could wait for each other.
         let waits = |host: usize| {
-            let stores = units[u].maps.iter().filter_map(|m| readers.get(m)).flatten();
-            stores.into_iter().any(|&r| r != host && times[r] >= time && !units[u].maps.contains(&r))
+            let stores = units[u]
+                .maps
+                .iter()
+                .filter_map(|m| readers.get(m))
+                .flatten();
+            stores
+                .into_iter()
+                .any(|&r| r != host && times[r] >= time && !units[u].maps.contains(&r))
         };
         if let Some(host) = host
             && !waits(host)
@@ -425,7 +486,15 @@ fn order(
             edge(unit_of.get(reader), unit_of.get(store));
         }
     }
-    let first = |u: usize| units[u].head.iter().chain(&units[u].maps).copied().min().unwrap_or(0);
+    let first = |u: usize| {
+        units[u]
+            .head
+            .iter()
+            .chain(&units[u].maps)
+            .copied()
+            .min()
+            .unwrap_or(0)
+    };
     let mut ready: BinaryHeap<std::cmp::Reverse<(usize, usize)>> = (0..units.len())
         .filter(|&u| before[u].is_empty())
         .map(|u| std::cmp::Reverse((first(u), u)))
@@ -440,8 +509,14 @@ fn order(
             }
         }
     }
-    assert_eq!(sequence.len(), units.len(), "the units of a plan have a cycle");
+    assert_eq!(
+        sequence.len(),
+        units.len(),
+        "the units of a plan have a cycle"
+    );
     let mut slots: Vec<Option<Unit>> = units.into_iter().map(Some).collect();
-    sequence.into_iter().filter_map(|u| slots[u].take()).collect()
+    sequence
+        .into_iter()
+        .filter_map(|u| slots[u].take())
+        .collect()
 }
-

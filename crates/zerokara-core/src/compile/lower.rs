@@ -71,14 +71,23 @@ pub(super) struct Lowering<'a> {
     packed: HashMap<(usize, ConvGeometry, ConvPass), usize>,
 }
 
-pub(super) fn lower(graph: &Graph, request: &Request, schedule: &Schedule, isa: Isa) -> Result<Lowered> {
+pub(super) fn lower(
+    graph: &Graph,
+    request: &Request,
+    schedule: &Schedule,
+    isa: Isa,
+) -> Result<Lowered> {
     let mut lowering = Lowering {
         graph,
         request,
         schedule,
         isa,
         values: vec![None; graph.nodes.len()],
-        out: Lowered { steps: Vec::new(), buffers: Vec::new(), externals: Vec::new() },
+        out: Lowered {
+            steps: Vec::new(),
+            buffers: Vec::new(),
+            externals: Vec::new(),
+        },
         parameters: HashMap::new(),
         packed: HashMap::new(),
     };
@@ -100,14 +109,16 @@ impl Lowering<'_> {
                 continue;
             }
             let buffer = match &node.source {
-                Source::Parameter(p, _) if self.request.bind_parameters => match self.parameters.get(&p.id()) {
-                    Some(&buffer) => buffer,
-                    None => {
-                        let buffer = self.external(&node.meta, ExternalSource::Leaf(at));
-                        self.parameters.insert(p.id(), buffer);
-                        buffer
+                Source::Parameter(p, _) if self.request.bind_parameters => {
+                    match self.parameters.get(&p.id()) {
+                        Some(&buffer) => buffer,
+                        None => {
+                            let buffer = self.external(&node.meta, ExternalSource::Leaf(at));
+                            self.parameters.insert(p.id(), buffer);
+                            buffer
+                        }
                     }
-                },
+                }
                 _ => self.external(&node.meta, ExternalSource::Leaf(at)),
             };
             self.values[at] = Some(Strided::row_major(buffer, &node.meta.shape));
@@ -117,18 +128,31 @@ impl Lowering<'_> {
     fn external(&mut self, meta: &Meta, source: ExternalSource) -> usize {
         self.out.externals.push(source);
         let external = Some(self.out.externals.len() - 1);
-        self.out.buffers.push(LoweredBuffer { element: meta.dtype, len: meta.len(), external });
+        self.out.buffers.push(LoweredBuffer {
+            element: meta.dtype,
+            len: meta.len(),
+            external,
+        });
         self.out.buffers.len() - 1
     }
 
     fn arena(&mut self, element: Element, len: usize) -> usize {
-        self.out.buffers.push(LoweredBuffer { element, len, external: None });
+        self.out.buffers.push(LoweredBuffer {
+            element,
+            len,
+            external: None,
+        });
         self.out.buffers.len() - 1
     }
 
     fn push(&mut self, node: usize, step: Step, reads: &[&Strided], writes: &[&Strided]) {
         let buffers = |list: &[&Strided]| list.iter().map(|s| s.buffer).collect();
-        self.out.steps.push(LoweredStep { step, reads: buffers(reads), writes: buffers(writes), node });
+        self.out.steps.push(LoweredStep {
+            step,
+            reads: buffers(reads),
+            writes: buffers(writes),
+            node,
+        });
     }
 
     /// The buffer that a node's value is stored in: an output, a parameter, or the arena.
@@ -147,7 +171,8 @@ impl Lowering<'_> {
 
     /// Whether a node's value must lie in row-major order.
     fn is_destined(&self, at: usize) -> bool {
-        self.graph.outputs[..self.request.outputs].contains(&at) || self.request.stores.contains_key(&at)
+        self.graph.outputs[..self.request.outputs].contains(&at)
+            || self.request.stores.contains_key(&at)
     }
 
     /// A node's value in memory; constants are written out.
@@ -176,7 +201,9 @@ impl Lowering<'_> {
 
     /// A copy of a value into `target`, which has the same logical shape.
     fn copy(&mut self, at: usize, source: &Strided, target: &Strided) {
-        let order = target.dense_order().unwrap_or_else(|| (0..target.shape.len()).collect());
+        let order = target
+            .dense_order()
+            .unwrap_or_else(|| (0..target.shape.len()).collect());
         let (from, to) = (source.permute(&order), target.permute(&order));
         let mut code = CodeBuilder::default();
         let result = code.load(0);
@@ -211,8 +238,13 @@ impl Lowering<'_> {
     /// The images of a node `[N, C, H, W]` as a dense `[N, H, W, C]`.
     fn channels_last(&mut self, at: usize) -> Strided {
         let value = self.value(at);
-        let images = self.in_order(at, value, &CHANNELS_LAST).permute(&CHANNELS_LAST);
-        Strided { strides: shape::row_major(&images.shape), ..images }
+        let images = self
+            .in_order(at, value, &CHANNELS_LAST)
+            .permute(&CHANNELS_LAST);
+        Strided {
+            strides: shape::row_major(&images.shape),
+            ..images
+        }
     }
 
     fn unit(&mut self, unit: &Unit) -> Result<()> {
@@ -227,26 +259,41 @@ impl Lowering<'_> {
             return Ok(());
         }
         let native = self.meta(head).dtype == DType::F32
-            && self.graph.nodes[head].inputs.iter().all(|&i| self.meta(i).dtype == DType::F32);
+            && self.graph.nodes[head]
+                .inputs
+                .iter()
+                .all(|&i| self.meta(i).dtype == DType::F32);
         let inputs = self.graph.nodes[head].inputs.clone();
         match (self.schedule.kinds[head].clone(), native) {
-            (Kind::Reduce { reduction, axes }, true) => self.reduce(head, inputs[0], reduction, &axes),
+            (Kind::Reduce { reduction, axes }, true) => {
+                self.reduce(head, inputs[0], reduction, &axes)
+            }
             (Kind::Contract(Contract::MatMul), true) => self.matmul(head, &inputs, &unit.maps),
-            (Kind::Contract(contract), true) => self.convolution(head, &inputs, &contract, &unit.maps),
+            (Kind::Contract(contract), true) => {
+                self.convolution(head, &inputs, &contract, &unit.maps)
+            }
             (Kind::Window(window), true) => self.window(head, &inputs, window, &unit.maps),
             (Kind::Softmax { log }, true) => self.softmax(head, inputs[0], log),
             (Kind::ArgReduce { min, axis }, _) if self.meta(inputs[0]).dtype == DType::F32 => {
                 self.arg_reduce(head, inputs[0], min, axis)
             }
             (Kind::Gather { axis }, _) => self.gather(head, &inputs, axis),
-            (Kind::OneHot, _) if self.meta(head).dtype == DType::F32 => self.one_hot(head, inputs[0]),
+            (Kind::OneHot, _) if self.meta(head).dtype == DType::F32 => {
+                self.one_hot(head, inputs[0])
+            }
             (Kind::Random { key }, _) => {
                 let counter = self.value(inputs[0]);
                 let output = self.new_row_major(head);
-                let step = RandomStep { key, counter: counter.view(), output: output.view() };
+                let step = RandomStep {
+                    key,
+                    counter: counter.view(),
+                    output: output.view(),
+                };
                 self.push(head, Step::Random(step), &[&counter], &[&output]);
             }
-            (Kind::Assemble { fill, offsets }, true) => self.assemble(head, &inputs, fill, &offsets),
+            (Kind::Assemble { fill, offsets }, true) => {
+                self.assemble(head, &inputs, fill, &offsets)
+            }
             _ => self.host(head, &inputs),
         }
         Ok(())
@@ -273,33 +320,47 @@ impl Lowering<'_> {
                 Some(reshaped) => reshaped,
                 None => {
                     let dense = self.row_major(input);
-                    Strided { shape: shape.clone(), strides: shape::row_major(&shape), ..dense }
+                    Strided {
+                        shape: shape.clone(),
+                        strides: shape::row_major(&shape),
+                        ..dense
+                    }
                 }
             },
         }
     }
 
     /// The code of elementwise nodes: operands from outside become inputs. Gives the values of the nodes.
-    fn splice(&mut self, maps: &[usize], code: &mut CodeBuilder, inputs: &mut Vec<usize>) -> HashMap<usize, usize> {
+    fn splice(
+        &mut self,
+        maps: &[usize],
+        code: &mut CodeBuilder,
+        inputs: &mut Vec<usize>,
+    ) -> HashMap<usize, usize> {
         let mut known: HashMap<usize, usize> = HashMap::new();
         for &at in maps {
             let node = &self.graph.nodes[at];
             let arguments: Vec<usize> = node
                 .inputs
                 .iter()
-                .map(|&input| match (known.get(&input), self.schedule.classes[input]) {
-                    (Some(&value), _) => value,
-                    (None, Class::Constant(number)) => code.constant(number as f32),
-                    (None, _) => {
-                        let number = inputs.iter().position(|&i| i == input).unwrap_or_else(|| {
-                            inputs.push(input);
-                            inputs.len() - 1
-                        });
-                        code.load(number)
-                    }
-                })
+                .map(
+                    |&input| match (known.get(&input), self.schedule.classes[input]) {
+                        (Some(&value), _) => value,
+                        (None, Class::Constant(number)) => code.constant(number as f32),
+                        (None, _) => {
+                            let number =
+                                inputs.iter().position(|&i| i == input).unwrap_or_else(|| {
+                                    inputs.push(input);
+                                    inputs.len() - 1
+                                });
+                            code.load(number)
+                        }
+                    },
+                )
                 .collect();
-            let Kind::Map(op) = &self.schedule.kinds[at] else { unreachable!("elementwise nodes have code") };
+            let Kind::Map(op) = &self.schedule.kinds[at] else {
+                unreachable!("elementwise nodes have code")
+            };
             let value = code.splice(op, &arguments);
             known.insert(at, value);
         }
@@ -308,8 +369,14 @@ impl Lowering<'_> {
 
     /// The order in which to walk a shape: that of the first operand which lies dense and is not broadcast.
     fn walking_order(&self, shape: &[usize], operands: &[Strided]) -> Vec<usize> {
-        let dense = |s: &Strided| s.dense_order().filter(|_| s.len() == shape.iter().product::<usize>());
-        operands.iter().find_map(dense).unwrap_or_else(|| (0..shape.len()).collect())
+        let dense = |s: &Strided| {
+            s.dense_order()
+                .filter(|_| s.len() == shape.iter().product::<usize>())
+        };
+        operands
+            .iter()
+            .find_map(dense)
+            .unwrap_or_else(|| (0..shape.len()).collect())
     }
 
     /// One step for a group of elementwise nodes. `host` is the node whose kernel has just written its value, in an
@@ -321,15 +388,21 @@ impl Lowering<'_> {
         let shape = self.meta(maps[0]).shape.clone();
         let operands: Vec<Strided> = inputs.iter().map(|&i| self.value(i)).collect();
         let order = match host.and_then(|h| self.values[h].as_ref()) {
-            Some(value) => value.dense_order().unwrap_or_else(|| (0..shape.len()).collect()),
+            Some(value) => value
+                .dense_order()
+                .unwrap_or_else(|| (0..shape.len()).collect()),
             None => self.walking_order(&shape, &operands),
         };
         let mut outputs = Vec::new();
         let mut results = Vec::new();
         // An epilogue whose raw value nobody else wants writes over it.
-        let mut free_host = host.filter(|&h| self.schedule.consumers[h].iter().all(|c| maps.contains(c)) && !self.is_destined(h));
+        let mut free_host = host.filter(|&h| {
+            self.schedule.consumers[h].iter().all(|c| maps.contains(c)) && !self.is_destined(h)
+        });
         for &at in maps {
-            let outside = self.schedule.consumers[at].iter().any(|c| !maps.contains(c));
+            let outside = self.schedule.consumers[at]
+                .iter()
+                .any(|c| !maps.contains(c));
             if !outside && !self.is_destined(at) {
                 continue;
             }
@@ -338,7 +411,9 @@ impl Lowering<'_> {
                 _ if self.is_destined(at) => Strided::row_major(self.destination(at), &shape),
                 Some(host) if meta.dtype == DType::F32 => {
                     free_host = None;
-                    self.values[host].clone().unwrap_or_else(|| Strided::row_major(0, &shape))
+                    self.values[host]
+                        .clone()
+                        .unwrap_or_else(|| Strided::row_major(0, &shape))
                 }
                 _ => Strided::ordered(self.arena(meta.dtype, meta.len()), &shape, &order),
             };
@@ -357,11 +432,20 @@ impl Lowering<'_> {
     fn push_map(&mut self, at: usize, step: MapStep) {
         let reads = step.inputs.iter().map(|v| v.buffer).collect();
         let writes = step.outputs.iter().map(|v| v.buffer).collect();
-        self.out.steps.push(LoweredStep { step: Step::Map(step), reads, writes, node: at });
+        self.out.steps.push(LoweredStep {
+            step: Step::Map(step),
+            reads,
+            writes,
+            node: at,
+        });
     }
 
     /// The epilogue of a kernel and the buffers it touches beyond the kernel's own.
-    fn epilogue(&mut self, head: usize, maps: &[usize]) -> (Option<MapStep>, Vec<usize>, Vec<usize>) {
+    fn epilogue(
+        &mut self,
+        head: usize,
+        maps: &[usize],
+    ) -> (Option<MapStep>, Vec<usize>, Vec<usize>) {
         if maps.is_empty() {
             return (None, Vec::new(), Vec::new());
         }
@@ -382,8 +466,10 @@ impl Lowering<'_> {
         let (epilogue, more_reads, more_writes) = self.epilogue(head, maps);
         self.push(head, make(epilogue), reads, &[target]);
         if let Some(last) = self.out.steps.last_mut() {
-            last.reads.extend(more_reads.into_iter().filter(|&b| b != target.buffer));
-            last.writes.extend(more_writes.into_iter().filter(|&b| b != target.buffer));
+            last.reads
+                .extend(more_reads.into_iter().filter(|&b| b != target.buffer));
+            last.writes
+                .extend(more_writes.into_iter().filter(|&b| b != target.buffer));
         }
     }
 
@@ -403,20 +489,31 @@ impl Lowering<'_> {
         let mut code = CodeBuilder::default();
         let mut inputs = Vec::new();
         let known = self.splice(&maps, &mut code, &mut inputs);
-        let result = known.get(&input).copied().unwrap_or_else(|| match self.schedule.classes[input] {
-            Class::Constant(number) => code.constant(number as f32),
-            _ => {
-                inputs.push(input);
-                code.load(0)
-            }
-        });
+        let result =
+            known
+                .get(&input)
+                .copied()
+                .unwrap_or_else(|| match self.schedule.classes[input] {
+                    Class::Constant(number) => code.constant(number as f32),
+                    _ => {
+                        inputs.push(input);
+                        code.load(0)
+                    }
+                });
         let operands: Vec<Strided> = inputs.iter().map(|&i| self.value(i)).collect();
         let order = self.walking_order(&shape, &operands);
         let output = self.new_row_major(head);
-        let kept: Vec<usize> = (0..shape.len()).map(|a| if axes.contains(&a) { 1 } else { shape[a] }).collect();
+        let kept: Vec<usize> = (0..shape.len())
+            .map(|a| if axes.contains(&a) { 1 } else { shape[a] })
+            .collect();
         let mut strides = shape::row_major(&kept);
         axes.iter().for_each(|&a| strides[a] = 0);
-        let spread = Strided { buffer: output.buffer, offset: output.offset, shape: shape.clone(), strides };
+        let spread = Strided {
+            buffer: output.buffer,
+            offset: output.offset,
+            shape: shape.clone(),
+            strides,
+        };
         let step = ReduceStep {
             shape: order.iter().map(|&a| shape[a]).collect(),
             reduced: order.iter().map(|a| axes.contains(a)).collect(),
@@ -425,7 +522,12 @@ impl Lowering<'_> {
             reduction,
             output: spread.permute(&order).view(),
         };
-        self.push(head, Step::Reduce(step), &operands.iter().collect::<Vec<_>>(), &[&output]);
+        self.push(
+            head,
+            Step::Reduce(step),
+            &operands.iter().collect::<Vec<_>>(),
+            &[&output],
+        );
     }
 
     /// An operand of a product as `[batch, rows, columns]`.
@@ -436,7 +538,11 @@ impl Lowering<'_> {
         let to = [batch, value.shape[rank - 2], value.shape[rank - 1]];
         match value.reshape(&to) {
             Some(matrices) => matrices,
-            None => Strided { shape: to.to_vec(), strides: shape::row_major(&to), ..self.row_major(at) },
+            None => Strided {
+                shape: to.to_vec(),
+                strides: shape::row_major(&to),
+                ..self.row_major(at)
+            },
         }
     }
 
@@ -448,7 +554,10 @@ impl Lowering<'_> {
         swapped.swap(rank - 2, rank - 1);
         // If all that reads the product is its transpose, compute the transpose: c^T = b^T a^T.
         let transpose = match self.schedule.consumers[head][..] {
-            [only] => self.schedule.kinds[only] == Kind::View(View::Permute(swapped.clone())) && maps.is_empty(),
+            [only] => {
+                self.schedule.kinds[only] == Kind::View(View::Permute(swapped.clone()))
+                    && maps.is_empty()
+            }
             _ => false,
         };
         if transpose {
@@ -457,7 +566,10 @@ impl Lowering<'_> {
         let (batch, m, k, n) = (a.shape[0], a.shape[1], a.shape[2], b.shape[2]);
         let c = if transpose {
             let buffer = self.arena(DType::F32, batch * m * n);
-            let stored = Strided::row_major(buffer, &swapped.iter().map(|&a| shape[a]).collect::<Vec<_>>());
+            let stored = Strided::row_major(
+                buffer,
+                &swapped.iter().map(|&a| shape[a]).collect::<Vec<_>>(),
+            );
             self.values[head] = Some(stored.permute(&swapped));
             stored
         } else {
@@ -466,31 +578,65 @@ impl Lowering<'_> {
         let right = if gemm::wants_packing(self.isa, m, n, k, [b.strides[1], b.strides[2]]) {
             let repeat = b.strides[0] == 0 || batch == 1;
             let copies = if repeat { 1 } else { batch };
-            let source = Strided { shape: vec![copies, k, n], ..b.clone() };
+            let source = Strided {
+                shape: vec![copies, k, n],
+                ..b.clone()
+            };
             let len = copies * gemm::packed_len(self.isa, k, n);
             let panels = Strided::row_major(self.arena(DType::F32, len), &[len]);
-            let step = PackMatrixStep { b: source.view(), packed: panels.view() };
+            let step = PackMatrixStep {
+                b: source.view(),
+                packed: panels.view(),
+            };
             self.push(head, Step::PackMatrix(step), &[&source], &[&panels]);
-            (GemmRight::Packed { panels: panels.view(), repeat }, panels)
+            (
+                GemmRight::Packed {
+                    panels: panels.view(),
+                    repeat,
+                },
+                panels,
+            )
         } else {
             (GemmRight::InPlace(b.view()), b)
         };
-        let target = Strided { shape: vec![batch, m, n], strides: shape::row_major(&[batch, m, n]), ..c };
+        let target = Strided {
+            shape: vec![batch, m, n],
+            strides: shape::row_major(&[batch, m, n]),
+            ..c
+        };
         self.push_with_epilogue(head, maps, &[&a, &right.1], &target, |epilogue| {
-            Step::Gemm(GemmStep { a: a.view(), b: right.0, c: target.view(), epilogue })
+            Step::Gemm(GemmStep {
+                a: a.view(),
+                b: right.0,
+                c: target.view(),
+                epilogue,
+            })
         });
     }
 
     fn convolution(&mut self, head: usize, inputs: &[usize], contract: &Contract, maps: &[usize]) {
-        let shape_of = |s: &Self, at: usize| -> [usize; 4] { s.meta(at).shape.as_slice().try_into().unwrap_or([0; 4]) };
+        let shape_of = |s: &Self, at: usize| -> [usize; 4] {
+            s.meta(at).shape.as_slice().try_into().unwrap_or([0; 4])
+        };
         let (options, images, filters, output) = match contract {
-            Contract::Conv(o) => (o, shape_of(self, inputs[0]), shape_of(self, inputs[1]), shape_of(self, head)),
-            Contract::ConvInputGradient(o) => {
-                (o, shape_of(self, head), shape_of(self, inputs[1]), shape_of(self, inputs[0]))
-            }
-            Contract::ConvWeightGradient(o) => {
-                (o, shape_of(self, inputs[0]), shape_of(self, head), shape_of(self, inputs[1]))
-            }
+            Contract::Conv(o) => (
+                o,
+                shape_of(self, inputs[0]),
+                shape_of(self, inputs[1]),
+                shape_of(self, head),
+            ),
+            Contract::ConvInputGradient(o) => (
+                o,
+                shape_of(self, head),
+                shape_of(self, inputs[1]),
+                shape_of(self, inputs[0]),
+            ),
+            Contract::ConvWeightGradient(o) => (
+                o,
+                shape_of(self, inputs[0]),
+                shape_of(self, head),
+                shape_of(self, inputs[1]),
+            ),
             Contract::MatMul => unreachable!("products are lowered apart"),
         };
         let geometry = geometry(options, images, filters, output);
@@ -507,7 +653,10 @@ impl Lowering<'_> {
         let buffer = self.arena(DType::F32, shape.iter().product());
         let value = Strided::ordered(buffer, &shape, &CHANNELS_LAST);
         let target = value.permute(&CHANNELS_LAST);
-        let target = Strided { strides: shape::row_major(&target.shape), ..target };
+        let target = Strided {
+            strides: shape::row_major(&target.shape),
+            ..target
+        };
         self.values[head] = Some(value);
         self.push_with_epilogue(head, maps, &[&source, &packed], &target, |epilogue| {
             Step::Conv(ConvStep {
@@ -528,7 +677,12 @@ impl Lowering<'_> {
         }
         let filters = self.value(at);
         let packed = Strided::row_major(self.arena(DType::F32, len), &[len]);
-        let step = PackFiltersStep { geometry, pass, filters: filters.view(), packed: packed.view() };
+        let step = PackFiltersStep {
+            geometry,
+            pass,
+            filters: filters.view(),
+            packed: packed.view(),
+        };
         self.push(at, Step::PackFilters(step), &[&filters], &[&packed]);
         self.packed.insert((at, geometry, pass), packed.buffer);
         packed
@@ -538,16 +692,29 @@ impl Lowering<'_> {
         let (input, gradient) = (self.channels_last(inputs[0]), self.channels_last(inputs[1]));
         let parts = conv::partials(&geometry);
         let [kh, kw] = geometry.kernel;
-        let inner = [kh, kw, geometry.in_channels / geometry.groups, geometry.out_channels];
+        let inner = [
+            kh,
+            kw,
+            geometry.in_channels / geometry.groups,
+            geometry.out_channels,
+        ];
         let len: usize = inner.iter().product();
-        let partials = Strided::row_major(self.arena(DType::F32, parts * len), &[&[parts], &inner[..]].concat());
+        let partials = Strided::row_major(
+            self.arena(DType::F32, parts * len),
+            &[&[parts], &inner[..]].concat(),
+        );
         let step = ConvWeightGradientStep {
             geometry,
             input: input.view(),
             output_gradient: gradient.view(),
             partials: partials.view(),
         };
-        self.push(head, Step::ConvWeightGradient(step), &[&input, &gradient], &[&partials]);
+        self.push(
+            head,
+            Step::ConvWeightGradient(step),
+            &[&input, &gradient],
+            &[&partials],
+        );
         // The sum over the parts lies as the kernel writes it, [KH, KW, C, O]; strides say where [O, C, KH, KW] is.
         let shape = self.meta(head).shape.clone();
         let order = [2, 3, 1, 0];
@@ -559,7 +726,14 @@ impl Lowering<'_> {
         let sum = ReduceStep {
             shape: vec![parts, len],
             reduced: vec![true, false],
-            inputs: vec![Strided { shape: vec![parts, len], strides: vec![len as isize, 1], ..partials.clone() }.view()],
+            inputs: vec![
+                Strided {
+                    shape: vec![parts, len],
+                    strides: vec![len as isize, 1],
+                    ..partials.clone()
+                }
+                .view(),
+            ],
             code: code.finish(&[result]),
             reduction: Reduction::Sum,
             output: flat.view(),
@@ -578,7 +752,9 @@ impl Lowering<'_> {
                 // What is flattened next is best written in row-major order.
                 let consumers = &self.schedule.consumers[head];
                 let flattened = !consumers.is_empty()
-                    && consumers.iter().all(|&c| self.schedule.kinds[c] == Kind::View(View::Reshape));
+                    && consumers
+                        .iter()
+                        .all(|&c| self.schedule.kinds[c] == Kind::View(View::Reshape));
                 let buffer = self.arena(DType::F32, shape.iter().product());
                 let output = match flattened {
                     true => Strided::row_major(buffer, &shape),
@@ -606,7 +782,10 @@ impl Lowering<'_> {
                 let buffer = self.arena(DType::F32, shape.iter().product());
                 let value = Strided::ordered(buffer, &shape, &CHANNELS_LAST);
                 let target = value.permute(&CHANNELS_LAST);
-                let target = Strided { strides: shape::row_major(&target.shape), ..target };
+                let target = Strided {
+                    strides: shape::row_major(&target.shape),
+                    ..target
+                };
                 self.values[head] = Some(value);
                 let reads: Vec<&Strided> = [&gradient].into_iter().chain(&input).collect();
                 self.push_with_epilogue(head, maps, &reads, &target, |epilogue| {
@@ -629,15 +808,25 @@ impl Lowering<'_> {
         let columns = y.shape.last().copied().unwrap_or(1);
         let rows = y.len().checked_div(columns).unwrap_or(0);
         let flat = |s: &Strided| Strided::row_major(s.buffer, &[rows, columns]);
-        let input = Strided { offset: x.offset, ..flat(&x) };
-        let step = SoftmaxStep { log, input: input.view(), output: flat(&y).view() };
+        let input = Strided {
+            offset: x.offset,
+            ..flat(&x)
+        };
+        let step = SoftmaxStep {
+            log,
+            input: input.view(),
+            output: flat(&y).view(),
+        };
         self.push(head, Step::Softmax(step), &[&x], &[&y]);
     }
 
     fn arg_reduce(&mut self, head: usize, input: usize, min: bool, axis: i64) {
         let x = self.value(input);
         let axis = shape::axis(axis, x.shape.len()).unwrap_or(0);
-        let order: Vec<usize> = (0..x.shape.len()).filter(|&a| a != axis).chain([axis]).collect();
+        let order: Vec<usize> = (0..x.shape.len())
+            .filter(|&a| a != axis)
+            .chain([axis])
+            .collect();
         let moved = x.permute(&order);
         let columns = x.shape[axis];
         let rows = x.len().checked_div(columns).unwrap_or(0);
@@ -645,12 +834,20 @@ impl Lowering<'_> {
             Some(matrix) => matrix,
             None => {
                 let dense = self.in_order(input, x, &order).permute(&order);
-                Strided { shape: vec![rows, columns], strides: vec![columns as isize, 1], ..dense }
+                Strided {
+                    shape: vec![rows, columns],
+                    strides: vec![columns as isize, 1],
+                    ..dense
+                }
             }
         };
         let output = self.new_row_major(head);
         let flat = Strided::row_major(output.buffer, &[rows]);
-        let step = ArgReduceStep { min, input: matrix.view(), output: flat.view() };
+        let step = ArgReduceStep {
+            min,
+            input: matrix.view(),
+            output: flat.view(),
+        };
         self.push(head, Step::ArgReduce(step), &[&matrix], &[&output]);
     }
 
@@ -660,7 +857,10 @@ impl Lowering<'_> {
         let outer: usize = x.shape[..axis].iter().product();
         let inner: usize = x.shape[axis + 1..].iter().product();
         let (length, count) = (x.shape[axis], indices.len());
-        let flat = |s: &Strided, shape: &[usize]| Strided { offset: s.offset, ..Strided::row_major(s.buffer, shape) };
+        let flat = |s: &Strided, shape: &[usize]| Strided {
+            offset: s.offset,
+            ..Strided::row_major(s.buffer, shape)
+        };
         let step = GatherStep {
             input: flat(&x, &[outer, length, inner]).view(),
             indices: flat(&indices, &[count]).view(),
@@ -674,7 +874,10 @@ impl Lowering<'_> {
         let output = self.new_row_major(head);
         let classes = output.shape.last().copied().unwrap_or(0);
         let rows = labels.len();
-        let flat = |s: &Strided, shape: &[usize]| Strided { offset: s.offset, ..Strided::row_major(s.buffer, shape) };
+        let flat = |s: &Strided, shape: &[usize]| Strided {
+            offset: s.offset,
+            ..Strided::row_major(s.buffer, shape)
+        };
         let step = OneHotStep {
             labels: flat(&labels, &[rows]).view(),
             output: flat(&output, &[rows, classes]).view(),
@@ -710,7 +913,9 @@ impl Lowering<'_> {
 
     /// Anything without a kernel: its reference loop.
     fn host(&mut self, head: usize, inputs: &[usize]) {
-        let Source::Op(op) = &self.graph.nodes[head].source else { unreachable!("leaves are bound, not run") };
+        let Source::Op(op) = &self.graph.nodes[head].source else {
+            unreachable!("leaves are bound, not run")
+        };
         let call = HostCall {
             op: op.clone(),
             inputs: inputs.iter().map(|&i| self.meta(i).clone()).collect(),
@@ -720,18 +925,34 @@ impl Lowering<'_> {
         let name = op.name();
         let operands: Vec<Strided> = inputs.iter().map(|&i| self.row_major(i)).collect();
         let output = self.new_row_major(head);
-        let dense = |s: &Strided| Strided { strides: shape::row_major(&s.shape), ..s.clone() }.view();
+        let dense = |s: &Strided| {
+            Strided {
+                strides: shape::row_major(&s.shape),
+                ..s.clone()
+            }
+            .view()
+        };
         let step = HostStep {
             name,
             inputs: operands.iter().map(dense).collect(),
             outputs: vec![output.view()],
             function: Arc::new(call),
         };
-        self.push(head, Step::Host(step), &operands.iter().collect::<Vec<_>>(), &[&output]);
+        self.push(
+            head,
+            Step::Host(step),
+            &operands.iter().collect::<Vec<_>>(),
+            &[&output],
+        );
     }
 }
 
-fn geometry(options: &ConvOptions, images: [usize; 4], filters: [usize; 4], output: [usize; 4]) -> ConvGeometry {
+fn geometry(
+    options: &ConvOptions,
+    images: [usize; 4],
+    filters: [usize; 4],
+    output: [usize; 4],
+) -> ConvGeometry {
     ConvGeometry {
         batch: images[0],
         in_channels: images[1],
@@ -757,4 +978,3 @@ fn pool_geometry(options: &PoolOptions, images: &[usize], output: &[usize]) -> P
         padding: options.padding,
     }
 }
-

@@ -90,7 +90,11 @@ fn root(alias: &HashMap<usize, usize>, mut at: usize) -> usize {
 }
 
 /// Elementwise steps write over an input that nobody needs afterwards, if both lie alike.
-fn share_in_place(lowered: &Lowered, stages: &[usize], lives: &mut [Life]) -> HashMap<usize, usize> {
+fn share_in_place(
+    lowered: &Lowered,
+    stages: &[usize],
+    lives: &mut [Life],
+) -> HashMap<usize, usize> {
     let mut alias: HashMap<usize, usize> = HashMap::new();
     let mut readers_in_stage: HashMap<(usize, usize), usize> = HashMap::new();
     for (step, &stage) in lowered.steps.iter().zip(stages) {
@@ -117,8 +121,16 @@ fn share_in_place(lowered: &Lowered, stages: &[usize], lives: &mut [Life]) -> Ha
                     && buffer.len == lowered.buffers[to].len
                     && output.shape.iter().product::<usize>() == buffer.len
                     && (input.offset, &input.strides) == (output.offset, &output.strides)
-                    && map.inputs.iter().filter(|other| root(&alias, other.buffer) == from).count() == 1
-                    && map.outputs.iter().all(|other| root(&alias, other.buffer) != from)
+                    && map
+                        .inputs
+                        .iter()
+                        .filter(|other| root(&alias, other.buffer) == from)
+                        .count()
+                        == 1
+                    && map
+                        .outputs
+                        .iter()
+                        .all(|other| root(&alias, other.buffer) != from)
                     && readers_in_stage.get(&(input.buffer, stage)) == Some(&1)
                     && lives[from].is_some_and(|(_, last)| last == stage)
                     && lives[to].is_some_and(|(first, _)| first == stage)
@@ -138,15 +150,20 @@ fn share_in_place(lowered: &Lowered, stages: &[usize], lives: &mut [Life]) -> Ha
 
 /// Offsets such that buffers which live at the same time do not overlap: largest first, each at the lowest gap.
 fn offsets(lowered: &Lowered, lives: &[Life]) -> (Vec<usize>, usize) {
-    let size = |b: usize| (lowered.buffers[b].len * lowered.buffers[b].element.size()).next_multiple_of(ALIGNMENT);
-    let mut order: Vec<usize> =
-        (0..lowered.buffers.len()).filter(|&b| lowered.buffers[b].external.is_none() && lives[b].is_some()).collect();
+    let size = |b: usize| {
+        (lowered.buffers[b].len * lowered.buffers[b].element.size()).next_multiple_of(ALIGNMENT)
+    };
+    let mut order: Vec<usize> = (0..lowered.buffers.len())
+        .filter(|&b| lowered.buffers[b].external.is_none() && lives[b].is_some())
+        .collect();
     order.sort_by_key(|&b| (std::cmp::Reverse(size(b)), b));
     let mut offsets = vec![0usize; lowered.buffers.len()];
     let mut placed: Vec<usize> = Vec::new();
     let mut total = 0;
     for b in order {
-        let Some((first, last)) = lives[b] else { continue };
+        let Some((first, last)) = lives[b] else {
+            continue;
+        };
         let mut taken: Vec<(usize, usize)> = placed
             .iter()
             .filter(|&&other| lives[other].is_some_and(|(f, l)| f <= last && first <= l))

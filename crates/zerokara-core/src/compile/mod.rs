@@ -71,8 +71,16 @@ pub(crate) enum Binding {
 }
 
 /// The plan of a program: parameters bound by identity, known scalars folded.
-pub(crate) fn program(outputs: &[&Tensor], updates: &[(Parameter, Tensor)], isa: Isa) -> Result<Compiled> {
-    let roots: Vec<&Tensor> = outputs.iter().copied().chain(updates.iter().map(|(_, value)| value)).collect();
+pub(crate) fn program(
+    outputs: &[&Tensor],
+    updates: &[(Parameter, Tensor)],
+    isa: Isa,
+) -> Result<Compiled> {
+    let roots: Vec<&Tensor> = outputs
+        .iter()
+        .copied()
+        .chain(updates.iter().map(|(_, value)| value))
+        .collect();
     let mut graph = Graph::expanded(&roots)?;
     let mut request = Request {
         outputs: outputs.len(),
@@ -91,29 +99,43 @@ pub(crate) fn program(outputs: &[&Tensor], updates: &[(Parameter, Tensor)], isa:
             )));
         }
         if updates[..i].iter().any(|(p, _)| p.id() == parameter.id()) {
-            return Err(Error::new(format!("parameter {} is updated twice in one step", parameter.name())));
+            return Err(Error::new(format!(
+                "parameter {} is updated twice in one step",
+                parameter.name()
+            )));
         }
         // A parameter that is only written still needs its cell bound.
-        if !graph.nodes.iter().any(|n| matches!(&n.source, Source::Parameter(p, _) if p.id() == parameter.id())) {
-            graph.nodes.push(leaf(Source::Parameter(parameter.clone(), parameter.value()), meta.clone()));
+        if !graph
+            .nodes
+            .iter()
+            .any(|n| matches!(&n.source, Source::Parameter(p, _) if p.id() == parameter.id()))
+        {
+            graph.nodes.push(leaf(
+                Source::Parameter(parameter.clone(), parameter.value()),
+                meta.clone(),
+            ));
         }
         let value = graph.outputs[outputs.len() + i];
         let store = push_copy(&mut graph, value);
         request.stores.insert(store, parameter.id());
     }
-    Ok(compile(graph, request, isa))
-}
-
-/// The plan of an eager evaluation: all leaves are bound, in the order of the graph's nodes.
-pub(crate) fn eager(graph: Graph, isa: Isa) -> Compiled {
-    let request = Request { outputs: graph.outputs.len(), epilogues: true, ..Request::default() };
     compile(graph, request, isa)
 }
 
-fn compile(mut graph: Graph, request: Request, isa: Isa) -> Compiled {
+/// The plan of an eager evaluation: all leaves are bound, in the order of the graph's nodes.
+pub(crate) fn eager(graph: Graph, isa: Isa) -> Result<Compiled> {
+    let request = Request {
+        outputs: graph.outputs.len(),
+        epilogues: true,
+        ..Request::default()
+    };
+    compile(graph, request, isa)
+}
+
+fn compile(mut graph: Graph, request: Request, isa: Isa) -> Result<Compiled> {
     unalias_outputs(&mut graph, request.outputs);
     let schedule = fusion::schedule(&graph, &request);
-    let lowered = lower::lower(&graph, &request, &schedule, isa);
+    let lowered = lower::lower(&graph, &request, &schedule, isa)?;
     let stored: Vec<u64> = request.stores.values().copied().collect();
     let bindings = lowered
         .externals
@@ -130,7 +152,10 @@ fn compile(mut graph: Graph, request: Request, isa: Isa) -> Compiled {
         })
         .collect();
     let (plan, nodes) = memory::place(lowered);
-    let outputs = graph.outputs[..request.outputs].iter().map(|&o| graph.nodes[o].meta.clone()).collect();
+    let outputs = graph.outputs[..request.outputs]
+        .iter()
+        .map(|&o| graph.nodes[o].meta.clone())
+        .collect();
     let labels = nodes
         .iter()
         .map(|&at| Label {
@@ -141,7 +166,12 @@ fn compile(mut graph: Graph, request: Request, isa: Isa) -> Compiled {
             layer: graph.nodes[at].path.clone(),
         })
         .collect();
-    Compiled { plan, bindings, outputs, labels }
+    Ok(Compiled {
+        plan,
+        bindings,
+        outputs,
+        labels,
+    })
 }
 
 /// Outputs that are leaves, views or named twice, or that a kernel writes in an order of its own, get a copy.
@@ -156,12 +186,22 @@ fn unalias_outputs(graph: &mut Graph, outputs: usize) {
 }
 
 fn leaf(source: Source, meta: Meta) -> GraphNode {
-    GraphNode { source, inputs: Vec::new(), meta, location: Location::caller(), path: None }
+    GraphNode {
+        source,
+        inputs: Vec::new(),
+        meta,
+        location: Location::caller(),
+        path: None,
+    }
 }
 
 /// A node that copies another.
 fn push_copy(graph: &mut Graph, at: usize) -> usize {
-    let node = GraphNode { source: Source::Op(Arc::new(Copy)), inputs: vec![at], ..graph.nodes[at].clone() };
+    let node = GraphNode {
+        source: Source::Op(Arc::new(Copy)),
+        inputs: vec![at],
+        ..graph.nodes[at].clone()
+    };
     graph.nodes.push(node);
     graph.nodes.len() - 1
 }
@@ -180,7 +220,10 @@ impl Op for Copy {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
-        inputs.first().cloned().ok_or_else(|| "takes an input".into())
+        inputs
+            .first()
+            .cloned()
+            .ok_or_else(|| "takes an input".into())
     }
 
     fn kind(&self) -> Kind {
@@ -196,4 +239,3 @@ impl Op for Copy {
         Ok(())
     }
 }
-

@@ -15,7 +15,12 @@ pub(super) struct Strided {
 impl Strided {
     /// A dense row-major value over a whole buffer.
     pub fn row_major(buffer: usize, shape: &[usize]) -> Self {
-        Self { buffer, offset: 0, shape: shape.to_vec(), strides: crate::shape::row_major(shape) }
+        Self {
+            buffer,
+            offset: 0,
+            shape: shape.to_vec(),
+            strides: crate::shape::row_major(shape),
+        }
     }
 
     /// A dense value whose axes lie in memory in this order, slowest first.
@@ -25,7 +30,12 @@ impl Strided {
         for (&axis, stride) in order.iter().zip(crate::shape::row_major(&inner)) {
             strides[axis] = stride;
         }
-        Self { buffer, offset: 0, shape: shape.to_vec(), strides }
+        Self {
+            buffer,
+            offset: 0,
+            shape: shape.to_vec(),
+            strides,
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -59,7 +69,12 @@ impl Strided {
                 _ => 0,
             })
             .collect();
-        Self { buffer: self.buffer, offset: self.offset, shape: shape.to_vec(), strides }
+        Self {
+            buffer: self.buffer,
+            offset: self.offset,
+            shape: shape.to_vec(),
+            strides,
+        }
     }
 
     pub fn slice(&self, shape: &[usize], starts: &[usize], steps: &[isize]) -> Self {
@@ -72,19 +87,33 @@ impl Strided {
             }
             strides.push(self.strides[axis] * steps[axis]);
         }
-        Self { buffer: self.buffer, offset: offset as usize, shape: shape.to_vec(), strides }
+        Self {
+            buffer: self.buffer,
+            offset: offset as usize,
+            shape: shape.to_vec(),
+            strides,
+        }
     }
 
     /// The same elements in row-major order under another shape, if strides can say it.
     pub fn reshape(&self, shape: &[usize]) -> Option<Self> {
         if self.len() == 0 {
-            return Some(Self { strides: crate::shape::row_major(shape), shape: shape.to_vec(), ..self.clone() });
+            return Some(Self {
+                strides: crate::shape::row_major(shape),
+                shape: shape.to_vec(),
+                ..self.clone()
+            });
         }
         // Walk both shapes from the back, matching runs of axes with equal products; within a run of old axes the
         // strides must be those of one longer axis.
         let mut strides = vec![0isize; shape.len()];
-        let old: Vec<(usize, isize)> =
-            self.shape.iter().copied().zip(self.strides.iter().copied()).filter(|&(n, _)| n != 1).collect();
+        let old: Vec<(usize, isize)> = self
+            .shape
+            .iter()
+            .copied()
+            .zip(self.strides.iter().copied())
+            .filter(|&(n, _)| n != 1)
+            .collect();
         let (mut o, mut n) = (old.len(), shape.len());
         while n > 0 {
             if shape[n - 1] == 1 {
@@ -115,20 +144,32 @@ impl Strided {
                 stride *= shape[axis] as isize;
             }
         }
-        Some(Self { buffer: self.buffer, offset: self.offset, shape: shape.to_vec(), strides })
+        Some(Self {
+            buffer: self.buffer,
+            offset: self.offset,
+            shape: shape.to_vec(),
+            strides,
+        })
     }
 
     /// Whether the elements lie one after another in row-major order.
     pub fn is_row_major(&self) -> bool {
         let dense = crate::shape::row_major(&self.shape);
-        self.len() == 0 || (0..self.shape.len()).all(|a| self.shape[a] == 1 || self.strides[a] == dense[a])
+        self.len() == 0
+            || (0..self.shape.len()).all(|a| self.shape[a] == 1 || self.strides[a] == dense[a])
     }
 
     /// The order of axes, slowest first, in which the elements lie without gaps; `None` if they do not.
     pub fn dense_order(&self) -> Option<Vec<usize>> {
         let mut order: Vec<usize> = (0..self.shape.len()).collect();
         // A stable sort: axes of length 1 stay where they are named.
-        order.sort_by_key(|&axis| std::cmp::Reverse(if self.shape[axis] == 1 { isize::MAX } else { self.strides[axis] }));
+        order.sort_by_key(|&axis| {
+            std::cmp::Reverse(if self.shape[axis] == 1 {
+                isize::MAX
+            } else {
+                self.strides[axis]
+            })
+        });
         let mut expected = 1isize;
         for &axis in order.iter().rev() {
             if self.shape[axis] != 1 && self.strides[axis] != expected {
@@ -148,12 +189,24 @@ mod tests {
     fn reshape_of_dense_and_permuted() {
         let dense = Strided::row_major(0, &[2, 3, 4]);
         assert_eq!(dense.reshape(&[6, 4]).map(|s| s.strides), Some(vec![4, 1]));
-        assert_eq!(dense.reshape(&[2, 1, 12]).map(|s| s.strides), Some(vec![12, 1, 1]));
+        assert_eq!(
+            dense.reshape(&[2, 1, 12]).map(|s| s.strides),
+            Some(vec![12, 1, 1])
+        );
         let permuted = dense.permute(&[1, 0, 2]);
         assert_eq!(permuted.reshape(&[6, 4]), None);
-        assert_eq!(permuted.reshape(&[3, 2, 2, 2]).map(|s| s.strides), Some(vec![4, 12, 2, 1]));
-        assert_eq!(Strided::row_major(0, &[]).reshape(&[1, 1]).map(|s| s.shape), Some(vec![1, 1]));
-        assert_eq!(Strided::row_major(0, &[1]).reshape(&[]).map(|s| s.shape), Some(vec![]));
+        assert_eq!(
+            permuted.reshape(&[3, 2, 2, 2]).map(|s| s.strides),
+            Some(vec![4, 12, 2, 1])
+        );
+        assert_eq!(
+            Strided::row_major(0, &[]).reshape(&[1, 1]).map(|s| s.shape),
+            Some(vec![1, 1])
+        );
+        assert_eq!(
+            Strided::row_major(0, &[1]).reshape(&[]).map(|s| s.shape),
+            Some(vec![])
+        );
     }
 
     #[test]
