@@ -1,5 +1,6 @@
 //! Builds the straight-line code of a fused group, simplifying as it goes.
 
+use super::fault::{Fault, planted};
 use std::collections::HashMap;
 use zerokara_kernels::map::{Binary, Code, Instruction, Unary};
 
@@ -26,7 +27,8 @@ impl CodeBuilder {
     }
 
     pub fn constant(&mut self, value: f32) -> usize {
-        self.push(Instruction::Constant(value))
+        let sign = if planted(Fault::NegatesConstants) { -1.0 } else { 1.0 };
+        self.push(Instruction::Constant(sign * value))
     }
 
     pub fn len(&self) -> usize {
@@ -42,11 +44,14 @@ impl CodeBuilder {
                 Instruction::Constant(c) => self.constant(c),
                 Instruction::Unary(f, a) => self.unary(f, values[a]),
                 Instruction::Binary(f, a, b) => self.binary(f, values[a], values[b]),
-                Instruction::Select { condition, yes, no } => self.push(Instruction::Select {
-                    condition: values[condition],
-                    yes: values[yes],
-                    no: values[no],
-                }),
+                Instruction::Select { condition, yes, no } => {
+                    let (yes, no) = if planted(Fault::SwapsSelect) { (no, yes) } else { (yes, no) };
+                    self.push(Instruction::Select {
+                        condition: values[condition],
+                        yes: values[yes],
+                        no: values[no],
+                    })
+                }
             };
             values.push(value);
         }
@@ -78,7 +83,8 @@ impl CodeBuilder {
             (Binary::Multiply, Some(1.0), _) => b,
             (Binary::Multiply, Some(-1.0), _) => self.unary(Unary::Negate, b),
             (Binary::Multiply, _, Some(-1.0)) => self.unary(Unary::Negate, a),
-            (Binary::Subtract, _, Some(c)) if c.to_bits() == 0 => a,
+            (Binary::Subtract, _, Some(c)) if c.to_bits() == 0 || planted(Fault::DropsSubtractedConstant) => a,
+            (Binary::Add, _, Some(_)) if planted(Fault::DropsAddedConstant) => a,
             (Binary::Add, Some(x), Some(y)) => self.constant(x + y),
             (Binary::Subtract, Some(x), Some(y)) => self.constant(x - y),
             (Binary::Multiply, Some(x), Some(y)) => self.constant(x * y),
@@ -92,6 +98,9 @@ impl CodeBuilder {
             Instruction::Load(i) => Key::Load(i),
             Instruction::Constant(c) => Key::Constant(c.to_bits()),
             Instruction::Unary(f, a) => Key::Unary(f, a),
+            Instruction::Binary(f, a, b) if planted(Fault::MergesOppositeComparisons) && f == Binary::Less => {
+                Key::Binary(Binary::Greater, a, b)
+            }
             Instruction::Binary(f, a, b) => Key::Binary(f, a, b),
             Instruction::Select { condition, yes, no } => Key::Select(condition, yes, no),
         };

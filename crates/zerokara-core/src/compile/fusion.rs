@@ -4,7 +4,10 @@
 //! its latest input. A path that leaves a group of elementwise nodes of one time through a kernel comes back at a
 //! later time, so grouping connected elementwise nodes of the same time and shape never makes a cycle.
 
-use super::Request;
+use super::{
+    Request,
+    fault::{Fault, planted},
+};
 use crate::{
     DType,
     graph::{Graph, Source},
@@ -129,8 +132,10 @@ fn inline_into_reductions(
 ) -> Vec<bool> {
     let mut inlined = vec![false; graph.nodes.len()];
     for at in (0..graph.nodes.len()).rev() {
-        let [consumer] = consumers[at][..] else {
-            continue;
+        let consumer = match consumers[at][..] {
+            [only] => only,
+            [first, ..] if planted(Fault::InlinesSharedValue) => first,
+            _ => continue,
         };
         let reduced = matches!(kinds[consumer], Kind::Reduce { .. })
             && graph.nodes[consumer].meta.dtype == DType::F32;

@@ -3,6 +3,7 @@
 use super::{
     Request,
     code::CodeBuilder,
+    fault::{Fault, planted},
     fusion::{Class, Schedule, Unit},
     host::HostCall,
     strided::Strided,
@@ -313,6 +314,11 @@ impl Lowering<'_> {
         let shape = self.meta(at).shape.clone();
         let value = self.value(input);
         match &self.schedule.kinds[at] {
+            Kind::View(View::Permute(order)) if planted(Fault::PermuteBackwards) => {
+                let mut inverse = vec![0; order.len()];
+                order.iter().enumerate().for_each(|(to, &from)| inverse[from] = to);
+                Strided { shape, ..value.permute(&inverse) }
+            }
             Kind::View(View::Permute(order)) => value.permute(order),
             Kind::View(View::Broadcast) => value.broadcast(&shape),
             Kind::View(View::Slice { starts, steps }) => value.slice(&shape, starts, steps),
@@ -475,7 +481,10 @@ impl Lowering<'_> {
 
     fn reduce(&mut self, head: usize, input: usize, reduction: Reduction, axes: &[i64]) {
         let shape = self.meta(input).shape.clone();
-        let axes = crate::ops::reduce::reduced_axes(axes, shape.len()).unwrap_or_default();
+        let mut axes = crate::ops::reduce::reduced_axes(axes, shape.len()).unwrap_or_default();
+        if planted(Fault::ReduceWrongAxis) && axes.len() == 1 && shape.len() > 1 {
+            axes[0] = (axes[0] + 1) % shape.len();
+        }
         // The elementwise nodes that are computed here.
         let mut maps = Vec::new();
         let mut stack = vec![input];
@@ -516,7 +525,10 @@ impl Lowering<'_> {
         };
         let step = ReduceStep {
             shape: order.iter().map(|&a| shape[a]).collect(),
-            reduced: order.iter().map(|a| axes.contains(a)).collect(),
+            reduced: match planted(Fault::ReduceForgetsWalkingOrder) {
+                true => (0..shape.len()).map(|a| axes.contains(&a)).collect(),
+                false => order.iter().map(|a| axes.contains(a)).collect(),
+            },
             inputs: operands.iter().map(|s| s.permute(&order).view()).collect(),
             code: code.finish(&[result]),
             reduction,
@@ -561,6 +573,9 @@ impl Lowering<'_> {
             _ => false,
         };
         if transpose {
+            if planted(Fault::TransposedProductNotSwapped) && a.shape[1] == b.shape[2] {
+                std::mem::swap(&mut a, &mut b);
+            }
             (a, b) = (b.permute(&[0, 2, 1]), a.permute(&[0, 2, 1]));
         }
         let (batch, m, k, n) = (a.shape[0], a.shape[1], a.shape[2], b.shape[2]);
@@ -576,7 +591,7 @@ impl Lowering<'_> {
             self.new_row_major(head)
         };
         let right = if gemm::wants_packing(self.isa, m, n, k, [b.strides[1], b.strides[2]]) {
-            let repeat = b.strides[0] == 0 || batch == 1;
+            let repeat = b.strides[0] == 0 || batch == 1 || planted(Fault::BatchRepeatsFirstMatrix);
             let copies = if repeat { 1 } else { batch };
             let source = Strided {
                 shape: vec![copies, k, n],
@@ -645,6 +660,11 @@ impl Lowering<'_> {
         }
         let pass = match contract {
             Contract::Conv(_) => ConvPass::Forward,
+            _ if planted(Fault::ConvGradientUsesForwardFilters)
+                && geometry.in_channels == geometry.out_channels =>
+            {
+                ConvPass::Forward
+            }
             _ => ConvPass::InputGradient,
         };
         let source = self.channels_last(inputs[0]);
@@ -757,6 +777,10 @@ impl Lowering<'_> {
                         .all(|&c| self.schedule.kinds[c] == Kind::View(View::Reshape));
                 let buffer = self.arena(DType::F32, shape.iter().product());
                 let output = match flattened {
+                    true if planted(Fault::PooledOrderMislabelled) => {
+                        self.values[head] = Some(Strided::row_major(buffer, &shape));
+                        Strided::ordered(buffer, &shape, &CHANNELS_LAST)
+                    }
                     true => Strided::row_major(buffer, &shape),
                     false => Strided::ordered(buffer, &shape, &CHANNELS_LAST),
                 };
@@ -769,7 +793,7 @@ impl Lowering<'_> {
                 };
                 let reads: Vec<&Strided> = [&images].into_iter().chain(&values).collect();
                 self.push(head, Step::Pool(step), &reads, &[&output]);
-                self.values[head] = Some(output);
+                self.values[head].get_or_insert(output);
             }
             Window::PoolGradient(pooling, options) => {
                 let (input, gradient) = match inputs {
@@ -822,7 +846,10 @@ impl Lowering<'_> {
 
     fn arg_reduce(&mut self, head: usize, input: usize, min: bool, axis: i64) {
         let x = self.value(input);
-        let axis = shape::axis(axis, x.shape.len()).unwrap_or(0);
+        let mut axis = shape::axis(axis, x.shape.len()).unwrap_or(0);
+        if planted(Fault::ArgReduceWrongAxis) && x.shape.iter().all(|&n| n == x.shape[axis]) {
+            axis = (axis + 1) % x.shape.len();
+        }
         let order: Vec<usize> = (0..x.shape.len())
             .filter(|&a| a != axis)
             .chain([axis])
@@ -906,7 +933,11 @@ impl Lowering<'_> {
             if value.len() == 0 {
                 continue;
             }
-            let part = output.slice(&value.shape, starts, &vec![1; starts.len()]);
+            let mut starts = starts.clone();
+            if planted(Fault::AssembleForgetsOffset) {
+                starts.fill(0);
+            }
+            let part = output.slice(&value.shape, &starts, &vec![1; starts.len()]);
             self.copy(head, &value, &part);
         }
     }
@@ -960,7 +991,10 @@ fn geometry(
         input: [images[2], images[3]],
         output: [output[2], output[3]],
         kernel: [filters[2], filters[3]],
-        stride: options.stride,
+        stride: match planted(Fault::ConvSwapsStride) {
+            true => [options.stride[1], options.stride[0]],
+            false => options.stride,
+        },
         padding: options.padding,
         dilation: options.dilation,
         groups: options.groups,

@@ -1,6 +1,9 @@
 //! Cuts the steps into stages and gives every buffer its place in the arena.
 
-use super::lower::Lowered;
+use super::{
+    fault::{Fault, planted},
+    lower::Lowered,
+};
 use std::collections::HashMap;
 use zerokara_kernels::plan::{Buffer, Place, Plan, Stage, Step};
 
@@ -54,7 +57,10 @@ fn stages(lowered: &Lowered) -> (Vec<usize>, usize) {
             stage = stage.max(written[b]);
         }
         for &b in &step.writes {
-            stage = stage.max(written[b]).max(read[b]);
+            stage = stage.max(written[b]);
+            if !planted(Fault::StoreBeforeReaders) {
+                stage = stage.max(read[b]);
+            }
         }
         for &b in &step.reads {
             read[b] = read[b].max(stage + 1);
@@ -76,7 +82,8 @@ fn lifetimes(lowered: &Lowered, stages: &[usize]) -> Vec<Life> {
     for (step, &stage) in lowered.steps.iter().zip(stages) {
         for &b in step.reads.iter().chain(&step.writes) {
             let (first, last) = lives[b].unwrap_or((stage, stage));
-            lives[b] = Some((first.min(stage), last.max(stage)));
+            let last = if planted(Fault::LivesEndTooEarly) { last } else { last.max(stage) };
+            lives[b] = Some((first.min(stage), last));
         }
     }
     lives
@@ -131,8 +138,10 @@ fn share_in_place(
                         .outputs
                         .iter()
                         .all(|other| root(&alias, other.buffer) != from)
-                    && readers_in_stage.get(&(input.buffer, stage)) == Some(&1)
-                    && lives[from].is_some_and(|(_, last)| last == stage)
+                    && (readers_in_stage.get(&(input.buffer, stage)) == Some(&1)
+                        || planted(Fault::SharesBufferReadTwice))
+                    && (lives[from].is_some_and(|(_, last)| last == stage)
+                        || planted(Fault::SharesBufferStillRead))
                     && lives[to].is_some_and(|(first, _)| first == stage)
             });
             if let Some(input) = candidate {

@@ -7,6 +7,7 @@
 //! 4. `memory` cuts the steps into stages and places the buffers.
 
 mod code;
+pub(crate) mod fault;
 mod fusion;
 mod host;
 mod lower;

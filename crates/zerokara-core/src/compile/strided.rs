@@ -1,5 +1,6 @@
 //! Values in buffers as strided windows, and what the views do to them.
 
+use super::fault::{Fault, planted};
 use zerokara_kernels::plan;
 
 /// A value: a window on a buffer, with the value's own logical shape. A layout is nothing but an order of strides:
@@ -62,10 +63,13 @@ impl Strided {
     }
 
     pub fn broadcast(&self, shape: &[usize]) -> Self {
-        let front = shape.len() - self.shape.len();
+        let mut front = shape.len() - self.shape.len();
+        if planted(Fault::BroadcastAlignsLeft) && shape.starts_with(&self.shape) {
+            front = 0;
+        }
         let strides = (0..shape.len())
             .map(|axis| match axis.checked_sub(front) {
-                Some(own) if self.shape[own] == shape[axis] => self.strides[own],
+                Some(own) if self.shape.get(own) == Some(&shape[axis]) => self.strides[own],
                 _ => 0,
             })
             .collect();
@@ -82,10 +86,11 @@ impl Strided {
         let mut offset = self.offset as isize;
         let mut strides = Vec::with_capacity(shape.len());
         for axis in 0..shape.len() {
-            if !empty {
+            if !empty && !planted(Fault::SliceForgetsStart) {
                 offset += starts[axis] as isize * self.strides[axis];
             }
-            strides.push(self.strides[axis] * steps[axis]);
+            let step = if planted(Fault::SliceForgetsDirection) { 1 } else { steps[axis] };
+            strides.push(self.strides[axis] * step);
         }
         Self {
             buffer: self.buffer,
@@ -128,7 +133,7 @@ impl Strided {
             while length != wanted {
                 if length < wanted {
                     let (more, stride) = old.get(o.wrapping_sub(1)).copied()?;
-                    if stride != base * length as isize {
+                    if stride != base * length as isize && !planted(Fault::ReshapeForgetsOrder) {
                         return None;
                     }
                     length *= more;
@@ -161,6 +166,9 @@ impl Strided {
 
     /// The order of axes, slowest first, in which the elements lie without gaps; `None` if they do not.
     pub fn dense_order(&self) -> Option<Vec<usize>> {
+        if planted(Fault::OrderForgotten) {
+            return Some((0..self.shape.len()).collect());
+        }
         let mut order: Vec<usize> = (0..self.shape.len()).collect();
         // A stable sort: axes of length 1 stay where they are named.
         order.sort_by_key(|&axis| {
