@@ -403,7 +403,8 @@ impl Lowering<'_> {
         let mut results = Vec::new();
         // An epilogue whose raw value nobody else wants writes over it.
         let mut free_host = host.filter(|&h| {
-            self.schedule.consumers[h].iter().all(|c| maps.contains(c)) && !self.is_destined(h)
+            let unwanted = self.schedule.consumers[h].iter().all(|c| maps.contains(c));
+            (unwanted || planted(Fault::WritesOverRawValueStillWanted)) && !self.is_destined(h)
         });
         for &at in maps {
             let outside = self.schedule.consumers[at]

@@ -8,6 +8,8 @@
 
 mod code;
 pub(crate) mod fault;
+#[cfg(test)]
+mod fuzz;
 mod fusion;
 mod host;
 mod lower;
