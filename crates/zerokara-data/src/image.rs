@@ -103,9 +103,9 @@ fn digit(mut plane: Plane, [height, width]: [usize; 2]) -> std::result::Result<V
     }
 
     let (y, x) = centre_of_mass(&digit);
-    // In MNIST the centre of mass rounds to pixel 14 of 28, counted from 0.
+    // In MNIST the centre of mass is from 13.5 to below 14.5, in pixels counted from 0.
     let place = |side: usize, inner: usize, centre: f64| {
-        let start = ((side / 2) as f64 - centre).round();
+        let start = ((side / 2) as f64 - centre - 0.5).ceil();
         start.clamp(0.0, (side - inner) as f64) as usize
     };
     let (top, left) = (place(height, digit.height, y), place(width, digit.width, x));
