@@ -140,8 +140,9 @@ struct Change {
 impl Change {
     fn resample(&self, before: &[f32], after: &mut [f32], width: usize, background: f32) {
         let height = before.len() / width;
+        let (rows, columns) = (height as i64, width as i64);
         let inside = |y: i64, x: i64| {
-            let there = (0..height as i64).contains(&y) && (0..width as i64).contains(&x);
+            let there = (0..rows).contains(&y) && (0..columns).contains(&x);
             if there {
                 before[y as usize * width + x as usize]
             } else {
@@ -163,15 +164,28 @@ impl Change {
                     middle_y + cos * dy - sin * dx,
                     middle_x + sin * dy + cos * dx,
                 );
-                let (top, left) = (sy.floor(), sx.floor());
-                let (fy, fx) = ((sy - top) as f32, (sx - left) as f32);
-                let (top, left) = (top as i64, left as i64);
+                let (top, left) = (floor(sy), floor(sx));
+                let (fy, fx) = ((sy - top as f64) as f32, (sx - left as f64) as f32);
+                let within = top >= 0 && left >= 0 && top + 1 < rows && left + 1 < columns;
+                if within {
+                    let at = top as usize * width + left as usize;
+                    let upper = before[at] * (1.0 - fx) + before[at + 1] * fx;
+                    let lower = before[at + width] * (1.0 - fx) + before[at + width + 1] * fx;
+                    *out = upper * (1.0 - fy) + lower * fy;
+                    continue;
+                }
                 let upper = inside(top, left) * (1.0 - fx) + inside(top, left + 1) * fx;
                 let lower = inside(top + 1, left) * (1.0 - fx) + inside(top + 1, left + 1) * fx;
                 *out = upper * (1.0 - fy) + lower * fy;
             }
         }
     }
+}
+
+/// `f64::floor` calls into the C library where the processor's own instruction is not assumed.
+fn floor(x: f64) -> i64 {
+    let cut = x as i64;
+    cut - i64::from(cut as f64 > x)
 }
 
 #[cfg(test)]

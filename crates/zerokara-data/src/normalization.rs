@@ -84,8 +84,8 @@ impl Normalization {
         })
     }
 
-    /// The normalization that gives each channel of `split` the mean 0 and the deviation 1 (a constant channel gets the
-    /// deviation 0). Take it from the training set and use it for all parts.
+    /// The normalization that gives each channel of `split` the mean 0 and the deviation 1 (a constant channel becomes 0
+    /// throughout). Take it from the training set and use it for all parts.
     ///
     /// # Errors
     ///
@@ -114,38 +114,58 @@ impl Normalization {
             ));
         }
         let count = (split.len() * plane) as f64;
-        let mean_of = |term: &dyn Fn(usize, f64) -> f64| {
-            let mut sums = vec![0.0f64; channels];
-            for index in 0..split.len() {
-                let Some(values) = split.values(index) else {
-                    break;
-                };
-                for (channel, sum) in sums.iter_mut().enumerate() {
-                    let range = channel * plane..(channel + 1) * plane;
-                    *sum += match values {
-                        Values::U8(values) => values[range]
-                            .iter()
-                            .map(|&x| term(channel, f64::from(x)))
-                            .sum::<f64>(),
-                        Values::F32(values) => values[range]
-                            .iter()
-                            .map(|&x| term(channel, f64::from(x)))
-                            .sum::<f64>(),
-                    };
-                }
-            }
-            sums.iter_mut().for_each(|sum| *sum /= count);
-            sums
+        let planes = |channel: usize| {
+            let range = channel * plane..(channel + 1) * plane;
+            (0..split.len())
+                .filter_map(|index| split.values(index))
+                .map(move |values| values.slice(range.clone()))
         };
-        let means = mean_of(&|_, x| x);
-        let variances = mean_of(&|channel, x| (x - means[channel]).powi(2));
+        let (means, variances): (Vec<f64>, Vec<f64>) = (0..channels)
+            .map(|channel| {
+                if split.is_u8() {
+                    // Sums of whole numbers are exact, so one pass is enough.
+                    let (mut sum, mut squares) = (0, 0);
+                    for values in planes(channel) {
+                        if let Values::U8(values) = values {
+                            let (s, q) = sums(values);
+                            sum += s;
+                            squares += q;
+                        }
+                    }
+                    let mean = sum as f64 / count;
+                    (mean, (squares as f64 / count - mean * mean).max(0.0))
+                } else {
+                    let mean_of = |term: &dyn Fn(&[f32]) -> f64| {
+                        planes(channel)
+                            .map(|values| match values {
+                                Values::F32(values) => term(values),
+                                Values::U8(_) => 0.0,
+                            })
+                            .sum::<f64>()
+                            / count
+                    };
+                    let mean = mean_of(&|values| values.iter().map(|&x| f64::from(x)).sum());
+                    let variance = mean_of(&|values| {
+                        values.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum()
+                    });
+                    (mean, variance)
+                }
+            })
+            .unzip();
         let divisor = f64::from(base.divisor);
         let mean: Vec<f32> = means.iter().map(|mean| (mean / divisor) as f32).collect();
         let std: Vec<f32> = variances
             .iter()
-            .map(|&variance| match (variance.sqrt() / divisor) as f32 {
-                0.0 => 1.0,
-                std => std,
+            .zip(&means)
+            .map(|(&variance, &mean)| {
+                let std = variance.sqrt();
+                // A deviation that f32 cannot tell from 0 beside its mean is rounding.
+                let constant = std <= f64::from(f32::EPSILON) * mean.abs();
+                if constant {
+                    1.0
+                } else {
+                    (std / divisor) as f32
+                }
             })
             .collect();
         base.standard(&mean, &std)
@@ -255,6 +275,44 @@ impl Map {
             Some((mean, std)) => {
                 pairs.for_each(|(out, &x)| *out = (float(x) / self.divisor - mean) / std);
             }
+        }
+    }
+}
+
+/// Sum and sum of squares of bytes.
+fn sums(values: &[u8]) -> (u64, u64) {
+    // 4096 squares of at most 255² fit into 32 bits.
+    values.chunks(4096).fold((0, 0), |(sum, squares), chunk| {
+        let (s, q) = chunk.iter().fold((0u32, 0u32), |(s, q), &x| {
+            (s + u32::from(x), q + u32::from(x) * u32::from(x))
+        });
+        (sum + u64::from(s), squares + u64::from(q))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_of_many_bright_bytes_do_not_overflow() {
+        assert_eq!(sums(&[255; 1_000_000]), (255_000_000, 65_025 * 1_000_000));
+    }
+
+    /// Two channels of two pixels in two samples: 0, 2 | 4, 6 have the mean 3 and the variance 5.
+    #[test]
+    fn bytes_and_numbers_have_the_same_statistics() {
+        let bytes = vec![0u8, 2, 10, 10, 4, 6, 10, 10];
+        let floats: Vec<f32> = bytes.iter().map(|&x| f32::from(x) / 255.0).collect();
+        for split in [
+            Split::new(bytes, &[2, 1, 2], vec![0, 0]).unwrap(),
+            Split::new(floats, &[2, 1, 2], vec![0, 0]).unwrap(),
+        ] {
+            let found = Normalization::of(&split).unwrap();
+            assert!((found.mean[0] * 255.0 - 3.0).abs() < 1e-5);
+            assert!((found.std[0] * 255.0 - 5f32.sqrt()).abs() < 1e-5);
+            assert!((found.mean[1] * 255.0 - 10.0).abs() < 1e-5);
+            assert_eq!(found.std[1], 1.0);
         }
     }
 }

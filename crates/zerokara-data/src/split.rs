@@ -1,6 +1,7 @@
 //! A list of labelled samples, and the ways to cut it.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
@@ -308,6 +309,16 @@ impl Split {
 pub(crate) enum Values<'a> {
     U8(&'a [u8]),
     F32(&'a [f32]),
+}
+
+impl<'a> Values<'a> {
+    /// A part of the sample; `range` must lie within it.
+    pub(crate) fn slice(self, range: Range<usize>) -> Values<'a> {
+        match self {
+            Values::U8(values) => Values::U8(&values[range]),
+            Values::F32(values) => Values::F32(&values[range]),
+        }
+    }
 }
 
 impl fmt::Debug for Split {
