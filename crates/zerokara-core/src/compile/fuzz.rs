@@ -23,13 +23,13 @@ impl Random {
         (self.next() % n.max(1) as u64) as usize
     }
 
-    fn real(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1u32 << 23) as f32 - 1.0
+    fn real(&mut self) -> f64 {
+        (self.next() >> 40) as f64 / (1u64 << 23) as f64 - 1.0
     }
 
     fn array(&mut self, shape: &[usize]) -> Array {
         let len = shape.iter().product();
-        Array::new(shape, (0..len).map(|_| self.real()).collect::<Vec<f32>>())
+        Array::new(shape, (0..len).map(|_| self.real() as f32).collect::<Vec<f32>>())
     }
 }
 
