@@ -8,6 +8,7 @@ use crate::{
 use std::{fmt, sync::Arc, time::Duration};
 use zerokara_kernels::{
     executor::{Executor, External},
+    isa::Isa,
     plan::Plan,
 };
 
@@ -236,10 +237,24 @@ impl Program {
         &self.plan
     }
 
+    /// The plan as text: one line per step, stage by stage.
+    pub fn dump(&self) -> String {
+        compile::dump::text(&self.plan, &self.labels)
+    }
+
     /// For each step of the plan, in the order of the stages, what it computes.
     pub fn labels(&self) -> &[Label] {
         &self.labels
     }
+}
+
+/// The text of the plan that [`Program::compile`] would make for an instruction set, which need not be this CPU's.
+///
+/// # Errors
+/// As [`Program::compile`].
+pub fn plan_text(outputs: &[&Tensor], updates: &[(Parameter, Tensor)], isa: Isa) -> Result<String> {
+    let Compiled { plan, labels, .. } = compile::program(outputs, updates, isa)?;
+    Ok(compile::dump::text(&plan, &labels))
 }
 
 impl fmt::Debug for Program {

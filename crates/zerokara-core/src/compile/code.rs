@@ -27,12 +27,12 @@ impl CodeBuilder {
     }
 
     pub fn constant(&mut self, value: f32) -> usize {
-        let sign = if planted(Fault::NegatesConstants) { -1.0 } else { 1.0 };
+        let sign = if planted(Fault::NegatesConstants) {
+            -1.0
+        } else {
+            1.0
+        };
         self.push(Instruction::Constant(sign * value))
-    }
-
-    pub fn len(&self) -> usize {
-        self.instructions.len()
     }
 
     /// Splices an operation's code in, whose `Load(i)` are the values `arguments[i]`; gives its result.
@@ -45,7 +45,11 @@ impl CodeBuilder {
                 Instruction::Unary(f, a) => self.unary(f, values[a]),
                 Instruction::Binary(f, a, b) => self.binary(f, values[a], values[b]),
                 Instruction::Select { condition, yes, no } => {
-                    let (yes, no) = if planted(Fault::SwapsSelect) { (no, yes) } else { (yes, no) };
+                    let (yes, no) = if planted(Fault::SwapsSelect) {
+                        (no, yes)
+                    } else {
+                        (yes, no)
+                    };
                     self.push(Instruction::Select {
                         condition: values[condition],
                         yes: values[yes],
@@ -83,7 +87,11 @@ impl CodeBuilder {
             (Binary::Multiply, Some(1.0), _) => b,
             (Binary::Multiply, Some(-1.0), _) => self.unary(Unary::Negate, b),
             (Binary::Multiply, _, Some(-1.0)) => self.unary(Unary::Negate, a),
-            (Binary::Subtract, _, Some(c)) if c.to_bits() == 0 || planted(Fault::DropsSubtractedConstant) => a,
+            (Binary::Subtract, _, Some(c))
+                if c.to_bits() == 0 || planted(Fault::DropsSubtractedConstant) =>
+            {
+                a
+            }
             (Binary::Add, _, Some(_)) if planted(Fault::DropsAddedConstant) => a,
             (Binary::Add, Some(x), Some(y)) => self.constant(x + y),
             (Binary::Subtract, Some(x), Some(y)) => self.constant(x - y),
@@ -98,7 +106,9 @@ impl CodeBuilder {
             Instruction::Load(i) => Key::Load(i),
             Instruction::Constant(c) => Key::Constant(c.to_bits()),
             Instruction::Unary(f, a) => Key::Unary(f, a),
-            Instruction::Binary(f, a, b) if planted(Fault::MergesOppositeComparisons) && f == Binary::Less => {
+            Instruction::Binary(f, a, b)
+                if planted(Fault::MergesOppositeComparisons) && f == Binary::Less =>
+            {
                 Key::Binary(Binary::Greater, a, b)
             }
             Instruction::Binary(f, a, b) => Key::Binary(f, a, b),

@@ -29,7 +29,10 @@ impl Random {
 
     fn array(&mut self, shape: &[usize]) -> Array {
         let len = shape.iter().product();
-        Array::new(shape, (0..len).map(|_| self.real() as f32).collect::<Vec<f32>>())
+        Array::new(
+            shape,
+            (0..len).map(|_| self.real() as f32).collect::<Vec<f32>>(),
+        )
     }
 }
 
@@ -46,10 +49,16 @@ fn dims(t: &Tensor) -> Vec<usize> {
 
 impl Garden {
     fn new(seed: u64) -> Self {
-        let mut garden = Self { random: Random(seed), pool: Vec::new(), parameters: Vec::new() };
+        let mut garden = Self {
+            random: Random(seed),
+            pool: Vec::new(),
+            parameters: Vec::new(),
+        };
         for i in 0..3 {
             let rank = garden.random.below(4);
-            let shape: Vec<usize> = (0..rank).map(|_| [1, 2, 3, 3, 5][garden.random.below(5)]).collect();
+            let shape: Vec<usize> = (0..rank)
+                .map(|_| [1, 2, 3, 3, 5][garden.random.below(5)])
+                .collect();
             garden.plant(i, &shape);
         }
         garden
@@ -74,8 +83,12 @@ impl Garden {
     /// A tensor that broadcasts with `x`.
     fn partner(&mut self, x: &Tensor) -> Tensor {
         let shape = dims(x);
-        let found: Vec<Tensor> =
-            self.pool.iter().filter(|t| crate::shape::broadcast(&dims(t), &shape).is_some()).cloned().collect();
+        let found: Vec<Tensor> = self
+            .pool
+            .iter()
+            .filter(|t| crate::shape::broadcast(&dims(t), &shape).is_some())
+            .cloned()
+            .collect();
         if self.random.below(4) == 0 || found.is_empty() {
             let skip = self.random.below(shape.len() + 1);
             let mut own = shape[skip..].to_vec();
@@ -160,7 +173,11 @@ impl Garden {
             }
             2 => x.matmul(&x.t().tanh()) * 0.5,
             _ => {
-                let batch: Vec<usize> = shape[..shape.len() - 2].iter().copied().chain([k, n]).collect();
+                let batch: Vec<usize> = shape[..shape.len() - 2]
+                    .iter()
+                    .copied()
+                    .chain([k, n])
+                    .collect();
                 x.matmul(&self.plant(number, &batch))
             }
         }
@@ -190,7 +207,11 @@ impl Garden {
             1 => convolved.tanh() + &convolved * 0.1,
             _ => convolved,
         };
-        let pooling = PoolOptions { kernel: [2, 2], stride: [1 + self.random.below(2), 2], padding: [0, 0] };
+        let pooling = PoolOptions {
+            kernel: [2, 2],
+            stride: [1 + self.random.below(2), 2],
+            padding: [0, 0],
+        };
         match self.random.below(4) {
             0 => active.max_pool2d(pooling).reshape([0, -1]),
             1 => active.max_pool2d(pooling).tanh(),
@@ -212,7 +233,11 @@ enum Outcome {
 
 fn compare(what: &str, compiled: &Array, plain: &Array, exact: &Array) -> Outcome {
     if compiled.meta() != plain.meta() {
-        return Outcome::Differs(format!("{what}: {} instead of {}", compiled.meta(), plain.meta()));
+        return Outcome::Differs(format!(
+            "{what}: {} instead of {}",
+            compiled.meta(),
+            plain.meta()
+        ));
     }
     let (c, p, e) = (compiled.to_f64s(), plain.to_f64s(), exact.to_f64s());
     let scale = e.iter().fold(1.0f64, |m, v| m.max(v.abs()));
@@ -251,7 +276,10 @@ fn check(seed: u64, fault: Option<Fault>) -> Result<Outcome> {
         .map(|(parameter, (old, gradient))| (parameter.clone(), old - gradient * 0.125))
         .collect();
     let outputs = [&loss, &last];
-    let all: Vec<&Tensor> = outputs.into_iter().chain(updates.iter().map(|(_, new)| new)).collect();
+    let all: Vec<&Tensor> = outputs
+        .into_iter()
+        .chain(updates.iter().map(|(_, new)| new))
+        .collect();
     let exact = interpret(&all, &[], Precision::Double)?;
     let plain = interpret(&all, &[], Precision::AsWritten)?;
 
@@ -277,7 +305,10 @@ fn check(seed: u64, fault: Option<Fault>) -> Result<Outcome> {
 
 /// Random graphs of the plain run; more with `ZEROKARA_FUZZ=<count>`.
 fn rounds() -> u64 {
-    std::env::var("ZEROKARA_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(400)
+    std::env::var("ZEROKARA_FUZZ")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(400)
 }
 
 #[test]
@@ -291,7 +322,11 @@ fn compiled_agrees_with_interpreted_on_random_graphs() {
             Err(error) => panic!("graph {seed} is invalid: {error}"),
         }
     }
-    assert!(ill * 10 <= rounds(), "{ill} of {} graphs are too ill-conditioned to tell", rounds());
+    assert!(
+        ill * 10 <= rounds(),
+        "{ill} of {} graphs are too ill-conditioned to tell",
+        rounds()
+    );
 }
 
 #[test]
@@ -303,7 +338,9 @@ fn every_planted_fault_is_found() {
         .copied()
         .filter(|&fault| {
             !(0..2000).any(|seed| {
-                let found = std::panic::catch_unwind(|| matches!(check(seed, Some(fault)), Ok(Outcome::Differs(_))));
+                let found = std::panic::catch_unwind(|| {
+                    matches!(check(seed, Some(fault)), Ok(Outcome::Differs(_)))
+                });
                 found.unwrap_or(true)
             })
         })

@@ -82,7 +82,11 @@ fn lifetimes(lowered: &Lowered, stages: &[usize]) -> Vec<Life> {
     for (step, &stage) in lowered.steps.iter().zip(stages) {
         for &b in step.reads.iter().chain(&step.writes) {
             let (first, last) = lives[b].unwrap_or((stage, stage));
-            let last = if planted(Fault::LivesEndTooEarly) { last } else { last.max(stage) };
+            let last = if planted(Fault::LivesEndTooEarly) {
+                last
+            } else {
+                last.max(stage)
+            };
             lives[b] = Some((first.min(stage), last));
         }
     }

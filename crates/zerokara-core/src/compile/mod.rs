@@ -7,10 +7,11 @@
 //! 4. `memory` cuts the steps into stages and places the buffers.
 
 mod code;
+pub(crate) mod dump;
 pub(crate) mod fault;
+mod fusion;
 #[cfg(test)]
 mod fuzz;
-mod fusion;
 mod host;
 mod lower;
 mod memory;

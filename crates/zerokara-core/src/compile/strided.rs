@@ -89,7 +89,11 @@ impl Strided {
             if !empty && !planted(Fault::SliceForgetsStart) {
                 offset += starts[axis] as isize * self.strides[axis];
             }
-            let step = if planted(Fault::SliceForgetsDirection) { 1 } else { steps[axis] };
+            let step = if planted(Fault::SliceForgetsDirection) {
+                1
+            } else {
+                steps[axis]
+            };
             strides.push(self.strides[axis] * step);
         }
         Self {
