@@ -5,6 +5,7 @@
 
 mod array;
 mod attributes;
+pub mod check;
 mod error;
 pub mod grad;
 mod graph;
@@ -22,7 +23,7 @@ pub use array::{Array, Scalar};
 pub use attributes::{Attribute, Attributes};
 pub use error::{Error, Result};
 pub use grad::{grad, gradients, value_and_grad};
-pub use interpreter::{Precision, interpret};
+pub use interpreter::{Interpreter, Precision, interpret};
 pub use ops::conv2d_output_size;
 pub use parameter::Parameter;
 pub use shape::Meta;
