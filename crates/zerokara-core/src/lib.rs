@@ -26,5 +26,5 @@ pub use interpreter::{Precision, interpret};
 pub use ops::conv2d_output_size;
 pub use parameter::Parameter;
 pub use shape::Meta;
-pub use tensor::Tensor;
+pub use tensor::{NodeView, Tensor};
 pub use zerokara_kernels::plan::Element as DType;
