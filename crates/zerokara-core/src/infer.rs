@@ -26,6 +26,13 @@ pub fn number_binary(inputs: &[Meta]) -> Result<Meta, String> {
     Ok(a.clone())
 }
 
+/// The rule of an elementwise function of two float tensors of the same shape and type.
+pub fn float_binary(inputs: &[Meta]) -> Result<Meta, String> {
+    let meta = number_binary(inputs)?;
+    float(&meta)?;
+    Ok(meta)
+}
+
 /// The rule of a comparison.
 pub fn comparison(inputs: &[Meta]) -> Result<Meta, String> {
     let [a, b] = arity(inputs)?;

@@ -1,0 +1,170 @@
+//! Softmax with cross-entropy loss (pages 69 and 89 of the book): for logits `x [.., C]` and targets q,
+//!
+//! ```text
+//! loss[..] = - sum over c of q[.., c] ln softmax(x)[.., c]
+//! ```
+//!
+//! Targets are labels `[..]` (q is one-hot) or probabilities `[.., C]`. With smoothing s, q becomes
+//! `(1 - s) q + s / C` (Szegedy et al., 2015). The gradient is `softmax(x) - q` times the loss's (page 274), where q
+//! adds up to 1; in general `softmax(x) sum(q) - q`.
+
+use super::prelude::*;
+
+/// The operation: one loss per sample.
+#[derive(Debug)]
+pub struct CrossEntropy {
+    smoothing: f64,
+}
+
+impl CrossEntropy {
+    /// From its attributes.
+    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
+        Ok(Self {
+            smoothing: attributes.float("smoothing")?,
+        })
+    }
+
+    /// The targets as smoothed probabilities `[.., C]`.
+    fn probabilities(&self, logits: &Tensor, target: &Tensor) -> Option<Tensor> {
+        let classes = *logits.shape().ok()?.last()?;
+        let q = match target.dtype().ok()? {
+            DType::I64 => target.one_hot_like(classes, logits),
+            _ => target.clone(),
+        };
+        if self.smoothing == 0.0 {
+            return Some(q);
+        }
+        let share = logits.full_like(self.smoothing / classes as f64);
+        Some(q * logits.full_like(1.0 - self.smoothing) + share)
+    }
+}
+
+impl Op for CrossEntropy {
+    fn name(&self) -> &'static str {
+        "cross_entropy"
+    }
+
+    fn attributes(&self) -> Attributes {
+        Attributes::none().with("smoothing", self.smoothing)
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
+        let [x, target] = infer::arity(inputs)?;
+        infer::float(x)?;
+        if !(0.0..=1.0).contains(&self.smoothing) {
+            return Err(format!(
+                "the smoothing must lie between 0 and 1, not be {}",
+                self.smoothing
+            ));
+        }
+        let (_, outer) = x
+            .shape
+            .split_last()
+            .ok_or("needs logits [.., C], not a scalar")?;
+        match target.dtype {
+            DType::I64 if target.shape != outer => Err(format!(
+                "the labels' shape must be {outer:?}, one label for each row of logits"
+            )),
+            DType::I64 => Ok(Meta::new(outer, x.dtype)),
+            _ => {
+                infer::float(target)?;
+                infer::same(x, target).map_err(|reason| {
+                    format!("targets are i64 labels, or probabilities like the logits: {reason}")
+                })?;
+                Ok(Meta::new(outer, x.dtype))
+            }
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Composite
+    }
+
+    fn gradient(&self, call: &Call<'_>) -> Gradient {
+        let [x, target] = call.inputs else {
+            return Gradient::Forbidden("cross_entropy takes two inputs");
+        };
+        let Some(q) = self.probabilities(x, target) else {
+            return Gradient::Zero;
+        };
+        let labels = target.dtype().is_ok_and(|d| d == DType::I64);
+        let g = call.gradient.unsqueeze(-1).broadcast_like(x);
+        // Of the logarithm that the loss has computed, so that softmax is not computed twice.
+        let logarithm = x.log_softmax();
+        let mut p = logarithm.exp();
+        if !labels {
+            p = p * q.sum_axes(&[-1], true).broadcast_like(x);
+        }
+        let to_target = (!labels).then(|| -(&g * &logarithm) * x.full_like(1.0 - self.smoothing));
+        Gradient::Of(vec![Some(g * (p - q)), to_target])
+    }
+
+    fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
+        let (x, target) = (inputs[0], inputs[1]);
+        let classes = *x.shape().last().ok_or("needs logits [.., C]")?;
+        loops::floats!(x.dtype(), T => {
+            let (x, losses) = (x.slice::<T>(), output.slice_mut::<T>());
+            for (row, loss) in losses.iter_mut().enumerate() {
+                let x = &x[row * classes..(row + 1) * classes];
+                let largest = x.iter().copied().fold(T::NEG_INFINITY, loops::maximum);
+                let total: T = x.iter().map(|&v| (v - largest).exp()).sum();
+                let label = match target.dtype() {
+                    DType::I64 => {
+                        let label = target.slice::<i64>()[row];
+                        if !(0..classes as i64).contains(&label) {
+                            return Err(format!("label {label} is none of {classes} classes"));
+                        }
+                        Some(label as usize)
+                    }
+                    _ => None,
+                };
+                for (c, &x) in x.iter().enumerate() {
+                    let q = match label {
+                        Some(label) => (label == c) as u8 as T,
+                        None => target.slice::<T>()[row * classes + c],
+                    };
+                    let q = (1.0 - self.smoothing) as T * q + (self.smoothing / classes as f64) as T;
+                    if q != 0.0 {
+                        *loss -= q * (x - largest - total.ln());
+                    }
+                }
+            }
+        });
+        Ok(())
+    }
+
+    fn expand(&self, inputs: &[Tensor]) -> Option<Tensor> {
+        let q = self.probabilities(&inputs[0], &inputs[1])?;
+        Some(-(inputs[0].log_softmax() * q).sum_axes(&[-1], false))
+    }
+}
+
+impl Tensor {
+    /// Softmax with cross-entropy loss (the book's SoftmaxWithLoss), one loss per row: for logits `[.., C]` and labels
+    /// `[..]` (i64) or probabilities `[.., C]`, the losses `[..]`. A label that is no class is an error when the tensor
+    /// is evaluated.
+    ///
+    /// ```
+    /// # use zerokara_core::Tensor;
+    /// let logits = Tensor::from([[0.0, 0.0], [100.0, 0.0]]);
+    /// let losses = logits.cross_entropy(&Tensor::from([0, 0])).to_vec::<f32>()?;
+    /// assert!((losses[0] - 2f32.ln()).abs() < 1e-6 && losses[1] == 0.0);
+    /// # Ok::<(), zerokara_core::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn cross_entropy(&self, target: &Tensor) -> Tensor {
+        self.cross_entropy_smoothed(target, 0.0)
+    }
+
+    /// [`Tensor::cross_entropy`] with targets `(1 - smoothing) q + smoothing / C`.
+    #[track_caller]
+    pub fn cross_entropy_smoothed(&self, target: &Tensor, smoothing: f64) -> Tensor {
+        Tensor::apply(CrossEntropy { smoothing }, &[self, target])
+    }
+
+    /// The mean of the squared differences of all elements, `mean((x - t)^2)`, a scalar.
+    #[track_caller]
+    pub fn mean_squared_error(&self, target: &Tensor) -> Tensor {
+        (self - target).square().mean()
+    }
+}

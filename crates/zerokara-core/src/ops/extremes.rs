@@ -1,0 +1,152 @@
+//! The larger and the smaller of two tensors, element by element, and `clamp`.
+//!
+//! The gradient goes to the element that was taken; where both are equal, half to each, as in PyTorch.
+
+use super::prelude::*;
+
+/// The operations `maximum` and `minimum`.
+#[derive(Debug)]
+pub struct Extreme {
+    /// Smaller instead of larger.
+    pub min: bool,
+}
+
+impl Op for Extreme {
+    fn name(&self) -> &'static str {
+        if self.min { "minimum" } else { "maximum" }
+    }
+
+    fn attributes(&self) -> Attributes {
+        Attributes::none()
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
+        infer::float_binary(inputs)
+    }
+
+    fn kind(&self) -> Kind {
+        binary(if self.min {
+            Binary::Minimum
+        } else {
+            Binary::Maximum
+        })
+    }
+
+    fn gradient(&self, call: &Call<'_>) -> Gradient {
+        let [a, b] = call.inputs else {
+            return Gradient::Forbidden("takes two inputs");
+        };
+        let zero = call.gradient.zeros_like();
+        let half = call.gradient * call.gradient.full_like(0.5);
+        let tie = a.equal(b).select(&half, &zero);
+        let (to_a, to_b) = if self.min {
+            (a.less(b), b.less(a))
+        } else {
+            (a.greater(b), b.greater(a))
+        };
+        Gradient::two(
+            to_a.select(call.gradient, &tie),
+            to_b.select(call.gradient, &tie),
+        )
+    }
+
+    fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
+        loops::floats!(inputs[0].dtype(), T => {
+            let choose = if self.min { loops::minimum } else { loops::maximum };
+            loops::binary::<T>(inputs[0], inputs[1], output, choose);
+        });
+        Ok(())
+    }
+}
+
+/// The operation `clamp`.
+#[derive(Debug)]
+pub struct Clamp {
+    low: f64,
+    high: f64,
+}
+
+impl Clamp {
+    /// From its attributes.
+    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
+        Ok(Self {
+            low: attributes.float("low")?,
+            high: attributes.float("high")?,
+        })
+    }
+}
+
+impl Op for Clamp {
+    fn name(&self) -> &'static str {
+        "clamp"
+    }
+
+    fn attributes(&self) -> Attributes {
+        Attributes::none()
+            .with("low", self.low)
+            .with("high", self.high)
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
+        if self.low.is_nan() || self.high.is_nan() || self.low > self.high {
+            return Err(format!(
+                "the bounds {} and {} enclose nothing",
+                self.low, self.high
+            ));
+        }
+        infer::float_unary(inputs)
+    }
+
+    fn kind(&self) -> Kind {
+        map([
+            Instruction::Load(0),
+            Instruction::Constant(self.low as f32),
+            Instruction::Binary(Binary::Maximum, 0, 1),
+            Instruction::Constant(self.high as f32),
+            Instruction::Binary(Binary::Minimum, 2, 3),
+        ])
+    }
+
+    fn gradient(&self, call: &Call<'_>) -> Gradient {
+        let x = &call.inputs[0];
+        let zero = x.zeros_like();
+        let inside = x
+            .greater_equal(&x.full_like(self.low))
+            .logical_and(&x.less_equal(&x.full_like(self.high)));
+        Gradient::one(inside.select(call.gradient, &zero))
+    }
+
+    fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
+        loops::floats!(inputs[0].dtype(), T => {
+            let (low, high) = (self.low as T, self.high as T);
+            loops::unary(inputs[0], output, |x: T| loops::minimum(loops::maximum(x, low), high));
+        });
+        Ok(())
+    }
+}
+
+impl Tensor {
+    /// The larger of two tensors, element by element, with broadcasting; NaN if either is NaN.
+    #[track_caller]
+    pub fn maximum(&self, other: &Tensor) -> Tensor {
+        Tensor::binary(Extreme { min: false }, self, other)
+    }
+
+    /// The smaller of two tensors, element by element, with broadcasting; NaN if either is NaN.
+    #[track_caller]
+    pub fn minimum(&self, other: &Tensor) -> Tensor {
+        Tensor::binary(Extreme { min: true }, self, other)
+    }
+
+    /// `min(max(x, low), high)`: the gradient passes where x lies within the bounds. A bound can be infinite.
+    ///
+    /// ```
+    /// # use zerokara_core::Tensor;
+    /// assert_eq!(Tensor::from([-2.0, 0.5, 3.0]).clamp(-1.0, 1.0).to_vec::<f32>()?, [-1.0, 0.5, 1.0]);
+    /// # Ok::<(), zerokara_core::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn clamp(&self, low: f64, high: f64) -> Tensor {
+        Tensor::apply(Clamp { low, high }, &[self])
+    }
+}

@@ -1,0 +1,211 @@
+//! Picking whole slices by index along an axis, `y[.., i.., ..] = x[.., indices[i..], ..]` (an embedding, along axis
+//! 0), and its transpose `index_add`, which adds slices up at their indices. Each is the other's gradient.
+
+use super::prelude::*;
+
+/// Sizes around an axis of `x`: product of the axes before, its length, product of the axes behind.
+fn around(x: &[usize], axis: usize) -> [usize; 3] {
+    [
+        x[..axis].iter().product(),
+        x[axis],
+        x[axis + 1..].iter().product(),
+    ]
+}
+
+/// An error unless the tensor holds indices.
+pub fn integers(x: &Meta) -> Result<(), String> {
+    if x.dtype == DType::I64 {
+        Ok(())
+    } else {
+        Err(format!("needs integer indices, not {}", x.dtype))
+    }
+}
+
+/// An index within an axis.
+pub fn within(index: i64, length: usize) -> Result<usize, String> {
+    usize::try_from(index)
+        .ok()
+        .filter(|&i| i < length)
+        .ok_or_else(|| format!("index {index} is out of range for an axis of length {length}"))
+}
+
+/// The operation `index_select`.
+#[derive(Debug)]
+pub struct IndexSelect {
+    axis: usize,
+}
+
+impl IndexSelect {
+    /// From its attributes.
+    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
+        Ok(Self {
+            axis: attributes.size("axis")?,
+        })
+    }
+}
+
+impl Op for IndexSelect {
+    fn name(&self) -> &'static str {
+        "index_select"
+    }
+
+    fn attributes(&self) -> Attributes {
+        Attributes::none().with("axis", self.axis)
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
+        let [x, indices] = infer::arity(inputs)?;
+        integers(indices)?;
+        let axis = shape::axis(self.axis as i64, x.rank())?;
+        Ok(Meta::new(
+            [&x.shape[..axis], &indices.shape, &x.shape[axis + 1..]].concat(),
+            x.dtype,
+        ))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Gather { axis: self.axis }
+    }
+
+    fn gradient(&self, call: &Call<'_>) -> Gradient {
+        let length = call.inputs[0]
+            .shape()
+            .ok()
+            .and_then(|s| s.get(self.axis).copied())
+            .unwrap_or(0);
+        let g = Tensor::apply(
+            IndexAdd {
+                axis: self.axis,
+                length,
+            },
+            &[call.gradient, &call.inputs[1]],
+        );
+        Gradient::Of(vec![Some(g), None])
+    }
+
+    fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
+        let indices = inputs[1].slice::<i64>();
+        let [outer, length, inner] = around(inputs[0].shape(), self.axis);
+        for (i, &index) in indices.iter().enumerate() {
+            let index = within(index, length)?;
+            let pairs = (0..outer * inner).map(|at| {
+                let (o, r) = (at / inner, at % inner);
+                (
+                    (o * length + index) * inner + r,
+                    (o * indices.len() + i) * inner + r,
+                )
+            });
+            loops::copy(inputs[0], output, pairs);
+        }
+        Ok(())
+    }
+}
+
+/// The operation `index_add`.
+#[derive(Debug)]
+pub struct IndexAdd {
+    axis: usize,
+    length: usize,
+}
+
+impl IndexAdd {
+    /// From its attributes.
+    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
+        Ok(Self {
+            axis: attributes.size("axis")?,
+            length: attributes.size("length")?,
+        })
+    }
+}
+
+impl Op for IndexAdd {
+    fn name(&self) -> &'static str {
+        "index_add"
+    }
+
+    fn attributes(&self) -> Attributes {
+        Attributes::none()
+            .with("axis", self.axis)
+            .with("length", self.length)
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
+        let [x, indices] = infer::arity(inputs)?;
+        infer::float(x)?;
+        integers(indices)?;
+        let end = self.axis + indices.rank();
+        if x.shape.get(self.axis..end) != Some(&indices.shape) {
+            return Err(format!(
+                "the indices' shape does not stand at axis {} of the first input",
+                self.axis
+            ));
+        }
+        Ok(Meta::new(
+            [&x.shape[..self.axis], &[self.length], &x.shape[end..]].concat(),
+            x.dtype,
+        ))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Host
+    }
+
+    fn gradient(&self, call: &Call<'_>) -> Gradient {
+        let g = Tensor::apply(
+            IndexSelect { axis: self.axis },
+            &[call.gradient, &call.inputs[1]],
+        );
+        Gradient::Of(vec![Some(g), None])
+    }
+
+    fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
+        let indices = inputs[1].slice::<i64>();
+        let [outer, length, inner] = around(output.shape(), self.axis);
+        loops::floats!(inputs[0].dtype(), T => {
+            let (x, y) = (inputs[0].slice::<T>(), output.slice_mut::<T>());
+            for o in 0..outer {
+                for (i, &index) in indices.iter().enumerate() {
+                    let index = within(index, length)?;
+                    for r in 0..inner {
+                        y[(o * length + index) * inner + r] += x[(o * indices.len() + i) * inner + r];
+                    }
+                }
+            }
+        });
+        Ok(())
+    }
+}
+
+impl Tensor {
+    /// The slices at these indices (i64, any shape) along an axis; the indices' axes take the axis's place. An index
+    /// out of range is an error when the tensor is evaluated.
+    ///
+    /// ```
+    /// # use zerokara_core::Tensor;
+    /// let x = Tensor::from([[1.0, 2.0], [3.0, 4.0]]);
+    /// let y = x.index_select(0, &Tensor::from([1, 1, 0]));
+    /// assert_eq!(y.to_vec::<f32>()?, [3.0, 4.0, 3.0, 4.0, 1.0, 2.0]);
+    /// # Ok::<(), zerokara_core::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn index_select(&self, axis: i64, indices: &Tensor) -> Tensor {
+        let Ok(shape) = self.shape() else {
+            return self.clone();
+        };
+        // An axis that does not exist is reported by the operation.
+        let axis = shape::axis(axis, shape.len()).unwrap_or(shape.len());
+        Tensor::apply(IndexSelect { axis }, &[self, indices])
+    }
+
+    /// Rows of this table `[V, D]` at the indices `[..]` (i64), giving `[.., D]`.
+    #[track_caller]
+    pub fn embedding(&self, indices: &Tensor) -> Tensor {
+        self.index_select(0, indices)
+    }
+
+    /// The transpose of [`Tensor::index_select`]: slices added up at their indices along an axis of this length.
+    #[track_caller]
+    pub fn index_add(&self, axis: usize, indices: &Tensor, length: usize) -> Tensor {
+        Tensor::apply(IndexAdd { axis, length }, &[self, indices])
+    }
+}

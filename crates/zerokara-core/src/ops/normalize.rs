@@ -1,0 +1,228 @@
+//! Normalisation: `y = (x - mean) / sqrt(var + epsilon) * scale + shift`.
+//!
+//! `batch_norm` takes the statistics of each channel as inputs, those of the batch or running ones (page 186 of the
+//! book; Ioffe and Szegedy, 2015); `layer_norm` takes them over the last axes of each sample (Ba et al., 2016).
+
+use super::prelude::*;
+
+/// The operation `batch_norm` of `x [N, C, ..]`, and mean, variance, scale and shift `[C]`.
+#[derive(Debug)]
+pub struct BatchNorm {
+    epsilon: f64,
+}
+
+impl BatchNorm {
+    /// From its attributes.
+    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
+        Ok(Self {
+            epsilon: attributes.float("epsilon")?,
+        })
+    }
+}
+
+impl Op for BatchNorm {
+    fn name(&self) -> &'static str {
+        "batch_norm"
+    }
+
+    fn attributes(&self) -> Attributes {
+        Attributes::none().with("epsilon", self.epsilon)
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
+        let [x, channels @ ..] = infer::arity::<5>(inputs)?;
+        infer::float(x)?;
+        let &[_, c, ..] = &x.shape[..] else {
+            return Err("needs an input [N, C, ..]".into());
+        };
+        for (other, what) in channels.iter().zip(["mean", "variance", "scale", "shift"]) {
+            if *other != Meta::new([c], x.dtype) {
+                return Err(format!("the {what} must be {}[{c}]", x.dtype));
+            }
+        }
+        Ok(x.clone())
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Composite
+    }
+
+    fn gradient(&self, _: &Call<'_>) -> Gradient {
+        Gradient::Expand
+    }
+
+    fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
+        let channels = inputs[0].shape()[1];
+        let inner: usize = inputs[0].shape()[2..].iter().product();
+        loops::floats!(inputs[0].dtype(), T => {
+            let [x, mean, variance, scale, shift] = [0, 1, 2, 3, 4].map(|i| inputs[i].slice::<T>());
+            for (i, y) in output.slice_mut::<T>().iter_mut().enumerate() {
+                let c = i / inner % channels;
+                *y = (x[i] - mean[c]) / (variance[c] + self.epsilon as T).sqrt() * scale[c] + shift[c];
+            }
+        });
+        Ok(())
+    }
+
+    fn expand(&self, inputs: &[Tensor]) -> Option<Tensor> {
+        let [x, mean, variance, scale, shift] = inputs else {
+            return None;
+        };
+        let factor = (variance + variance.full_like(self.epsilon)).rsqrt() * scale;
+        Some((x - mean.along_channels(x)) * factor.along_channels(x) + shift.along_channels(x))
+    }
+}
+
+/// The operation `layer_norm` of `x`, and optionally scale and shift in the shape of the last axes.
+#[derive(Debug)]
+pub struct LayerNorm {
+    /// Number of last axes that are normalised.
+    axes: usize,
+    epsilon: f64,
+}
+
+impl LayerNorm {
+    /// From its attributes.
+    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
+        Ok(Self {
+            axes: attributes.size("axes")?,
+            epsilon: attributes.float("epsilon")?,
+        })
+    }
+}
+
+impl Op for LayerNorm {
+    fn name(&self) -> &'static str {
+        "layer_norm"
+    }
+
+    fn attributes(&self) -> Attributes {
+        Attributes::none()
+            .with("axes", self.axes)
+            .with("epsilon", self.epsilon)
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
+        let (x, affine) = inputs.split_first().ok_or("takes an input")?;
+        infer::float(x)?;
+        if !matches!(affine.len(), 0 | 2) {
+            return Err("takes a scale and a shift, or neither".into());
+        }
+        if self.axes == 0 || self.axes > x.rank() {
+            return Err(format!("cannot normalise the last {} axes", self.axes));
+        }
+        let last = Meta::new(&x.shape[x.rank() - self.axes..], x.dtype);
+        if last.is_empty() {
+            return Err("cannot normalise over no elements".into());
+        }
+        if affine.iter().any(|other| *other != last) {
+            return Err(format!("scale and shift must be {last}"));
+        }
+        Ok(x.clone())
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Composite
+    }
+
+    fn gradient(&self, _: &Call<'_>) -> Gradient {
+        Gradient::Expand
+    }
+
+    fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
+        let shape = inputs[0].shape();
+        let count: usize = shape[shape.len() - self.axes..].iter().product();
+        loops::floats!(inputs[0].dtype(), T => {
+            let rows = inputs[0].slice::<T>().chunks(count);
+            for (x, y) in rows.zip(output.slice_mut::<T>().chunks_mut(count)) {
+                let mean = x.iter().copied().sum::<T>() / count as T;
+                let variance = x.iter().map(|&v| (v - mean) * (v - mean)).sum::<T>() / count as T;
+                for (i, (y, &x)) in y.iter_mut().zip(x).enumerate() {
+                    *y = (x - mean) / (variance + self.epsilon as T).sqrt();
+                    if let [_, scale, shift] = inputs {
+                        *y = *y * scale.slice::<T>()[i] + shift.slice::<T>()[i];
+                    }
+                }
+            }
+        });
+        Ok(())
+    }
+
+    fn expand(&self, inputs: &[Tensor]) -> Option<Tensor> {
+        let x = &inputs[0];
+        let axes: Vec<i64> = (1..=self.axes as i64).map(|i| -i).collect();
+        let deviations = x - x.mean_axes(&axes, true).broadcast_like(x);
+        // Of the deviations already at hand.
+        let variance = deviations.square().mean_axes(&axes, true);
+        let factor = (&variance + variance.full_like(self.epsilon)).rsqrt();
+        let y = deviations * factor.broadcast_like(x);
+        Some(match inputs {
+            [_, scale, shift] => y * scale.broadcast_like(x) + shift.broadcast_like(x),
+            _ => y,
+        })
+    }
+}
+
+impl Tensor {
+    /// Normalised channels of `x [N, C, ..]`: `(x - mean) / sqrt(variance + epsilon) * scale + shift`, with a mean, a
+    /// variance, a scale and a shift for each channel, `[C]`. In training, mean and variance are those of
+    /// [`Tensor::batch_statistics`], through which the gradient flows too.
+    ///
+    /// ```
+    /// # use zerokara_core::Tensor;
+    /// let x = Tensor::from([[1.0, 10.0], [3.0, 30.0]]);
+    /// let (mean, variance) = x.batch_statistics();
+    /// let (scale, shift) = (Tensor::ones([2]), Tensor::zeros([2]));
+    /// let y = x.batch_norm(&mean, &variance, &scale, &shift, 0.0);
+    /// assert_eq!(y.to_vec::<f32>()?, [-1.0, -1.0, 1.0, 1.0]);
+    /// # Ok::<(), zerokara_core::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn batch_norm(
+        &self,
+        mean: &Tensor,
+        variance: &Tensor,
+        scale: &Tensor,
+        shift: &Tensor,
+        epsilon: f64,
+    ) -> Tensor {
+        Tensor::apply(BatchNorm { epsilon }, &[self, mean, variance, scale, shift])
+    }
+
+    /// Mean and variance (divided by the number of elements) of each channel of `x [N, C, ..]`, both `[C]`.
+    #[track_caller]
+    pub fn batch_statistics(&self) -> (Tensor, Tensor) {
+        let rank = self.shape().map_or(2, <[usize]>::len) as i64;
+        let axes: Vec<i64> = (0..rank.max(2)).filter(|&axis| axis != 1).collect();
+        (self.mean_axes(&axes, false), self.var_axes(&axes, false, 0))
+    }
+
+    /// Normalised over the last `axes` axes: `(x - mean) / sqrt(var + epsilon)`, then times `scale` plus `shift` if
+    /// given, both in the shape of those axes.
+    #[track_caller]
+    pub fn layer_norm(
+        &self,
+        axes: usize,
+        affine: Option<(&Tensor, &Tensor)>,
+        epsilon: f64,
+    ) -> Tensor {
+        let op = LayerNorm { axes, epsilon };
+        match affine {
+            Some((scale, shift)) => Tensor::apply(op, &[self, scale, shift]),
+            None => Tensor::apply(op, &[self]),
+        }
+    }
+
+    /// A number for each channel, `[C]`, repeated in the shape of `x [N, C, ..]`.
+    #[track_caller]
+    pub(crate) fn along_channels(&self, x: &Tensor) -> Tensor {
+        let (Ok(shape), Ok([c])) = (x.shape(), self.shape()) else {
+            return self.clone();
+        };
+        let mut lengths = vec![1; shape.len().saturating_sub(1)];
+        if let Some(first) = lengths.first_mut() {
+            *first = *c as i64;
+        }
+        self.reshape_exactly(&lengths).broadcast_like(x)
+    }
+}

@@ -1,0 +1,150 @@
+//! Variance over axes: `y = sum of (x - mean)^2 / (n - correction)`, n the number of elements; `dx = g 2 (x - mean) /
+//! (n - correction)` (the mean's own gradient cancels, since the deviations add up to 0).
+
+use super::{
+    prelude::*,
+    reduce::{reduced_axes, reduced_positions, reduced_shape},
+};
+
+/// The operation `var`.
+#[derive(Debug)]
+pub struct Variance {
+    /// Empty: all axes.
+    axes: Vec<i64>,
+    keep: bool,
+    /// 1 for the unbiased estimate of a population's variance, 0 for the variance of the elements themselves.
+    correction: usize,
+}
+
+impl Variance {
+    /// From its attributes.
+    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
+        Ok(Self {
+            axes: attributes.ints("axes")?.to_vec(),
+            keep: attributes.bool("keep")?,
+            correction: attributes.size("correction")?,
+        })
+    }
+
+    fn divisor(&self, shape: &[usize]) -> Result<usize, String> {
+        let axes = reduced_axes(&self.axes, shape.len())?;
+        let count: usize = axes.iter().map(|&a| shape[a]).product();
+        count
+            .checked_sub(self.correction)
+            .filter(|&n| n > 0)
+            .ok_or_else(|| {
+                format!(
+                    "{count} elements have no variance with correction {}",
+                    self.correction
+                )
+            })
+    }
+
+    fn deviations(&self, x: &Tensor) -> Tensor {
+        x - x.mean_axes(&self.axes, true).broadcast_like(x)
+    }
+}
+
+impl Op for Variance {
+    fn name(&self) -> &'static str {
+        "var"
+    }
+
+    fn attributes(&self) -> Attributes {
+        Attributes::none()
+            .with("axes", self.axes.as_slice())
+            .with("keep", self.keep)
+            .with("correction", self.correction)
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
+        let [x] = infer::arity(inputs)?;
+        infer::float(x)?;
+        self.divisor(&x.shape)?;
+        let axes = reduced_axes(&self.axes, x.rank())?;
+        Ok(Meta::new(
+            reduced_shape(&x.shape, &axes, self.keep),
+            x.dtype,
+        ))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Composite
+    }
+
+    fn gradient(&self, call: &Call<'_>) -> Gradient {
+        let x = &call.inputs[0];
+        let Ok(divisor) = x
+            .shape()
+            .map_err(|e| e.to_string())
+            .and_then(|s| self.divisor(s))
+        else {
+            return Gradient::Zero;
+        };
+        let g = call.gradient * call.gradient.full_like(2.0 / divisor as f64);
+        let g = g.keep_axes(x, &self.axes).broadcast_like(x);
+        Gradient::one(g * self.deviations(x))
+    }
+
+    fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
+        let x = inputs[0];
+        let axes = reduced_axes(&self.axes, x.shape().len())?;
+        let count: usize = axes.iter().map(|&a| x.shape()[a]).product();
+        let divisor = self.divisor(x.shape())?;
+        loops::floats!(x.dtype(), T => {
+            let y = output.slice_mut::<T>();
+            let mut means = vec![0.0; y.len()];
+            for (to, &x) in reduced_positions(x.shape(), &axes).zip(x.slice::<T>()) {
+                means[to] += x / count as T;
+            }
+            for (to, &x) in reduced_positions(x.shape(), &axes).zip(x.slice::<T>()) {
+                y[to] += (x - means[to]) * (x - means[to]) / divisor as T;
+            }
+        });
+        Ok(())
+    }
+
+    fn expand(&self, inputs: &[Tensor]) -> Option<Tensor> {
+        let divisor = self.divisor(inputs[0].shape().ok()?).ok()?;
+        let sum = self
+            .deviations(&inputs[0])
+            .square()
+            .sum_axes(&self.axes, self.keep);
+        Some(&sum * sum.full_like(1.0 / divisor as f64))
+    }
+}
+
+impl Tensor {
+    /// Variance of all elements, a scalar: the mean square of the deviations from the mean.
+    #[track_caller]
+    pub fn var(&self) -> Tensor {
+        self.var_axes(&[], false, 0)
+    }
+
+    /// Variance over these axes (negative: from the back; none: all), which are removed or, with `keep`, stay with
+    /// length 1. The squares are divided by their number less `correction`, which is 1 for the unbiased estimate of a
+    /// population's variance.
+    #[track_caller]
+    pub fn var_axes(&self, axes: &[i64], keep: bool, correction: usize) -> Tensor {
+        Tensor::apply(
+            Variance {
+                axes: axes.to_vec(),
+                keep,
+                correction,
+            },
+            &[self],
+        )
+    }
+
+    /// Standard deviation of all elements, a scalar: the square root of [`Tensor::var`].
+    #[track_caller]
+    pub fn std(&self) -> Tensor {
+        self.var().sqrt()
+    }
+
+    /// Standard deviation over axes: the square root of [`Tensor::var_axes`].
+    #[track_caller]
+    pub fn std_axes(&self, axes: &[i64], keep: bool, correction: usize) -> Tensor {
+        self.var_axes(axes, keep, correction).sqrt()
+    }
+}
