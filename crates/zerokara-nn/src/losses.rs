@@ -37,63 +37,19 @@ impl SoftmaxCrossEntropy {
     }
 }
 
-/// Whether the targets are labels, one integer for each row of the output.
-fn are_labels(target: &Tensor) -> bool {
-    target.dtype().is_ok_and(|d| d == DType::I64)
-}
-
 impl Loss for SoftmaxCrossEntropy {
     fn name(&self) -> &'static str {
         "softmax_cross_entropy"
     }
 
-    #[track_caller]
     fn loss(&self, output: &Tensor, target: &Tensor) -> Tensor {
-        let (Ok(x), Ok(t)) = (output.meta(), target.meta()) else {
-            let first = if output.meta().is_err() {
-                output
-            } else {
-                target
-            };
-            return first.clone();
-        };
-        if x.rank() == 0 || !(0.0..=1.0).contains(&self.smoothing) {
-            return Tensor::invalid(Error::new(format!(
-                "softmax_cross_entropy needs logits [N, C], not {x}, and a label smoothing from 0 to 1, not {}",
-                self.smoothing
-            )));
-        }
-        let (rows, classes) = x.shape.split_at(x.rank() - 1);
-        let fits = if t.is_float() {
-            t == x
-        } else {
-            are_labels(target) && t.shape == rows
-        };
-        if !fits {
-            return Tensor::invalid(Error::new(format!(
-                "softmax_cross_entropy of logits {x} needs labels i64{rows:?} or targets {x}, not {t}"
-            )));
-        }
-        let targets = if t.is_float() {
-            target.clone()
-        } else {
-            target.one_hot(classes[0]).cast(x.dtype)
-        };
-        let targets = if self.smoothing == 0.0 {
-            targets
-        } else {
-            targets * (1.0 - self.smoothing) + self.smoothing / classes[0] as f64
-        };
-        -(targets * output.log_softmax())
-            .sum_axes(&[-1], false)
-            .mean()
+        output.cross_entropy_smoothed(target, self.smoothing).mean()
     }
 
     fn correct(&self, output: &Tensor, target: &Tensor) -> Option<Tensor> {
-        let labels = if are_labels(target) {
-            target.clone()
-        } else {
-            target.argmax(-1)
+        let labels = match target.dtype() {
+            Ok(DType::I64) => target.clone(),
+            _ => target.argmax(-1),
         };
         Some(output.argmax(-1).equal(&labels).cast(DType::F32).sum())
     }
@@ -116,8 +72,8 @@ impl Loss for MeanSquaredError {
         "mean_squared_error"
     }
 
-    #[track_caller]
     fn loss(&self, output: &Tensor, target: &Tensor) -> Tensor {
+        // Broadcasting would make a wrong loss of [N, 1] against [N].
         if let (Ok(y), Ok(t)) = (output.meta(), target.meta())
             && y != t
         {
@@ -125,8 +81,7 @@ impl Loss for MeanSquaredError {
                 "mean_squared_error of outputs {y} needs targets of the same shape and type, not {t}"
             )));
         }
-        let difference = output - target;
-        (&difference * &difference).mean()
+        output.mean_squared_error(target)
     }
 
     fn correct(&self, _: &Tensor, _: &Tensor) -> Option<Tensor> {

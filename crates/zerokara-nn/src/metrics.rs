@@ -24,7 +24,10 @@ fn rows(scores: &Array, labels: &Array) -> Result<Vec<(Vec<f64>, usize)>> {
         .map(|(row, &label)| {
             let label = usize::try_from(label).ok().filter(|&l| l < classes);
             let label = label.ok_or_else(|| {
-                Error::new(format!("label {} is not one of {classes} classes", labels[row]))
+                Error::new(format!(
+                    "label {} is not one of {classes} classes",
+                    labels[row]
+                ))
             })?;
             Ok((scores[row * classes..(row + 1) * classes].to_vec(), label))
         })
@@ -55,7 +58,9 @@ pub fn accuracy(scores: &Array, labels: &Array) -> Result<f64> {
 /// If the shapes do not go together or a label is no class.
 pub fn top_k_accuracy(scores: &Array, labels: &Array, k: usize) -> Result<f64> {
     let rows = rows(scores, labels)?;
-    let right = rows.iter().filter(|(s, l)| !s[*l].is_nan() && rank(s, *l) < k);
+    let right = rows
+        .iter()
+        .filter(|(s, l)| !s[*l].is_nan() && rank(s, *l) < k);
     Ok(right.count() as f64 / rows.len().max(1) as f64)
 }
 

@@ -243,11 +243,16 @@ fn build<M: Forward + ?Sized>(module: &M, sample: &Meta, seed: u64) -> Result<()
     };
     module.visit(&mut Visitor::new(&mut sink));
 
+    // A batch of one has no variance, which is no fault of the model.
+    let mut shape = sample.shape.clone();
+    if let Some(batch) = shape.first_mut() {
+        *batch = (*batch).max(2);
+    }
     // Both modes are traced, so that a model that cannot be evaluated is found before it is trained.
     let mut made = Vec::new();
     for mode in [Mode::Train, Mode::Evaluate] {
         let mut cx = Context::build(mode, seed, made);
-        let x = Tensor::input("x", sample.shape.clone(), sample.dtype);
+        let x = Tensor::input("x", shape.clone(), sample.dtype);
         module.forward(&x, &mut cx).meta()?;
         made = cx.finish_building()?;
     }

@@ -223,8 +223,8 @@ impl ParameterSlot {
     }
 
     pub(crate) fn fill(&self, parameter: Parameter) {
-        let mut cell = self.0.parameter.write();
-        *cell.as_mut().unwrap_or_else(|e| &mut **e.get_mut()) = Some(parameter);
+        let cell = self.0.parameter.write();
+        *cell.unwrap_or_else(|e| e.into_inner()) = Some(parameter);
     }
 
     /// What to call the slot in messages.

@@ -117,9 +117,11 @@ impl Forward for Conv2d {
             let weight = beside(meta, [self.outputs, per_group, down, across]);
             let y = x.conv2d(&self.weight.tensor(&weight, cx), self.options);
             match &self.bias {
-                Some(bias) => y + bias
-                    .tensor(&beside(meta, [self.outputs]), cx)
-                    .reshape([-1, 1, 1]),
+                Some(bias) => {
+                    y + bias
+                        .tensor(&beside(meta, [self.outputs]), cx)
+                        .reshape([-1, 1, 1])
+                }
                 None => y,
             }
         })

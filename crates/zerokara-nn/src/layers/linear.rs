@@ -90,7 +90,9 @@ impl Forward for Linear {
                     "needs a batch [N, features], not {meta}; flatten() makes one of images"
                 ));
             };
-            let weight = self.weight.tensor(&beside(meta, [self.outputs, inputs]), cx);
+            let weight = self
+                .weight
+                .tensor(&beside(meta, [self.outputs, inputs]), cx);
             let y = if inner.is_empty() {
                 x.matmul(&weight.t())
             } else {

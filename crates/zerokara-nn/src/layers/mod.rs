@@ -3,17 +3,23 @@
 mod activate;
 mod conv2d;
 mod dropout;
+mod embedding;
 mod flatten;
 mod linear;
+mod norm;
 mod pool;
+mod residual;
 mod sequential;
 
 pub use activate::Activate;
 pub use conv2d::Conv2d;
 pub use dropout::Dropout;
+pub use embedding::Embedding;
 pub use flatten::Flatten;
 pub use linear::Linear;
-pub use pool::MaxPool2d;
+pub use norm::{BatchNorm1d, BatchNorm2d, LayerNorm};
+pub use pool::{AvgPool2d, GlobalAvgPool2d, MaxPool2d};
+pub use residual::Residual;
 pub use sequential::Sequential;
 
 use zerokara_core::{DType, Meta};

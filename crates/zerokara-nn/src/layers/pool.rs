@@ -31,7 +31,7 @@ impl Windows {
 }
 
 macro_rules! pooling {
-    ($type:ident, $name:literal, $method:ident, $doc:literal) => {
+    ($type:ident, $name:literal, |$x:ident, $options:ident| $apply:expr, $doc:literal) => {
         #[doc = $doc]
         #[derive(Clone, Debug)]
         pub struct $type {
@@ -65,8 +65,9 @@ macro_rules! pooling {
         place_only!($type);
 
         impl Forward for $type {
-            fn forward(&self, x: &Tensor, _: &mut Context) -> Tensor {
-                self.place.run(|| x.$method(self.windows.options()))
+            fn forward(&self, $x: &Tensor, _: &mut Context) -> Tensor {
+                let $options = self.windows.options();
+                self.place.run(|| $apply)
             }
         }
     };
@@ -75,7 +76,42 @@ macro_rules! pooling {
 pooling!(
     MaxPool2d,
     "MaxPool2d",
-    max_pool2d,
+    |x, options| x.max_pool2d(options),
     "The largest element of each window, `[N, C, H, W] -> [N, C, Y, X]`: the book's `Pooling` (page 224). Padding never \
      wins. `Y = floor((H + 2 padding - KH) / stride) + 1`."
 );
+pooling!(
+    AvgPool2d,
+    "AvgPool2d",
+    |x, options| x.avg_pool2d(options, true),
+    "The mean of each window, `[N, C, H, W] -> [N, C, Y, X]`; padding counts as zeros, as in PyTorch. \
+     `Y = floor((H + 2 padding - KH) / stride) + 1`."
+);
+
+/// The mean of each channel, `[N, C, H, W] -> [N, C]`.
+#[derive(Clone, Debug)]
+pub struct GlobalAvgPool2d {
+    place: Place,
+}
+
+impl GlobalAvgPool2d {
+    /// The layer.
+    #[track_caller]
+    #[expect(
+        clippy::new_without_default,
+        reason = "a default would lose the caller's line"
+    )]
+    pub fn new() -> Self {
+        Self {
+            place: Place::new("GlobalAvgPool2d"),
+        }
+    }
+}
+
+place_only!(GlobalAvgPool2d);
+
+impl Forward for GlobalAvgPool2d {
+    fn forward(&self, x: &Tensor, _: &mut Context) -> Tensor {
+        self.place.run(|| x.mean_axes(&[2, 3], false))
+    }
+}

@@ -1,6 +1,9 @@
 //! Layers one after another.
 
-use super::{Activate, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Pair};
+use super::{
+    Activate, AvgPool2d, BatchNorm1d, BatchNorm2d, Conv2d, Dropout, Flatten, GlobalAvgPool2d,
+    Linear, MaxPool2d, Pair,
+};
 use crate::{Activation, Context, Forward, Module, Visitor};
 use std::fmt;
 use zerokara_core::Tensor;
@@ -24,7 +27,7 @@ impl<L: Forward + Clone + 'static> AnyLayer for L {
 /// ```
 /// use zerokara_nn::{Conv2d, Sequential};
 /// let model = Sequential::new()
-///     .add(Conv2d::new(16, 3).padding(1)).relu()
+///     .add(Conv2d::new(16, 3).padding(1).bias(false)).batch_norm2d().relu()
 ///     .max_pool2d(2)
 ///     .flatten()
 ///     .linear(10);
@@ -104,6 +107,30 @@ impl Sequential {
     #[track_caller]
     pub fn max_pool2d(self, kernel: impl Into<Pair>) -> Self {
         self.add(MaxPool2d::new(kernel))
+    }
+
+    /// Adds an [`AvgPool2d`] of windows of this size, side by side.
+    #[track_caller]
+    pub fn avg_pool2d(self, kernel: impl Into<Pair>) -> Self {
+        self.add(AvgPool2d::new(kernel))
+    }
+
+    /// Adds a [`GlobalAvgPool2d`].
+    #[track_caller]
+    pub fn global_avg_pool2d(self) -> Self {
+        self.add(GlobalAvgPool2d::new())
+    }
+
+    /// Adds a [`BatchNorm2d`].
+    #[track_caller]
+    pub fn batch_norm2d(self) -> Self {
+        self.add(BatchNorm2d::new())
+    }
+
+    /// Adds a [`BatchNorm1d`].
+    #[track_caller]
+    pub fn batch_norm1d(self) -> Self {
+        self.add(BatchNorm1d::new())
     }
 
     /// Adds a [`Flatten`].
