@@ -35,3 +35,5 @@ pub use runtime::Runtime;
 pub use shape::Meta;
 pub use tensor::Tensor;
 pub use zerokara_kernels::{isa::Isa, plan::Element as DType};
+pub use tensor::{NodeView, Tensor};
+pub use zerokara_kernels::plan::Element as DType;
