@@ -4,11 +4,16 @@
 mod access;
 pub mod conv;
 pub mod executor;
+mod gather;
+pub mod gemm;
 pub mod isa;
 pub mod map;
 pub mod plan;
 pub mod pooling;
+pub mod random;
 mod reduce;
 pub mod simd;
+mod softmax;
 pub mod storage;
 pub mod threads;
+mod unroll;
