@@ -282,7 +282,6 @@ unsafe fn run_phase<S: Simd>(
                         step: pitch as isize,
                         width,
                         last,
-                        exact: false,
                     };
                     let tiles = count.div_ceil(full_rows(S::REGISTERS, width));
                     let (mut line, mut step) = (0, 0);
