@@ -258,6 +258,7 @@ unsafe fn run_block<S: Simd>(
                         rows: &from_rows,
                         step,
                         runs,
+                        offsets: &[],
                     };
                     tile::run::<S>(
                         here,

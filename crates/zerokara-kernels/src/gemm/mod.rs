@@ -373,6 +373,7 @@ unsafe fn blocks<S: Simd>(
                         rows: &from_rows,
                         step: a.strides[2],
                         runs: &runs,
+                        offsets: &[],
                     };
                     let target = tile::Target {
                         rows: &to_rows,

@@ -55,6 +55,9 @@ pub(crate) struct Left<'a> {
     pub rows: &'a [*const f32; MAX_ROWS],
     pub step: isize,
     pub runs: &'a [(isize, usize)],
+    /// Number k is at `rows[r] + offsets[k]`, as further runs of one number each: quicker than runs of a few numbers,
+    /// whose ends are hard to predict.
+    pub offsets: &'a [isize],
 }
 
 /// Where the sums go.
@@ -139,6 +142,10 @@ unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(
                     break;
                 }
             }
+        }
+        for &offset in left.offsets {
+            step::<S, MR, NV>(&mut sums, &rows, offset, b);
+            b = b.wrapping_offset(panel.step);
         }
         each!(r < MR {
             each!(v < NV {
