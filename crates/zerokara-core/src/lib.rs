@@ -5,6 +5,8 @@
 
 mod array;
 mod attributes;
+mod compile;
+pub mod check;
 mod error;
 pub mod grad;
 mod graph;
@@ -13,18 +15,25 @@ pub mod interpreter;
 pub mod op;
 mod ops;
 mod parameter;
+mod program;
 pub mod registry;
+mod runtime;
 pub mod scope;
 pub mod shape;
 mod tensor;
 
 pub use array::{Array, Scalar};
 pub use attributes::{Attribute, Attributes};
+pub use compile::Label;
 pub use error::{Error, Result};
 pub use grad::{grad, gradients, value_and_grad};
-pub use interpreter::{Precision, interpret};
+pub use interpreter::{Interpreter, Precision, interpret};
 pub use ops::conv2d_output_size;
 pub use parameter::Parameter;
+pub use program::{Program, eval, plan_text};
+pub use runtime::Runtime;
 pub use shape::Meta;
+pub use tensor::Tensor;
+pub use zerokara_kernels::{isa::Isa, plan::Element as DType};
 pub use tensor::{NodeView, Tensor};
 pub use zerokara_kernels::plan::Element as DType;
