@@ -5,8 +5,8 @@
 
 mod array;
 mod attributes;
-mod compile;
 pub mod check;
+mod compile;
 mod error;
 pub mod grad;
 mod graph;
@@ -33,7 +33,5 @@ pub use parameter::Parameter;
 pub use program::{Program, eval, plan_text};
 pub use runtime::Runtime;
 pub use shape::Meta;
-pub use tensor::Tensor;
-pub use zerokara_kernels::{isa::Isa, plan::Element as DType};
 pub use tensor::{NodeView, Tensor};
-pub use zerokara_kernels::plan::Element as DType;
+pub use zerokara_kernels::{isa::Isa, plan::Element as DType};
