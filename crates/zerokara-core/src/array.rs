@@ -100,6 +100,14 @@ impl Array {
         Arc::get_mut(&mut self.storage)
     }
 
+    /// The same elements in a storage of their own.
+    pub(crate) fn copied(&self) -> Self {
+        Self {
+            shape: self.shape.clone(),
+            storage: Arc::new(Storage::clone(&self.storage)),
+        }
+    }
+
     /// The elements, whatever their type.
     pub fn elements(&self) -> Elements<'_> {
         self.storage.elements()

@@ -1,5 +1,6 @@
 //! Snapshots: the part of the graph that is needed, as an arena of nodes in topological order.
 
+use crate::compile::fault::{Fault, planted};
 use crate::{
     Array, Meta, Parameter, Result, Tensor,
     op::{Kind, Op},
@@ -182,6 +183,9 @@ impl Builder {
             && let Source::Op(op) = &source
         {
             let mut attributes = op.attributes();
+            if planted(Fault::MergeIgnoresAttributes) {
+                attributes = crate::Attributes::none();
+            }
             if matches!(
                 op.kind(),
                 Kind::Fill(_) | Kind::View(_) | Kind::Random { .. }
@@ -191,7 +195,11 @@ impl Builder {
                     .with("output", meta.shape.as_slice())
                     .with("dtype", meta.dtype);
             }
-            let key = (op.name(), attributes, inputs.clone());
+            let mut operands = inputs.clone();
+            if planted(Fault::MergeIgnoresInputOrder) {
+                operands.sort_unstable();
+            }
+            let key = (op.name(), attributes, operands);
             if let Some(&at) = self.known.get(&key) {
                 self.position.insert(tensor.node.id, at);
                 return;

@@ -301,15 +301,16 @@ impl fmt::Display for Tensor {
 }
 
 impl Tensor {
-    /// The value, computed if it is not yet known.
+    /// The value, computed if it is not yet known, by a compiled plan.
     ///
     /// # Errors
-    /// The error of the first operation that could not apply.
+    /// The error of the first operation that could not apply; a value that an operation rejects, such as a label that
+    /// is no class.
     pub fn eval(&self) -> Result<Array> {
         if let Some(value) = self.node.value.get() {
             return Ok(value.clone());
         }
-        let value = crate::interpret(&[self], &[], crate::Precision::AsWritten)?.remove(0);
+        let value = crate::eval(&[self])?.remove(0);
         Ok(self.node.value.get_or_init(|| value).clone())
     }
 }

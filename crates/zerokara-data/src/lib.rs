@@ -1,1 +1,50 @@
 //! Data sets, loaders and transforms of Zerokara.
+//!
+//! A [`Dataset`] has two [`Split`]s of labelled samples, `train` and `test`. A [`Loader`] cuts a split into batches of
+//! `f32`, in order or shuffled, normalized, and augmented if wished. Pixels stay bytes until a batch is gathered.
+//!
+//! ```
+//! # #[cfg(feature = "mnist")] {
+//! use zerokara_data::{Loader, Mnist};
+//!
+//! let mnist = Mnist::load()?;
+//! let (train, validation) = mnist.train.validation(5_000, 1)?;
+//! let mut loader = Loader::new(&train, 100)?.shuffle(1);
+//! for epoch in 0..2 {
+//!     loader.set_epoch(epoch);
+//!     for batch in &loader {
+//!         assert_eq!(batch.shape, [100, 1, 28, 28]);
+//!     }
+//! }
+//! # assert_eq!(validation.len(), 5_000);
+//! # }
+//! # Ok::<(), zerokara_data::Error>(())
+//! ```
+//!
+//! Features: `mnist` (on by default) puts the MNIST data set into the program; `images` reads PNG and JPEG files.
+
+mod augment;
+mod dataset;
+mod error;
+pub mod idx;
+#[cfg(feature = "images")]
+mod image;
+mod labels;
+mod loader;
+mod normalization;
+#[cfg(feature = "images")]
+mod picture;
+mod random;
+mod split;
+
+pub use augment::Augment;
+#[cfg(feature = "mnist")]
+pub use dataset::Mnist;
+pub use dataset::{Dataset, FashionMnist};
+pub use error::{Error, Result};
+#[cfg(feature = "images")]
+pub use image::{digit_from_image, sample_from_image};
+pub use labels::{flatten, one_hot};
+pub use loader::{Batch, Batches, Loader};
+pub use normalization::Normalization;
+pub use split::{Amount, Samples, Split};

@@ -160,7 +160,6 @@ impl Isa {
 /// # Safety
 ///
 /// The functions made are `unsafe`: the CPU must have the instruction set, beside what the body itself asks.
-#[allow(unused_macros)] // until the first kernel uses it
 macro_rules! multiversion {
     ($(#[$meta:meta])* $vis:vis unsafe fn $name:ident $([$($generics:tt)*])? ($($arg:ident: $ty:ty),* $(,)?)
         $(-> $ret:ty)? = $body:ident;
@@ -210,7 +209,6 @@ macro_rules! multiversion {
         }
     };
 }
-#[allow(unused_imports)] // until the first kernel uses it
 pub(crate) use multiversion;
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! Vectorised CPU kernels, thread pool and plan executor of Zerokara. Slices in, slices out: this crate knows
 //! nothing of tensors, and it is the only one with `unsafe` code.
 
+mod access;
 pub mod conv;
+pub mod gemm;
+pub mod executor;
 pub mod isa;
 pub mod map;
 pub mod plan;
@@ -10,3 +13,5 @@ pub mod random;
 pub mod simd;
 pub mod storage;
 pub mod threads;
+mod unroll;
+mod reduce;

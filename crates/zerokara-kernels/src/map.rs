@@ -1,5 +1,12 @@
 //! Elementwise code: a straight line of instructions run over tiles that fit the first-level cache.
 
+pub(crate) mod functions;
+pub(crate) mod kernels;
+pub(crate) mod lanes;
+pub(crate) mod prepared;
+#[cfg(test)]
+mod tests;
+
 /// One instruction; the i-th instruction defines value i, and names earlier values by their number.
 /// Truth values are 0.0 and 1.0.
 #[derive(Clone, Copy, Debug, PartialEq)]

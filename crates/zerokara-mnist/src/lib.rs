@@ -2,7 +2,7 @@
 //! 28 × 28 pixels, each with its label from 0 to 9.
 //!
 //! Pixels are bytes, 0 for the dark background and 255 for the brightest ink, row by row from the top left.
-//! [`load`] unpacks everything with two threads; [`train`] and [`test`] unpack one part. What was unpacked is
+//! [`load`] unpacks everything with two threads; [`train`] and [`test()`] unpack one part. What was unpacked is
 //! compared with its SHA-256, so damaged data are an [`Error`] and never a silent change.
 //!
 //! ```
@@ -40,7 +40,7 @@ pub struct MnistBytes {
     pub test_labels: Vec<u8>,
 }
 
-/// One part of the data set, as [`train`] and [`test`] return it.
+/// One part of the data set, as [`train`] and [`test()`] return it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     /// Pixels, `[N, 28, 28]`.

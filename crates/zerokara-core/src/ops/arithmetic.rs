@@ -155,7 +155,6 @@ macro_rules! operator {
                 Tensor::binary($op, &self, &other)
             }
         }
-        operator!($trait, $method, $op, f32);
         operator!($trait, $method, $op, f64);
     };
     ($trait:ident, $method:ident, $op:expr, $scalar:ty) => {
@@ -163,28 +162,28 @@ macro_rules! operator {
             type Output = Tensor;
             #[track_caller]
             fn $method(self, other: $scalar) -> Tensor {
-                Tensor::binary($op, self, &self.weak_scalar(other as f64))
+                Tensor::binary($op, self, &self.weak_scalar(other))
             }
         }
         impl ops::$trait<$scalar> for Tensor {
             type Output = Tensor;
             #[track_caller]
             fn $method(self, other: $scalar) -> Tensor {
-                Tensor::binary($op, &self, &self.weak_scalar(other as f64))
+                Tensor::binary($op, &self, &self.weak_scalar(other))
             }
         }
         impl ops::$trait<&Tensor> for $scalar {
             type Output = Tensor;
             #[track_caller]
             fn $method(self, other: &Tensor) -> Tensor {
-                Tensor::binary($op, &other.weak_scalar(self as f64), other)
+                Tensor::binary($op, &other.weak_scalar(self), other)
             }
         }
         impl ops::$trait<Tensor> for $scalar {
             type Output = Tensor;
             #[track_caller]
             fn $method(self, other: Tensor) -> Tensor {
-                Tensor::binary($op, &other.weak_scalar(self as f64), &other)
+                Tensor::binary($op, &other.weak_scalar(self), &other)
             }
         }
     };

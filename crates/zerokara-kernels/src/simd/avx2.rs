@@ -92,6 +92,52 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn fma_row<const NV: usize>(
+        a: *const f32,
+        i: isize,
+        columns: &[__m256; NV],
+        sums: &mut [__m256; NV],
+    ) {
+        unsafe {
+            if NV == 3 {
+                return row_of_three::<true>(
+                    a,
+                    i,
+                    columns.as_ptr().cast(),
+                    sums.as_mut_ptr().cast(),
+                );
+            }
+            let a = _mm256_broadcast_ss(&*a.offset(i));
+            for v in 0..NV {
+                sums[v] = _mm256_fmadd_ps(a, columns[v], sums[v]);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn fma_vector<const NV: usize>(
+        b: *const f32,
+        i: isize,
+        columns: &[__m256; NV],
+        sums: &mut [__m256; NV],
+    ) {
+        unsafe {
+            if NV == 3 {
+                return row_of_three::<false>(
+                    b,
+                    i,
+                    columns.as_ptr().cast(),
+                    sums.as_mut_ptr().cast(),
+                );
+            }
+            let b = _mm256_loadu_ps(b.offset(i));
+            for v in 0..NV {
+                sums[v] = _mm256_fmadd_ps(b, columns[v], sums[v]);
+            }
+        }
+    }
+
+    #[inline(always)]
     unsafe fn sum(x: __m256) -> f32 {
         unsafe {
             let x = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
@@ -143,5 +189,48 @@ impl Simd for Avx2 {
             quarter!(0);
             quarter!(4);
         }
+    }
+}
+
+/// `fma_row` or `fma_vector` of three vectors. Four rows of three need all sixteen registers; left alone, the compiler
+/// loads the next row's number early, one register too many, and spills sums.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn row_of_three<const BROADCAST: bool>(
+    a: *const f32,
+    i: isize,
+    columns: *const [__m256; 3],
+    sums: *mut [__m256; 3],
+) {
+    macro_rules! row {
+        ($load:literal) => {
+            // SAFETY: the caller vouches for what is at `a + i` and for both arrays; nothing else is touched.
+            unsafe {
+                let [p, q, r] = *columns;
+                let [mut x, mut y, mut z] = *sums;
+                core::arch::asm!(
+                    $load,
+                    "vfmadd231ps {x}, {t}, {p}",
+                    "vfmadd231ps {y}, {t}, {q}",
+                    "vfmadd231ps {z}, {t}, {r}",
+                    a = in(reg) a,
+                    i = in(reg) i,
+                    t = out(ymm_reg) _,
+                    p = in(ymm_reg) p,
+                    q = in(ymm_reg) q,
+                    r = in(ymm_reg) r,
+                    x = inout(ymm_reg) x,
+                    y = inout(ymm_reg) y,
+                    z = inout(ymm_reg) z,
+                    options(pure, readonly, nostack, preserves_flags),
+                );
+                *sums = [x, y, z];
+            }
+        };
+    }
+    if BROADCAST {
+        row!("vbroadcastss {t}, dword ptr [{a} + 4 * {i}]");
+    } else {
+        row!("vmovups {t}, ymmword ptr [{a} + 4 * {i}]");
     }
 }

@@ -52,6 +52,39 @@ pub trait Simd: Copy + Send + Sync + 'static {
     unsafe fn mul(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a * b + c`, fused if [`Simd::FMA`].
     unsafe fn fma(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// `sums[v] + a[i] * columns[v]` for each v: one row of a tile. Apart from the operations it is made of so that it
+    /// can be kept from holding more than one register beside its operands.
+    #[inline(always)]
+    unsafe fn fma_row<const NV: usize>(
+        a: *const f32,
+        i: isize,
+        columns: &[Self::Vector; NV],
+        sums: &mut [Self::Vector; NV],
+    ) {
+        // SAFETY: the caller vouches for the CPU and for `a[i]`.
+        unsafe {
+            let a = Self::broadcast(a.offset(i));
+            for v in 0..NV {
+                sums[v] = Self::fma(a, columns[v], sums[v]);
+            }
+        }
+    }
+    /// `sums[v] + b[i..] * columns[v]` for each v, as [`Simd::fma_row`] with a vector in place of one number.
+    #[inline(always)]
+    unsafe fn fma_vector<const NV: usize>(
+        b: *const f32,
+        i: isize,
+        columns: &[Self::Vector; NV],
+        sums: &mut [Self::Vector; NV],
+    ) {
+        // SAFETY: the caller vouches for the CPU and for the vector at `b + i`.
+        unsafe {
+            let b = Self::load(b.offset(i));
+            for v in 0..NV {
+                sums[v] = Self::fma(b, columns[v], sums[v]);
+            }
+        }
+    }
     /// Sum of all lanes: the upper half is added to the lower, until one is left.
     unsafe fn sum(x: Self::Vector) -> f32;
     /// Transposes an 8 x 8 block: `to[j * to_stride + i] = from[i * from_stride + j]`.

@@ -1,0 +1,146 @@
+//! Plans as text, to be read and to be kept as snapshots.
+
+use super::Label;
+use std::fmt::Write;
+use zerokara_kernels::{
+    map::{Code, Instruction},
+    plan::{ConvPass, GemmRight, MapStep, Place, Plan, Step, View},
+};
+
+/// One line per step, stage by stage; a summary first.
+pub(crate) fn text(plan: &Plan, labels: &[Label]) -> String {
+    let steps: usize = plan.stages.iter().map(|stage| stage.steps.len()).sum();
+    let mut out = format!(
+        "{steps} steps in {} stages, arena of {} bytes, {} external buffers\n",
+        plan.stages.len(),
+        plan.arena_bytes,
+        plan.externals
+    );
+    let mut labels = labels.iter();
+    for (number, stage) in plan.stages.iter().enumerate() {
+        let _ = writeln!(out, "stage {number}");
+        for step in &stage.steps {
+            let label = labels.next();
+            let op = label.map_or("", |l| l.op);
+            let layer = label.and_then(|l| l.layer.as_deref()).unwrap_or("-");
+            let _ = writeln!(out, "  {:<38} {op:<24} {layer}", describe(plan, step));
+        }
+    }
+    out
+}
+
+fn shape(view: &View) -> String {
+    let numbers: Vec<String> = view.shape.iter().map(usize::to_string).collect();
+    format!("[{}]", numbers.join(","))
+}
+
+/// `!` behind a shape: the buffer lies outside of the arena.
+fn place(plan: &Plan, view: &View) -> &'static str {
+    match plan.buffers[view.buffer].place {
+        Place::Arena(_) => "",
+        Place::External(_) => "!",
+    }
+}
+
+fn instructions(code: &Code) -> usize {
+    code.instructions
+        .iter()
+        .filter(|i| !matches!(i, Instruction::Load(_) | Instruction::Constant(_)))
+        .count()
+}
+
+fn map(plan: &Plan, step: &MapStep) -> String {
+    let numbers: Vec<String> = step.shape.iter().map(usize::to_string).collect();
+    let outputs: String = step.outputs.iter().map(|v| place(plan, v)).collect();
+    format!(
+        "[{}] {} in, {} ops, {} out{outputs}",
+        numbers.join(","),
+        step.inputs.len(),
+        instructions(&step.code),
+        step.outputs.len()
+    )
+}
+
+fn with_epilogue(plan: &Plan, head: String, epilogue: &Option<MapStep>) -> String {
+    match epilogue {
+        Some(step) => format!("{head} then {}", map(plan, step)),
+        None => head,
+    }
+}
+
+fn describe(plan: &Plan, step: &Step) -> String {
+    match step {
+        Step::Map(step) => format!("map {}", map(plan, step)),
+        Step::Reduce(step) => format!(
+            "{:?} {} in, {} ops, {:?} -> {}",
+            step.reduction,
+            step.inputs.len(),
+            instructions(&step.code),
+            step.shape,
+            step.output
+                .shape
+                .iter()
+                .zip(&step.reduced)
+                .filter(|(_, r)| !**r)
+                .map(|(n, _)| n)
+                .product::<usize>()
+        )
+        .to_lowercase(),
+        Step::PackMatrix(step) => format!("pack matrix {}", shape(&step.b)),
+        Step::Gemm(step) => {
+            let b = match &step.b {
+                GemmRight::InPlace(view) => format!("{} in place", shape(view)),
+                GemmRight::Packed { .. } => "packed".into(),
+            };
+            with_epilogue(
+                plan,
+                format!("gemm {} x {b}", shape(&step.a)),
+                &step.epilogue,
+            )
+        }
+        Step::PackFilters(step) => format!("pack filters {} {:?}", shape(&step.filters), step.pass),
+        Step::Conv(step) => {
+            let name = match step.pass {
+                ConvPass::Forward => "conv",
+                ConvPass::InputGradient => "conv input gradient",
+            };
+            let head = format!("{name} {} -> {}", shape(&step.source), shape(&step.target));
+            with_epilogue(plan, head, &step.epilogue)
+        }
+        Step::ConvWeightGradient(step) => {
+            format!(
+                "conv weight gradient {} {}",
+                shape(&step.input),
+                shape(&step.output_gradient)
+            )
+        }
+        Step::Pool(step) => format!(
+            "pool {:?} {} -> {}",
+            step.pooling,
+            shape(&step.input),
+            shape(&step.output)
+        ),
+        Step::PoolGradient(step) => {
+            let head = format!(
+                "pool gradient {:?} -> {}",
+                step.pooling,
+                shape(&step.input_gradient)
+            );
+            with_epilogue(plan, head, &step.epilogue)
+        }
+        Step::Softmax(step) => format!(
+            "{} {}",
+            if step.log { "log softmax" } else { "softmax" },
+            shape(&step.input)
+        ),
+        Step::ArgReduce(step) => format!(
+            "{} {}",
+            if step.min { "argmin" } else { "argmax" },
+            shape(&step.input)
+        ),
+        Step::Gather(step) => format!("gather {} -> {}", shape(&step.input), shape(&step.output)),
+        Step::OneHot(step) => format!("one-hot {}", shape(&step.output)),
+        Step::Random(step) => format!("random {}", shape(&step.output)),
+        Step::Host(step) => format!("host {}", step.name),
+    }
+}

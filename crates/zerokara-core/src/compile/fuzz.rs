@@ -1,0 +1,350 @@
+//! The random-graph fuzzer: the compiled engine against the interpreter, forward and gradient, on graphs of random
+//! operations, shapes, views and parameter updates. It must find every planted [`Fault`].
+
+use super::fault::{Fault, with_fault};
+use crate::{
+    Array, DType, Parameter, Precision, Program, Result, Tensor, gradients, interpret,
+    op::{ConvOptions, PoolOptions},
+};
+
+/// SplitMix64: small, and the same on every platform.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n.max(1) as u64) as usize
+    }
+
+    fn real(&mut self) -> f64 {
+        (self.next() >> 40) as f64 / (1u64 << 23) as f64 - 1.0
+    }
+
+    fn array(&mut self, shape: &[usize]) -> Array {
+        let len = shape.iter().product();
+        Array::new(
+            shape,
+            (0..len).map(|_| self.real() as f32).collect::<Vec<f32>>(),
+        )
+    }
+}
+
+/// A graph under construction: f32 tensors to choose operands from.
+struct Garden {
+    random: Random,
+    pool: Vec<Tensor>,
+    parameters: Vec<Parameter>,
+}
+
+fn dims(t: &Tensor) -> Vec<usize> {
+    t.shape().map(<[usize]>::to_vec).unwrap_or_default()
+}
+
+impl Garden {
+    fn new(seed: u64) -> Self {
+        let mut garden = Self {
+            random: Random(seed),
+            pool: Vec::new(),
+            parameters: Vec::new(),
+        };
+        for i in 0..3 {
+            let rank = garden.random.below(4);
+            let shape: Vec<usize> = (0..rank)
+                .map(|_| [1, 2, 3, 3, 5][garden.random.below(5)])
+                .collect();
+            garden.plant(i, &shape);
+        }
+        garden
+    }
+
+    fn plant(&mut self, number: usize, shape: &[usize]) -> Tensor {
+        let value = self.random.array(shape);
+        let parameter = Parameter::of_array(format!("p{number}"), value);
+        let tensor = parameter.tensor();
+        self.parameters.push(parameter);
+        self.pool.push(tensor.clone());
+        tensor
+    }
+
+    fn pick(&mut self) -> Tensor {
+        // Recent tensors more often, so that graphs grow deep.
+        let n = self.pool.len();
+        let back = self.random.below(n).min(self.random.below(n));
+        self.pool[n - 1 - back].clone()
+    }
+
+    /// A tensor that broadcasts with `x`.
+    fn partner(&mut self, x: &Tensor) -> Tensor {
+        let shape = dims(x);
+        let found: Vec<Tensor> = self
+            .pool
+            .iter()
+            .filter(|t| crate::shape::broadcast(&dims(t), &shape).is_some())
+            .cloned()
+            .collect();
+        if self.random.below(4) == 0 || found.is_empty() {
+            let skip = self.random.below(shape.len() + 1);
+            let mut own = shape[skip..].to_vec();
+            if !own.is_empty() && self.random.below(2) == 0 {
+                let axis = self.random.below(own.len());
+                own[axis] = 1;
+            }
+            return self.plant(self.parameters.len(), &own);
+        }
+        found[self.random.below(found.len())].clone()
+    }
+
+    fn grow(&mut self) {
+        let x = self.pick();
+        let shape = dims(&x);
+        let rank = shape.len();
+        let axis = self.random.below(rank) as i64;
+        let y = match self.random.below(26) {
+            0 => x.tanh(),
+            1 => x.sigmoid() - self.random.real(),
+            2 => x.relu(),
+            3 => -&x * 1.5,
+            4 => (&x * 0.5).exp().log() + self.random.real(),
+            5 => (&x * &x + 1.0).sqrt(),
+            6 | 7 => &x + self.partner(&x),
+            8 | 9 => &x * self.partner(&x),
+            10 => &x - self.partner(&x),
+            11 => &x / (self.partner(&x).sigmoid() + 0.5),
+            12 if rank > 0 => x.sum_axes(&[axis], self.random.below(2) == 0) * 0.5,
+            13 if rank > 0 => x.mean_axes(&[axis], false),
+            14 if rank > 0 => x.max_axes(&[axis], self.random.below(2) == 0),
+            15 if rank > 1 => {
+                let mut order: Vec<i64> = (0..rank as i64).collect();
+                for i in (1..rank).rev() {
+                    order.swap(i, self.random.below(i + 1));
+                }
+                x.permute(order)
+            }
+            16 if rank > 0 => match self.random.below(3) {
+                0 => x.reshape([-1]),
+                1 => x.reshape([-1, 1, shape[0] as i64]),
+                _ => x.unsqueeze(axis),
+            },
+            17 if rank > 0 => x.slice(axis, .., -1),
+            18 if rank > 0 && shape[axis as usize] > 1 => x.slice(axis, 1.., 1),
+            19 if rank > 0 => Tensor::concat(&[&x, &x.tanh()], axis),
+            20 if rank > 0 => x.softmax() - self.random.real(),
+            21 => {
+                let other = self.partner(&x);
+                let condition = match self.random.below(2) {
+                    0 => x.less(&other),
+                    _ => x.greater(&other),
+                };
+                condition.select(&x, &(&other * 2.0))
+            }
+            22 if rank > 0 => {
+                let middle = (&x + 0.25).cast(DType::F32);
+                let index = middle.argmax(axis).reshape([-1]);
+                &x * (index.cast(DType::F32).sum() * 0.1)
+            }
+            23 | 24 if rank >= 2 => self.product(&x),
+            _ => self.image_layers(&x),
+        };
+        // Keep sizes and values small.
+        let len: usize = dims(&y).iter().product();
+        if len <= 600 && dims(&y).len() <= 5 {
+            self.pool.push(y);
+        }
+    }
+
+    /// A product of matrices with a shared or batched right side, maybe transposed.
+    fn product(&mut self, x: &Tensor) -> Tensor {
+        let shape = dims(x);
+        let k = shape[shape.len() - 1];
+        let n = [1, 2, 3, 7][self.random.below(4)];
+        let number = self.parameters.len();
+        match self.random.below(4) {
+            0 => x.matmul(&self.plant(number, &[k, n])),
+            1 => {
+                let bias = self.plant(number, &[n]);
+                (x.matmul(&self.plant(number + 1, &[n, k]).t()) + bias).relu()
+            }
+            2 => x.matmul(&x.t().tanh()) * 0.5,
+            _ => {
+                let batch: Vec<usize> = shape[..shape.len() - 2]
+                    .iter()
+                    .copied()
+                    .chain([k, n])
+                    .collect();
+                x.matmul(&self.plant(number, &batch))
+            }
+        }
+    }
+
+    /// Convolution, pooling and a dense layer, on what `x` can be padded to.
+    fn image_layers(&mut self, x: &Tensor) -> Tensor {
+        let total: usize = dims(x).iter().product();
+        if total == 0 {
+            return x.tanh();
+        }
+        let number = self.parameters.len();
+        let channels = 1 + self.random.below(3);
+        let base = self.plant(number, &[2, channels, 5, 6]);
+        let images = base * (x.mean() + 1.0);
+        let out = [channels, 4][self.random.below(2)];
+        let filters = self.plant(number + 1, &[out, channels, 3, 3]);
+        let options = ConvOptions {
+            stride: [1, 1 + self.random.below(2)],
+            padding: [self.random.below(2), 1],
+            ..ConvOptions::default()
+        };
+        let bias = self.plant(number + 2, &[out, 1, 1]);
+        let convolved = images.conv2d(&filters, options) + bias;
+        let active = match self.random.below(3) {
+            0 => convolved.relu(),
+            1 => convolved.tanh() + &convolved * 0.1,
+            _ => convolved,
+        };
+        let pooling = PoolOptions {
+            kernel: [2, 2],
+            stride: [1 + self.random.below(2), 2],
+            padding: [0, 0],
+        };
+        match self.random.below(4) {
+            0 => active.max_pool2d(pooling).reshape([0, -1]),
+            1 => active.max_pool2d(pooling).tanh(),
+            2 => active.avg_pool2d(pooling, true),
+            _ => active,
+        }
+    }
+}
+
+/// Outcome of one random graph.
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    Agrees,
+    /// The engines differ, or the compiled one failed.
+    Differs(String),
+    /// The graph amplifies rounding so much that f32 cannot tell.
+    IllConditioned,
+}
+
+fn compare(what: &str, compiled: &Array, plain: &Array, exact: &Array) -> Outcome {
+    if compiled.meta() != plain.meta() {
+        return Outcome::Differs(format!(
+            "{what}: {} instead of {}",
+            compiled.meta(),
+            plain.meta()
+        ));
+    }
+    let (c, p, e) = (compiled.to_f64s(), plain.to_f64s(), exact.to_f64s());
+    let scale = e.iter().fold(1.0f64, |m, v| m.max(v.abs()));
+    if !scale.is_finite() || scale > 1e4 {
+        return Outcome::IllConditioned;
+    }
+    for i in 0..c.len() {
+        let plain_error = (p[i] - e[i]).abs();
+        if plain_error > 1e-4 * scale {
+            return Outcome::IllConditioned;
+        }
+        let error = (c[i] - e[i]).abs();
+        if error.is_nan() || error > 4.0 * plain_error + 1e-5 * scale {
+            return Outcome::Differs(format!("{what}[{i}]: {} compiled, {} exactly", c[i], e[i]));
+        }
+    }
+    Outcome::Agrees
+}
+
+fn check(seed: u64, fault: Option<Fault>) -> Result<Outcome> {
+    let mut garden = Garden::new(seed);
+    for _ in 0..4 + seed % 9 {
+        garden.grow();
+    }
+    let mut loss = Tensor::from(0.0);
+    for tensor in garden.pool.iter().rev().take(3) {
+        loss = loss + (tensor * tensor).mean();
+    }
+    let leaves: Vec<Tensor> = garden.parameters.iter().map(Parameter::tensor).collect();
+    let gradients = gradients(&loss, &leaves.iter().collect::<Vec<_>>());
+    let last = garden.pool[garden.pool.len() - 1].clone();
+    let updates: Vec<(Parameter, Tensor)> = garden
+        .parameters
+        .iter()
+        .zip(leaves.iter().zip(&gradients))
+        .map(|(parameter, (old, gradient))| (parameter.clone(), old - gradient * 0.125))
+        .collect();
+    let outputs = [&loss, &last];
+    let all: Vec<&Tensor> = outputs
+        .into_iter()
+        .chain(updates.iter().map(|(_, new)| new))
+        .collect();
+    let exact = interpret(&all, &[], Precision::Double)?;
+    let plain = interpret(&all, &[], Precision::AsWritten)?;
+
+    let compiled = with_fault(fault, || -> Result<Vec<Array>> {
+        let mut values = Program::compile(&[], &outputs, &updates)?.run(&[])?;
+        values.extend(garden.parameters.iter().map(Parameter::value));
+        Ok(values)
+    });
+    let compiled = match compiled {
+        Ok(values) => values,
+        Err(error) => return Ok(Outcome::Differs(error.to_string())),
+    };
+    let mut outcome = Outcome::Agrees;
+    for (i, value) in compiled.iter().enumerate() {
+        match compare(&format!("value {i}"), value, &plain[i], &exact[i]) {
+            Outcome::Agrees => {}
+            Outcome::IllConditioned => outcome = Outcome::IllConditioned,
+            differs => return Ok(differs),
+        }
+    }
+    Ok(outcome)
+}
+
+/// Random graphs of the plain run; more with `ZEROKARA_FUZZ=<count>`.
+fn rounds() -> u64 {
+    std::env::var("ZEROKARA_FUZZ")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(400)
+}
+
+#[test]
+fn compiled_agrees_with_interpreted_on_random_graphs() {
+    let mut ill = 0;
+    for seed in 0..rounds() {
+        match check(seed, None) {
+            Ok(Outcome::Agrees) => {}
+            Ok(Outcome::IllConditioned) => ill += 1,
+            Ok(Outcome::Differs(what)) => panic!("graph {seed}: {what}"),
+            Err(error) => panic!("graph {seed} is invalid: {error}"),
+        }
+    }
+    assert!(
+        ill * 10 <= rounds(),
+        "{ill} of {} graphs are too ill-conditioned to tell",
+        rounds()
+    );
+}
+
+#[test]
+fn every_planted_fault_is_found() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let missed: Vec<Fault> = Fault::ALL
+        .iter()
+        .copied()
+        .filter(|&fault| {
+            !(0..2000).any(|seed| {
+                let found = std::panic::catch_unwind(|| {
+                    matches!(check(seed, Some(fault)), Ok(Outcome::Differs(_)))
+                });
+                found.unwrap_or(true)
+            })
+        })
+        .collect();
+    std::panic::set_hook(hook);
+    assert!(missed.is_empty(), "the fuzzer does not find {missed:?}");
+}

@@ -1,0 +1,264 @@
+//! Products of matrices and convolutions.
+
+use super::*;
+
+impl Lowering<'_> {
+    /// An operand of a product as `[batch, rows, columns]`.
+    pub(super) fn matrices(&mut self, at: usize) -> Strided {
+        let value = self.value(at);
+        let rank = value.shape.len();
+        let batch: usize = value.shape[..rank - 2].iter().product();
+        let to = [batch, value.shape[rank - 2], value.shape[rank - 1]];
+        match value.reshape(&to) {
+            Some(matrices) => matrices,
+            None => Strided {
+                shape: to.to_vec(),
+                strides: shape::row_major(&to),
+                ..self.row_major(at)
+            },
+        }
+    }
+
+    pub(super) fn matmul(&mut self, head: usize, inputs: &[usize], maps: &[usize]) {
+        let (mut a, mut b) = (self.matrices(inputs[0]), self.matrices(inputs[1]));
+        let shape = self.meta(head).shape.clone();
+        let rank = shape.len();
+        let mut swapped: Vec<usize> = (0..rank).collect();
+        swapped.swap(rank - 2, rank - 1);
+        // If all that reads the product is its transpose, compute the transpose: c^T = b^T a^T.
+        let transpose = match self.schedule.consumers[head][..] {
+            [only] => {
+                self.schedule.kinds[only] == Kind::View(View::Permute(swapped.clone()))
+                    && maps.is_empty()
+            }
+            _ => false,
+        };
+        if transpose {
+            if planted(Fault::TransposedProductNotSwapped) && a.shape[1] == b.shape[2] {
+                std::mem::swap(&mut a, &mut b);
+            }
+            (a, b) = (b.permute(&[0, 2, 1]), a.permute(&[0, 2, 1]));
+        }
+        let (batch, m, k, n) = (a.shape[0], a.shape[1], a.shape[2], b.shape[2]);
+        let c = if transpose {
+            let buffer = self.arena(DType::F32, batch * m * n);
+            let stored = Strided::row_major(
+                buffer,
+                &swapped.iter().map(|&a| shape[a]).collect::<Vec<_>>(),
+            );
+            self.values[head] = Some(stored.permute(&swapped));
+            stored
+        } else {
+            self.new_row_major(head)
+        };
+        let right = if gemm::wants_packing(self.isa, m, n, k, [b.strides[1], b.strides[2]]) {
+            let repeat = b.strides[0] == 0 || batch == 1 || planted(Fault::BatchRepeatsFirstMatrix);
+            let copies = if repeat { 1 } else { batch };
+            let source = Strided {
+                shape: vec![copies, k, n],
+                ..b.clone()
+            };
+            let len = copies * gemm::packed_len(self.isa, k, n);
+            let panels = Strided::row_major(self.arena(DType::F32, len), &[len]);
+            let step = PackMatrixStep {
+                b: source.view(),
+                packed: panels.view(),
+            };
+            self.push(head, Step::PackMatrix(step), &[&source], &[&panels]);
+            (
+                GemmRight::Packed {
+                    panels: panels.view(),
+                    repeat,
+                },
+                panels,
+            )
+        } else {
+            (GemmRight::InPlace(b.view()), b)
+        };
+        let target = Strided {
+            shape: vec![batch, m, n],
+            strides: shape::row_major(&[batch, m, n]),
+            ..c
+        };
+        self.push_with_epilogue(head, maps, &[&a, &right.1], &target, |epilogue| {
+            Step::Gemm(GemmStep {
+                a: a.view(),
+                b: right.0,
+                c: target.view(),
+                epilogue,
+            })
+        });
+    }
+
+    pub(super) fn convolution(
+        &mut self,
+        head: usize,
+        inputs: &[usize],
+        contract: &Contract,
+        maps: &[usize],
+    ) {
+        let shape_of = |s: &Self, at: usize| -> [usize; 4] {
+            s.meta(at).shape.as_slice().try_into().unwrap_or([0; 4])
+        };
+        let (options, images, filters, output) = match contract {
+            Contract::Conv(o) => (
+                o,
+                shape_of(self, inputs[0]),
+                shape_of(self, inputs[1]),
+                shape_of(self, head),
+            ),
+            Contract::ConvInputGradient(o) => (
+                o,
+                shape_of(self, head),
+                shape_of(self, inputs[1]),
+                shape_of(self, inputs[0]),
+            ),
+            Contract::ConvWeightGradient(o) => (
+                o,
+                shape_of(self, inputs[0]),
+                shape_of(self, head),
+                shape_of(self, inputs[1]),
+            ),
+            Contract::MatMul => unreachable!("products are lowered apart"),
+        };
+        let geometry = geometry(options, images, filters, output);
+        if let Contract::ConvWeightGradient(_) = contract {
+            return self.weight_gradient(head, inputs, geometry);
+        }
+        let pass = match contract {
+            Contract::Conv(_) => ConvPass::Forward,
+            _ if planted(Fault::ConvGradientUsesForwardFilters)
+                && geometry.in_channels == geometry.out_channels =>
+            {
+                ConvPass::Forward
+            }
+            _ => ConvPass::InputGradient,
+        };
+        let source = self.channels_last(inputs[0]);
+        let packed = self.packed_filters(inputs[1], geometry, pass);
+        let shape = self.meta(head).shape.clone();
+        let buffer = self.arena(DType::F32, shape.iter().product());
+        let value = Strided::ordered(buffer, &shape, &CHANNELS_LAST);
+        let target = value.permute(&CHANNELS_LAST);
+        let target = Strided {
+            strides: shape::row_major(&target.shape),
+            ..target
+        };
+        self.values[head] = Some(value);
+        self.push_with_epilogue(head, maps, &[&source, &packed], &target, |epilogue| {
+            Step::Conv(ConvStep {
+                geometry,
+                pass,
+                source: source.view(),
+                packed: packed.view(),
+                target: target.view(),
+                epilogue,
+            })
+        });
+    }
+
+    pub(super) fn packed_filters(
+        &mut self,
+        at: usize,
+        geometry: ConvGeometry,
+        pass: ConvPass,
+    ) -> Strided {
+        let len = conv::packed_len(self.isa, &geometry, pass);
+        if let Some(&buffer) = self.packed.get(&(at, geometry, pass)) {
+            return Strided::row_major(buffer, &[len]);
+        }
+        let filters = self.value(at);
+        let packed = Strided::row_major(self.arena(DType::F32, len), &[len]);
+        let step = PackFiltersStep {
+            geometry,
+            pass,
+            filters: filters.view(),
+            packed: packed.view(),
+        };
+        self.push(at, Step::PackFilters(step), &[&filters], &[&packed]);
+        self.packed.insert((at, geometry, pass), packed.buffer);
+        packed
+    }
+
+    pub(super) fn weight_gradient(
+        &mut self,
+        head: usize,
+        inputs: &[usize],
+        geometry: ConvGeometry,
+    ) {
+        let (input, gradient) = (self.channels_last(inputs[0]), self.channels_last(inputs[1]));
+        let parts = conv::partials(&geometry);
+        let [kh, kw] = geometry.kernel;
+        let inner = [
+            kh,
+            kw,
+            geometry.in_channels / geometry.groups,
+            geometry.out_channels,
+        ];
+        let len: usize = inner.iter().product();
+        let partials = Strided::row_major(
+            self.arena(DType::F32, parts * len),
+            &[&[parts], &inner[..]].concat(),
+        );
+        let step = ConvWeightGradientStep {
+            geometry,
+            input: input.view(),
+            output_gradient: gradient.view(),
+            partials: partials.view(),
+        };
+        self.push(
+            head,
+            Step::ConvWeightGradient(step),
+            &[&input, &gradient],
+            &[&partials],
+        );
+        // The sum over the parts lies as the kernel writes it, [KH, KW, C, O]; strides say where [O, C, KH, KW] is.
+        let shape = self.meta(head).shape.clone();
+        let order = [2, 3, 1, 0];
+        let buffer = self.arena(DType::F32, len);
+        let value = Strided::ordered(buffer, &shape, &order);
+        let flat = Strided::row_major(buffer, &[1, len]).broadcast(&[parts, len]);
+        let mut code = CodeBuilder::default();
+        let result = code.load(0);
+        let sum = ReduceStep {
+            shape: vec![parts, len],
+            reduced: vec![true, false],
+            inputs: vec![
+                Strided {
+                    shape: vec![parts, len],
+                    strides: vec![len as isize, 1],
+                    ..partials.clone()
+                }
+                .view(),
+            ],
+            code: code.finish(&[result]),
+            reduction: Reduction::Sum,
+            output: flat.view(),
+        };
+        self.push(head, Step::Reduce(sum), &[&partials], &[&value]);
+        self.values[head] = Some(value);
+    }
+}
+
+fn geometry(
+    options: &ConvOptions,
+    images: [usize; 4],
+    filters: [usize; 4],
+    output: [usize; 4],
+) -> ConvGeometry {
+    ConvGeometry {
+        batch: images[0],
+        in_channels: images[1],
+        out_channels: filters[0],
+        input: [images[2], images[3]],
+        output: [output[2], output[3]],
+        kernel: [filters[2], filters[3]],
+        stride: match planted(Fault::ConvSwapsStride) {
+            true => [options.stride[1], options.stride[0]],
+            false => options.stride,
+        },
+        padding: options.padding,
+        dilation: options.dilation,
+        groups: options.groups,
+    }
+}

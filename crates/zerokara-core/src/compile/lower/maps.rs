@@ -1,0 +1,212 @@
+//! Elementwise groups, epilogues and reductions.
+
+use super::*;
+
+impl Lowering<'_> {
+    /// The code of elementwise nodes: operands from outside become inputs. Gives the values of the nodes.
+    pub(super) fn splice(
+        &mut self,
+        maps: &[usize],
+        code: &mut CodeBuilder,
+        inputs: &mut Vec<usize>,
+    ) -> HashMap<usize, usize> {
+        let mut known: HashMap<usize, usize> = HashMap::new();
+        for &at in maps {
+            let node = &self.graph.nodes[at];
+            let arguments: Vec<usize> = node
+                .inputs
+                .iter()
+                .map(
+                    |&input| match (known.get(&input), self.schedule.classes[input]) {
+                        (Some(&value), _) => value,
+                        (None, Class::Constant(number)) => code.constant(number as f32),
+                        (None, _) => {
+                            let number =
+                                inputs.iter().position(|&i| i == input).unwrap_or_else(|| {
+                                    inputs.push(input);
+                                    inputs.len() - 1
+                                });
+                            code.load(number)
+                        }
+                    },
+                )
+                .collect();
+            let Kind::Map(op) = &self.schedule.kinds[at] else {
+                unreachable!("elementwise nodes have code")
+            };
+            let value = code.splice(op, &arguments);
+            known.insert(at, value);
+        }
+        known
+    }
+
+    /// The order in which to walk a shape: that of the first operand which lies dense and is not broadcast.
+    pub(super) fn walking_order(&self, shape: &[usize], operands: &[Strided]) -> Vec<usize> {
+        let dense = |s: &Strided| {
+            s.dense_order()
+                .filter(|_| s.len() == shape.iter().product::<usize>())
+        };
+        operands
+            .iter()
+            .find_map(dense)
+            .unwrap_or_else(|| (0..shape.len()).collect())
+    }
+
+    /// One step for a group of elementwise nodes. `host` is the node whose kernel has just written its value, in an
+    /// epilogue: then the walk follows that value.
+    pub(super) fn map_step(&mut self, maps: &[usize], host: Option<usize>) -> MapStep {
+        let mut code = CodeBuilder::default();
+        let mut inputs = Vec::new();
+        let known = self.splice(maps, &mut code, &mut inputs);
+        let shape = self.meta(maps[0]).shape.clone();
+        let operands: Vec<Strided> = inputs.iter().map(|&i| self.value(i)).collect();
+        let order = match host.and_then(|h| self.values[h].as_ref()) {
+            Some(value) => value
+                .dense_order()
+                .unwrap_or_else(|| (0..shape.len()).collect()),
+            None => self.walking_order(&shape, &operands),
+        };
+        let mut outputs = Vec::new();
+        let mut results = Vec::new();
+        // An epilogue whose raw value nobody else wants writes over it.
+        let mut free_host = host.filter(|&h| {
+            let unwanted = self.schedule.consumers[h].iter().all(|c| maps.contains(c));
+            (unwanted || planted(Fault::WritesOverRawValueStillWanted)) && !self.is_destined(h)
+        });
+        for &at in maps {
+            let outside = self.schedule.consumers[at]
+                .iter()
+                .any(|c| !maps.contains(c));
+            if !outside && !self.is_destined(at) {
+                continue;
+            }
+            let meta = self.meta(at).clone();
+            let value = match free_host {
+                _ if self.is_destined(at) => Strided::row_major(self.destination(at), &shape),
+                Some(host) if meta.dtype == DType::F32 => {
+                    free_host = None;
+                    self.values[host]
+                        .clone()
+                        .unwrap_or_else(|| Strided::row_major(0, &shape))
+                }
+                _ => Strided::ordered(self.arena(meta.dtype, meta.len()), &shape, &order),
+            };
+            outputs.push(value.permute(&order).view());
+            results.push(known[&at]);
+            self.values[at] = Some(value);
+        }
+        MapStep {
+            shape: order.iter().map(|&axis| shape[axis]).collect(),
+            inputs: operands.iter().map(|s| s.permute(&order).view()).collect(),
+            outputs,
+            code: code.finish(&results),
+        }
+    }
+
+    pub(super) fn push_map(&mut self, at: usize, step: MapStep) {
+        let reads = step.inputs.iter().map(|v| v.buffer).collect();
+        let writes = step.outputs.iter().map(|v| v.buffer).collect();
+        self.out.steps.push(LoweredStep {
+            step: Step::Map(step),
+            reads,
+            writes,
+            node: at,
+        });
+    }
+
+    /// The epilogue of a kernel and the buffers it touches beyond the kernel's own.
+    pub(super) fn epilogue(
+        &mut self,
+        head: usize,
+        maps: &[usize],
+    ) -> (Option<MapStep>, Vec<usize>, Vec<usize>) {
+        if maps.is_empty() {
+            return (None, Vec::new(), Vec::new());
+        }
+        let step = self.map_step(maps, Some(head));
+        let reads = step.inputs.iter().map(|v| v.buffer).collect();
+        let writes = step.outputs.iter().map(|v| v.buffer).collect();
+        (Some(step), reads, writes)
+    }
+
+    pub(super) fn push_with_epilogue(
+        &mut self,
+        head: usize,
+        maps: &[usize],
+        reads: &[&Strided],
+        target: &Strided,
+        make: impl FnOnce(Option<MapStep>) -> Step,
+    ) {
+        let (epilogue, more_reads, more_writes) = self.epilogue(head, maps);
+        self.push(head, make(epilogue), reads, &[target]);
+        if let Some(last) = self.out.steps.last_mut() {
+            last.reads
+                .extend(more_reads.into_iter().filter(|&b| b != target.buffer));
+            last.writes
+                .extend(more_writes.into_iter().filter(|&b| b != target.buffer));
+        }
+    }
+
+    pub(super) fn reduce(&mut self, head: usize, input: usize, reduction: Reduction, axes: &[i64]) {
+        let shape = self.meta(input).shape.clone();
+        let mut axes = crate::ops::reduce::reduced_axes(axes, shape.len()).unwrap_or_default();
+        if planted(Fault::ReduceWrongAxis) && axes.len() == 1 && shape.len() > 1 {
+            axes[0] = (axes[0] + 1) % shape.len();
+        }
+        // The elementwise nodes that are computed here.
+        let mut maps = Vec::new();
+        let mut stack = vec![input];
+        while let Some(at) = stack.pop() {
+            if self.schedule.inlined[at] && !maps.contains(&at) {
+                maps.push(at);
+                stack.extend(&self.graph.nodes[at].inputs);
+            }
+        }
+        maps.sort_unstable();
+        let mut code = CodeBuilder::default();
+        let mut inputs = Vec::new();
+        let known = self.splice(&maps, &mut code, &mut inputs);
+        let result =
+            known
+                .get(&input)
+                .copied()
+                .unwrap_or_else(|| match self.schedule.classes[input] {
+                    Class::Constant(number) => code.constant(number as f32),
+                    _ => {
+                        inputs.push(input);
+                        code.load(0)
+                    }
+                });
+        let operands: Vec<Strided> = inputs.iter().map(|&i| self.value(i)).collect();
+        let order = self.walking_order(&shape, &operands);
+        let output = self.new_row_major(head);
+        let kept: Vec<usize> = (0..shape.len())
+            .map(|a| if axes.contains(&a) { 1 } else { shape[a] })
+            .collect();
+        let mut strides = shape::row_major(&kept);
+        axes.iter().for_each(|&a| strides[a] = 0);
+        let spread = Strided {
+            buffer: output.buffer,
+            offset: output.offset,
+            shape: shape.clone(),
+            strides,
+        };
+        let step = ReduceStep {
+            shape: order.iter().map(|&a| shape[a]).collect(),
+            reduced: match planted(Fault::ReduceForgetsWalkingOrder) {
+                true => (0..shape.len()).map(|a| axes.contains(&a)).collect(),
+                false => order.iter().map(|a| axes.contains(a)).collect(),
+            },
+            inputs: operands.iter().map(|s| s.permute(&order).view()).collect(),
+            code: code.finish(&[result]),
+            reduction,
+            output: spread.permute(&order).view(),
+        };
+        self.push(
+            head,
+            Step::Reduce(step),
+            &operands.iter().collect::<Vec<_>>(),
+            &[&output],
+        );
+    }
+}

@@ -1,0 +1,348 @@
+//! Turns scheduled units into kernel steps on buffers.
+
+mod contract;
+mod kernels;
+mod maps;
+
+use super::{
+    Request,
+    code::CodeBuilder,
+    fault::{Fault, planted},
+    fusion::{Class, Schedule, Unit},
+    host::HostCall,
+    strided::Strided,
+};
+use crate::{
+    DType, Meta, Result,
+    graph::{Graph, Source},
+    op::{Contract, ConvOptions, Kind, PoolOptions, View, Window},
+    shape,
+};
+use std::{collections::HashMap, sync::Arc};
+use zerokara_kernels::{
+    conv::{self, ConvGeometry},
+    gemm,
+    isa::Isa,
+    plan::*,
+    pooling::PoolGeometry,
+};
+
+/// Channels innermost: the order of the axes `[N, C, H, W]` of images in memory.
+const CHANNELS_LAST: [usize; 4] = [0, 2, 3, 1];
+
+/// A step with what the memory plan and the dumps need to know of it.
+pub(super) struct LoweredStep {
+    pub step: Step,
+    pub reads: Vec<usize>,
+    pub writes: Vec<usize>,
+    /// The node that the step computes.
+    pub node: usize,
+}
+
+/// A buffer before it has a place in the arena.
+#[derive(Clone, Debug)]
+pub(super) struct LoweredBuffer {
+    pub element: Element,
+    pub len: usize,
+    /// The number of the external storage, if it is not in the arena.
+    pub external: Option<usize>,
+}
+
+pub(super) struct Lowered {
+    pub steps: Vec<LoweredStep>,
+    pub buffers: Vec<LoweredBuffer>,
+    /// What the externals are, in order.
+    pub externals: Vec<ExternalSource>,
+}
+
+/// What is bound to an external storage when the plan runs.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum ExternalSource {
+    /// The value of a leaf of the graph.
+    Leaf(usize),
+    /// The i-th output of the request.
+    Output(usize),
+}
+
+pub(super) struct Lowering<'a> {
+    pub graph: &'a Graph,
+    pub request: &'a Request,
+    pub schedule: &'a Schedule,
+    pub isa: Isa,
+    pub values: Vec<Option<Strided>>,
+    pub out: Lowered,
+    /// Externals of parameters by identity.
+    parameters: HashMap<u64, usize>,
+    packed: HashMap<(usize, ConvGeometry, ConvPass), usize>,
+}
+
+pub(super) fn lower(
+    graph: &Graph,
+    request: &Request,
+    schedule: &Schedule,
+    isa: Isa,
+) -> Result<Lowered> {
+    let mut lowering = Lowering {
+        graph,
+        request,
+        schedule,
+        isa,
+        values: vec![None; graph.nodes.len()],
+        out: Lowered {
+            steps: Vec::new(),
+            buffers: Vec::new(),
+            externals: Vec::new(),
+        },
+        parameters: HashMap::new(),
+        packed: HashMap::new(),
+    };
+    lowering.leaves();
+    for unit in &schedule.units {
+        lowering.unit(unit)?;
+    }
+    Ok(lowering.out)
+}
+
+impl Lowering<'_> {
+    fn meta(&self, at: usize) -> &Meta {
+        &self.graph.nodes[at].meta
+    }
+
+    fn leaves(&mut self) {
+        for (at, node) in self.graph.nodes.iter().enumerate() {
+            if self.schedule.classes[at] != Class::Leaf {
+                continue;
+            }
+            let buffer = match &node.source {
+                Source::Parameter(p, _) if self.request.bind_parameters => {
+                    match self.parameters.get(&p.id()) {
+                        Some(&buffer) => buffer,
+                        None => {
+                            let buffer = self.external(&node.meta, ExternalSource::Leaf(at));
+                            self.parameters.insert(p.id(), buffer);
+                            buffer
+                        }
+                    }
+                }
+                _ => self.external(&node.meta, ExternalSource::Leaf(at)),
+            };
+            self.values[at] = Some(Strided::row_major(buffer, &node.meta.shape));
+        }
+    }
+
+    fn external(&mut self, meta: &Meta, source: ExternalSource) -> usize {
+        self.out.externals.push(source);
+        let external = Some(self.out.externals.len() - 1);
+        self.out.buffers.push(LoweredBuffer {
+            element: meta.dtype,
+            len: meta.len(),
+            external,
+        });
+        self.out.buffers.len() - 1
+    }
+
+    fn arena(&mut self, element: Element, len: usize) -> usize {
+        self.out.buffers.push(LoweredBuffer {
+            element,
+            len,
+            external: None,
+        });
+        self.out.buffers.len() - 1
+    }
+
+    fn push(&mut self, node: usize, step: Step, reads: &[&Strided], writes: &[&Strided]) {
+        let buffers = |list: &[&Strided]| list.iter().map(|s| s.buffer).collect();
+        self.out.steps.push(LoweredStep {
+            step,
+            reads: buffers(reads),
+            writes: buffers(writes),
+            node,
+        });
+    }
+
+    /// The buffer that a node's value is stored in: an output, a parameter, or the arena.
+    fn destination(&mut self, at: usize) -> usize {
+        let meta = self.meta(at).clone();
+        if let Some(output) = self.graph.outputs.iter().position(|&o| o == at)
+            && output < self.request.outputs
+        {
+            return self.external(&meta, ExternalSource::Output(output));
+        }
+        match self.request.stores.get(&at) {
+            Some(parameter) => self.parameters[parameter],
+            None => self.arena(meta.dtype, meta.len()),
+        }
+    }
+
+    /// Whether a node's value must lie in row-major order.
+    fn is_destined(&self, at: usize) -> bool {
+        self.graph.outputs[..self.request.outputs].contains(&at)
+            || self.request.stores.contains_key(&at)
+    }
+
+    /// A node's value in memory; constants are written out.
+    fn value(&mut self, at: usize) -> Strided {
+        if let Some(value) = &self.values[at] {
+            return value.clone();
+        }
+        let Class::Constant(number) = self.schedule.classes[at] else {
+            unreachable!("inputs are lowered before what reads them")
+        };
+        let meta = self.meta(at).clone();
+        let buffer = self.arena(meta.dtype, meta.len());
+        let value = Strided::row_major(buffer, &meta.shape);
+        let mut code = CodeBuilder::default();
+        let result = code.constant(number as f32);
+        let step = MapStep {
+            shape: meta.shape,
+            inputs: vec![],
+            outputs: vec![value.view()],
+            code: code.finish(&[result]),
+        };
+        self.push(at, Step::Map(step), &[], &[&value]);
+        self.values[at] = Some(value.clone());
+        value
+    }
+
+    /// A copy of a value into `target`, which has the same logical shape.
+    fn copy(&mut self, at: usize, source: &Strided, target: &Strided) {
+        let order = target
+            .dense_order()
+            .unwrap_or_else(|| (0..target.shape.len()).collect());
+        let (from, to) = (source.permute(&order), target.permute(&order));
+        let mut code = CodeBuilder::default();
+        let result = code.load(0);
+        let step = MapStep {
+            shape: to.shape.clone(),
+            inputs: vec![from.view()],
+            outputs: vec![to.view()],
+            code: code.finish(&[result]),
+        };
+        self.push(at, Step::Map(step), &[source], &[target]);
+    }
+
+    /// The value in this order of axes without gaps: itself if it lies so, else a copy.
+    fn in_order(&mut self, at: usize, value: Strided, order: &[usize]) -> Strided {
+        if value.permute(order).is_row_major() {
+            return value;
+        }
+        let element = self.out.buffers[value.buffer].element;
+        let buffer = self.arena(element, value.len());
+        let target = Strided::ordered(buffer, &value.shape, order);
+        self.copy(at, &value, &target);
+        target
+    }
+
+    /// The value of a node in row-major order.
+    fn row_major(&mut self, at: usize) -> Strided {
+        let value = self.value(at);
+        let order: Vec<usize> = (0..value.shape.len()).collect();
+        self.in_order(at, value, &order)
+    }
+
+    /// The images of a node `[N, C, H, W]` as a dense `[N, H, W, C]`.
+    fn channels_last(&mut self, at: usize) -> Strided {
+        let value = self.value(at);
+        let images = self
+            .in_order(at, value, &CHANNELS_LAST)
+            .permute(&CHANNELS_LAST);
+        Strided {
+            strides: shape::row_major(&images.shape),
+            ..images
+        }
+    }
+
+    fn unit(&mut self, unit: &Unit) -> Result<()> {
+        let Some(head) = unit.head else {
+            let step = self.map_step(&unit.maps, None);
+            self.push_map(unit.maps[unit.maps.len() - 1], step);
+            return Ok(());
+        };
+        if self.schedule.classes[head] == Class::View {
+            let value = self.view(head);
+            self.values[head] = Some(value);
+            return Ok(());
+        }
+        let native = self.meta(head).dtype == DType::F32
+            && self.graph.nodes[head]
+                .inputs
+                .iter()
+                .all(|&i| self.meta(i).dtype == DType::F32);
+        let inputs = self.graph.nodes[head].inputs.clone();
+        match (self.schedule.kinds[head].clone(), native) {
+            (Kind::Reduce { reduction, axes }, true) => {
+                self.reduce(head, inputs[0], reduction, &axes)
+            }
+            (Kind::Contract(Contract::MatMul), true) => self.matmul(head, &inputs, &unit.maps),
+            (Kind::Contract(contract), true) => {
+                self.convolution(head, &inputs, &contract, &unit.maps)
+            }
+            (Kind::Window(window), true) => self.window(head, &inputs, window, &unit.maps),
+            (Kind::Softmax { log }, true) => self.softmax(head, inputs[0], log),
+            (Kind::ArgReduce { min, axis }, _) if self.meta(inputs[0]).dtype == DType::F32 => {
+                self.arg_reduce(head, inputs[0], min, axis)
+            }
+            (Kind::Gather { axis }, _) => self.gather(head, &inputs, axis),
+            (Kind::OneHot, _) if self.meta(head).dtype == DType::F32 => {
+                self.one_hot(head, inputs[0])
+            }
+            (Kind::Random { key }, _) => {
+                let counter = self.value(inputs[0]);
+                let output = self.new_row_major(head);
+                let step = RandomStep {
+                    key,
+                    counter: counter.view(),
+                    output: output.view(),
+                };
+                self.push(head, Step::Random(step), &[&counter], &[&output]);
+            }
+            (Kind::Assemble { fill, offsets }, true) => {
+                self.assemble(head, &inputs, fill, &offsets)
+            }
+            _ => self.host(head, &inputs),
+        }
+        Ok(())
+    }
+
+    /// A new row-major buffer as the value of a node.
+    fn new_row_major(&mut self, at: usize) -> Strided {
+        let meta = self.meta(at).clone();
+        let buffer = self.destination(at);
+        let value = Strided::row_major(buffer, &meta.shape);
+        self.values[at] = Some(value.clone());
+        value
+    }
+
+    fn view(&mut self, at: usize) -> Strided {
+        let input = self.graph.nodes[at].inputs[0];
+        let shape = self.meta(at).shape.clone();
+        let value = self.value(input);
+        match &self.schedule.kinds[at] {
+            Kind::View(View::Permute(order)) if planted(Fault::PermuteBackwards) => {
+                let mut inverse = vec![0; order.len()];
+                order
+                    .iter()
+                    .enumerate()
+                    .for_each(|(to, &from)| inverse[from] = to);
+                Strided {
+                    shape,
+                    ..value.permute(&inverse)
+                }
+            }
+            Kind::View(View::Permute(order)) => value.permute(order),
+            Kind::View(View::Broadcast) => value.broadcast(&shape),
+            Kind::View(View::Slice { starts, steps }) => value.slice(&shape, starts, steps),
+            _ => match value.reshape(&shape) {
+                Some(reshaped) => reshaped,
+                None => {
+                    let dense = self.row_major(input);
+                    Strided {
+                        shape: shape.clone(),
+                        strides: shape::row_major(&shape),
+                        ..dense
+                    }
+                }
+            },
+        }
+    }
+}

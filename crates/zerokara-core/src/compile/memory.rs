@@ -1,0 +1,198 @@
+//! Cuts the steps into stages and gives every buffer its place in the arena.
+
+use super::{
+    fault::{Fault, planted},
+    lower::Lowered,
+};
+use std::collections::HashMap;
+use zerokara_kernels::plan::{Buffer, Place, Plan, Stage, Step};
+
+/// Buffers start at multiples of this many bytes.
+const ALIGNMENT: usize = 64;
+
+/// The plan, and for each step in the order of the stages the node that it computes.
+pub(super) fn place(lowered: Lowered) -> (Plan, Vec<usize>) {
+    let (stages, count) = stages(&lowered);
+    let mut lives = lifetimes(&lowered, &stages);
+    let alias = share_in_place(&lowered, &stages, &mut lives);
+    let (offsets, arena_bytes) = offsets(&lowered, &lives);
+
+    let buffers = lowered
+        .buffers
+        .iter()
+        .enumerate()
+        .map(|(at, buffer)| Buffer {
+            element: buffer.element,
+            len: buffer.len,
+            place: match buffer.external {
+                Some(external) => Place::External(external),
+                None => Place::Arena(offsets[root(&alias, at)]),
+            },
+        })
+        .collect();
+    let mut plan = Plan {
+        buffers,
+        arena_bytes,
+        externals: lowered.externals.len(),
+        stages: vec![Stage::default(); count],
+    };
+    let mut nodes = vec![Vec::new(); count];
+    for (step, stage) in lowered.steps.into_iter().zip(stages) {
+        plan.stages[stage].steps.push(step.step);
+        nodes[stage].push(step.node);
+    }
+    (plan, nodes.concat())
+}
+
+/// The earliest stage of each step: after the writers of what it reads, and after the readers and writers of what it
+/// writes.
+fn stages(lowered: &Lowered) -> (Vec<usize>, usize) {
+    // Stage after which a buffer was last written and read, as counts: 0 is never.
+    let mut written = vec![0usize; lowered.buffers.len()];
+    let mut read = vec![0usize; lowered.buffers.len()];
+    let mut stages = Vec::with_capacity(lowered.steps.len());
+    for step in &lowered.steps {
+        let mut stage = 0;
+        for &b in &step.reads {
+            stage = stage.max(written[b]);
+        }
+        for &b in &step.writes {
+            stage = stage.max(written[b]);
+            if !planted(Fault::StoreBeforeReaders) {
+                stage = stage.max(read[b]);
+            }
+        }
+        for &b in &step.reads {
+            read[b] = read[b].max(stage + 1);
+        }
+        for &b in &step.writes {
+            written[b] = stage + 1;
+        }
+        stages.push(stage);
+    }
+    let count = stages.iter().max().map_or(0, |&s| s + 1);
+    (stages, count)
+}
+
+/// First and last stage in which a buffer holds something; `None` if no step touches it.
+type Life = Option<(usize, usize)>;
+
+fn lifetimes(lowered: &Lowered, stages: &[usize]) -> Vec<Life> {
+    let mut lives: Vec<Life> = vec![None; lowered.buffers.len()];
+    for (step, &stage) in lowered.steps.iter().zip(stages) {
+        for &b in step.reads.iter().chain(&step.writes) {
+            let (first, last) = lives[b].unwrap_or((stage, stage));
+            let last = if planted(Fault::LivesEndTooEarly) {
+                last
+            } else {
+                last.max(stage)
+            };
+            lives[b] = Some((first.min(stage), last));
+        }
+    }
+    lives
+}
+
+fn root(alias: &HashMap<usize, usize>, mut at: usize) -> usize {
+    while let Some(&next) = alias.get(&at) {
+        at = next;
+    }
+    at
+}
+
+/// Elementwise steps write over an input that nobody needs afterwards, if both lie alike.
+fn share_in_place(
+    lowered: &Lowered,
+    stages: &[usize],
+    lives: &mut [Life],
+) -> HashMap<usize, usize> {
+    let mut alias: HashMap<usize, usize> = HashMap::new();
+    let mut readers_in_stage: HashMap<(usize, usize), usize> = HashMap::new();
+    for (step, &stage) in lowered.steps.iter().zip(stages) {
+        let mut reads = step.reads.clone();
+        reads.sort_unstable();
+        reads.dedup();
+        for b in reads {
+            *readers_in_stage.entry((b, stage)).or_default() += 1;
+        }
+    }
+    for (step, &stage) in lowered.steps.iter().zip(stages) {
+        let Step::Map(map) = &step.step else { continue };
+        for output in &map.outputs {
+            let to = output.buffer;
+            if lowered.buffers[to].external.is_some() || alias.contains_key(&to) {
+                continue;
+            }
+            let candidate = map.inputs.iter().find(|input| {
+                let from = root(&alias, input.buffer);
+                let buffer = &lowered.buffers[from];
+                // The whole buffer, read at the very places that are written, by this step alone, for the last time.
+                buffer.external.is_none()
+                    && buffer.element == lowered.buffers[to].element
+                    && buffer.len == lowered.buffers[to].len
+                    && output.shape.iter().product::<usize>() == buffer.len
+                    && (input.offset, &input.strides) == (output.offset, &output.strides)
+                    && map
+                        .inputs
+                        .iter()
+                        .filter(|other| root(&alias, other.buffer) == from)
+                        .count()
+                        == 1
+                    && map
+                        .outputs
+                        .iter()
+                        .all(|other| root(&alias, other.buffer) != from)
+                    && (readers_in_stage.get(&(input.buffer, stage)) == Some(&1)
+                        || planted(Fault::SharesBufferReadTwice))
+                    && (lives[from].is_some_and(|(_, last)| last == stage)
+                        || planted(Fault::SharesBufferStillRead))
+                    && lives[to].is_some_and(|(first, _)| first == stage)
+            });
+            if let Some(input) = candidate {
+                let from = root(&alias, input.buffer);
+                alias.insert(to, from);
+                if let (Some((first, _)), Some((_, last))) = (lives[from], lives[to]) {
+                    lives[from] = Some((first, last));
+                }
+                lives[to] = None;
+            }
+        }
+    }
+    alias
+}
+
+/// Offsets such that buffers which live at the same time do not overlap: largest first, each at the lowest gap.
+fn offsets(lowered: &Lowered, lives: &[Life]) -> (Vec<usize>, usize) {
+    let size = |b: usize| {
+        (lowered.buffers[b].len * lowered.buffers[b].element.size()).next_multiple_of(ALIGNMENT)
+    };
+    let mut order: Vec<usize> = (0..lowered.buffers.len())
+        .filter(|&b| lowered.buffers[b].external.is_none() && lives[b].is_some())
+        .collect();
+    order.sort_by_key(|&b| (std::cmp::Reverse(size(b)), b));
+    let mut offsets = vec![0usize; lowered.buffers.len()];
+    let mut placed: Vec<usize> = Vec::new();
+    let mut total = 0;
+    for b in order {
+        let Some((first, last)) = lives[b] else {
+            continue;
+        };
+        let mut taken: Vec<(usize, usize)> = placed
+            .iter()
+            .filter(|&&other| lives[other].is_some_and(|(f, l)| f <= last && first <= l))
+            .map(|&other| (offsets[other], offsets[other] + size(other)))
+            .collect();
+        taken.sort_unstable();
+        let mut at = 0;
+        for (start, end) in taken {
+            if start >= at + size(b) {
+                break;
+            }
+            at = at.max(end);
+        }
+        offsets[b] = at;
+        total = total.max(at + size(b));
+        placed.push(b);
+    }
+    (offsets, total)
+}

@@ -1,0 +1,245 @@
+//! The compiler: from a snapshot of the graph to a plan of kernel calls over one arena.
+//!
+//! 1. [`Graph::expanded`] takes the part that is needed, replaces composite operations by their definitions and
+//!    merges duplicates;
+//! 2. `fusion` decides which elementwise nodes run together, and in which order;
+//! 3. `lower` writes the kernel steps, choosing layouts;
+//! 4. `memory` cuts the steps into stages and places the buffers.
+
+mod code;
+pub(crate) mod dump;
+pub(crate) mod fault;
+mod fusion;
+#[cfg(test)]
+mod fuzz;
+mod host;
+mod lower;
+mod memory;
+mod strided;
+
+use crate::{
+    Array, Attributes, Error, Meta, Parameter, Result, Tensor,
+    graph::{Graph, GraphNode, Source},
+    op::{Call, Gradient, Kind, Op, map},
+};
+use lower::ExternalSource;
+use std::{collections::HashMap, panic::Location, sync::Arc};
+use zerokara_kernels::{isa::Isa, map::Instruction, plan::Plan};
+
+/// What is wanted of a graph.
+#[derive(Default)]
+pub(crate) struct Request {
+    /// The first so many outputs of the graph are wanted as arrays.
+    outputs: usize,
+    /// Nodes whose values replace those of parameters, by the parameter's identity.
+    stores: HashMap<usize, u64>,
+    /// Whether known scalars become part of the code (they do not in eager evaluation, where they change).
+    fold_scalars: bool,
+    /// Whether parameters are bound by identity.
+    bind_parameters: bool,
+    /// Whether elementwise groups may run as epilogues.
+    epilogues: bool,
+}
+
+/// A compiled graph: the plan, and what to bind to its externals.
+pub(crate) struct Compiled {
+    pub plan: Plan,
+    pub bindings: Vec<Binding>,
+    /// Metas of the outputs.
+    pub outputs: Vec<Meta>,
+    /// For each step, in the order of the stages, the operation and layer that it computes.
+    pub labels: Vec<Label>,
+}
+
+/// What a step computes, for dumps and profiles.
+#[derive(Clone, Debug)]
+pub struct Label {
+    /// The operation's name.
+    pub op: &'static str,
+    /// The layer's path, if the operation was built in a layer.
+    pub layer: Option<Arc<str>>,
+}
+
+/// What is bound to an external storage of a plan.
+pub(crate) enum Binding {
+    /// In eager evaluation: the value of this leaf of the graph.
+    Leaf(usize),
+    /// A value that is part of the program.
+    Value(Array),
+    /// A parameter's current value; whether the plan replaces it.
+    Parameter(Parameter, bool),
+    /// The input that this tensor stands for.
+    Input(Tensor),
+    /// The i-th output.
+    Output(usize),
+}
+
+/// The plan of a program: parameters bound by identity, known scalars folded.
+pub(crate) fn program(
+    outputs: &[&Tensor],
+    updates: &[(Parameter, Tensor)],
+    isa: Isa,
+) -> Result<Compiled> {
+    let roots: Vec<&Tensor> = outputs
+        .iter()
+        .copied()
+        .chain(updates.iter().map(|(_, value)| value))
+        .collect();
+    let mut graph = Graph::expanded(&roots)?;
+    let mut request = Request {
+        outputs: outputs.len(),
+        fold_scalars: true,
+        bind_parameters: true,
+        epilogues: true,
+        ..Request::default()
+    };
+    for (i, (parameter, value)) in updates.iter().enumerate() {
+        let meta = value.meta()?;
+        if meta != parameter.meta() {
+            return Err(Error::new(format!(
+                "parameter {} is {} and cannot be updated by a value of {meta}",
+                parameter.name(),
+                parameter.meta()
+            )));
+        }
+        if updates[..i].iter().any(|(p, _)| p.id() == parameter.id()) {
+            return Err(Error::new(format!(
+                "parameter {} is updated twice in one step",
+                parameter.name()
+            )));
+        }
+        // A parameter that is only written still needs its cell bound.
+        if !graph
+            .nodes
+            .iter()
+            .any(|n| matches!(&n.source, Source::Parameter(p, _) if p.id() == parameter.id()))
+        {
+            graph.nodes.push(leaf(
+                Source::Parameter(parameter.clone(), parameter.value()),
+                meta.clone(),
+            ));
+        }
+        let value = graph.outputs[outputs.len() + i];
+        let store = push_copy(&mut graph, value);
+        request.stores.insert(store, parameter.id());
+    }
+    compile(graph, request, isa)
+}
+
+/// The plan of an eager evaluation: all leaves are bound, in the order of the graph's nodes.
+pub(crate) fn eager(graph: Graph, isa: Isa) -> Result<Compiled> {
+    let request = Request {
+        outputs: graph.outputs.len(),
+        epilogues: true,
+        ..Request::default()
+    };
+    compile(graph, request, isa)
+}
+
+fn compile(mut graph: Graph, request: Request, isa: Isa) -> Result<Compiled> {
+    unalias_outputs(&mut graph, request.outputs);
+    let schedule = fusion::schedule(&graph, &request);
+    let lowered = lower::lower(&graph, &request, &schedule, isa)?;
+    let stored: Vec<u64> = request.stores.values().copied().collect();
+    let bindings = lowered
+        .externals
+        .iter()
+        .map(|source| match source {
+            ExternalSource::Output(i) => Binding::Output(*i),
+            ExternalSource::Leaf(at) if !request.bind_parameters => Binding::Leaf(*at),
+            ExternalSource::Leaf(at) => match &graph.nodes[*at].source {
+                Source::Parameter(p, _) => Binding::Parameter(p.clone(), stored.contains(&p.id())),
+                Source::Value(value) => Binding::Value(value.clone()),
+                Source::Input(tensor) => Binding::Input(tensor.clone()),
+                Source::Op(_) => unreachable!("operations are no leaves"),
+            },
+        })
+        .collect();
+    let (plan, nodes) = memory::place(lowered);
+    let outputs = graph.outputs[..request.outputs]
+        .iter()
+        .map(|&o| graph.nodes[o].meta.clone())
+        .collect();
+    let labels = nodes
+        .iter()
+        .map(|&at| Label {
+            op: match &graph.nodes[at].source {
+                Source::Op(op) => op.name(),
+                _ => "parameter",
+            },
+            layer: graph.nodes[at].path.clone(),
+        })
+        .collect();
+    Ok(Compiled {
+        plan,
+        bindings,
+        outputs,
+        labels,
+    })
+}
+
+/// Outputs that are leaves, views or named twice, or that a kernel writes in an order of its own, get a copy.
+fn unalias_outputs(graph: &mut Graph, outputs: usize) {
+    let mut seen = Vec::new();
+    for i in 0..outputs {
+        let at = graph.outputs[i];
+        let direct = matches!(graph.nodes[at].kind(), Kind::Map(_)) && !seen.contains(&at);
+        graph.outputs[i] = if direct { at } else { push_copy(graph, at) };
+        seen.push(at);
+    }
+}
+
+fn leaf(source: Source, meta: Meta) -> GraphNode {
+    GraphNode {
+        source,
+        inputs: Vec::new(),
+        meta,
+        location: Location::caller(),
+        path: None,
+    }
+}
+
+/// A node that copies another.
+fn push_copy(graph: &mut Graph, at: usize) -> usize {
+    let node = GraphNode {
+        source: Source::Op(Arc::new(Copy)),
+        inputs: vec![at],
+        ..graph.nodes[at].clone()
+    };
+    graph.nodes.push(node);
+    graph.nodes.len() - 1
+}
+
+/// The value unchanged, in a place of its own.
+#[derive(Debug)]
+struct Copy;
+
+impl Op for Copy {
+    fn name(&self) -> &'static str {
+        "copy"
+    }
+
+    fn attributes(&self) -> Attributes {
+        Attributes::none()
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
+        inputs
+            .first()
+            .cloned()
+            .ok_or_else(|| "takes an input".into())
+    }
+
+    fn kind(&self) -> Kind {
+        map([Instruction::Load(0)])
+    }
+
+    fn gradient(&self, _: &Call<'_>) -> Gradient {
+        Gradient::Forbidden("only the compiler makes copies")
+    }
+
+    fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
+        *output = inputs[0].clone();
+        Ok(())
+    }
+}

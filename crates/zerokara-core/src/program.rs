@@ -1,0 +1,271 @@
+//! Programs: a graph compiled once and run again and again, with inputs given and parameters updated in place.
+
+use crate::{
+    Array, Error, Label, Meta, Parameter, Result, Runtime, Tensor,
+    compile::{self, Binding, Compiled},
+    graph::Graph,
+};
+use std::{fmt, sync::Arc, time::Duration};
+use zerokara_kernels::{
+    executor::{Executor, External},
+    isa::Isa,
+    plan::Plan,
+};
+
+/// The values of several tensors, computed together.
+///
+/// # Errors
+/// The error of the first operation that could not apply; a value that an operation rejects.
+pub fn eval(tensors: &[&Tensor]) -> Result<Vec<Array>> {
+    Runtime::current()?.evaluate(Graph::expanded(tensors)?)
+}
+
+/// A compiled graph.
+///
+/// ```
+/// use zerokara_core::{Array, DType, Parameter, Program, Tensor, grad};
+/// let w = Parameter::new("w", &Tensor::from([1.0, 2.0]))?;
+/// let x = Tensor::input("x", [2], DType::F32);
+/// let loss = (w.tensor() * &x).sum();
+/// let update = w.tensor() - grad(&loss, &w.tensor()) * 0.1;
+/// let mut step = Program::compile(&[&x], &[&loss], &[(w.clone(), update)])?;
+/// let outputs = step.run(&[Array::new([2], vec![10.0f32, 20.0])])?;
+/// assert_eq!(outputs[0].slice::<f32>(), [50.0]);
+/// assert_eq!(w.tensor().to_vec::<f32>()?, [0.0, 0.0]);
+/// # Ok::<(), zerokara_core::Error>(())
+/// ```
+pub struct Program {
+    executor: Executor,
+    plan: Plan,
+    runtime: Arc<Runtime>,
+    bindings: Vec<Bound>,
+    inputs: Vec<(String, Meta)>,
+    outputs: Vec<Array>,
+    metas: Vec<Meta>,
+    labels: Vec<Label>,
+}
+
+/// What an external storage is bound to.
+enum Bound {
+    Value(Array),
+    Parameter(Parameter),
+    /// A parameter that the program replaces, by its place among those.
+    Updated(usize, Parameter),
+    Input(usize),
+    Output(usize),
+}
+
+impl Program {
+    /// Compiles what `outputs` need, and the `updates` of parameters, which take place together after everything else.
+    /// `inputs` were made by [`Tensor::input`]; their values are given to [`Program::run`] in this order. Parameters
+    /// are bound by identity: a run reads the values they have then.
+    ///
+    /// # Errors
+    /// The error of an invalid tensor; an update of another shape than its parameter, or a second one of the same;
+    /// an input that the graph needs and `inputs` does not name.
+    pub fn compile(
+        inputs: &[&Tensor],
+        outputs: &[&Tensor],
+        updates: &[(Parameter, Tensor)],
+    ) -> Result<Self> {
+        let runtime = Runtime::current()?;
+        let Compiled {
+            plan,
+            bindings,
+            outputs: metas,
+            labels,
+        } = compile::program(outputs, updates, runtime.isa())?;
+        let mut updated = 0;
+        let bindings = bindings
+            .into_iter()
+            .map(|binding| {
+                Ok(match binding {
+                    Binding::Leaf(_) => unreachable!("programs bind leaves by what they are"),
+                    Binding::Value(value) => Bound::Value(value),
+                    Binding::Parameter(parameter, false) => Bound::Parameter(parameter),
+                    Binding::Parameter(parameter, true) => {
+                        updated += 1;
+                        Bound::Updated(updated - 1, parameter)
+                    }
+                    Binding::Output(i) => Bound::Output(i),
+                    Binding::Input(tensor) => match inputs.iter().position(|t| t.is(&tensor)) {
+                        Some(i) => Bound::Input(i),
+                        None => {
+                            let what = tensor.node.op.attributes();
+                            return Err(Error::new(format!(
+                                "the program needs an input that is not given ({what})"
+                            )));
+                        }
+                    },
+                })
+            })
+            .collect::<Result<_>>()?;
+        let executor = Executor::new(&plan, runtime.isa())
+            .map_err(|e| Error::new(format!("the compiler made a bad plan: {e}")))?;
+        let inputs = inputs
+            .iter()
+            .map(|t| {
+                Ok((
+                    t.node
+                        .op
+                        .attributes()
+                        .text("name")
+                        .unwrap_or("input")
+                        .to_string(),
+                    t.meta()?.clone(),
+                ))
+            })
+            .collect::<Result<_>>()?;
+        let outputs = metas.iter().map(Array::zeros).collect();
+        Ok(Self {
+            executor,
+            plan,
+            runtime,
+            bindings,
+            inputs,
+            outputs,
+            metas,
+            labels,
+        })
+    }
+
+    /// Runs the program: gives the outputs and replaces the updated parameters. A parameter's buffer is written in
+    /// place unless somebody else holds the value, who then keeps the old one.
+    ///
+    /// # Errors
+    /// If an input has another shape or element type than it was declared with, or a kernel rejects a value (a label
+    /// that is no class): then no parameter has been changed that was read before, but updates may be incomplete.
+    pub fn run(&mut self, inputs: &[Array]) -> Result<Vec<Array>> {
+        self.execute(inputs, None)?;
+        Ok(self.outputs.clone())
+    }
+
+    /// As [`Program::run`]; also gives the time of each step beside its [`Label`].
+    ///
+    /// # Errors
+    /// As [`Program::run`].
+    pub fn run_timed(&mut self, inputs: &[Array]) -> Result<(Vec<Array>, Vec<(Label, Duration)>)> {
+        let mut nanoseconds = Vec::new();
+        self.execute(inputs, Some(&mut nanoseconds))?;
+        let times = self
+            .labels
+            .iter()
+            .cloned()
+            .zip(nanoseconds.into_iter().map(Duration::from_nanos))
+            .collect();
+        Ok((self.outputs.clone(), times))
+    }
+
+    fn execute(&mut self, inputs: &[Array], times: Option<&mut Vec<u64>>) -> Result<()> {
+        self.check(inputs)?;
+        for (output, meta) in self.outputs.iter_mut().zip(&self.metas) {
+            // Somebody still holds the last run's output: it stays theirs.
+            if output.unique_storage().is_none() {
+                *output = Array::zeros(meta);
+            }
+        }
+        // All programs lock parameters in the order of their identity, so that two of them cannot wait in a circle.
+        let mut locks: Vec<(usize, &Parameter)> = self
+            .bindings
+            .iter()
+            .filter_map(|b| match b {
+                Bound::Updated(i, p) => Some((*i, p)),
+                _ => None,
+            })
+            .collect();
+        locks.sort_by_key(|(_, p)| p.id());
+        let mut guards: Vec<_> = locks.into_iter().map(|(i, p)| (i, p.write())).collect();
+        guards.sort_by_key(|(i, _)| *i);
+        let read: Vec<Option<Array>> = self
+            .bindings
+            .iter()
+            .map(|b| match b {
+                Bound::Parameter(p) => Some(p.value()),
+                _ => None,
+            })
+            .collect();
+        let mut updated = guards.iter_mut().map(|(_, guard)| {
+            if guard.unique_storage().is_none() {
+                **guard = guard.copied();
+            }
+            guard.unique_storage()
+        });
+        let mut outputs: Vec<_> = self.outputs.iter_mut().map(Array::unique_storage).collect();
+        let mut externals = Vec::with_capacity(self.bindings.len());
+        for (bound, read) in self.bindings.iter().zip(&read) {
+            let shared = || Error::new("a buffer to be written is shared");
+            externals.push(match (bound, read) {
+                (Bound::Value(value), _) => External::Read(value.storage()),
+                (Bound::Parameter(_), Some(value)) => External::Read(value.storage()),
+                (Bound::Parameter(_), None) => return Err(shared()),
+                (Bound::Input(i), _) => External::Read(inputs[*i].storage()),
+                (Bound::Updated(..), _) => {
+                    External::Write(updated.next().flatten().ok_or_else(shared)?)
+                }
+                (Bound::Output(i), _) => External::Write(outputs[*i].take().ok_or_else(shared)?),
+            });
+        }
+        let pool = self.runtime.pool();
+        match times {
+            Some(times) => self.executor.run_timed(pool, &mut externals, times),
+            None => self.executor.run(pool, &mut externals),
+        }
+        .map_err(|e| Error::new(e.to_string()))
+    }
+
+    fn check(&self, inputs: &[Array]) -> Result<()> {
+        if inputs.len() != self.inputs.len() {
+            return Err(Error::new(format!(
+                "the program takes {} inputs, not {}",
+                self.inputs.len(),
+                inputs.len()
+            )));
+        }
+        for ((name, meta), input) in self.inputs.iter().zip(inputs) {
+            if input.meta() != *meta {
+                return Err(Error::new(format!(
+                    "input {name} must be {meta}, not {}",
+                    input.meta()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The plan that runs.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The plan as text: one line per step, stage by stage.
+    pub fn dump(&self) -> String {
+        compile::dump::text(&self.plan, &self.labels)
+    }
+
+    /// For each step of the plan, in the order of the stages, what it computes.
+    pub fn labels(&self) -> &[Label] {
+        &self.labels
+    }
+}
+
+/// The text of the plan that [`Program::compile`] would make for an instruction set, which need not be this CPU's.
+///
+/// # Errors
+/// As [`Program::compile`].
+pub fn plan_text(outputs: &[&Tensor], updates: &[(Parameter, Tensor)], isa: Isa) -> Result<String> {
+    let Compiled { plan, labels, .. } = compile::program(outputs, updates, isa)?;
+    Ok(compile::dump::text(&plan, &labels))
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plan = self.plan();
+        write!(
+            f,
+            "Program({} steps in {} stages, arena {} bytes)",
+            self.labels.len(),
+            plan.stages.len(),
+            plan.arena_bytes
+        )
+    }
+}

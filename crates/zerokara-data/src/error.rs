@@ -1,0 +1,50 @@
+//! The error of this crate.
+
+use std::fmt;
+use std::path::Path;
+
+/// What went wrong with data, in words that name the file or value and say what to do.
+///
+/// # Example
+///
+/// ```
+/// let error = zerokara_data::Dataset::by_name("mnits").unwrap_err();
+/// assert!(error.to_string().contains("fashion-mnist"));
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Error(Box<str>);
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Error(message.into().into_boxed_str())
+    }
+
+    /// An error about a file: its path stands before the message.
+    pub(crate) fn file(path: &Path, message: impl fmt::Display) -> Self {
+        Error::new(format!("{}: {message}", path.display()))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Error({:?})", self.0)
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(feature = "mnist")]
+impl From<zerokara_mnist::Error> for Error {
+    fn from(error: zerokara_mnist::Error) -> Self {
+        Error::new(error.to_string())
+    }
+}

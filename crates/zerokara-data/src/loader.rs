@@ -1,0 +1,359 @@
+//! Batches of samples, ready for a network.
+
+use crate::augment::Augment;
+use crate::error::{Error, Result};
+use crate::labels;
+use crate::normalization::Normalization;
+use crate::random::{Purpose, Random};
+use crate::split::Split;
+
+/// Samples gathered for one step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// Normalized values, row-major in [`shape`](Self::shape).
+    pub images: Vec<f32>,
+    /// `[N, ...]`: the number of samples, then the shape of one, `[N, C, H, W]` for images.
+    pub shape: Vec<usize>,
+    /// `N` labels.
+    pub labels: Vec<i64>,
+    /// The `N` samples' numbers in the split.
+    pub indices: Vec<usize>,
+}
+
+impl Batch {
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is no sample.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// The same values as rows `[N, C·H·W]`.
+    pub fn flatten(mut self) -> Self {
+        self.shape = labels::flatten(&self.shape);
+        self
+    }
+
+    /// The labels as rows `[N, classes]` of zeros and a one.
+    ///
+    /// # Errors
+    ///
+    /// A label is not below `classes`.
+    pub fn one_hot(&self, classes: usize) -> Result<Vec<f32>> {
+        labels::one_hot(&self.labels, classes)
+    }
+}
+
+/// Cuts a split into batches.
+///
+/// Samples come in order, or in a new order for every epoch with [`shuffle`](Self::shuffle): each sample exactly once an
+/// epoch. The last batch holds what is left, unless [`drop_last`](Self::drop_last) is set. Values are normalized as
+/// [`Normalization::for_values`] says, unless another [`normalization`](Self::normalization) is given.
+///
+/// # Example
+///
+/// ```
+/// use zerokara_data::{Loader, Split};
+///
+/// let split = Split::new((0..10).collect::<Vec<u8>>(), &[1], (0..10).collect())?;
+/// let mut loader = Loader::new(&split, 4)?.shuffle(1);
+/// for epoch in 0..3 {
+///     loader.set_epoch(epoch);
+///     let sizes: Vec<usize> = loader.iter().map(|batch| batch.len()).collect();
+///     assert_eq!(sizes, [4, 4, 2]);
+/// }
+/// # Ok::<(), zerokara_data::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Loader {
+    split: Split,
+    batch_size: usize,
+    shuffle: Option<u64>,
+    drop_last: bool,
+    normalization: Normalization,
+    augment: Option<Augment>,
+    epoch: u64,
+    order: Vec<usize>,
+}
+
+impl Loader {
+    /// Batches of `batch_size` samples, in order; a size beyond the split's makes one batch of all samples. The loader
+    /// shares the split's samples.
+    ///
+    /// # Errors
+    ///
+    /// The batch size is 0, or the split is empty.
+    pub fn new(split: &Split, batch_size: usize) -> Result<Self> {
+        if batch_size == 0 {
+            return Err(Error::new("the batch size is 0; it must be at least 1"));
+        }
+        if split.is_empty() {
+            return Err(Error::new(
+                "there are no samples to make batches of: the split is empty",
+            ));
+        }
+        Ok(Loader {
+            split: split.clone(),
+            batch_size: batch_size.min(split.len()),
+            shuffle: None,
+            drop_last: false,
+            normalization: Normalization::for_values(split),
+            augment: None,
+            epoch: 0,
+            order: (0..split.len()).collect(),
+        })
+    }
+
+    /// A new order for every epoch, without replacement. Seed and epoch fix the order, in every version of this crate
+    /// and on every platform.
+    pub fn shuffle(mut self, seed: u64) -> Self {
+        self.shuffle = Some(seed);
+        self.set_epoch(self.epoch);
+        self
+    }
+
+    /// Leaves the last batch of an epoch out if it is not full.
+    pub fn drop_last(mut self, drop: bool) -> Self {
+        self.drop_last = drop;
+        self
+    }
+
+    /// Another normalization, such as [`Dataset::normalization`](crate::Dataset::normalization).
+    ///
+    /// # Errors
+    ///
+    /// It has a mean for each of several channels, and the samples have another number of channels.
+    pub fn normalization(mut self, normalization: Normalization) -> Result<Self> {
+        normalization.check(self.split.shape()[0])?;
+        self.normalization = normalization;
+        Ok(self)
+    }
+
+    /// Changes each image by chance, anew in every epoch.
+    ///
+    /// # Errors
+    ///
+    /// The samples are not images `[C, H, W]`.
+    pub fn augment(mut self, augment: Augment) -> Result<Self> {
+        Augment::check(self.split.shape())?;
+        self.augment = Some(augment);
+        Ok(self)
+    }
+
+    /// Starts an epoch: sets the order of the samples, and what [`augment`](Self::augment) does to them.
+    pub fn set_epoch(&mut self, epoch: u64) {
+        self.epoch = epoch;
+        if let Some(seed) = self.shuffle {
+            // From the plain order, so that an epoch's order does not depend on those before it.
+            for (place, index) in self.order.iter_mut().enumerate() {
+                *index = place;
+            }
+            Random::new(seed, Purpose::Shuffle, epoch, 0).shuffle(&mut self.order);
+        }
+    }
+
+    /// The epoch that was set last; 0 at first.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The split that batches are taken from.
+    pub fn split(&self) -> &Split {
+        &self.split
+    }
+
+    /// Number of samples in a full batch.
+    pub fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+
+    /// Number of batches in an epoch, at least 1.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        if self.drop_last {
+            self.split.len() / self.batch_size
+        } else {
+            self.split.len().div_ceil(self.batch_size)
+        }
+    }
+
+    /// The numbers of the samples of a batch, in the current epoch.
+    ///
+    /// # Errors
+    ///
+    /// There is no such batch.
+    pub fn indices(&self, batch: usize) -> Result<&[usize]> {
+        if batch >= self.len() {
+            return Err(Error::new(format!(
+                "batch {batch} is out of range: an epoch has {} batches, numbered from 0",
+                self.len()
+            )));
+        }
+        let start = batch * self.batch_size;
+        let end = (start + self.batch_size).min(self.order.len());
+        Ok(&self.order[start..end])
+    }
+
+    /// Fills buffers with a batch of the current epoch and returns its number of samples `n`: the first
+    /// `n · sample_len` values of `images` and the first `n` of `labels`. Buffers for a full batch fit every batch.
+    /// Allocates nothing, save a plane's room where images are augmented.
+    ///
+    /// # Errors
+    ///
+    /// There is no such batch, or a buffer is too small.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use zerokara_data::{Loader, Split};
+    ///
+    /// let split = Split::new(vec![0u8, 51, 102, 255], &[1], vec![0, 1, 2, 3])?;
+    /// let loader = Loader::new(&split, 3)?;
+    /// let (mut images, mut labels) = ([0.0; 3], [0; 3]);
+    /// assert_eq!(loader.gather(0, &mut images, &mut labels)?, 3);
+    /// assert_eq!((images, labels), ([0.0, 0.2, 0.4], [0, 1, 2]));
+    /// assert_eq!(loader.gather(1, &mut images, &mut labels)?, 1);
+    /// assert_eq!((images[0], labels[0]), (1.0, 3));
+    /// # Ok::<(), zerokara_data::Error>(())
+    /// ```
+    pub fn gather(&self, batch: usize, images: &mut [f32], labels: &mut [i64]) -> Result<usize> {
+        self.gather_indices(self.indices(batch)?, images, labels)
+    }
+
+    /// As [`gather`](Self::gather), for samples of one's own choice.
+    ///
+    /// # Errors
+    ///
+    /// A number is not one of a sample, or a buffer is too small.
+    pub fn gather_indices(
+        &self,
+        indices: &[usize],
+        images: &mut [f32],
+        labels: &mut [i64],
+    ) -> Result<usize> {
+        let shape = self.split.shape();
+        let length = self.split.sample_len();
+        let needed = indices.len() * length;
+        if images.len() < needed || labels.len() < indices.len() {
+            return Err(Error::new(format!(
+                "the buffers are too small for {} samples of shape {shape:?}: {needed} values and {} labels are \
+                 needed, there is room for {} and {}",
+                indices.len(),
+                indices.len(),
+                images.len(),
+                labels.len()
+            )));
+        }
+        let images = &mut images[..needed];
+        for ((out, label), &index) in images
+            .chunks_exact_mut(length)
+            .zip(labels.iter_mut())
+            .zip(indices)
+        {
+            let values = self.split.values(index).ok_or_else(|| {
+                Error::new(format!(
+                    "sample {index} is out of range: there are {} samples, numbered from 0",
+                    self.split.len()
+                ))
+            })?;
+            self.normalization.write(values, shape[0], out);
+            *label = self.split.labels()[index];
+        }
+        if let Some(augment) = &self.augment {
+            augment.apply_with(images, shape, indices, self.epoch, |channel| {
+                self.normalization.background(channel)
+            })?;
+        }
+        Ok(indices.len())
+    }
+
+    /// A batch of the current epoch, in buffers of its own.
+    ///
+    /// # Errors
+    ///
+    /// There is no such batch.
+    pub fn batch(&self, batch: usize) -> Result<Batch> {
+        self.batch_of(self.indices(batch)?)
+    }
+
+    /// As [`batch`](Self::batch), for samples of one's own choice.
+    ///
+    /// # Errors
+    ///
+    /// A number is not one of a sample.
+    pub fn batch_of(&self, indices: &[usize]) -> Result<Batch> {
+        let mut batch = Batch {
+            images: vec![0.0; indices.len() * self.split.sample_len()],
+            shape: [&[indices.len()], self.split.shape()].concat(),
+            labels: vec![0; indices.len()],
+            indices: indices.to_vec(),
+        };
+        self.gather_indices(indices, &mut batch.images, &mut batch.labels)?;
+        Ok(batch)
+    }
+
+    /// A mini-batch drawn by chance with replacement, as the book does with `np.random.choice`: `draw` is the number of
+    /// the step. Seed and draw fix the samples.
+    ///
+    /// # Errors
+    ///
+    /// None is known: a loader has samples to draw from.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use zerokara_data::{Loader, Split};
+    ///
+    /// let split = Split::new(vec![0u8; 100], &[1], vec![0; 100])?;
+    /// let loader = Loader::new(&split, 10)?;
+    /// assert_eq!(loader.random_batch(1, 0)?.len(), 10);
+    /// # Ok::<(), zerokara_data::Error>(())
+    /// ```
+    pub fn random_batch(&self, seed: u64, draw: u64) -> Result<Batch> {
+        self.batch_of(&self.split.random_indices(self.batch_size, seed, draw))
+    }
+
+    /// The batches of the current epoch.
+    pub fn iter(&self) -> Batches<'_> {
+        Batches {
+            loader: self,
+            next: 0,
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a Loader {
+    type Item = Batch;
+    type IntoIter = Batches<'a>;
+
+    fn into_iter(self) -> Batches<'a> {
+        self.iter()
+    }
+}
+
+/// The batches of an epoch, from [`Loader::iter`].
+#[derive(Clone, Debug)]
+pub struct Batches<'a> {
+    loader: &'a Loader,
+    next: usize,
+}
+
+impl Iterator for Batches<'_> {
+    type Item = Batch;
+
+    fn next(&mut self) -> Option<Batch> {
+        let batch = self.loader.batch(self.next).ok()?;
+        self.next += 1;
+        Some(batch)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.loader.len() - self.next;
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Batches<'_> {}

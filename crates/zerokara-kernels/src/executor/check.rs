@@ -1,0 +1,383 @@
+//! The checks of a plan, made once.
+
+use std::fmt;
+
+use super::extent::{self, Extent};
+use crate::{
+    map::prepared::check_code,
+    plan::{Buffer, Element, GemmRight, MapStep, Place, Plan, Step, View},
+};
+
+/// Why a plan is refused: the step, and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanError {
+    /// Stage and step, if one is to blame.
+    place: Option<(usize, usize)>,
+    message: String,
+}
+
+impl PlanError {
+    pub(super) fn plan(message: String) -> PlanError {
+        PlanError {
+            place: None,
+            message,
+        }
+    }
+
+    pub(super) fn step(stage: usize, step: usize, message: String) -> PlanError {
+        PlanError {
+            place: Some((stage, step)),
+            message,
+        }
+    }
+
+    /// Numbers of the stage and of the step in it, if one is to blame.
+    pub fn place(&self) -> Option<(usize, usize)> {
+        self.place
+    }
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.place {
+            Some((stage, step)) => write!(f, "stage {stage}, step {step}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+impl std::error::Error for PlanError {}
+
+/// The views that a step reads and writes; its epilogue's among them.
+pub(super) struct Views<'a> {
+    pub(super) reads: Vec<&'a View>,
+    pub(super) writes: Vec<&'a View>,
+    /// Only on one and the same place may what is written be what is read.
+    pub(super) in_place: bool,
+    pub(super) epilogue: Option<(&'a MapStep, &'a View)>,
+}
+
+fn views(step: &Step) -> Views<'_> {
+    let mut v = Views {
+        reads: vec![],
+        writes: vec![],
+        in_place: false,
+        epilogue: None,
+    };
+    match step {
+        Step::Map(s) => {
+            v.reads.extend(&s.inputs);
+            v.writes.extend(&s.outputs);
+            v.in_place = true;
+        }
+        Step::Reduce(s) => {
+            v.reads.extend(&s.inputs);
+            v.writes.push(&s.output);
+        }
+        Step::PackMatrix(s) => {
+            v.reads.push(&s.b);
+            v.writes.push(&s.packed);
+        }
+        Step::Gemm(s) => {
+            v.reads.push(&s.a);
+            v.reads.push(match &s.b {
+                GemmRight::InPlace(b) => b,
+                GemmRight::Packed { panels, .. } => panels,
+            });
+            v.writes.push(&s.c);
+            v.epilogue = s.epilogue.as_ref().map(|map| (map, &s.c));
+        }
+        Step::PackFilters(s) => {
+            v.reads.push(&s.filters);
+            v.writes.push(&s.packed);
+        }
+        Step::Conv(s) => {
+            v.reads.extend([&s.source, &s.packed]);
+            v.writes.push(&s.target);
+            v.epilogue = s.epilogue.as_ref().map(|map| (map, &s.target));
+        }
+        Step::ConvWeightGradient(s) => {
+            v.reads.extend([&s.input, &s.output_gradient]);
+            v.writes.push(&s.partials);
+        }
+        Step::Pool(s) => {
+            v.reads.push(&s.input);
+            v.reads.extend(&s.values);
+            v.writes.push(&s.output);
+        }
+        Step::PoolGradient(s) => {
+            v.reads.extend(&s.input);
+            v.reads.push(&s.output_gradient);
+            v.writes.push(&s.input_gradient);
+            v.epilogue = s.epilogue.as_ref().map(|map| (map, &s.input_gradient));
+        }
+        Step::Softmax(s) => {
+            v.reads.push(&s.input);
+            v.writes.push(&s.output);
+            v.in_place = true;
+        }
+        Step::ArgReduce(s) => {
+            v.reads.push(&s.input);
+            v.writes.push(&s.output);
+        }
+        Step::Gather(s) => {
+            v.reads.extend([&s.input, &s.indices]);
+            v.writes.push(&s.output);
+        }
+        Step::OneHot(s) => {
+            v.reads.push(&s.labels);
+            v.writes.push(&s.output);
+        }
+        Step::Random(s) => {
+            v.reads.push(&s.counter);
+            v.writes.push(&s.output);
+        }
+        Step::Host(s) => {
+            v.reads.extend(&s.inputs);
+            v.writes.extend(&s.outputs);
+        }
+    }
+    v
+}
+
+/// The reduced axes of an output hold the same element again and again; only one of them is written.
+fn written_once(step: &Step) -> Option<View> {
+    let Step::Reduce(step) = step else {
+        return None;
+    };
+    let mut output = step.output.clone();
+    // Reduced axes of length 0 still give a result.
+    for (length, &reduced) in output.shape.iter_mut().zip(&step.reduced) {
+        if reduced {
+            *length = 1;
+        }
+    }
+    Some(output)
+}
+
+/// Bounds of the buffers, bounds and conflicts of all views; returns which externals are written.
+pub(super) fn plan(plan: &Plan) -> Result<Vec<bool>, PlanError> {
+    for (i, buffer) in plan.buffers.iter().enumerate() {
+        check_buffer(buffer, plan)
+            .map_err(|message| PlanError::plan(format!("buffer {i}: {message}")))?;
+    }
+    let mut written = vec![false; plan.externals];
+    for (s, stage) in plan.stages.iter().enumerate() {
+        // (step, extent) of what the steps so far read and write.
+        let mut reads: Vec<(usize, Extent)> = Vec::new();
+        let mut writes: Vec<(usize, Extent)> = Vec::new();
+        for (i, step) in stage.steps.iter().enumerate() {
+            let fault = |message: String| PlanError::step(s, i, message);
+            let once = written_once(step);
+            let mut views = views(step);
+            if let Some(once) = &once {
+                views.writes = vec![once];
+            }
+            let (own_reads, own_writes) = step_extents(&views, &plan.buffers).map_err(fault)?;
+            let epilogue = views.epilogue.iter().flat_map(|(map, _)| &map.outputs);
+            for view in views.writes.iter().copied().chain(epilogue) {
+                if let Place::External(external) = plan.buffers[view.buffer].place {
+                    written[external] = true;
+                }
+            }
+            for own in &own_writes {
+                let other = reads
+                    .iter()
+                    .chain(&writes)
+                    .find(|(_, other)| own.meets(other));
+                if let Some((other, _)) = other {
+                    return Err(fault(format!(
+                        "writes what step {other} of its stage touches"
+                    )));
+                }
+            }
+            for own in &own_reads {
+                if let Some((other, _)) = writes.iter().find(|(_, other)| own.meets(other)) {
+                    return Err(fault(format!(
+                        "reads what step {other} of its stage writes"
+                    )));
+                }
+            }
+            reads.extend(own_reads.into_iter().map(|extent| (i, extent)));
+            writes.extend(own_writes.into_iter().map(|extent| (i, extent)));
+        }
+    }
+    Ok(written)
+}
+
+fn check_buffer(buffer: &Buffer, plan: &Plan) -> Result<(), String> {
+    let bytes = buffer.len.checked_mul(buffer.element.size());
+    match buffer.place {
+        Place::Arena(offset) => {
+            if !offset.is_multiple_of(crate::storage::ALIGNMENT) {
+                return Err(format!("its offset {offset} is no multiple of 64"));
+            }
+            let end = bytes.and_then(|bytes| offset.checked_add(bytes));
+            if end.is_none_or(|end| end > plan.arena_bytes) {
+                return Err(format!(
+                    "it ends after the arena of {} bytes",
+                    plan.arena_bytes
+                ));
+            }
+        }
+        Place::External(external) => {
+            if external >= plan.externals {
+                return Err(format!("external {external} of {}", plan.externals));
+            }
+            if bytes.is_none_or(|bytes| bytes > isize::MAX as usize) {
+                return Err("it is larger than the address space".into());
+            }
+        }
+    }
+    Ok(())
+}
+
+type Extents = (Vec<Extent>, Vec<Extent>);
+
+/// Checks the views of one step by themselves.
+fn step_extents(views: &Views<'_>, buffers: &[Buffer]) -> Result<Extents, String> {
+    let mut reads = Vec::new();
+    let mut writes = Vec::new();
+    for view in &views.reads {
+        reads.extend(extent::of(view, buffers)?);
+    }
+    for view in &views.writes {
+        if let Some(extent) = extent::of(view, buffers)? {
+            if !extent.is_injective(view) {
+                return Err("an output's elements overlap one another".into());
+            }
+            if writes.iter().any(|other| extent.meets(other)) {
+                return Err("two outputs overlap".into());
+            }
+            for read in &views.reads {
+                let Some(other) = extent::of(read, buffers)? else {
+                    continue;
+                };
+                if extent.meets(&other) && !(views.in_place && same_place(view, read)) {
+                    return Err("an output overlaps an input".into());
+                }
+            }
+            writes.push(extent);
+        }
+    }
+    if let Some((map, target)) = views.epilogue {
+        // Part by part the epilogue runs as the target is finished: the target it may read and write in place, element by
+        // element; anything else it writes must be apart from all that the step reads.
+        check_map(map, buffers).map_err(|message| format!("its epilogue: {message}"))?;
+        let elements = |shape: &[usize]| shape.iter().product::<usize>();
+        if elements(&map.shape) != elements(&target.shape) {
+            return Err("its epilogue runs over another number of elements than it writes".into());
+        }
+        let target_extent = extent::of(target, buffers)?;
+        let walks_target = |view: &View| {
+            view.buffer == target.buffer && view.offset == target.offset && is_dense(view)
+        };
+        for view in map.inputs.iter().chain(&map.outputs) {
+            let meets = match (extent::of(view, buffers)?, &target_extent) {
+                (Some(a), Some(b)) => a.meets(b),
+                _ => false,
+            };
+            if meets && !walks_target(view) {
+                return Err(
+                    "its epilogue touches the target otherwise than element by element".into(),
+                );
+            }
+        }
+        let (own_reads, own_writes) = step_extents(
+            &Views {
+                reads: map.inputs.iter().collect(),
+                writes: map.outputs.iter().collect(),
+                in_place: true,
+                epilogue: None,
+            },
+            buffers,
+        )?;
+        if own_writes.iter().any(|w| reads.iter().any(|r| w.meets(r))) {
+            return Err("its epilogue writes what the step reads".into());
+        }
+        reads.extend(own_reads);
+        writes.extend(own_writes);
+    }
+    Ok((reads, writes))
+}
+
+fn same_place(a: &View, b: &View) -> bool {
+    a.buffer == b.buffer
+        && a.offset == b.offset
+        && a.shape == b.shape
+        && a.shape
+            .iter()
+            .zip(a.strides.iter().zip(&b.strides))
+            .all(|(&length, (x, y))| length == 1 || x == y)
+}
+
+/// Whether the elements are neighbours, in order.
+pub(super) fn is_dense(view: &View) -> bool {
+    let mut expected = 1;
+    view.shape.contains(&0)
+        || view
+            .shape
+            .iter()
+            .zip(&view.strides)
+            .rev()
+            .all(|(&length, &stride)| {
+                let fits = length == 1 || stride == expected;
+                expected *= length as isize;
+                fits
+            })
+}
+
+/// The contract of elementwise code and its views.
+pub(super) fn check_map(map: &MapStep, buffers: &[Buffer]) -> Result<(), String> {
+    check_code(&map.code, map.inputs.len(), map.outputs.len())?;
+    for view in map.inputs.iter().chain(&map.outputs) {
+        expect_shape(view, &map.shape)?;
+        extent::of(view, buffers)?;
+        if !matches!(buffers[view.buffer].element, Element::F32 | Element::Bool) {
+            return Err(format!(
+                "elementwise code on {:?}; it takes F32 and Bool",
+                buffers[view.buffer].element
+            ));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn expect_shape(view: &View, shape: &[usize]) -> Result<(), String> {
+    if view.shape != shape {
+        return Err(format!(
+            "a view has shape {:?} instead of {shape:?}",
+            view.shape
+        ));
+    }
+    Ok(())
+}
+
+pub(super) fn expect_dense(view: &View, shape: &[usize], what: &str) -> Result<(), String> {
+    if view.shape != shape {
+        return Err(format!(
+            "the {what} has shape {:?} instead of {shape:?}",
+            view.shape
+        ));
+    }
+    if !is_dense(view) {
+        return Err(format!("the {what} is not dense"));
+    }
+    Ok(())
+}
+
+pub(super) fn expect_element(
+    view: &View,
+    buffers: &[Buffer],
+    element: Element,
+    what: &str,
+) -> Result<(), String> {
+    match buffers.get(view.buffer) {
+        Some(buffer) if buffer.element == element => Ok(()),
+        Some(buffer) => Err(format!(
+            "the {what} holds {:?} instead of {element:?}",
+            buffer.element
+        )),
+        None => Err(format!("buffer {} does not exist", view.buffer)),
+    }
+}

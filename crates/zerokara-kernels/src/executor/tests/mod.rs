@@ -1,0 +1,219 @@
+//! Plans of single steps against plain loops in double precision, on every instruction set and several pools.
+
+mod map;
+mod reduce;
+
+use super::*;
+use crate::{
+    map::{Binary, Code, Instruction, Unary},
+    plan::{Stage as PlanStage, Step, View},
+};
+
+/// A small generator of test numbers.
+pub(super) struct Random(u64);
+
+impl Random {
+    pub(super) fn new(seed: u64) -> Random {
+        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
+    }
+
+    pub(super) fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+
+    /// In [-1, 1).
+    pub(super) fn float(&mut self) -> f32 {
+        (self.next() & 0xff_ffff) as f32 / 8_388_608.0 - 1.0
+    }
+
+    pub(super) fn floats(&mut self, n: usize) -> Vec<f32> {
+        (0..n).map(|_| self.float()).collect()
+    }
+}
+
+/// A plan of one step whose buffers are all external.
+pub(super) fn single(step: Step, buffers: &[Storage]) -> Plan {
+    let buffers: Vec<Buffer> = buffers
+        .iter()
+        .enumerate()
+        .map(|(i, s)| Buffer {
+            element: s.element(),
+            len: s.len(),
+            place: Place::External(i),
+        })
+        .collect();
+    Plan {
+        externals: buffers.len(),
+        buffers,
+        arena_bytes: 0,
+        stages: vec![PlanStage { steps: vec![step] }],
+    }
+}
+
+/// Runs a plan twice on pools of 1, 2 and 4 threads and returns what the buffers hold; all runs must agree to the bit.
+pub(super) fn run_plan(plan: &Plan, isa: Isa, buffers: &[Storage]) -> Vec<Storage> {
+    let mut executor = Executor::new(plan, isa).unwrap_or_else(|e| panic!("{e}: {plan:?}"));
+    let mut first: Option<Vec<Storage>> = None;
+    for threads in [1, 2, 4] {
+        let pool = Pool::new(threads);
+        for timed in [false, true] {
+            let mut own = buffers.to_vec();
+            let mut externals: Vec<External> = own.iter_mut().map(External::Write).collect();
+            if timed {
+                let mut times = Vec::new();
+                executor
+                    .run_timed(&pool, &mut externals, &mut times)
+                    .unwrap();
+                assert_eq!(
+                    times.len(),
+                    plan.stages.iter().map(|s| s.steps.len()).sum::<usize>()
+                );
+            } else {
+                executor.run(&pool, &mut externals).unwrap();
+            }
+            match &first {
+                Some(first) => assert!(first.iter().zip(&own).all(|(a, b)| same_bits(a, b))),
+                None => first = Some(own),
+            }
+        }
+    }
+    first.unwrap()
+}
+
+fn same_bits(a: &Storage, b: &Storage) -> bool {
+    match (a.f32s(), b.f32s()) {
+        (Some(a), Some(b)) => a.iter().zip(b).all(|(x, y)| x.to_bits() == y.to_bits()),
+        _ => a == b,
+    }
+}
+
+/// A dense view.
+pub(super) fn dense(buffer: usize, offset: usize, shape: &[usize]) -> View {
+    let mut strides = vec![1; shape.len()];
+    for axis in (0..shape.len().saturating_sub(1)).rev() {
+        strides[axis] = strides[axis + 1] * shape[axis + 1] as isize;
+    }
+    View {
+        buffer,
+        offset,
+        shape: shape.to_vec(),
+        strides,
+    }
+}
+
+/// Position in the buffer of the i-th element of a view.
+pub(super) fn position(view: &View, mut i: usize) -> usize {
+    let mut at = view.offset as isize;
+    for axis in (0..view.shape.len()).rev() {
+        at += (i % view.shape[axis]) as isize * view.strides[axis];
+        i /= view.shape[axis];
+    }
+    at as usize
+}
+
+/// What the code gives at one element, in double precision.
+pub(super) fn interpret(code: &Code, inputs: &[f64]) -> Vec<f64> {
+    let truth = |b: bool| f64::from(u8::from(b));
+    let mut values: Vec<f64> = Vec::new();
+    for instruction in &code.instructions {
+        let v = |i: usize| values[i];
+        values.push(match *instruction {
+            Instruction::Load(i) => inputs[i],
+            Instruction::Constant(c) => f64::from(c),
+            Instruction::Select { condition, yes, no } => {
+                if v(condition) != 0.0 {
+                    v(yes)
+                } else {
+                    v(no)
+                }
+            }
+            Instruction::Unary(f, x) => {
+                let x = v(x);
+                match f {
+                    Unary::Negate => -x,
+                    Unary::Absolute => x.abs(),
+                    Unary::Sign => {
+                        if x > 0.0 {
+                            1.0
+                        } else if x < 0.0 {
+                            -1.0
+                        } else {
+                            x
+                        }
+                    }
+                    Unary::Reciprocal => 1.0 / x,
+                    Unary::Square => x * x,
+                    Unary::Sqrt => x.sqrt(),
+                    Unary::Rsqrt => 1.0 / x.sqrt(),
+                    Unary::Exp => x.exp(),
+                    Unary::Log => x.ln(),
+                    Unary::Sin => x.sin(),
+                    Unary::Cos => x.cos(),
+                    Unary::Tanh => x.tanh(),
+                    Unary::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+                    Unary::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
+                    Unary::Erf => unimplemented!("tested on its own"),
+                    Unary::Floor => x.floor(),
+                    Unary::Not => truth(x == 0.0),
+                    Unary::IsFinite => truth(x.is_finite()),
+                }
+            }
+            Instruction::Binary(f, x, y) => {
+                let (x, y) = (v(x), v(y));
+                match f {
+                    Binary::Add => x + y,
+                    Binary::Subtract => x - y,
+                    Binary::Multiply => x * y,
+                    Binary::Divide => x / y,
+                    Binary::Power => x.powf(y),
+                    Binary::Maximum => {
+                        if x.is_nan() || x > y {
+                            x
+                        } else {
+                            y
+                        }
+                    }
+                    Binary::Minimum => {
+                        if x.is_nan() || x < y {
+                            x
+                        } else {
+                            y
+                        }
+                    }
+                    Binary::Equal => truth(x == y),
+                    Binary::NotEqual => truth(x != y),
+                    Binary::Less => truth(x < y),
+                    Binary::LessEqual => truth(x <= y),
+                    Binary::Greater => truth(x > y),
+                    Binary::GreaterEqual => truth(x >= y),
+                    Binary::And => truth(x != 0.0 && y != 0.0),
+                    Binary::Or => truth(x != 0.0 || y != 0.0),
+                }
+            }
+        });
+    }
+    code.results.iter().map(|&r| values[r]).collect()
+}
+
+/// The element of a storage of f32 or truth values.
+pub(super) fn element(storage: &Storage, at: usize) -> f64 {
+    match (storage.f32s(), storage.bools()) {
+        (Some(x), _) => f64::from(x[at]),
+        (_, Some(x)) => f64::from(x[at]),
+        _ => panic!("neither f32 nor bool"),
+    }
+}
+
+pub(super) fn assert_close(got: f64, expected: f64, tolerance: f64, what: impl Fn() -> String) {
+    let close = (got - expected).abs() <= tolerance * expected.abs().max(1.0)
+        || got == expected
+        || (got.is_nan() && expected.is_nan());
+    assert!(close, "{}: {got} instead of {expected}", what());
+}

@@ -1,0 +1,418 @@
+//! Matrix products `c[m, n] = sum over k of a[m, k] * b[k, n]`, singly and in batches.
+//!
+//! The left operand is read in place at any strides, one broadcast number at a time. The right one is read in vectors
+//! along n: in place where its neighbours along n lie side by side, or from panels that [`pack_unit`] made. Where
+//! both are dense along k and few rows share the right operand, dot products along k need no packing.
+//!
+//! A product is cut into units of work by its shape alone, and each unit sums in an order given by the shape alone.
+
+mod dot;
+mod pack;
+pub(crate) mod tile;
+
+pub use pack::{pack_unit, pack_units, packed_len};
+
+use crate::{
+    isa::{Isa, multiversion},
+    simd::Simd,
+};
+use std::ops::Range;
+use tile::{MAX_ROWS, MAX_WIDTH, full_rows, panel_width};
+
+/// Sizes of a batch of matrix products.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GemmShape {
+    /// Number of products.
+    pub batch: usize,
+    /// Rows of the left operand and of the result.
+    pub m: usize,
+    /// Columns of the right operand and of the result.
+    pub n: usize,
+    /// Columns of the left operand, rows of the right: what is summed over.
+    pub k: usize,
+}
+
+/// The left operand: element `[b, i, k]` is at `start + b * strides[0] + i * strides[1] + k * strides[2]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Left {
+    /// Element `[0, 0, 0]`.
+    pub start: *const f32,
+    /// Distances between neighbours along batch, m and k, in elements.
+    pub strides: [isize; 3],
+}
+
+/// The right operand.
+#[derive(Clone, Copy, Debug)]
+pub enum Right {
+    /// Element `[b, k, j]` is at `start + b * strides[0] + k * strides[1] + j * strides[2]`.
+    InPlace {
+        /// Element `[0, 0, 0]`.
+        start: *const f32,
+        /// Distances between neighbours along batch, k and n, in elements.
+        strides: [isize; 3],
+    },
+    /// Panels made by [`pack_unit`].
+    Packed {
+        /// The first panel of the first matrix.
+        start: *const f32,
+        /// Distance between matrices, [`packed_len`], or 0 where one serves the whole batch.
+        stride: usize,
+    },
+}
+
+/// The part of the result that a unit of work writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnitRange {
+    /// Which product of the batch.
+    pub batch: usize,
+    /// Rows of it.
+    pub rows: Range<usize>,
+    /// Columns of it; all of them unless the result is much wider than high.
+    pub columns: Range<usize>,
+}
+
+/// Multiplications in a unit of work below which sharing them out costs more than it saves.
+const UNIT_WORK: usize = 128 * 1024;
+/// Units into which a product large enough is cut, at least.
+const UNITS: usize = 16;
+/// Most rows in a unit, so that its part of the left operand stays in the second-level cache.
+const UNIT_ROWS: usize = 96;
+/// Terms that a tile sums before it adds to the result: a panel of so many rows stays in the first-level cache.
+const DEPTH: usize = 256;
+
+/// Rows in a unit from which on copying a panel to scratch first costs less than it saves.
+const COPY_ROWS: usize = 24;
+/// Columns in a unit from which on copying a transposed left operand to scratch costs less than it saves.
+const COPY_COLUMNS: usize = 24;
+/// Distance between rows of that copy; off the powers of two, which would crowd few sets of the caches.
+const LEFT_PITCH: usize = DEPTH + 8;
+/// Length of dot products from which on summing up their lanes is cheaper than packing.
+const DOT_DEPTH: usize = 256;
+
+/// Numbers of scratch that [`run_unit`] takes, per thread.
+pub const SCRATCH_LEN: usize = DEPTH * MAX_WIDTH * 16 + UNIT_ROWS * LEFT_PITCH;
+
+/// How many blocks of rows and of columns the result is cut into.
+struct Grid {
+    rows: usize,
+    columns: usize,
+}
+
+impl Grid {
+    fn new(lanes: usize, shape: &GemmShape) -> Grid {
+        let &GemmShape { batch, m, n, k } = shape;
+        let work = m.saturating_mul(n).saturating_mul(k.max(1));
+        let wanted = (work / UNIT_WORK).clamp(1, UNITS).div_ceil(batch.max(1));
+        let most_rows = m.div_ceil(12).max(1);
+        let most_columns = (n / (8 * lanes)).max(1);
+        let (rows, columns) = if n > 2 * m {
+            let columns = wanted.min(most_columns);
+            (wanted.div_ceil(columns).min(most_rows), columns)
+        } else {
+            let rows = wanted.min(most_rows);
+            (rows, wanted.div_ceil(rows).min(most_columns))
+        };
+        Grid {
+            rows: rows.max(m.div_ceil(UNIT_ROWS)),
+            columns,
+        }
+    }
+}
+
+/// Part `i` of `0..len` cut into `parts` that differ by at most one.
+#[inline(always)]
+pub(crate) fn share(len: usize, parts: usize, i: usize) -> Range<usize> {
+    let (small, more) = (len / parts, len % parts);
+    let start = i * small + i.min(more);
+    start..start + small + usize::from(i < more)
+}
+
+/// Whether packing the right operand, whose strides along k and n are given, is faster than reading it in place.
+pub fn wants_packing(isa: Isa, m: usize, n: usize, k: usize, b_strides: [isize; 2]) -> bool {
+    let grid = Grid::new(isa.lanes(), &GemmShape { batch: 1, m, n, k });
+    let shared = grid.rows > 1 && m / grid.rows < 64 && m >= 24;
+    match b_strides {
+        [_, 1] => shared,
+        [1, _] => shared && k < DOT_DEPTH,
+        _ => grid.rows > 1,
+    }
+}
+
+/// Number of independent units of work.
+pub fn units(isa: Isa, shape: &GemmShape) -> usize {
+    if shape.m == 0 || shape.n == 0 {
+        return 0;
+    }
+    let grid = Grid::new(isa.lanes(), shape);
+    shape.batch * grid.rows * grid.columns
+}
+
+/// What unit `unit` (below [`units`]) writes.
+pub fn unit_range(isa: Isa, shape: &GemmShape, unit: usize) -> UnitRange {
+    range(isa.lanes(), shape, unit)
+}
+
+fn range(lanes: usize, shape: &GemmShape, unit: usize) -> UnitRange {
+    let grid = Grid::new(lanes, shape);
+    let (rest, column) = (unit / grid.columns, unit % grid.columns);
+    // Columns are cut at pairs of vectors, where panels begin; the last pair takes an odd vector along, as panels do.
+    let all = (shape.n.div_ceil(lanes) / 2).max(1);
+    let pairs = share(all, grid.columns, column);
+    let end = if pairs.end == all {
+        shape.n
+    } else {
+        pairs.end * 2 * lanes
+    };
+    UnitRange {
+        batch: rest / grid.rows,
+        rows: share(shape.m, grid.rows, rest % grid.rows),
+        columns: pairs.start * 2 * lanes..end,
+    }
+}
+
+multiversion! {
+    /// Runs unit `unit` of the product; `c[b, i, j]` is at `c + b * c_strides[0] + i * c_strides[1] + j`.
+    ///
+    /// # Safety
+    ///
+    /// The CPU must have `isa`; `unit` must be below [`units`]; the operands must be valid for reading their shapes
+    /// and packed for this `isa`; `c` must be valid for writing, and no one else may touch the unit's
+    /// [`unit_range`] meanwhile. `scratch` must have [`SCRATCH_LEN`] numbers.
+    pub unsafe fn run_unit(shape: &GemmShape, unit: usize, a: Left, b: Right, c: *mut f32, c_strides: [isize; 2], scratch: &mut [f32])
+        = run_unit_body;
+}
+
+#[inline(always)]
+unsafe fn run_unit_body<S: Simd>(
+    shape: &GemmShape,
+    unit: usize,
+    a: Left,
+    b: Right,
+    c: *mut f32,
+    c_strides: [isize; 2],
+    scratch: &mut [f32],
+) {
+    debug_assert!(scratch.len() >= SCRATCH_LEN);
+    let UnitRange {
+        batch,
+        rows,
+        columns,
+    } = range(S::LANES, shape, unit);
+    let &GemmShape { n, k, .. } = shape;
+    // SAFETY: the caller vouches for the operands; all that follows stays in the unit's ranges.
+    unsafe {
+        let batch = batch as isize;
+        let a = Left {
+            start: a.start.offset(batch * a.strides[0]),
+            ..a
+        };
+        let c = c.offset(batch * c_strides[0]);
+        let source = match b {
+            Right::Packed { start, stride } => {
+                let start = start.offset(batch * stride as isize);
+                Source {
+                    start,
+                    strides: [0, 0],
+                    kind: Kind::Packed,
+                }
+            }
+            Right::InPlace {
+                start,
+                strides: [b_batch, b_k, b_n],
+            } => {
+                let start = start.offset(batch * b_batch);
+                if b_k == 1
+                    && a.strides[2] == 1
+                    && b_n != 1
+                    && (k >= DOT_DEPTH || rows.len() < COPY_ROWS)
+                {
+                    dot::run::<S>(
+                        rows,
+                        columns,
+                        k,
+                        a.start,
+                        a.strides[1],
+                        start,
+                        b_n,
+                        c,
+                        c_strides[1],
+                    );
+                    return;
+                }
+                let kind = if b_n == 1 && rows.len() < COPY_ROWS {
+                    Kind::Dense
+                } else {
+                    Kind::Copied
+                };
+                Source {
+                    start,
+                    strides: [b_k, b_n],
+                    kind,
+                }
+            }
+        };
+        blocks::<S>(
+            n,
+            k,
+            rows,
+            columns,
+            a,
+            source,
+            c,
+            c_strides[1],
+            scratch.as_mut_ptr(),
+        );
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Source {
+    start: *const f32,
+    strides: [isize; 2],
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Packed,
+    /// In place, dense along n.
+    Dense,
+    /// In place, any strides: each panel is packed in scratch when its turn comes.
+    Copied,
+}
+
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+unsafe fn blocks<S: Simd>(
+    n: usize,
+    k: usize,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    a: Left,
+    b: Source,
+    c: *mut f32,
+    c_row: isize,
+    scratch: *mut f32,
+) {
+    let total = n.div_ceil(S::LANES);
+    let depths = k.div_ceil(DEPTH).max(1);
+    // A transposed left operand is far apart along k: walking it once, for a copy, is enough.
+    let copy_left = a.strides[1] == 1 && a.strides[2] != 1 && columns.len() >= COPY_COLUMNS;
+    for depth in 0..depths {
+        let depth = share(k, depths, depth);
+        let runs = [(0, depth.len())];
+        // SAFETY: the caller vouches for the operand; the copy has at most UNIT_ROWS rows of at most DEPTH numbers.
+        let a = unsafe {
+            let start = a
+                .start
+                .offset(rows.start as isize * a.strides[1] + depth.start as isize * a.strides[2]);
+            if copy_left {
+                let to = scratch.add(DEPTH * MAX_WIDTH * 16);
+                pack::transpose::<S>(rows.len(), depth.len(), start, a.strides[2], to, LEFT_PITCH);
+                Left {
+                    start: to,
+                    strides: [0, LEFT_PITCH as isize, 1],
+                }
+            } else {
+                Left { start, ..a }
+            }
+        };
+        let mut v = columns.start / S::LANES;
+        while v * S::LANES < columns.end {
+            let width = panel_width(S::REGISTERS, v, total);
+            let j = v * S::LANES;
+            let last = (n - j - (width - 1) * S::LANES).min(S::LANES);
+            let pitch = width * S::LANES;
+            // SAFETY: the caller vouches for the operands; the panel and the rows lie within them.
+            unsafe {
+                let panel = match b.kind {
+                    Kind::Packed => {
+                        let start = b.start.add(j * k + depth.start * pitch);
+                        tile::Panel {
+                            start,
+                            step: pitch as isize,
+                            width,
+                            last,
+                            exact: false,
+                        }
+                    }
+                    Kind::Dense => {
+                        let start = b.start.offset(depth.start as isize * b.strides[0]).add(j);
+                        tile::Panel {
+                            start,
+                            step: b.strides[0],
+                            width,
+                            last,
+                            exact: true,
+                        }
+                    }
+                    Kind::Copied => {
+                        let from = b.start.offset(
+                            depth.start as isize * b.strides[0] + j as isize * b.strides[1],
+                        );
+                        let to = scratch;
+                        let here = (width - 1) * S::LANES + last;
+                        pack::pack_panel::<S>(depth.len(), here, from, b.strides, to, pitch);
+                        tile::Panel {
+                            start: to,
+                            step: pitch as isize,
+                            width,
+                            last,
+                            exact: false,
+                        }
+                    }
+                };
+                let tiles = rows.len().div_ceil(full_rows(S::REGISTERS, width));
+                for t in 0..tiles {
+                    let here = share(rows.len(), tiles, t);
+                    let start = a.start.offset(here.start as isize * a.strides[1]);
+                    let mut pointers = [start; MAX_ROWS];
+                    for (r, p) in pointers.iter_mut().enumerate() {
+                        *p = start.wrapping_offset(r as isize * a.strides[1]);
+                    }
+                    let left = tile::Left {
+                        rows: &pointers,
+                        step: a.strides[2],
+                        runs: &runs,
+                    };
+                    let target = tile::Target {
+                        start: c.offset((rows.start + here.start) as isize * c_row).add(j),
+                        step: c_row,
+                        add: depth.start > 0,
+                    };
+                    tile::run::<S>(here.len(), left, panel, target);
+                }
+            }
+            v += width;
+        }
+    }
+}
+
+multiversion! {
+    /// Twelve independent vectors of sums, `rounds` times multiplied and added in registers alone: what the CPU could
+    /// reach at best, for benchmarks to compare with.
+    ///
+    /// # Safety
+    ///
+    /// The CPU must have `isa`.
+    #[doc(hidden)]
+    pub unsafe fn fma_loop(rounds: usize) -> f32 = fma_loop_body;
+}
+
+#[inline(always)]
+unsafe fn fma_loop_body<S: Simd>(rounds: usize) -> f32 {
+    // SAFETY: the caller vouches for the CPU.
+    unsafe {
+        let (a, b) = (S::splat(0.5), S::splat(0.25));
+        let mut sums = [S::zero(); 12];
+        for _ in 0..rounds {
+            for sum in &mut sums {
+                *sum = S::fma(*sum, a, b);
+            }
+        }
+        sums.iter().map(|&x| S::sum(x)).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests;

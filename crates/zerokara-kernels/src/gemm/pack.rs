@@ -1,0 +1,195 @@
+//! Packing the right operand into panels, `[panel][k][vectors of the panel]`, padded with zeros to whole vectors.
+
+use super::tile::panel_width;
+use crate::{
+    isa::{Isa, multiversion},
+    simd::Simd,
+};
+use std::ops::Range;
+
+/// Floats in the packed form of a `[k, n]` matrix.
+pub fn packed_len(isa: Isa, k: usize, n: usize) -> usize {
+    k * n.next_multiple_of(isa.lanes())
+}
+
+/// Elements that one unit of packing moves, about; few enough to share out, enough to be worth a unit.
+const UNIT: usize = 16 * 1024;
+
+/// Vectors of columns in one unit of packing; even, so that panels stay whole.
+fn unit_vectors(lanes: usize, k: usize) -> usize {
+    (UNIT / (k * lanes).max(1)).next_multiple_of(2).max(2)
+}
+
+/// Number of independent units of work in packing a `[k, n]` matrix.
+pub fn pack_units(isa: Isa, k: usize, n: usize) -> usize {
+    n.div_ceil(isa.lanes())
+        .div_ceil(unit_vectors(isa.lanes(), k))
+}
+
+/// Packs unit `unit` of the matrix `b[i, j]` = `b + i * strides[0] + j * strides[1]`.
+///
+/// # Safety
+///
+/// The CPU must have `isa`; `unit` must be below [`pack_units`]; `b` must be valid for reading `[k, n]` elements,
+/// and `packed` for writing [`packed_len`] floats, of which no one else may touch this unit's.
+pub unsafe fn pack_unit(
+    isa: Isa,
+    unit: usize,
+    k: usize,
+    n: usize,
+    b: *const f32,
+    strides: [isize; 2],
+    packed: *mut f32,
+) {
+    let total = n.div_ceil(isa.lanes());
+    let vectors = unit_vectors(isa.lanes(), k);
+    let range = unit * vectors..((unit + 1) * vectors).min(total);
+    // SAFETY: passed on.
+    unsafe { pack(isa, range, k, n, b, strides, packed) }
+}
+
+multiversion! {
+    /// Packs the columns of `vectors`, which begins and ends at panels.
+    unsafe fn pack(vectors: Range<usize>, k: usize, n: usize, b: *const f32, strides: [isize; 2], packed: *mut f32)
+        = pack_body;
+}
+
+#[inline(always)]
+pub(super) unsafe fn pack_body<S: Simd>(
+    vectors: Range<usize>,
+    k: usize,
+    n: usize,
+    b: *const f32,
+    strides: [isize; 2],
+    packed: *mut f32,
+) {
+    let total = n.div_ceil(S::LANES);
+    let mut v = vectors.start;
+    while v < vectors.end {
+        let width = panel_width(S::REGISTERS, v, total);
+        let columns = (n - v * S::LANES).min(width * S::LANES);
+        // SAFETY: the panel lies within the matrix, and starts after the panels of `v` vectors.
+        unsafe {
+            let from = b.offset((v * S::LANES) as isize * strides[1]);
+            let to = packed.add(v * S::LANES * k);
+            pack_panel::<S>(k, columns, from, strides, to, width * S::LANES);
+        }
+        v += width;
+    }
+}
+
+/// `to[i * pitch + j] = from[i, j]`, and zeros in columns from `columns` to `pitch`, a multiple of the lanes.
+#[inline(always)]
+pub(super) unsafe fn pack_panel<S: Simd>(
+    k: usize,
+    columns: usize,
+    from: *const f32,
+    strides: [isize; 2],
+    to: *mut f32,
+    pitch: usize,
+) {
+    // SAFETY: the caller vouches for the matrix and for k * pitch floats at `to`.
+    unsafe {
+        match strides {
+            [down, 1] => {
+                let vectors = pitch / S::LANES;
+                let last = columns - (vectors - 1) * S::LANES;
+                match (vectors, last == S::LANES) {
+                    (1, true) => copy::<S, 1, true>(k, from, down, to, last),
+                    (2, true) => copy::<S, 2, true>(k, from, down, to, last),
+                    (_, true) => copy::<S, 3, true>(k, from, down, to, last),
+                    (1, false) => copy::<S, 1, false>(k, from, down, to, last),
+                    (2, false) => copy::<S, 2, false>(k, from, down, to, last),
+                    (_, false) => copy::<S, 3, false>(k, from, down, to, last),
+                }
+            }
+            [1, across] => {
+                if columns < pitch {
+                    for i in 0..k {
+                        S::store(to.add((i + 1) * pitch - S::LANES), S::zero());
+                    }
+                }
+                transpose::<S>(k, columns, from, across, to, pitch);
+            }
+            [down, across] => {
+                for i in 0..k {
+                    let from = from.offset(i as isize * down);
+                    let to = to.add(i * pitch);
+                    for j in 0..columns {
+                        *to.add(j) = *from.offset(j as isize * across);
+                    }
+                    for j in columns..pitch {
+                        *to.add(j) = 0.0;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Rows of `NV` vectors, the last of `last` lanes, copied densely.
+#[inline(always)]
+unsafe fn copy<S: Simd, const NV: usize, const WHOLE: bool>(
+    k: usize,
+    mut from: *const f32,
+    down: isize,
+    mut to: *mut f32,
+    last: usize,
+) {
+    // SAFETY: the caller vouches for both.
+    unsafe {
+        for _ in 0..k {
+            for v in 0..NV {
+                let x = if WHOLE || v + 1 < NV {
+                    S::load(from.add(v * S::LANES))
+                } else {
+                    S::load_partial(from.add(v * S::LANES), last)
+                };
+                S::store(to.add(v * S::LANES), x);
+            }
+            from = from.wrapping_offset(down);
+            to = to.add(NV * S::LANES);
+        }
+    }
+}
+
+/// Columns that lie densely become rows: `to[i * pitch + j] = from[i + j * across]` for i below `k`, j below `columns`.
+#[inline(always)]
+pub(super) unsafe fn transpose<S: Simd>(
+    k: usize,
+    columns: usize,
+    from: *const f32,
+    across: isize,
+    to: *mut f32,
+    pitch: usize,
+) {
+    // SAFETY: the caller vouches for both; blocks begin at most 8 before the end.
+    unsafe {
+        if k < 8 || columns < 8 {
+            for j in 0..columns {
+                for i in 0..k {
+                    *to.add(i * pitch + j) = *from.offset(j as isize * across).add(i);
+                }
+            }
+            return;
+        }
+        // Eight by eight; the last blocks overlap their neighbours.
+        let mut j = 0;
+        loop {
+            let (from, to) = (from.offset(j as isize * across), to.add(j));
+            let mut i = 0;
+            while i + 8 <= k {
+                S::transpose8(from.add(i), across, to.add(i * pitch), pitch as isize);
+                i += 8;
+            }
+            if i < k {
+                i = k - 8;
+                S::transpose8(from.add(i), across, to.add(i * pitch), pitch as isize);
+            }
+            if j + 8 == columns {
+                break;
+            }
+            j = (j + 8).min(columns - 8);
+        }
+    }
+}

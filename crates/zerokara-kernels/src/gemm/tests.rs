@@ -1,0 +1,302 @@
+//! Products of every kind against a plain loop in f64.
+
+use super::*;
+use crate::simd::Portable;
+
+/// Numbers that look random: reproducible, in [-1, 1), most with many digits.
+fn numbers(len: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12345);
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+fn scratch() -> Vec<f32> {
+    vec![f32::NAN; SCRATCH_LEN]
+}
+
+/// How the operands of a case lie in memory.
+#[derive(Clone, Copy, Debug)]
+struct Layout {
+    a: [isize; 3],
+    b: [isize; 3],
+    packed: bool,
+}
+
+/// Runs all units of a product on the vectors `S`, whichever instruction set that stands for.
+trait Runner {
+    fn lanes(&self) -> usize;
+    fn units(&self, shape: &GemmShape) -> usize;
+    fn pack(&self, k: usize, n: usize, b: *const f32, strides: [isize; 2], packed: *mut f32);
+    fn run(
+        &self,
+        shape: &GemmShape,
+        unit: usize,
+        a: Left,
+        b: Right,
+        c: *mut f32,
+        c_strides: [isize; 2],
+    );
+}
+
+impl Runner for Isa {
+    fn lanes(&self) -> usize {
+        Isa::lanes(*self)
+    }
+    fn units(&self, shape: &GemmShape) -> usize {
+        units(*self, shape)
+    }
+    fn pack(&self, k: usize, n: usize, b: *const f32, strides: [isize; 2], packed: *mut f32) {
+        for unit in 0..pack_units(*self, k, n) {
+            // SAFETY: the tests' operands are valid.
+            unsafe { pack_unit(*self, unit, k, n, b, strides, packed) };
+        }
+    }
+    fn run(
+        &self,
+        shape: &GemmShape,
+        unit: usize,
+        a: Left,
+        b: Right,
+        c: *mut f32,
+        c_strides: [isize; 2],
+    ) {
+        // SAFETY: the tests' operands are valid.
+        unsafe { run_unit(*self, shape, unit, a, b, c, c_strides, &mut scratch()) };
+    }
+}
+
+/// The tiles of AVX-512 in portable code.
+struct Twin;
+
+impl Runner for Twin {
+    fn lanes(&self) -> usize {
+        16
+    }
+    fn units(&self, shape: &GemmShape) -> usize {
+        units(Isa::Avx512, shape)
+    }
+    fn pack(&self, k: usize, n: usize, b: *const f32, strides: [isize; 2], packed: *mut f32) {
+        // SAFETY: the tests' operands are valid.
+        unsafe { pack::pack_body::<Portable<16>>(0..n.div_ceil(16), k, n, b, strides, packed) };
+    }
+    fn run(
+        &self,
+        shape: &GemmShape,
+        unit: usize,
+        a: Left,
+        b: Right,
+        c: *mut f32,
+        c_strides: [isize; 2],
+    ) {
+        // SAFETY: the tests' operands are valid.
+        unsafe { run_unit_body::<Portable<16>>(shape, unit, a, b, c, c_strides, &mut scratch()) };
+    }
+}
+
+fn check(runner: &dyn Runner, shape: GemmShape, layout: Layout) {
+    let GemmShape { batch, m, n, k } = shape;
+    let extent = |shape: [usize; 3], strides: [isize; 3]| -> usize {
+        if shape.contains(&0) {
+            return 0;
+        }
+        1 + (0..3)
+            .map(|i| (shape[i] - 1) * strides[i] as usize)
+            .sum::<usize>()
+    };
+    // One number before the operands, so that nothing is aligned; none behind.
+    let a = numbers(1 + extent([batch, m, k], layout.a), 1);
+    let b = numbers(1 + extent([batch, k, n], layout.b), 2);
+    let at = |x: &[f32], strides: [isize; 3], i: [usize; 3]| {
+        f64::from(x[1 + (0..3).map(|d| i[d] * strides[d] as usize).sum::<usize>()])
+    };
+    let ldc = n + 3;
+    let mut c = vec![7.0f32; batch * m * ldc + 1];
+    let left = Left {
+        start: a[1..].as_ptr(),
+        strides: layout.a,
+    };
+    let start = b[1..].as_ptr();
+    let packed_len = k * n.next_multiple_of(runner.lanes());
+    let mut panels = vec![f32::NAN; batch * packed_len];
+    let right = if layout.packed {
+        let matrices = if layout.b[0] == 0 {
+            batch.min(1)
+        } else {
+            batch
+        };
+        for i in 0..matrices {
+            let to = panels[i * packed_len..].as_mut_ptr();
+            let from = start.wrapping_offset(i as isize * layout.b[0]);
+            runner.pack(k, n, from, [layout.b[1], layout.b[2]], to);
+        }
+        Right::Packed {
+            start: panels.as_ptr(),
+            stride: if layout.b[0] == 0 { 0 } else { packed_len },
+        }
+    } else {
+        Right::InPlace {
+            start,
+            strides: layout.b,
+        }
+    };
+    for unit in 0..runner.units(&shape) {
+        runner.run(
+            &shape,
+            unit,
+            left,
+            right,
+            c[1..].as_mut_ptr(),
+            [(m * ldc) as isize, ldc as isize],
+        );
+    }
+    assert_eq!(c[0], 7.0);
+    for batch in 0..batch {
+        for i in 0..m {
+            for j in 0..ldc {
+                let got = c[1 + (batch * m + i) * ldc + j];
+                if j >= n {
+                    assert_eq!(got, 7.0, "written beyond a row");
+                    continue;
+                }
+                let (mut sum, mut size) = (0.0, 0.0);
+                for l in 0..k {
+                    let term = at(&a, layout.a, [batch, i, l]) * at(&b, layout.b, [batch, l, j]);
+                    sum += term;
+                    size += term.abs();
+                }
+                let error = (f64::from(got) - sum).abs();
+                let bound = size * f64::from(f32::EPSILON) * (4.0 + k as f64 / 16.0);
+                assert!(
+                    error <= bound,
+                    "{shape:?} {layout:?} [{batch}, {i}, {j}]: {got} for {sum}"
+                );
+            }
+        }
+    }
+}
+
+fn layouts(shape: &GemmShape) -> Vec<Layout> {
+    let (m, n, k) = (shape.m as isize, shape.n as isize, shape.k as isize);
+    let a = [
+        [m * k, k, 1],
+        [m * k, 1, m],
+        [2 * m * k + 7, 2 * k + 3, 2],
+        [0, k + 1, 1],
+    ];
+    let b = [
+        [k * n, n, 1],
+        [k * n, 1, k],
+        [3 * k * n + 5, 3 * n + 4, 3],
+        [0, n + 2, 1],
+        [0, 1, k + 5],
+    ];
+    let mut all = vec![];
+    for (i, &a) in a.iter().enumerate() {
+        for (j, &b) in b.iter().enumerate() {
+            for packed in [false, true] {
+                if i == 0 || j == 0 || i == j {
+                    all.push(Layout { a, b, packed });
+                }
+            }
+        }
+    }
+    all
+}
+
+fn sweep(runner: &dyn Runner) {
+    for (batch, m, n, k) in [
+        (1, 0, 5, 3),
+        (1, 4, 0, 3),
+        (0, 4, 2, 3),
+        (2, 3, 5, 0),
+        (1, 1, 1, 1),
+        (1, 1, 33, 40),
+        (1, 2, 10, 7),
+        (1, 3, 9, 100),
+        (3, 5, 17, 9),
+        (1, 7, 24, 31),
+        (1, 8, 16, 8),
+        (1, 13, 48, 5),
+        (2, 25, 50, 33),
+        (1, 11, 100, 64),
+        (1, 6, 41, 600),
+    ] {
+        let shape = GemmShape { batch, m, n, k };
+        for layout in layouts(&shape) {
+            check(runner, shape, layout);
+        }
+    }
+    // Large enough for many units, of rows and of columns.
+    for (m, n, k) in [(100, 50, 150), (10, 500, 300), (1, 700, 600), (150, 8, 300)] {
+        let shape = GemmShape { batch: 1, m, n, k };
+        assert!(runner.units(&shape) > 1);
+        for layout in &layouts(&shape)[..4] {
+            check(runner, shape, *layout);
+        }
+    }
+}
+
+#[test]
+fn products_agree_with_f64() {
+    for isa in Isa::available() {
+        sweep(&isa);
+    }
+    sweep(&Twin);
+}
+
+#[test]
+fn every_tile_height_and_width_is_right() {
+    for m in 1..=17 {
+        for n in [1, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 40, 47, 48, 49] {
+            let shape = GemmShape {
+                batch: 1,
+                m,
+                n,
+                k: 12,
+            };
+            let (mi, ni, ki) = (m as isize, n as isize, 12);
+            for packed in [false, true] {
+                let layout = Layout {
+                    a: [mi * ki, ki, 1],
+                    b: [ki * ni, ni, 1],
+                    packed,
+                };
+                for isa in Isa::available() {
+                    check(&isa, shape, layout);
+                }
+                check(&Twin, shape, layout);
+            }
+        }
+    }
+}
+
+#[test]
+fn units_cover_the_result_once() {
+    for isa in Isa::ALL {
+        for (batch, m, n, k) in [
+            (1, 100, 4320, 100),
+            (3, 1, 1000, 500),
+            (1, 1000, 10, 50),
+            (2, 513, 77, 99),
+        ] {
+            let shape = GemmShape { batch, m, n, k };
+            let mut seen = vec![0u8; batch * m * n];
+            for unit in 0..units(isa, &shape) {
+                let UnitRange {
+                    batch,
+                    rows,
+                    columns,
+                } = unit_range(isa, &shape, unit);
+                for i in rows {
+                    for j in columns.clone() {
+                        seen[(batch * m + i) * n + j] += 1;
+                    }
+                }
+            }
+            assert!(seen.iter().all(|&count| count == 1), "{shape:?} on {isa:?}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The micro-kernel that matrix products and convolutions share: a block of rows times a panel of columns, its sums
+//! held in registers over the whole run.
+
+use crate::{simd::Simd, unroll::each};
+
+/// Most vectors in a panel.
+pub(crate) const MAX_WIDTH: usize = 3;
+/// Most rows in a tile, over all widths and instruction sets.
+pub(crate) const MAX_ROWS: usize = 8;
+
+/// Vectors in the panel that starts at vector `start` of `total`: panels are two wide (one on small register files),
+/// and the last takes an odd rest along, so that only a matrix of one vector has a panel of one.
+#[inline(always)]
+pub(crate) fn panel_width(registers: usize, start: usize, total: usize) -> usize {
+    match total - start {
+        _ if registers < 16 => 1,
+        3 => 3,
+        1 => 1,
+        _ => 2,
+    }
+}
+
+/// Rows of a full tile whose panel is `width` vectors wide: the sums, the panel's vectors and one broadcast fill the
+/// registers, and there are at least eight independent sums to hide the latency of two FMA units.
+#[inline(always)]
+pub(crate) const fn full_rows(registers: usize, width: usize) -> usize {
+    match (registers, width) {
+        (..16, _) => 4,
+        (16..32, 2) => 6,
+        (16..32, 3) => 4,
+        _ => 8,
+    }
+}
+
+/// A panel of the right operand: row k is at `start + k * step`, `width` vectors, of which the last has `last` lanes.
+#[derive(Clone, Copy)]
+pub(crate) struct Panel {
+    pub start: *const f32,
+    pub step: isize,
+    /// Vectors.
+    pub width: usize,
+    /// Lanes of the last vector.
+    pub last: usize,
+    /// Whether `last` must be minded when loading; packed panels are padded.
+    pub exact: bool,
+}
+
+/// Where the left operand's numbers for one tile are: number k of row r of run j is at
+/// `rows[r] + runs[j].0 + k * step`, for k below `runs[j].1`; runs follow one another in the panel.
+#[derive(Clone, Copy)]
+pub(crate) struct Left<'a> {
+    pub rows: &'a [*const f32; MAX_ROWS],
+    pub step: isize,
+    pub runs: &'a [(isize, usize)],
+}
+
+/// Where the sums go: row r at `start + r * step`.
+#[derive(Clone, Copy)]
+pub(crate) struct Target {
+    pub start: *mut f32,
+    pub step: isize,
+    /// Add to what is there, instead of replacing it.
+    pub add: bool,
+}
+
+/// `target[r, v] (+)= sum over k of left[r, k] * panel[k, v]` for the first `rows` rows.
+///
+/// # Safety
+///
+/// The CPU must have `S`; `rows` must be at most [`full_rows`]; all pointers must be valid for the shape described.
+#[inline(always)]
+pub(crate) unsafe fn run<S: Simd>(rows: usize, left: Left<'_>, panel: Panel, target: Target) {
+    macro_rules! widths {
+        ($($rows:literal)*) => {
+            match (rows, panel.width) {
+                $(
+                    ($rows, 1) if const { $rows <= full_rows(S::REGISTERS, 1) } => {
+                        // SAFETY: passed on.
+                        unsafe { tile::<S, $rows, 1>(left, panel, target) }
+                    }
+                    ($rows, 2) if const { S::REGISTERS >= 16 && $rows <= full_rows(S::REGISTERS, 2) } => {
+                        // SAFETY: passed on.
+                        unsafe { tile::<S, $rows, 2>(left, panel, target) }
+                    }
+                    ($rows, 3) if const { S::REGISTERS >= 16 && $rows <= full_rows(S::REGISTERS, 3) } => {
+                        // SAFETY: passed on.
+                        unsafe { tile::<S, $rows, 3>(left, panel, target) }
+                    }
+                )*
+                _ => debug_assert!(false, "no tile of {rows} rows and {} vectors", panel.width),
+            }
+        };
+    }
+    widths!(1 2 3 4 5 6 7 8);
+}
+
+#[inline(always)]
+unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(
+    left: Left<'_>,
+    panel: Panel,
+    target: Target,
+) {
+    // SAFETY: the caller vouches for the CPU and for all pointers.
+    unsafe {
+        let mut sums = [[S::zero(); NV]; MR];
+        let mut b = panel.start;
+        let mut rows = [left.rows[0]; MR];
+        rows.copy_from_slice(&left.rows[..MR]);
+        if panel.exact && panel.last < S::LANES {
+            for &(offset, len) in left.runs {
+                for k in 0..len as isize {
+                    step::<S, MR, NV, true>(
+                        &mut sums,
+                        &rows,
+                        offset + k * left.step,
+                        b,
+                        panel.last,
+                    );
+                    b = b.offset(panel.step);
+                }
+            }
+        } else {
+            for &(offset, len) in left.runs {
+                for k in 0..len as isize {
+                    step::<S, MR, NV, false>(&mut sums, &rows, offset + k * left.step, b, 0);
+                    b = b.offset(panel.step);
+                }
+            }
+        }
+        each!(r < MR {
+            each!(v < NV {
+                let to = target.start.offset(r as isize * target.step).add(v * S::LANES);
+                if v + 1 == NV && panel.last < S::LANES {
+                    if target.add {
+                        sums[r][v] = S::add(sums[r][v], S::load_partial(to, panel.last));
+                    }
+                    S::store_partial(to, sums[r][v], panel.last);
+                } else {
+                    if target.add {
+                        sums[r][v] = S::add(sums[r][v], S::load(to));
+                    }
+                    S::store(to, sums[r][v]);
+                }
+            });
+        });
+    }
+}
+
+#[inline(always)]
+unsafe fn step<S: Simd, const MR: usize, const NV: usize, const PARTIAL: bool>(
+    sums: &mut [[S::Vector; NV]; MR],
+    rows: &[*const f32; MR],
+    offset: isize,
+    b: *const f32,
+    last: usize,
+) {
+    // SAFETY: the caller vouches for the CPU and for all pointers.
+    unsafe {
+        let mut columns = [S::zero(); NV];
+        each!(v < NV {
+            columns[v] = if PARTIAL && v + 1 == NV {
+                S::load_partial(b.add(v * S::LANES), last)
+            } else {
+                S::load(b.add(v * S::LANES))
+            };
+        });
+        each!(r < MR {
+            S::fma_row(rows[r], offset, &columns, &mut sums[r]);
+        });
+    }
+}
