@@ -3,7 +3,9 @@
 
 mod build;
 mod check;
+mod contract_task;
 mod extent;
+mod host_task;
 mod map_task;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@
 //! A product is cut into units of work by its shape alone, and each unit sums in an order given by the shape alone.
 
 mod dot;
-mod pack;
+pub(crate) mod pack;
 pub(crate) mod tile;
 
 pub use pack::{pack_unit, pack_units, packed_len};
@@ -366,18 +366,19 @@ unsafe fn blocks<S: Simd>(
                 for t in 0..tiles {
                     let here = share(rows.len(), tiles, t);
                     let start = a.start.offset(here.start as isize * a.strides[1]);
-                    let mut pointers = [start; MAX_ROWS];
-                    for (r, p) in pointers.iter_mut().enumerate() {
-                        *p = start.wrapping_offset(r as isize * a.strides[1]);
+                    let to = c.offset((rows.start + here.start) as isize * c_row).add(j);
+                    let (mut from_rows, mut to_rows) = ([start; MAX_ROWS], [to; MAX_ROWS]);
+                    for r in 0..MAX_ROWS {
+                        from_rows[r] = start.wrapping_offset(r as isize * a.strides[1]);
+                        to_rows[r] = to.wrapping_offset(r as isize * c_row);
                     }
                     let left = tile::Left {
-                        rows: &pointers,
+                        rows: &from_rows,
                         step: a.strides[2],
                         runs: &runs,
                     };
                     let target = tile::Target {
-                        start: c.offset((rows.start + here.start) as isize * c_row).add(j),
-                        step: c_row,
+                        rows: &to_rows,
                         add: depth.start > 0,
                     };
                     tile::run::<S>(here.len(), left, panel, target);

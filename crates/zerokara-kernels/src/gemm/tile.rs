@@ -1,7 +1,10 @@
 //! The micro-kernel that matrix products and convolutions share: a block of rows times a panel of columns, its sums
 //! held in registers over the whole run.
 
-use crate::{simd::Simd, unroll::each};
+use crate::{
+    simd::{Outlined, Simd},
+    unroll::each,
+};
 
 /// Most vectors in a panel.
 pub(crate) const MAX_WIDTH: usize = 3;
@@ -54,11 +57,11 @@ pub(crate) struct Left<'a> {
     pub runs: &'a [(isize, usize)],
 }
 
-/// Where the sums go: row r at `start + r * step`.
+/// Where the sums go.
 #[derive(Clone, Copy)]
-pub(crate) struct Target {
-    pub start: *mut f32,
-    pub step: isize,
+pub(crate) struct Target<'a> {
+    /// The start of each row.
+    pub rows: &'a [*mut f32; MAX_ROWS],
     /// Add to what is there, instead of replacing it.
     pub add: bool,
 }
@@ -69,22 +72,22 @@ pub(crate) struct Target {
 ///
 /// The CPU must have `S`; `rows` must be at most [`full_rows`]; all pointers must be valid for the shape described.
 #[inline(always)]
-pub(crate) unsafe fn run<S: Simd>(rows: usize, left: Left<'_>, panel: Panel, target: Target) {
+pub(crate) unsafe fn run<S: Simd>(rows: usize, left: Left<'_>, panel: Panel, target: Target<'_>) {
     macro_rules! widths {
         ($($rows:literal)*) => {
             match (rows, panel.width) {
                 $(
                     ($rows, 1) if const { $rows <= full_rows(S::REGISTERS, 1) } => {
                         // SAFETY: passed on.
-                        unsafe { tile::<S, $rows, 1>(left, panel, target) }
+                        unsafe { S::call(&Tile::<$rows, 1> { left, panel, target }) }
                     }
                     ($rows, 2) if const { S::REGISTERS >= 16 && $rows <= full_rows(S::REGISTERS, 2) } => {
                         // SAFETY: passed on.
-                        unsafe { tile::<S, $rows, 2>(left, panel, target) }
+                        unsafe { S::call(&Tile::<$rows, 2> { left, panel, target }) }
                     }
                     ($rows, 3) if const { S::REGISTERS >= 16 && $rows <= full_rows(S::REGISTERS, 3) } => {
                         // SAFETY: passed on.
-                        unsafe { tile::<S, $rows, 3>(left, panel, target) }
+                        unsafe { S::call(&Tile::<$rows, 3> { left, panel, target }) }
                     }
                 )*
                 _ => debug_assert!(false, "no tile of {rows} rows and {} vectors", panel.width),
@@ -94,11 +97,26 @@ pub(crate) unsafe fn run<S: Simd>(rows: usize, left: Left<'_>, panel: Panel, tar
     widths!(1 2 3 4 5 6 7 8);
 }
 
+/// The arguments of [`run`], for a tile of `MR` rows and `NV` vectors.
+struct Tile<'a, const MR: usize, const NV: usize> {
+    left: Left<'a>,
+    panel: Panel,
+    target: Target<'a>,
+}
+
+impl<const MR: usize, const NV: usize> Outlined for Tile<'_, MR, NV> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(&self) {
+        // SAFETY: passed on.
+        unsafe { tile::<S, MR, NV>(self.left, self.panel, self.target) }
+    }
+}
+
 #[inline(always)]
 unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(
     left: Left<'_>,
     panel: Panel,
-    target: Target,
+    target: Target<'_>,
 ) {
     // SAFETY: the caller vouches for the CPU and for all pointers.
     unsafe {
@@ -129,7 +147,7 @@ unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(
         }
         each!(r < MR {
             each!(v < NV {
-                let to = target.start.offset(r as isize * target.step).add(v * S::LANES);
+                let to = target.rows[r].add(v * S::LANES);
                 if v + 1 == NV && panel.last < S::LANES {
                     if target.add {
                         sums[r][v] = S::add(sums[r][v], S::load_partial(to, panel.last));

@@ -1,7 +1,9 @@
 //! Plans of single steps against plain loops in double precision, on every instruction set and several pools.
 
+mod contract;
 mod map;
 mod reduce;
+mod rows;
 
 use super::*;
 use crate::{
