@@ -60,6 +60,8 @@ impl Sides {
 const UNIT_WORK: usize = 128 * 1024;
 /// Units into which a pass large enough is cut, at least.
 const UNITS: usize = 16;
+/// Terms up to which a tile takes its numbers one by one, if runs are short.
+const OFFSETS: usize = 64;
 /// Runs that one tile takes at a time; more are taken in turns.
 const RUNS: usize = 32;
 
@@ -257,6 +259,8 @@ unsafe fn run_phase<S: Simd>(
         let to_step = across.step * target_channels;
         let to_line = down.step * sides.target[1] * target_channels;
         let mut runs = [(0isize, 0usize); RUNS];
+        let mut offsets = [0isize; OFFSETS];
+        let flat = runs_total <= RUNS && run_len < 16 && runs_total * run_len <= OFFSETS;
         let mut first = 0;
         // Once more for every further handful of runs; at least once, so that targets without taps become zeros.
         loop {
@@ -266,7 +270,17 @@ unsafe fn run_phase<S: Simd>(
                 let offset = tap_down as isize * down.tap_step * source.pitch
                     + tap_across as isize * across.tap_step * source_channels as isize;
                 *run = (offset, run_len);
+                if flat {
+                    for k in 0..run_len {
+                        offsets[i * run_len + k] = offset + k as isize;
+                    }
+                }
             }
+            let (runs, offsets) = if flat {
+                (&[][..], &offsets[..runs_total * run_len])
+            } else {
+                (&runs[..here], &[][..])
+            };
             for group in 0..groups {
                 let from = origin.wrapping_add(group * source_group);
                 let to = target.add(group * target_group);
@@ -282,12 +296,12 @@ unsafe fn run_phase<S: Simd>(
                         step: pitch as isize,
                         width,
                         last,
-                        exact: false,
                     };
                     let tiles = count.div_ceil(full_rows(S::REGISTERS, width));
+                    let (rows_each, rows_more) = (count / tiles, count % tiles);
                     let (mut line, mut step) = (0, 0);
                     for t in 0..tiles {
-                        let here_rows = share(count, tiles, t).len();
+                        let here_rows = rows_each + usize::from(t < rows_more);
                         let mut from_rows = [from; MAX_ROWS];
                         let mut to_rows = [to; MAX_ROWS];
                         for r in 0..here_rows {
@@ -303,7 +317,8 @@ unsafe fn run_phase<S: Simd>(
                         let left = tile::Left {
                             rows: &from_rows,
                             step: 1,
-                            runs: &runs[..here],
+                            runs,
+                            offsets,
                         };
                         let target = tile::Target {
                             rows: &to_rows,

@@ -7,8 +7,9 @@
 use super::{ConvGeometry, image::Window, phase::extent};
 use crate::{
     gemm::{
+        pack::pack_panel,
         share,
-        tile::{self, MAX_ROWS, full_rows, panel_width},
+        tile::{self, MAX_LANES, MAX_ROWS, MAX_WIDTH, full_rows, panel_width},
     },
     isa::multiversion,
     plan::ConvPass,
@@ -20,6 +21,9 @@ use std::ops::Range;
 const PARTIALS: usize = 8;
 /// Positions in a block, about: their output gradients stay in the first-level cache.
 const POSITIONS: usize = 256;
+/// Filter entries from which on copying a panel of the output gradients, so that it lies densely, costs less than it
+/// saves.
+const COPY_ENTRIES: usize = 48;
 /// Most output rows in a block.
 const ROWS: usize = 64;
 
@@ -63,6 +67,13 @@ impl Block {
     }
 }
 
+impl Block {
+    /// Numbers in a panel of the output gradients of one block.
+    fn panel_len(&self, g: &ConvGeometry) -> usize {
+        self.images * self.rows * g.output[1] * MAX_WIDTH * MAX_LANES
+    }
+}
+
 fn window(g: &ConvGeometry, rows: &Range<usize>) -> Window {
     Window {
         rows: extent(g, ConvPass::Forward, 0, rows),
@@ -79,7 +90,7 @@ pub fn weight_gradient_scratch_len(g: &ConvGeometry) -> usize {
         .step_by(block.rows)
         .map(|y| window(g, &(y..(y + block.rows).min(g.output[0]))).len() * block.images)
         .max()
-        .unwrap_or(0)
+        .map_or(0, |images| images + block.panel_len(g))
 }
 
 multiversion! {
@@ -126,6 +137,7 @@ pub(super) unsafe fn run_unit_body<S: Simd>(
             gradient.write_bytes(0, filter_rows.len() * row_len);
             return;
         }
+        let (panel, scratch) = scratch.split_at_mut(block.panel_len(g));
         let mut add = false;
         for first in images.clone().step_by(block.images) {
             let count = block.images.min(images.end - first);
@@ -162,6 +174,7 @@ pub(super) unsafe fn run_unit_body<S: Simd>(
                     runs,
                     gradients,
                     gradient,
+                    panel,
                     add,
                 );
                 add = true;
@@ -180,18 +193,42 @@ unsafe fn run_block<S: Simd>(
     runs: &[(isize, usize)],
     output_gradient: *const f32,
     gradient: *mut f32,
+    scratch: &mut [f32],
     add: bool,
 ) {
     let in_group = g.in_channels / g.groups;
     let out_group = g.out_channels / g.groups;
     let entries = filter_rows.len() * g.kernel[1] * in_group;
     let total = out_group.div_ceil(S::LANES);
+    let positions = runs.iter().map(|run| run.1).sum();
     for group in 0..g.groups {
         let mut v = 0;
         while v < total {
             let width = panel_width(S::REGISTERS, v, total);
             let column = group * out_group + v * S::LANES;
             let last = (out_group - (v + width - 1) * S::LANES).min(S::LANES);
+            // SAFETY: the panel's columns of the block's positions.
+            let panel = unsafe {
+                let (start, step) = (output_gradient.add(column), g.out_channels as isize);
+                if last < S::LANES || entries >= COPY_ENTRIES {
+                    let columns = (width - 1) * S::LANES + last;
+                    let (to, pitch) = (scratch.as_mut_ptr(), width * S::LANES);
+                    pack_panel::<S>(positions, columns, start, [step, 1], to, pitch);
+                    tile::Panel {
+                        start: to,
+                        step: pitch as isize,
+                        width,
+                        last,
+                    }
+                } else {
+                    tile::Panel {
+                        start,
+                        step,
+                        width,
+                        last,
+                    }
+                }
+            };
             let tiles = entries.div_ceil(full_rows(S::REGISTERS, width));
             let (mut down, mut across, mut channel) = (filter_rows.start, 0, 0);
             let mut entry = 0;
@@ -216,19 +253,12 @@ unsafe fn run_block<S: Simd>(
                 }
                 // SAFETY: entries, channels and positions lie within what the caller vouches for.
                 unsafe {
-                    let start = output_gradient.add(column);
-                    let panel = tile::Panel {
-                        start,
-                        step: g.out_channels as isize,
-                        width,
-                        last,
-                        exact: true,
-                    };
                     let step = (g.stride[1] * g.in_channels) as isize;
                     let left = tile::Left {
                         rows: &from_rows,
                         step,
                         runs,
+                        offsets: &[],
                     };
                     tile::run::<S>(
                         here,

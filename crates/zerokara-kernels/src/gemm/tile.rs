@@ -8,6 +8,8 @@ use crate::{
 
 /// Most vectors in a panel.
 pub(crate) const MAX_WIDTH: usize = 3;
+/// Most lanes in a vector.
+pub(crate) const MAX_LANES: usize = 16;
 /// Most rows in a tile, over all widths and instruction sets.
 pub(crate) const MAX_ROWS: usize = 8;
 
@@ -35,17 +37,15 @@ pub(crate) const fn full_rows(registers: usize, width: usize) -> usize {
     }
 }
 
-/// A panel of the right operand: row k is at `start + k * step`, `width` vectors, of which the last has `last` lanes.
+/// A panel of the right operand: row k is at `start + k * step`, `width` vectors.
 #[derive(Clone, Copy)]
 pub(crate) struct Panel {
     pub start: *const f32,
     pub step: isize,
     /// Vectors.
     pub width: usize,
-    /// Lanes of the last vector.
+    /// Lanes of the last vector that are written; all are read.
     pub last: usize,
-    /// Whether `last` must be minded when loading; packed panels are padded.
-    pub exact: bool,
 }
 
 /// Where the left operand's numbers for one tile are: number k of row r of run j is at
@@ -55,6 +55,9 @@ pub(crate) struct Left<'a> {
     pub rows: &'a [*const f32; MAX_ROWS],
     pub step: isize,
     pub runs: &'a [(isize, usize)],
+    /// Number k is at `rows[r] + offsets[k]`, as further runs of one number each: quicker than runs of a few numbers,
+    /// whose ends are hard to predict.
+    pub offsets: &'a [isize],
 }
 
 /// Where the sums go.
@@ -124,26 +127,25 @@ unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(
         let mut b = panel.start;
         let mut rows = [left.rows[0]; MR];
         rows.copy_from_slice(&left.rows[..MR]);
-        if panel.exact && panel.last < S::LANES {
-            for &(offset, len) in left.runs {
-                for k in 0..len as isize {
-                    step::<S, MR, NV, true>(
-                        &mut sums,
-                        &rows,
-                        offset + k * left.step,
-                        b,
-                        panel.last,
-                    );
-                    b = b.offset(panel.step);
+        for &(offset, len) in left.runs {
+            if len == 0 {
+                continue;
+            }
+            let (mut offset, mut rest) = (offset, len);
+            // Tested at its end, so that the compiler sees one set of sums and not a second for the way out.
+            loop {
+                step::<S, MR, NV>(&mut sums, &rows, offset, b);
+                offset += left.step;
+                b = b.wrapping_offset(panel.step);
+                rest -= 1;
+                if rest == 0 {
+                    break;
                 }
             }
-        } else {
-            for &(offset, len) in left.runs {
-                for k in 0..len as isize {
-                    step::<S, MR, NV, false>(&mut sums, &rows, offset + k * left.step, b, 0);
-                    b = b.offset(panel.step);
-                }
-            }
+        }
+        for &offset in left.offsets {
+            step::<S, MR, NV>(&mut sums, &rows, offset, b);
+            b = b.wrapping_offset(panel.step);
         }
         each!(r < MR {
             each!(v < NV {
@@ -165,22 +167,17 @@ unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(
 }
 
 #[inline(always)]
-unsafe fn step<S: Simd, const MR: usize, const NV: usize, const PARTIAL: bool>(
+unsafe fn step<S: Simd, const MR: usize, const NV: usize>(
     sums: &mut [[S::Vector; NV]; MR],
     rows: &[*const f32; MR],
     offset: isize,
     b: *const f32,
-    last: usize,
 ) {
     // SAFETY: the caller vouches for the CPU and for all pointers.
     unsafe {
         let mut columns = [S::zero(); NV];
         each!(v < NV {
-            columns[v] = if PARTIAL && v + 1 == NV {
-                S::load_partial(b.add(v * S::LANES), last)
-            } else {
-                S::load(b.add(v * S::LANES))
-            };
+            columns[v] = S::load(b.add(v * S::LANES));
         });
         each!(r < MR {
             S::fma_row(rows[r], offset, &columns, &mut sums[r]);
