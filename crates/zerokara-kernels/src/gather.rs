@@ -16,7 +16,9 @@ unsafe fn index(p: *const i64, length: usize, what: &str) -> Result<usize, Strin
     let index = unsafe { *p };
     match usize::try_from(index) {
         Ok(i) if i < length => Ok(i),
-        _ => Err(format!("{what} {index} is out of range: it must be at least 0 and below {length}")),
+        _ => Err(format!(
+            "{what} {index} is out of range: it must be at least 0 and below {length}"
+        )),
     }
 }
 
@@ -125,16 +127,19 @@ unsafe fn arg_body<S: Lanes>(x: *const f32, n: usize, min: bool) -> usize {
     unsafe {
         let l = S::LANES;
         let whole = n / l * l;
-        let beats = |a: f32, b: f32| {
-            (if min { a < b } else { a > b }) || (a.is_nan() && !b.is_nan())
-        };
+        let beats =
+            |a: f32, b: f32| (if min { a < b } else { a > b }) || (a.is_nan() && !b.is_nan());
         let mut best = *x;
         if whole > 0 {
             let mut lanes = [*x; 16];
             let mut extreme = S::load(x);
             for i in (0..whole).step_by(l) {
                 let v = S::load(x.add(i));
-                let next = if min { S::min(extreme, v) } else { S::max(extreme, v) };
+                let next = if min {
+                    S::min(extreme, v)
+                } else {
+                    S::max(extreme, v)
+                };
                 extreme = S::select(S::ne(extreme, extreme), extreme, next);
             }
             S::store(lanes.as_mut_ptr(), extreme);
@@ -186,7 +191,11 @@ impl Task for ArgReduceTask {
     }
 
     fn scratch_bytes(&self) -> usize {
-        if self.input.strides[1] == 1 { 0 } else { (self.columns * 4).next_multiple_of(64) }
+        if self.input.strides[1] == 1 {
+            0
+        } else {
+            (self.columns * 4).next_multiple_of(64)
+        }
     }
 
     unsafe fn run(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) -> Result<(), String> {

@@ -41,7 +41,12 @@ pub fn philox4x32_10(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
 /// The 32 random bits of element `i` of a draw.
 pub fn bits(key: u64, counter: u64, i: u64) -> u32 {
     let block = i / 4;
-    let words = [block as u32, (block >> 32) as u32, counter as u32, (counter >> 32) as u32];
+    let words = [
+        block as u32,
+        (block >> 32) as u32,
+        counter as u32,
+        (counter >> 32) as u32,
+    ];
     philox4x32_10(words, [key as u32, (key >> 32) as u32])[(i % 4) as usize]
 }
 
@@ -87,7 +92,11 @@ unsafe fn blocks_body<S: Simd>(to: *mut f32, key: u64, counter: u64, block: u64,
         for i in 0..SIDE {
             let words = [to_unit(a[i]), to_unit(b[i]), to_unit(c[i]), to_unit(d[i])];
             // SAFETY: the caller vouches for `4 * SIDE * groups` elements.
-            unsafe { to.add((group * SIDE + i) * 4).cast::<[f32; 4]>().write(words) };
+            unsafe {
+                to.add((group * SIDE + i) * 4)
+                    .cast::<[f32; 4]>()
+                    .write(words)
+            };
         }
     }
 }
@@ -139,7 +148,8 @@ impl Task for RandomTask {
                 let mut rest = [0.0f32; GROUP];
                 let block = (start + done) as u64 / 4;
                 blocks(self.isa, rest.as_mut_ptr(), self.key, counter, block, 1);
-                to.add(done).copy_from_nonoverlapping(rest.as_ptr(), n - done);
+                to.add(done)
+                    .copy_from_nonoverlapping(rest.as_ptr(), n - done);
             }
         }
         Ok(())
@@ -154,7 +164,11 @@ mod tests {
     fn known_answers() {
         // `kat_vectors` of the authors' library Random123.
         let cases = [
-            ([0; 4], [0; 2], [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]),
+            (
+                [0; 4],
+                [0; 2],
+                [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8],
+            ),
             (
                 [u32::MAX; 4],
                 [u32::MAX; 2],

@@ -12,7 +12,13 @@ const BLOCK: usize = 32;
 
 /// `y = e^(x - m) / s` with m the largest and s the sum, or `x - m - ln s`, of `rows` rows.
 #[inline(always)]
-unsafe fn softmax_body<S: Lanes>(x: *const f32, y: *mut f32, rows: usize, columns: usize, log: bool) {
+unsafe fn softmax_body<S: Lanes>(
+    x: *const f32,
+    y: *mut f32,
+    rows: usize,
+    columns: usize,
+    log: bool,
+) {
     // SAFETY: the caller vouches for the CPU and the pointers; the arrays hold the widest vector.
     unsafe {
         let l = S::LANES;
@@ -110,7 +116,11 @@ impl SoftmaxTask {
 
 impl Task for SoftmaxTask {
     fn units(&self) -> usize {
-        if self.columns == 0 { 0 } else { self.rows.div_ceil(self.unit_rows()) }
+        if self.columns == 0 {
+            0
+        } else {
+            self.rows.div_ceil(self.unit_rows())
+        }
     }
 
     fn weight(&self) -> usize {

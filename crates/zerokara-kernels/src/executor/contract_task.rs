@@ -31,7 +31,9 @@ impl Task for PackMatrixTask {
     unsafe fn run(&self, unit: usize, memory: Memory<'_>, _: *mut u8) -> Result<(), String> {
         let each = gemm::pack_units(self.isa, self.k, self.n);
         let (batch, unit) = (unit / each, unit % each);
-        let &[stride, rows, columns] = &self.b.strides[..] else { return Ok(()) };
+        let &[stride, rows, columns] = &self.b.strides[..] else {
+            return Ok(());
+        };
         // SAFETY: the views were checked for these sizes.
         unsafe {
             let b = memory.f32s(&self.b).offset(batch as isize * stride);
@@ -69,8 +71,13 @@ impl Task for GemmTask {
 
     fn weight(&self) -> usize {
         let GemmShape { batch, m, n, k } = self.shape;
-        let epilogue = self.epilogue.as_ref().map_or(0, |map| map.total() * map.weight());
-        (batch * m * n).saturating_mul(k / 4 + 2).saturating_add(epilogue)
+        let epilogue = self
+            .epilogue
+            .as_ref()
+            .map_or(0, |map| map.total() * map.weight());
+        (batch * m * n)
+            .saturating_mul(k / 4 + 2)
+            .saturating_add(epilogue)
     }
 
     fn scratch_bytes(&self) -> usize {
@@ -82,14 +89,19 @@ impl Task for GemmTask {
         let three = |strides: &[isize]| [strides[0], strides[1], strides[2]];
         // SAFETY: the views were checked for these sizes; the unit's part of `c` is its own.
         unsafe {
-            let a = Left { start: memory.f32s(&self.a), strides: three(&self.a.strides) };
+            let a = Left {
+                start: memory.f32s(&self.a),
+                strides: three(&self.a.strides),
+            };
             let b = match &self.b {
-                RightAccess::InPlace(b) => {
-                    Right::InPlace { start: memory.f32s(b), strides: three(&b.strides) }
-                }
-                RightAccess::Packed(b, stride) => {
-                    Right::Packed { start: memory.f32s(b), stride: *stride }
-                }
+                RightAccess::InPlace(b) => Right::InPlace {
+                    start: memory.f32s(b),
+                    strides: three(&b.strides),
+                },
+                RightAccess::Packed(b, stride) => Right::Packed {
+                    start: memory.f32s(b),
+                    stride: *stride,
+                },
             };
             let c = memory.f32s(&self.c);
             let c_strides = [(m * n) as isize, n as isize];

@@ -4,6 +4,7 @@
 mod build;
 mod check;
 mod contract_task;
+mod conv_task;
 mod extent;
 mod host_task;
 mod map_task;

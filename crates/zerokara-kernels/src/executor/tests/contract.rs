@@ -26,18 +26,36 @@ fn plan(isa: Isa, batch: usize, [m, n, k]: [usize; 3], form: Form) -> (Plan, Vec
     let packed_len = count * gemm::packed_len(isa, k, n);
     let sizes = vec![batch * m * k, count * k * n, n, batch * m * n];
     let mut buffers: Vec<Buffer> = (0..4)
-        .map(|i| Buffer { element: Element::F32, len: sizes[i], place: Place::External(i) })
+        .map(|i| Buffer {
+            element: Element::F32,
+            len: sizes[i],
+            place: Place::External(i),
+        })
         .collect();
-    buffers.push(Buffer { element: Element::F32, len: packed_len, place: Place::Arena(64) });
+    buffers.push(Buffer {
+        element: Element::F32,
+        len: packed_len,
+        place: Place::Arena(64),
+    });
     let packed = dense(4, 0, &[packed_len]);
     let mut stages = Vec::new();
     if matches!(form, Form::Packed | Form::Repeated) {
-        let step = PackMatrixStep { b: b.clone(), packed: packed.clone() };
-        stages.push(PlanStage { steps: vec![Step::PackMatrix(step)] });
+        let step = PackMatrixStep {
+            b: b.clone(),
+            packed: packed.clone(),
+        };
+        stages.push(PlanStage {
+            steps: vec![Step::PackMatrix(step)],
+        });
     }
     let shape = vec![batch, m, n];
     let c = dense(3, 0, &shape);
-    let bias = View { buffer: 2, offset: 0, shape: shape.clone(), strides: vec![0, 0, 1] };
+    let bias = View {
+        buffer: 2,
+        offset: 0,
+        shape: shape.clone(),
+        strides: vec![0, 0, 1],
+    };
     let epilogue = MapStep {
         shape,
         inputs: vec![c.clone(), bias],
@@ -46,13 +64,29 @@ fn plan(isa: Isa, batch: usize, [m, n, k]: [usize; 3], form: Form) -> (Plan, Vec
     };
     let right = match form {
         Form::InPlace | Form::Transposed => GemmRight::InPlace(b),
-        Form::Packed | Form::Repeated => GemmRight::Packed { panels: packed, repeat },
+        Form::Packed | Form::Repeated => GemmRight::Packed {
+            panels: packed,
+            repeat,
+        },
     };
     let a = dense(0, 0, &[batch, m, k]);
-    let step = Step::Gemm(GemmStep { a, b: right, c, epilogue: Some(epilogue) });
+    let step = Step::Gemm(GemmStep {
+        a,
+        b: right,
+        c,
+        epilogue: Some(epilogue),
+    });
     stages.push(PlanStage { steps: vec![step] });
     let arena_bytes = 64 + packed_len * 4;
-    (Plan { buffers, arena_bytes, externals: 4, stages }, sizes)
+    (
+        Plan {
+            buffers,
+            arena_bytes,
+            externals: 4,
+            stages,
+        },
+        sizes,
+    )
 }
 
 #[test]
@@ -69,10 +103,17 @@ fn products_with_bias_and_relu() {
             (1, [7, 1000, 64]),
             (2, [64, 72, 300]),
         ] {
-            for form in [Form::InPlace, Form::Transposed, Form::Packed, Form::Repeated] {
+            for form in [
+                Form::InPlace,
+                Form::Transposed,
+                Form::Packed,
+                Form::Repeated,
+            ] {
                 let (plan, sizes) = plan(isa, batch, mnk, form);
-                let buffers: Vec<Storage> =
-                    sizes.iter().map(|&n| Storage::from(random.floats(n))).collect();
+                let buffers: Vec<Storage> = sizes
+                    .iter()
+                    .map(|&n| Storage::from(random.floats(n)))
+                    .collect();
                 let after = run_plan(&plan, isa, &buffers);
                 let [m, n, k] = mnk;
                 for i in 0..batch * m * n {

@@ -12,7 +12,16 @@ use crate::{
 #[test]
 fn softmax_of_rows() {
     let mut random = Random::new(11);
-    for (rows, columns) in [(1, 1), (3, 2), (100, 10), (7, 8), (5, 1000), (0, 4), (4, 0), (300, 33)] {
+    for (rows, columns) in [
+        (1, 1),
+        (3, 2),
+        (100, 10),
+        (7, 8),
+        (5, 1000),
+        (0, 4),
+        (4, 0),
+        (300, 33),
+    ] {
         let mut x = random.floats(rows * columns);
         x.iter_mut().for_each(|x| *x *= 30.0);
         if rows > 2 && columns > 1 {
@@ -20,7 +29,10 @@ fn softmax_of_rows() {
         }
         for (log, in_place) in [(false, false), (true, false), (false, true), (true, true)] {
             let target = usize::from(!in_place);
-            let buffers = [Storage::from(x.clone()), Storage::zeros(Element::F32, rows * columns)];
+            let buffers = [
+                Storage::from(x.clone()),
+                Storage::zeros(Element::F32, rows * columns),
+            ];
             let step = SoftmaxStep {
                 log,
                 input: dense(0, 0, &[rows, columns]),
@@ -53,10 +65,21 @@ fn softmax_of_a_nan_is_nan() {
         x[at] = f32::NAN;
         let buffers = [Storage::from(x)];
         let view = dense(0, 0, &[1, 10]);
-        let step = SoftmaxStep { log: false, input: view.clone(), output: view };
+        let step = SoftmaxStep {
+            log: false,
+            input: view.clone(),
+            output: view,
+        };
         for isa in Isa::available() {
-            let after = run_plan(&single(Step::Softmax(step.clone()), &buffers), isa, &buffers);
-            assert!(after[0].f32s().unwrap().iter().all(|x| x.is_nan()), "{after:?}");
+            let after = run_plan(
+                &single(Step::Softmax(step.clone()), &buffers),
+                isa,
+                &buffers,
+            );
+            assert!(
+                after[0].f32s().unwrap().iter().all(|x| x.is_nan()),
+                "{after:?}"
+            );
         }
     }
 }
@@ -66,8 +89,9 @@ fn index_of_the_first_largest() {
     let mut random = Random::new(12);
     for (rows, columns) in [(1, 1), (50, 10), (9, 33), (3, 700), (0, 5)] {
         for transposed in [false, true] {
-            let mut x: Vec<f32> =
-                (0..rows * columns).map(|_| (random.below(9) as f32) - 4.0).collect();
+            let mut x: Vec<f32> = (0..rows * columns)
+                .map(|_| (random.below(9) as f32) - 4.0)
+                .collect();
             if rows > 2 {
                 x[columns + columns / 2] = f32::NAN;
             }
@@ -77,7 +101,11 @@ fn index_of_the_first_largest() {
             }
             for min in [false, true] {
                 let buffers = [Storage::from(x.clone()), Storage::zeros(Element::I64, rows)];
-                let step = ArgReduceStep { min, input: input.clone(), output: dense(1, 0, &[rows]) };
+                let step = ArgReduceStep {
+                    min,
+                    input: input.clone(),
+                    output: dense(1, 0, &[rows]),
+                };
                 for isa in Isa::available() {
                     let plan = single(Step::ArgReduce(step.clone()), &buffers);
                     let after = run_plan(&plan, isa, &buffers);
@@ -109,9 +137,13 @@ fn failure(plan: &Plan, buffers: &[Storage]) -> RunError {
 #[test]
 fn gathering_along_the_middle() {
     let mut random = Random::new(13);
-    for (outer, length, count, inner) in
-        [(1, 5, 3, 1), (2, 7, 4, 3), (1, 1000, 64, 784), (3, 2, 0, 5), (4, 3, 9, 0)]
-    {
+    for (outer, length, count, inner) in [
+        (1, 5, 3, 1),
+        (2, 7, 4, 3),
+        (1, 1000, 64, 784),
+        (3, 2, 0, 5),
+        (4, 3, 9, 0),
+    ] {
         let indices: Vec<i64> = (0..count).map(|_| random.below(length) as i64).collect();
         let n = outer * length * inner;
         let floats = Storage::from(random.floats(n));
@@ -155,7 +187,12 @@ fn indices_out_of_range_stop_the_run() {
             output: dense(2, 0, &[1, 3, 1]),
         });
         let error = failure(&single(step, &buffers), &buffers);
-        assert!(error.to_string().contains(&format!("index {bad} is out of range")), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("index {bad} is out of range")),
+            "{error}"
+        );
         let step = Step::OneHot(OneHotStep {
             labels: dense(1, 0, &[3]),
             output: dense(2, 0, &[3, 4]),
@@ -163,7 +200,12 @@ fn indices_out_of_range_stop_the_run() {
             off: 0.0,
         });
         let error = failure(&single(step, &buffers), &buffers);
-        assert!(error.to_string().contains(&format!("label {bad} is out of range")), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("label {bad} is out of range")),
+            "{error}"
+        );
     }
 }
 
@@ -179,7 +221,14 @@ fn one_hot_rows() {
     });
     let after = run_plan(&single(step, &buffers), Isa::Portable, &buffers);
     for (i, &x) in after[1].f32s().unwrap().iter().enumerate() {
-        assert_eq!(x, if labels[i / 10] == (i % 10) as i64 { 0.9 } else { 0.1 });
+        assert_eq!(
+            x,
+            if labels[i / 10] == (i % 10) as i64 {
+                0.9
+            } else {
+                0.1
+            }
+        );
     }
 }
 
@@ -230,11 +279,24 @@ fn the_callers_code_runs_and_may_fail() {
             function: std::sync::Arc::new(Cumulative),
         })
     };
-    let buffers = [Storage::from([9i64, 1, 2, 3]), Storage::zeros(Element::F64, 3)];
+    let buffers = [
+        Storage::from([9i64, 1, 2, 3]),
+        Storage::zeros(Element::F64, 3),
+    ];
     let after = run_plan(&single(step(3), &buffers), Isa::Portable, &buffers);
     assert_eq!(after[1].f64s().unwrap(), [1.0, 3.0, 6.0]);
-    let buffers = [Storage::from([9i64, 1, 200, 3]), Storage::zeros(Element::F64, 3)];
+    let buffers = [
+        Storage::from([9i64, 1, 200, 3]),
+        Storage::zeros(Element::F64, 3),
+    ];
     let error = failure(&single(step(3), &buffers), &buffers);
     let message = "201 is too much".to_string();
-    assert_eq!(error, RunError::Step { stage: 0, step: 0, message });
+    assert_eq!(
+        error,
+        RunError::Step {
+            stage: 0,
+            step: 0,
+            message
+        }
+    );
 }
