@@ -1,6 +1,6 @@
 //! Models as data: the traced forward graph in both modes, with the parameters.
 
-use crate::{Context, Forward, GraphModule, Mode, Module, Sample, module::slots, replay::nodes};
+use crate::{Context, Forward, GraphModule, Mode, Sample, module::slots, replay::nodes};
 use std::collections::HashMap;
 use zerokara_core::{Array, Attributes, DType, Error, Meta, Result, Tensor, op::Kind};
 

@@ -1,6 +1,6 @@
 //! Summaries: the layers of a model with their shapes, parameters and work.
 
-use crate::{Context, Forward, Mode, Module, Part, Sample, Visitor, replay::nodes};
+use crate::{Context, Forward, Mode, Part, Sample, Visitor, replay::nodes};
 use std::{collections::HashMap, fmt};
 use zerokara_core::{
     DType, Result, Tensor,
