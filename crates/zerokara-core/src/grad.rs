@@ -3,6 +3,7 @@
 use crate::{
     Error, Result, Tensor,
     op::{Call, Gradient},
+    scope,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -91,10 +92,14 @@ impl Walk {
             if !node.inputs.iter().any(|t| self.depends(t)) {
                 continue;
             }
-            match node.op.gradient(&Call {
-                inputs: &node.inputs,
-                output: &tensor,
-                gradient: &gradient,
+            // What a rule builds belongs to the layer whose operation it differentiates.
+            let path = node.path.as_deref().unwrap_or("");
+            match scope::in_layer(path, Some(node.location), || {
+                node.op.gradient(&Call {
+                    inputs: &node.inputs,
+                    output: &tensor,
+                    gradient: &gradient,
+                })
             }) {
                 Gradient::Zero => {}
                 Gradient::Of(gradients) => {

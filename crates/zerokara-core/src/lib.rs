@@ -32,5 +32,5 @@ pub use parameter::Parameter;
 pub use program::{Program, eval, plan_text};
 pub use runtime::Runtime;
 pub use shape::Meta;
-pub use tensor::Tensor;
+pub use tensor::{NodeView, Tensor};
 pub use zerokara_kernels::{isa::Isa, plan::Element as DType};

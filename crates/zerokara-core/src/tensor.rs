@@ -45,6 +45,25 @@ pub(crate) struct Node {
     pub parameter: Option<Parameter>,
 }
 
+/// What a tensor was made of.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeView<'a> {
+    /// Larger than the ids of all inputs: ids are a topological order, and the order of making.
+    pub id: u64,
+    /// The operation.
+    pub op: &'a Arc<dyn Op>,
+    /// What it was applied to.
+    pub inputs: &'a [Tensor],
+    /// The parameter that this leaf reads.
+    pub parameter: Option<&'a Parameter>,
+    /// The value, if it is known.
+    pub value: Option<&'a Array>,
+    /// The layer's path.
+    pub path: Option<&'a str>,
+    /// The line of the user's source.
+    pub location: &'static Location<'static>,
+}
+
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 impl Tensor {
@@ -91,7 +110,7 @@ impl Tensor {
 
     /// A tensor that carries an error.
     #[track_caller]
-    pub(crate) fn invalid(error: Error) -> Self {
+    pub fn invalid(error: Error) -> Self {
         let leaf = Self::leaf(Data, Meta::new([0], DType::F32), None, None);
         let Node {
             id, op, location, ..
@@ -198,6 +217,20 @@ impl Tensor {
                 "item() needs one element, not shape {:?}",
                 value.shape()
             ))),
+        }
+    }
+
+    /// What the tensor was made of, to be read by whoever saves, prints or replays a graph.
+    pub fn node_view(&self) -> NodeView<'_> {
+        let node = &*self.node;
+        NodeView {
+            id: node.id,
+            op: &node.op,
+            inputs: &node.inputs,
+            parameter: node.parameter.as_ref(),
+            value: node.value.get(),
+            path: node.path.as_deref(),
+            location: node.location,
         }
     }
 

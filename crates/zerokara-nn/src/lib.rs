@@ -1,1 +1,47 @@
 //! Layers, losses, optimizers and models of Zerokara.
+//!
+//! A model is a struct of layers, or a [`Sequential`] of them. It is built once, on a sample that tells the sizes of
+//! inputs; from then on it can be applied, trained, saved.
+//!
+//! ```
+//! use zerokara_core::{DType, Meta, Tensor};
+//! use zerokara_nn::{Context, Forward, Module, Sequential};
+//!
+//! let model = Sequential::new().conv2d(4, 3).relu().max_pool2d(2).flatten().linear(10);
+//! model.build(&Meta::new([1, 1, 8, 8], DType::F32), 1)?;
+//! let logits = model.forward(&Tensor::zeros([5, 1, 8, 8]), &mut Context::evaluate());
+//! assert_eq!(logits.shape()?, [5, 10]);
+//! assert_eq!(model.named_parameters()?[0].0, "conv1.weight");
+//! # Ok::<(), zerokara_core::Error>(())
+//! ```
+
+extern crate self as zerokara_nn;
+
+mod activation;
+mod context;
+mod initializers;
+mod key;
+pub mod layers;
+pub mod losses;
+pub mod metrics;
+pub mod models;
+mod module;
+mod nonfinite;
+pub mod optimizers;
+mod program;
+mod replay;
+mod slot;
+mod train_step;
+
+pub use activation::Activation;
+pub use context::{Context, Mode};
+pub use initializers::Initializer;
+pub use key::stream_key;
+pub use layers::*;
+pub use losses::{Loss, MeanSquaredError, SoftmaxCrossEntropy};
+pub use module::{Forward, Module, Part, Sample, Visitor};
+pub use nonfinite::NonFinite;
+pub use optimizers::*;
+pub use slot::{ParameterSlot, Place};
+pub use train_step::{Clipping, EvalOutput, EvalStep, Predictor, StepOutput, TrainStep};
+pub use zerokara_derive::Module;

@@ -1,0 +1,117 @@
+//! Pooling layers.
+
+use super::{Pair, place_only};
+use crate::{Context, Forward, Place};
+use zerokara_core::{Tensor, op::PoolOptions};
+
+/// Sliding windows of this size, side by side until a stride is given.
+#[derive(Clone, Copy, Debug)]
+struct Windows {
+    kernel: [usize; 2],
+    stride: Option<[usize; 2]>,
+    padding: [usize; 2],
+}
+
+impl Windows {
+    fn new(kernel: Pair) -> Self {
+        Self {
+            kernel: kernel.0,
+            stride: None,
+            padding: [0, 0],
+        }
+    }
+
+    fn options(&self) -> PoolOptions {
+        PoolOptions {
+            kernel: self.kernel,
+            stride: self.stride.unwrap_or(self.kernel),
+            padding: self.padding,
+        }
+    }
+}
+
+macro_rules! pooling {
+    ($type:ident, $name:literal, |$x:ident, $options:ident| $apply:expr, $doc:literal) => {
+        #[doc = $doc]
+        #[derive(Clone, Debug)]
+        pub struct $type {
+            place: Place,
+            windows: Windows,
+        }
+
+        impl $type {
+            /// Windows of this size (one number: square), side by side, no padding.
+            #[track_caller]
+            pub fn new(kernel: impl Into<Pair>) -> Self {
+                Self {
+                    place: Place::new($name),
+                    windows: Windows::new(kernel.into()),
+                }
+            }
+
+            /// Steps of the window, down and across.
+            pub fn stride(mut self, stride: impl Into<Pair>) -> Self {
+                self.windows.stride = Some(stride.into().0);
+                self
+            }
+
+            /// Padding around the image, above and below, left and right; less than the window.
+            pub fn padding(mut self, padding: impl Into<Pair>) -> Self {
+                self.windows.padding = padding.into().0;
+                self
+            }
+        }
+
+        place_only!($type);
+
+        impl Forward for $type {
+            fn forward(&self, $x: &Tensor, _: &mut Context) -> Tensor {
+                let $options = self.windows.options();
+                self.place.run(|| $apply)
+            }
+        }
+    };
+}
+
+pooling!(
+    MaxPool2d,
+    "MaxPool2d",
+    |x, options| x.max_pool2d(options),
+    "The largest element of each window, `[N, C, H, W] -> [N, C, Y, X]`: the book's `Pooling` (page 224). Padding never \
+     wins. `Y = floor((H + 2 padding - KH) / stride) + 1`."
+);
+pooling!(
+    AvgPool2d,
+    "AvgPool2d",
+    |x, options| x.avg_pool2d(options, true),
+    "The mean of each window, `[N, C, H, W] -> [N, C, Y, X]`; padding counts as zeros, as in PyTorch. \
+     `Y = floor((H + 2 padding - KH) / stride) + 1`."
+);
+
+/// The mean of each channel, `[N, C, H, W] -> [N, C]`.
+#[derive(Clone, Debug)]
+pub struct GlobalAvgPool2d {
+    place: Place,
+}
+
+impl GlobalAvgPool2d {
+    /// The layer.
+    #[track_caller]
+    #[expect(
+        clippy::new_without_default,
+        reason = "a default would lose the caller's line"
+    )]
+    pub fn new() -> Self {
+        Self {
+            place: Place::new("GlobalAvgPool2d"),
+        }
+    }
+}
+
+place_only!(GlobalAvgPool2d);
+
+impl Forward for GlobalAvgPool2d {
+    fn forward(&self, x: &Tensor, _: &mut Context) -> Tensor {
+        self.place.run(|| x.mean_axes(&[2, 3], false))
+    }
+}
