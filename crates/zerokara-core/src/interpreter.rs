@@ -3,9 +3,10 @@
 
 use crate::{
     Array, DType, Error, Meta, Result, Tensor,
-    graph::{Graph, Source},
+    graph::{Graph, GraphNode, Source},
+    op::{Kind, Op},
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The precision that floats are computed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +17,23 @@ pub enum Precision {
     Double,
 }
 
+impl Precision {
+    fn of(self, dtype: DType) -> DType {
+        if self == Precision::Double && dtype == DType::F32 {
+            DType::F64
+        } else {
+            dtype
+        }
+    }
+
+    fn widen(self, value: &Array) -> Array {
+        value.cast(self.of(value.dtype()))
+    }
+}
+
 /// The values of these tensors, by the reference loops. `inputs` gives the values of `Tensor::input`s.
+///
+/// Values that are already known are not computed again; [`Interpreter`] does.
 ///
 /// # Errors
 /// The error of an invalid tensor, a missing input, or a value that an operation rejects (a label out of range).
@@ -30,13 +47,6 @@ pub fn interpret(
         .iter()
         .map(|(tensor, value)| (tensor.node.id, value))
         .collect();
-    let widen = |dtype: DType| {
-        if precision == Precision::Double && dtype == DType::F32 {
-            DType::F64
-        } else {
-            dtype
-        }
-    };
 
     let mut values: Vec<Option<Array>> = vec![None; graph.nodes.len()];
     let mut uses = vec![0usize; graph.nodes.len()];
@@ -47,29 +57,21 @@ pub fn interpret(
 
     for (at, node) in graph.nodes.iter().enumerate() {
         let value = match &node.source {
-            Source::Value(array) => array.cast(widen(array.dtype())),
-            Source::Parameter(_, array) => array.cast(widen(array.dtype())),
-            Source::Input(tensor) => {
-                let value = given.get(&tensor.node.id).ok_or_else(|| {
-                    Error::new(format!(
-                        "no value was given for the input {}",
-                        tensor.node.op.attributes()
-                    ))
-                })?;
-                value.cast(widen(value.dtype()))
-            }
+            Source::Value(array) => precision.widen(array),
+            Source::Parameter(_, array) => precision.widen(array),
+            Source::Input(tensor) => match given.get(&tensor.node.id) {
+                Some(value) => precision.widen(value),
+                None => return Err(missing(tensor)),
+            },
             Source::Op(op) => {
                 let arguments: Vec<&Array> = node
                     .inputs
                     .iter()
                     .filter_map(|&i| values[i].as_ref())
                     .collect();
-                let mut output =
-                    Array::zeros(&Meta::new(node.meta.shape.clone(), widen(node.meta.dtype)));
-                op.reference(&arguments, &mut output).map_err(|reason| {
-                    Error::new(format!("{}: {reason}{}", op.name(), node.place()))
-                })?;
-                output
+                apply(&**op, &node.meta, &arguments, precision, || {
+                    GraphNode::place(node)
+                })?
             }
         };
         values[at] = Some(value);
@@ -86,4 +88,157 @@ pub fn interpret(
         .iter()
         .filter_map(|&i| values[i].clone())
         .collect())
+}
+
+fn missing(input: &Tensor) -> Error {
+    Error::new(format!(
+        "no value was given for the input {}",
+        input.node.op.attributes()
+    ))
+}
+
+fn apply(
+    op: &dyn Op,
+    meta: &Meta,
+    arguments: &[&Array],
+    precision: Precision,
+    place: impl Fn() -> String,
+) -> Result<Array> {
+    let mut output = Array::zeros(&Meta::new(meta.shape.clone(), precision.of(meta.dtype)));
+    op.reference(arguments, &mut output)
+        .map_err(|reason| Error::new(format!("{}: {reason}{}", op.name(), place())))?;
+    Ok(output)
+}
+
+/// All values of a graph, computed from its leaves, kept so that the results for other values of some leaves can be
+/// had by computing again only what depends on them.
+pub struct Interpreter {
+    /// Every tensor that the results need, inputs before what is computed from them.
+    tensors: Vec<Tensor>,
+    values: Vec<Array>,
+    position: HashMap<u64, usize>,
+    outputs: Vec<usize>,
+    precision: Precision,
+}
+
+impl Interpreter {
+    /// Computes these tensors from their leaves, also where values are already known.
+    ///
+    /// # Errors
+    /// As [`interpret`].
+    pub fn new(
+        outputs: &[&Tensor],
+        inputs: &[(&Tensor, Array)],
+        precision: Precision,
+    ) -> Result<Self> {
+        let mut seen = HashSet::new();
+        let mut tensors = Vec::new();
+        let mut stack: Vec<Tensor> = outputs.iter().map(|&t| t.clone()).collect();
+        while let Some(tensor) = stack.pop() {
+            tensor.meta()?;
+            if seen.insert(tensor.node.id) {
+                stack.extend(tensor.node.inputs.iter().cloned());
+                tensors.push(tensor);
+            }
+        }
+        tensors.sort_unstable_by_key(|t| t.node.id);
+        let position: HashMap<u64, usize> = tensors
+            .iter()
+            .enumerate()
+            .map(|(at, t)| (t.node.id, at))
+            .collect();
+        let outputs = outputs.iter().map(|t| position[&t.node.id]).collect();
+        let mut this = Self {
+            values: Vec::with_capacity(tensors.len()),
+            tensors,
+            position,
+            outputs,
+            precision,
+        };
+        let given: HashMap<u64, &Array> = inputs.iter().map(|(t, v)| (t.node.id, v)).collect();
+        for tensor in &this.tensors {
+            let node = &tensor.node;
+            let value = if node.op.kind() == Kind::Leaf {
+                match given.get(&node.id).copied().or(node.value.get()) {
+                    Some(value) => precision.widen(value),
+                    None => return Err(missing(tensor)),
+                }
+            } else {
+                this.compute(tensor, &HashMap::new())?
+            };
+            this.values.push(value);
+        }
+        Ok(this)
+    }
+
+    /// The values of the outputs.
+    pub fn outputs(&self) -> Vec<Array> {
+        self.outputs
+            .iter()
+            .map(|&i| self.values[i].clone())
+            .collect()
+    }
+
+    /// The values that the outputs would have if these tensors had other values. Detached tensors keep theirs, as
+    /// they do for gradients.
+    ///
+    /// # Errors
+    /// If a value has another shape or element type than its tensor (up to the precision), or an operation rejects
+    /// it.
+    pub fn with(&self, substitutions: &[(&Tensor, Array)]) -> Result<Vec<Array>> {
+        let mut changed: HashMap<usize, Array> = HashMap::new();
+        for (tensor, value) in substitutions {
+            let Some(&at) = self.position.get(&tensor.node.id) else {
+                continue;
+            };
+            let value = self.precision.widen(value);
+            if value.meta() != self.values[at].meta() {
+                return Err(Error::new(format!(
+                    "a value of {} cannot stand for {}",
+                    value.meta(),
+                    self.values[at].meta()
+                )));
+            }
+            changed.insert(at, value);
+        }
+        for (at, tensor) in self.tensors.iter().enumerate() {
+            let node = &tensor.node;
+            let depends = node
+                .inputs
+                .iter()
+                .any(|t| changed.contains_key(&self.position[&t.node.id]));
+            if depends && !changed.contains_key(&at) && node.op.name() != "stop_gradient" {
+                let value = self.compute(tensor, &changed)?;
+                changed.insert(at, value);
+            }
+        }
+        Ok(self
+            .outputs
+            .iter()
+            .map(|i| changed.get(i).unwrap_or(&self.values[*i]).clone())
+            .collect())
+    }
+
+    fn compute(&self, tensor: &Tensor, changed: &HashMap<usize, Array>) -> Result<Array> {
+        let node = &tensor.node;
+        let arguments: Vec<&Array> = node
+            .inputs
+            .iter()
+            .map(|t| {
+                let at = self.position[&t.node.id];
+                changed.get(&at).unwrap_or_else(|| &self.values[at])
+            })
+            .collect();
+        apply(
+            &*node.op,
+            tensor.meta()?,
+            &arguments,
+            self.precision,
+            || {
+                let (l, path) = (node.location, node.path.as_deref());
+                let layer = path.map(|p| format!("in layer {p}, ")).unwrap_or_default();
+                format!(" ({layer}at {}:{}:{})", l.file(), l.line(), l.column())
+            },
+        )
+    }
 }

@@ -6,6 +6,7 @@
 mod array;
 mod attributes;
 mod compile;
+pub mod check;
 mod error;
 pub mod grad;
 mod graph;
@@ -26,7 +27,7 @@ pub use attributes::{Attribute, Attributes};
 pub use compile::Label;
 pub use error::{Error, Result};
 pub use grad::{grad, gradients, value_and_grad};
-pub use interpreter::{Precision, interpret};
+pub use interpreter::{Interpreter, Precision, interpret};
 pub use ops::conv2d_output_size;
 pub use parameter::Parameter;
 pub use program::{Program, eval, plan_text};

@@ -35,12 +35,14 @@ registry! {
     "broadcast" => |a| broadcast::Broadcast::from_attributes(a)?;
     "cast" => |a| cast::Cast::from_attributes(a)?;
     "clamp" => |a| extremes::Clamp::from_attributes(a)?;
+    "col2im" => |a| im2col::Col2im::from_attributes(a)?;
     "concat" => |a| concat::Concat::from_attributes(a)?;
     "conv2d" => |a| conv2d::Conv2d::from_attributes(a)?;
     "conv2d_input_gradient" => |a| conv2d::Conv2dInputGradient::from_attributes(a)?;
     "conv2d_weight_gradient" => |a| conv2d::Conv2dWeightGradient::from_attributes(a)?;
     "cos" => |_a| trigonometric::Cos;
     "cross_entropy" => |a| cross_entropy::CrossEntropy::from_attributes(a)?;
+    "cumsum" => |a| cumsum::Cumsum::from_attributes(a)?;
     "divide" => |_a| arithmetic::Divide;
     "elu" => |a| rectifiers::Elu::from_attributes(a)?;
     "equal" => |_a| comparison::Equal;
@@ -53,6 +55,7 @@ registry! {
     "gelu_tanh" => |_a| gelu::GeluTanh;
     "greater" => |_a| comparison::Greater;
     "greater_equal" => |_a| comparison::GreaterEqual;
+    "im2col" => |a| im2col::Im2col::from_attributes(a)?;
     "index_add" => |a| index_select::IndexAdd::from_attributes(a)?;
     "index_select" => |a| index_select::IndexSelect::from_attributes(a)?;
     "is_finite" => |_a| logical::IsFinite;

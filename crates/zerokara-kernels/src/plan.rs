@@ -417,3 +417,57 @@ pub enum ElementsMut<'a> {
     I64(&'a mut [i64]),
     Bool(&'a mut [u8]),
 }
+
+impl Step {
+    /// All views that the step reads or writes, its epilogue's included.
+    pub fn views_mut(&mut self) -> Vec<&mut View> {
+        fn of_map(step: &mut MapStep) -> Vec<&mut View> {
+            step.inputs.iter_mut().chain(&mut step.outputs).collect()
+        }
+        fn with_epilogue<'a, const N: usize>(
+            own: [Option<&'a mut View>; N],
+            epilogue: &'a mut Option<MapStep>,
+        ) -> Vec<&'a mut View> {
+            let own = own.into_iter().flatten();
+            own.chain(epilogue.iter_mut().flat_map(of_map)).collect()
+        }
+        match self {
+            Step::Map(s) => of_map(s),
+            Step::Reduce(s) => s.inputs.iter_mut().chain([&mut s.output]).collect(),
+            Step::PackMatrix(s) => vec![&mut s.b, &mut s.packed],
+            Step::Gemm(s) => {
+                let b = match &mut s.b {
+                    GemmRight::InPlace(view) => view,
+                    GemmRight::Packed { panels, .. } => panels,
+                };
+                with_epilogue([Some(&mut s.a), Some(b), Some(&mut s.c)], &mut s.epilogue)
+            }
+            Step::PackFilters(s) => vec![&mut s.filters, &mut s.packed],
+            Step::Conv(s) => with_epilogue(
+                [Some(&mut s.source), Some(&mut s.packed), Some(&mut s.target)],
+                &mut s.epilogue,
+            ),
+            Step::ConvWeightGradient(s) => {
+                vec![&mut s.input, &mut s.output_gradient, &mut s.partials]
+            }
+            Step::Pool(s) => [Some(&mut s.input), s.values.as_mut(), Some(&mut s.output)]
+                .into_iter()
+                .flatten()
+                .collect(),
+            Step::PoolGradient(s) => with_epilogue(
+                [
+                    s.input.as_mut(),
+                    Some(&mut s.output_gradient),
+                    Some(&mut s.input_gradient),
+                ],
+                &mut s.epilogue,
+            ),
+            Step::Softmax(s) => vec![&mut s.input, &mut s.output],
+            Step::ArgReduce(s) => vec![&mut s.input, &mut s.output],
+            Step::Gather(s) => vec![&mut s.input, &mut s.indices, &mut s.output],
+            Step::OneHot(s) => vec![&mut s.labels, &mut s.output],
+            Step::Random(s) => vec![&mut s.counter, &mut s.output],
+            Step::Host(s) => s.inputs.iter_mut().chain(&mut s.outputs).collect(),
+        }
+    }
+}

@@ -13,7 +13,7 @@ use crate::{
     graph::{Graph, Source},
     op::{Contract, Kind, View, Window},
 };
-use std::collections::{BTreeSet, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 
 /// Longest chain of elementwise operations in one group: bounds the code and its registers.
 const LONGEST_CHAIN: usize = 48;
@@ -67,12 +67,10 @@ pub(super) fn schedule(graph: &Graph, request: &Request) -> Schedule {
             }
         }
     }
-    let roots: BTreeSet<usize> = graph.outputs.iter().copied().collect();
+    let roots: BTreeSet<usize> = graph.outputs[..request.outputs].iter().copied().collect();
     let inlined = inline_into_reductions(graph, &kinds, &classes, &consumers, &roots);
-    let readers = parameter_readers(graph, &classes, &consumers, request);
-    let times = times(
-        graph, &classes, &consumers, &inlined, &readers, &roots, request,
-    );
+    let readers = parameter_readers(graph, &classes, &consumers, &inlined, request);
+    let times = times(graph, &classes, &consumers, &inlined, &readers, &roots);
     let units = group(graph, &kinds, &classes, &times, &inlined, &readers, request);
     let units = order(graph, units, &consumers, &inlined, &readers);
     Schedule {
@@ -156,34 +154,66 @@ fn inline_into_reductions(
     inlined
 }
 
-/// For each node that stores a new value of a parameter: the nodes that read the old value, which must run before.
+/// Who reads the old value of a parameter that is replaced: all of them must run before the store.
+#[derive(Default)]
+struct Readers {
+    /// Elementwise nodes that read the parameter itself: they may run in the store's own group.
+    direct: Vec<usize>,
+    /// Elementwise nodes that read it in another order or shape: they must have run before.
+    viewing: Vec<usize>,
+    /// Kernels and views.
+    kernels: Vec<usize>,
+}
+
+impl Readers {
+    fn all(&self) -> impl Iterator<Item = &usize> {
+        self.direct.iter().chain(&self.viewing).chain(&self.kernels)
+    }
+}
+
+/// For each node that stores a new value of a parameter, the readers of the old one.
 fn parameter_readers(
     graph: &Graph,
     classes: &[Class],
     consumers: &[Vec<usize>],
+    inlined: &[bool],
     request: &Request,
-) -> HashMap<usize, Vec<usize>> {
-    let mut readers = HashMap::new();
+) -> BTreeMap<usize, Readers> {
+    let mut all = BTreeMap::new();
     for (&store, parameter) in &request.stores {
-        let mut found = Vec::new();
-        for (at, node) in graph.nodes.iter().enumerate() {
+        let mut readers = Readers::default();
+        for (leaf, node) in graph.nodes.iter().enumerate() {
             if !matches!(&node.source, Source::Parameter(p, _) if p.id() == *parameter) {
                 continue;
             }
-            let mut stack = vec![at];
+            let mut stack = vec![leaf];
             while let Some(at) = stack.pop() {
-                for &consumer in &consumers[at] {
-                    found.push(consumer);
-                    if classes[consumer] == Class::View {
-                        stack.push(consumer);
+                for &consumer in consumers[at].iter().filter(|&&c| c != store) {
+                    match classes[consumer] {
+                        Class::Map if inlined[consumer] => {
+                            // It runs inside the reduction at the end of its chain.
+                            let mut kernel = consumer;
+                            while let (true, Some(&next)) =
+                                (inlined[kernel], consumers[kernel].first())
+                            {
+                                kernel = next;
+                            }
+                            readers.kernels.push(kernel);
+                        }
+                        Class::Map if at == leaf => readers.direct.push(consumer),
+                        Class::Map => readers.viewing.push(consumer),
+                        Class::View => {
+                            readers.kernels.push(consumer);
+                            stack.push(consumer);
+                        }
+                        _ => readers.kernels.push(consumer),
                     }
                 }
             }
         }
-        found.retain(|&r| r != store);
-        readers.insert(store, found);
+        all.insert(store, readers);
     }
-    readers
+    all
 }
 
 fn times(
@@ -191,14 +221,12 @@ fn times(
     classes: &[Class],
     consumers: &[Vec<usize>],
     inlined: &[bool],
-    readers: &HashMap<usize, Vec<usize>>,
+    readers: &BTreeMap<usize, Readers>,
     roots: &BTreeSet<usize>,
-    request: &Request,
 ) -> Vec<usize> {
     let count = graph.nodes.len();
     let mut time = vec![0usize; count];
     let mut chain = vec![0usize; count];
-    let shape = |at: usize| &graph.nodes[at].meta.shape;
     for at in 0..count {
         let inputs = &graph.nodes[at].inputs;
         let latest = inputs.iter().map(|&i| time[i]).max().unwrap_or(0);
@@ -223,36 +251,29 @@ fn times(
                     time[at] += 1;
                     chain[at] = 1;
                 }
-                // A store waits for those who read the old value.
-                for &reader in readers.get(&at).into_iter().flatten() {
-                    let same = classes[reader] == Class::Map && shape(reader) == shape(at);
-                    let after = match classes[reader] {
-                        Class::Map if !same => time[reader] + 1,
-                        _ => time[reader],
-                    };
-                    time[at] = time[at].max(after);
-                }
             }
         }
     }
-    // Stores come last in the arena, but a reader may have a later number than a value it delays: settle.
-    for _ in 0..2 {
+    // Stores wait for readers, and what sinks to a store's time may itself be a reader: times only grow, so this ends.
+    loop {
+        let before = time.clone();
         for (&store, readers) in readers {
-            for &reader in readers {
-                let same = classes[reader] == Class::Map && shape(reader) == shape(store);
-                let after = if classes[reader] == Class::Map && !same {
-                    time[reader] + 1
-                } else {
-                    time[reader]
-                };
-                time[store] = time[store].max(after);
-            }
+            let same = readers
+                .direct
+                .iter()
+                .chain(&readers.kernels)
+                .map(|&r| time[r])
+                .max();
+            let later = readers.viewing.iter().map(|&r| time[r] + 1).max();
+            time[store] = time[store].max(same.unwrap_or(0)).max(later.unwrap_or(0));
+        }
+        sink(
+            graph, classes, consumers, inlined, roots, readers, &mut time,
+        );
+        if time == before {
+            return time;
         }
     }
-    sink(
-        graph, classes, consumers, inlined, roots, request, &mut time,
-    );
-    time
 }
 
 /// Moves elementwise nodes to the time of the group that reads them, so that they need not be stored: what only
@@ -263,11 +284,15 @@ fn sink(
     consumers: &[Vec<usize>],
     inlined: &[bool],
     roots: &BTreeSet<usize>,
-    request: &Request,
+    readers: &BTreeMap<usize, Readers>,
     time: &mut [usize],
 ) {
     let count = graph.nodes.len();
-    let is_store = |at: usize| request.stores.contains_key(&at);
+    let is_store = |at: usize| readers.contains_key(&at);
+    let pinned: BTreeSet<usize> = readers
+        .values()
+        .flat_map(|r| r.viewing.iter().copied())
+        .collect();
     let mut update_only = vec![false; count];
     for at in (0..count).rev() {
         if is_store(at) {
@@ -275,6 +300,7 @@ fn sink(
             continue;
         }
         if classes[at] != Class::Map
+            || pinned.contains(&at)
             || inlined[at]
             || roots.contains(&at)
             || consumers[at].is_empty()
@@ -325,7 +351,7 @@ fn group(
     classes: &[Class],
     times: &[usize],
     inlined: &[bool],
-    readers: &HashMap<usize, Vec<usize>>,
+    readers: &BTreeMap<usize, Readers>,
     request: &Request,
 ) -> Vec<Unit> {
     let count = graph.nodes.len();
@@ -354,7 +380,7 @@ fn group(
         graph.nodes[at].inputs.iter().for_each(|&i| join(i, at));
     }
     for (&store, readers) in readers {
-        readers.iter().for_each(|&r| join(r, store));
+        readers.direct.iter().for_each(|&r| join(r, store));
     }
     // Two groups that read one stored value in the same way run together: the value is read once.
     let mut readers_of = HashMap::new();
@@ -398,7 +424,7 @@ fn attach_epilogues(
     graph: &Graph,
     kinds: &[Kind],
     times: &[usize],
-    readers: &HashMap<usize, Vec<usize>>,
+    readers: &BTreeMap<usize, Readers>,
     request: &Request,
     units: &mut Vec<Unit>,
 ) {
@@ -430,13 +456,9 @@ fn attach_epilogues(
             .max();
         // A store must wait for the other kernels that read the old value; two hosts could wait for each other.
         let waits = |host: usize| {
-            let stores = units[u]
-                .maps
-                .iter()
-                .filter_map(|m| readers.get(m))
-                .flatten();
+            let stores = units[u].maps.iter().filter_map(|m| readers.get(m));
             stores
-                .into_iter()
+                .flat_map(Readers::all)
                 .any(|&r| r != host && times[r] >= time && !units[u].maps.contains(&r))
         };
         if let Some(host) = host
@@ -455,7 +477,7 @@ fn order(
     units: Vec<Unit>,
     consumers: &[Vec<usize>],
     inlined: &[bool],
-    readers: &HashMap<usize, Vec<usize>>,
+    readers: &BTreeMap<usize, Readers>,
 ) -> Vec<Unit> {
     let mut unit_of = HashMap::new();
     for (u, unit) in units.iter().enumerate() {
@@ -487,7 +509,7 @@ fn order(
         }
     }
     for (store, readers) in readers {
-        for reader in readers {
+        for reader in readers.all() {
             edge(unit_of.get(reader), unit_of.get(store));
         }
     }

@@ -26,7 +26,7 @@ pub(super) fn place(lowered: Lowered) -> (Plan, Vec<usize>) {
             len: buffer.len,
             place: match buffer.external {
                 Some(external) => Place::External(external),
-                None => Place::Arena(offsets[root(&alias, at)]),
+                None => Place::Arena(offsets[at]),
             },
         })
         .collect();
@@ -37,7 +37,10 @@ pub(super) fn place(lowered: Lowered) -> (Plan, Vec<usize>) {
         stages: vec![Stage::default(); count],
     };
     let mut nodes = vec![Vec::new(); count];
-    for (step, stage) in lowered.steps.into_iter().zip(stages) {
+    for (mut step, stage) in lowered.steps.into_iter().zip(stages) {
+        for view in step.step.views_mut() {
+            view.buffer = root(&alias, view.buffer);
+        }
         plan.stages[stage].steps.push(step.step);
         nodes[stage].push(step.node);
     }

@@ -111,8 +111,8 @@ impl Op for Clamp {
         let x = &call.inputs[0];
         let zero = x.zeros_like();
         let inside = x
-            .greater_equal(&x.full_like(self.low))
-            .logical_and(&x.less_equal(&x.full_like(self.high)));
+            .greater(&x.full_like(self.low))
+            .logical_and(&x.less(&x.full_like(self.high)));
         Gradient::one(inside.select(call.gradient, &zero))
     }
 
@@ -138,7 +138,7 @@ impl Tensor {
         Tensor::binary(Extreme { min: true }, self, other)
     }
 
-    /// `min(max(x, low), high)`: the gradient passes where x lies within the bounds. A bound can be infinite.
+    /// `min(max(x, low), high)`: the gradient passes where x lies strictly within the bounds. A bound can be infinite.
     ///
     /// ```
     /// # use zerokara_core::Tensor;

@@ -1,0 +1,239 @@
+//! Images unfolded into a matrix, so that a convolution becomes a product of matrices (page 222 of the book):
+//!
+//! ```text
+//! col[(n Y + y) X + x, (c KH + k) KW + l] = in[n, c, y s + k d - p, x s + l d - p]
+//! ```
+//!
+//! Elements outside the images are zero. `col2im` adds the elements up at their places. Each is the other's gradient.
+
+use super::{conv2d::conv2d_output_size, prelude::*};
+
+/// Options of the unfolding.
+#[derive(Clone, Copy, Debug)]
+struct Unfolding {
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    padding: [usize; 2],
+    dilation: [usize; 2],
+}
+
+impl Unfolding {
+    fn attributes(&self) -> Attributes {
+        Attributes::none()
+            .with("kernel", self.kernel)
+            .with("stride", self.stride)
+            .with("padding", self.padding)
+            .with("dilation", self.dilation)
+    }
+
+    fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
+        Ok(Self {
+            kernel: attributes.pair("kernel")?,
+            stride: attributes.pair("stride")?,
+            padding: attributes.pair("padding")?,
+            dilation: attributes.pair("dilation")?,
+        })
+    }
+
+    /// Height and width of the convolution's output.
+    fn output(&self, input: [usize; 2]) -> Result<[usize; 2], String> {
+        let along = |axis: usize| {
+            conv2d_output_size(
+                input[axis],
+                self.kernel[axis],
+                self.stride[axis],
+                self.padding[axis],
+                self.dilation[axis],
+            )
+        };
+        Ok([along(0)?, along(1)?])
+    }
+
+    /// Calls `visit(position in the images, position in the matrix)` for every element of the matrix that lies
+    /// inside an image.
+    fn walk(&self, images: &[usize], mut visit: impl FnMut(usize, usize)) -> Result<(), String> {
+        let &[n, c, h, w] = images else {
+            return Err(format!("needs images [N, C, H, W], not {images:?}"));
+        };
+        let [rows, columns] = self.output([h, w])?;
+        let [kh, kw] = self.kernel;
+        for (at, i) in shape::indices(&[n, rows, columns, c, kh, kw]).enumerate() {
+            let row =
+                (i[1] * self.stride[0] + i[4] * self.dilation[0]).wrapping_sub(self.padding[0]);
+            let column =
+                (i[2] * self.stride[1] + i[5] * self.dilation[1]).wrapping_sub(self.padding[1]);
+            if row < h && column < w {
+                visit(((i[0] * c + i[3]) * h + row) * w + column, at);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The operation `im2col`.
+#[derive(Debug)]
+pub struct Im2col(Unfolding);
+
+impl Im2col {
+    /// From its attributes.
+    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
+        Ok(Self(Unfolding::from_attributes(attributes)?))
+    }
+}
+
+impl Op for Im2col {
+    fn name(&self) -> &'static str {
+        "im2col"
+    }
+
+    fn attributes(&self) -> Attributes {
+        self.0.attributes()
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
+        let [x] = infer::arity(inputs)?;
+        infer::float(x)?;
+        infer::rank(x, 4, "[N, C, H, W]")?;
+        let [rows, columns] = self.0.output([x.shape[2], x.shape[3]])?;
+        Ok(Meta::new(
+            [
+                x.shape[0] * rows * columns,
+                x.shape[1] * self.0.kernel[0] * self.0.kernel[1],
+            ],
+            x.dtype,
+        ))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Host
+    }
+
+    fn gradient(&self, call: &Call<'_>) -> Gradient {
+        let Ok(&[n, c, h, w]) = call.inputs[0].shape() else {
+            return Gradient::Zero;
+        };
+        Gradient::one(Tensor::apply(
+            Col2im {
+                unfolding: self.0,
+                images: [n, c, h, w],
+            },
+            &[call.gradient],
+        ))
+    }
+
+    fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
+        loops::floats!(inputs[0].dtype(), T => {
+            let (x, y) = (inputs[0].slice::<T>(), output.slice_mut::<T>());
+            self.0.walk(inputs[0].shape(), |image, matrix| y[matrix] = x[image])
+        })
+    }
+}
+
+/// The operation `col2im`.
+#[derive(Debug)]
+pub struct Col2im {
+    unfolding: Unfolding,
+    /// Shape of the images, which the matrix alone does not tell.
+    images: [usize; 4],
+}
+
+impl Col2im {
+    /// From its attributes.
+    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
+        Ok(Self {
+            unfolding: Unfolding::from_attributes(attributes)?,
+            images: attributes
+                .sizes("images")?
+                .try_into()
+                .map_err(|_| "attribute images must hold [N, C, H, W]")?,
+        })
+    }
+}
+
+impl Op for Col2im {
+    fn name(&self) -> &'static str {
+        "col2im"
+    }
+
+    fn attributes(&self) -> Attributes {
+        self.unfolding
+            .attributes()
+            .with("images", self.images.as_slice())
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
+        let [g] = infer::arity(inputs)?;
+        let images = Meta::new(self.images, g.dtype);
+        let unfolded = Im2col(self.unfolding).infer(std::slice::from_ref(&images))?;
+        if *g != unfolded {
+            return Err(format!("images {:?} unfold to {unfolded}", self.images));
+        }
+        Ok(images)
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Host
+    }
+
+    fn gradient(&self, call: &Call<'_>) -> Gradient {
+        Gradient::one(Tensor::apply(Im2col(self.unfolding), &[call.gradient]))
+    }
+
+    fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
+        loops::floats!(inputs[0].dtype(), T => {
+            let (x, y) = (inputs[0].slice::<T>(), output.slice_mut::<T>());
+            self.unfolding.walk(&self.images, |image, matrix| y[image] += x[matrix])
+        })
+    }
+}
+
+impl Tensor {
+    /// Images `[N, C, H, W]` unfolded into a matrix `[N Y X, C KH KW]` whose rows are the windows that a filter sees
+    /// (page 222 of the book).
+    ///
+    /// ```
+    /// # use zerokara_core::Tensor;
+    /// let x = Tensor::from([[[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]]);
+    /// let col = x.im2col([2, 2], [1, 1], [0, 0], [1, 1]);
+    /// assert_eq!(col.to_vec::<f32>()?, [1.0, 2.0, 4.0, 5.0, 2.0, 3.0, 5.0, 6.0]);
+    /// # Ok::<(), zerokara_core::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn im2col(
+        &self,
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        padding: [usize; 2],
+        dilation: [usize; 2],
+    ) -> Tensor {
+        Tensor::apply(
+            Im2col(Unfolding {
+                kernel,
+                stride,
+                padding,
+                dilation,
+            }),
+            &[self],
+        )
+    }
+
+    /// The transpose of [`Tensor::im2col`]: the elements of a matrix `[N Y X, C KH KW]` added up at their places in
+    /// images of this shape `[N, C, H, W]`.
+    #[track_caller]
+    pub fn col2im(
+        &self,
+        images: [usize; 4],
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        padding: [usize; 2],
+        dilation: [usize; 2],
+    ) -> Tensor {
+        let unfolding = Unfolding {
+            kernel,
+            stride,
+            padding,
+            dilation,
+        };
+        Tensor::apply(Col2im { unfolding, images }, &[self])
+    }
+}

@@ -1,0 +1,407 @@
+//! How far the training is: a bar at a terminal, plain lines in a file, nothing when quiet.
+//!
+//! ```text
+//! epoch 2/3 ━━━━━━━━━━━━━━━━╸        412/600  loss 0.0831  accuracy 0.9743  12,345 images/s  0:12 left
+//! ```
+//!
+//! Everything goes to standard error. The bar neither hides the cursor nor changes the terminal's mode, so a run
+//! that is interrupted or killed leaves the terminal as it was.
+
+use crate::metrics::Epoch;
+use crate::report::numbers::{clock, duration, rate};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A bar that is drawn over itself.
+    Bar,
+    /// A plain line now and then and one per epoch: for log files.
+    Lines,
+    /// Nothing.
+    Quiet,
+}
+
+impl Mode {
+    /// [`Bar`](Self::Bar) when standard error is a terminal that can redraw a line, else [`Lines`](Self::Lines).
+    pub fn detect() -> Self {
+        let term = console::Term::stderr();
+        match term.is_term() && std::env::var_os("TERM").is_none_or(|t| t != "dumb") {
+            true => Self::Bar,
+            false => Self::Lines,
+        }
+    }
+}
+
+/// Between two drawings of the bar.
+const REDRAW: Duration = Duration::from_millis(66);
+/// Between two plain lines within an epoch.
+const LINE_EVERY: Duration = Duration::from_secs(30);
+
+/// The progress of a training run.
+///
+/// ```
+/// use zerokara_train::{metrics::Epoch, progress::{Mode, Progress}};
+///
+/// let mut progress = Progress::new(Mode::Quiet, 3);
+/// progress.start_epoch(1, 600);
+/// progress.step(100, 2.3026, Some(0.1));       // 100 images, their loss and accuracy
+/// progress.finish_epoch(&Epoch { epoch: 1, test_accuracy: Some(0.98), ..Epoch::default() });
+/// ```
+#[derive(Debug)]
+pub struct Progress {
+    mode: Mode,
+    epochs: u64,
+    line: Line,
+    started: Instant,
+    drawn: Instant,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// The progress of a run of `epochs` epochs.
+    pub fn new(mode: Mode, epochs: u64) -> Self {
+        let now = Instant::now();
+        Self {
+            mode,
+            epochs,
+            line: Line::default(),
+            started: now,
+            drawn: now,
+            bar: None,
+        }
+    }
+
+    /// Begins epoch number `epoch` (from 1) of `batches` batches.
+    pub fn start_epoch(&mut self, epoch: u64, batches: u64) {
+        self.clear();
+        self.started = Instant::now();
+        self.drawn = self.started;
+        self.line = Line {
+            epoch,
+            epochs: self.epochs,
+            batches,
+            ..Line::default()
+        };
+        if self.mode == Mode::Bar {
+            let bar = ProgressBar::with_draw_target(Some(batches), ProgressDrawTarget::stderr());
+            if let Ok(style) = ProgressStyle::with_template("{msg}") {
+                bar.set_style(style);
+            }
+            bar.set_message(self.line.render(width()));
+            bar.tick();
+            self.bar = Some(bar);
+        }
+    }
+
+    /// One batch of `images` images is done, with this loss and accuracy (from 0 to 1).
+    ///
+    /// The line shows averages of the last batches, so that it can be read.
+    pub fn step(&mut self, images: u64, loss: f64, accuracy: Option<f64>) {
+        self.line.step(images, loss, accuracy);
+        let now = Instant::now();
+        let wait = match self.mode {
+            Mode::Bar => REDRAW,
+            Mode::Lines => LINE_EVERY,
+            Mode::Quiet => return,
+        };
+        if now.duration_since(self.drawn) < wait {
+            return;
+        }
+        self.drawn = now;
+        self.line.seconds = now.duration_since(self.started).as_secs_f64();
+        match &self.bar {
+            Some(bar) => {
+                bar.set_message(self.line.render(width()));
+                bar.tick();
+            }
+            None => say(&self.line.plain()),
+        }
+    }
+
+    /// Ends an epoch with one line that stays.
+    pub fn finish_epoch(&mut self, epoch: &Epoch) {
+        self.clear();
+        if self.mode != Mode::Quiet {
+            say(&summary(epoch, self.epochs));
+        }
+    }
+
+    /// Prints a line above the bar; nothing when quiet.
+    pub fn message(&self, text: &str) {
+        match (&self.bar, self.mode) {
+            (_, Mode::Quiet) => {}
+            (Some(bar), _) => bar.suspend(|| say(text)),
+            (None, _) => say(text),
+        }
+    }
+
+    /// Leaves the bar as it stands and goes to a new line: for a run that was interrupted.
+    pub fn interrupt(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            self.line.seconds = self.started.elapsed().as_secs_f64();
+            bar.finish_and_clear();
+            say(self.line.render(width()).trim_end());
+        }
+    }
+
+    fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Progress {
+    /// An error or a panic in the middle of an epoch shall begin on a line of its own.
+    fn drop(&mut self) {
+        self.interrupt();
+    }
+}
+
+fn say(text: &str) {
+    // A closed standard error is no reason to stop training.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+fn width() -> usize {
+    console::Term::stderr().size().1 as usize
+}
+
+/// The line that sums up an epoch: `epoch 2/3  loss 0.0831  train 0.9743  test 0.9831  12,345 images/s  4.86 s`.
+pub fn summary(epoch: &Epoch, epochs: u64) -> String {
+    let mut text = format!("epoch {:>1$}/{epochs}", epoch.epoch, digits(epochs));
+    let mut part = |name: &str, value: Option<f64>| {
+        if let Some(value) = value {
+            text.push_str(&format!("  {name} {value:.4}"));
+        }
+    };
+    part("loss", epoch.train_loss);
+    part("train", epoch.train_accuracy);
+    part("validation", epoch.validation_accuracy);
+    part("test", epoch.test_accuracy);
+    if epoch.images_per_second > 0.0 {
+        text.push_str(&format!("  {} images/s", rate(epoch.images_per_second)));
+    }
+    text + "  " + &duration(epoch.seconds)
+}
+
+/// What the line of the running epoch tells.
+#[derive(Debug, Default)]
+struct Line {
+    epoch: u64,
+    epochs: u64,
+    batch: u64,
+    batches: u64,
+    images: u64,
+    loss: Average,
+    accuracy: Average,
+    seconds: f64,
+}
+
+impl Line {
+    fn step(&mut self, images: u64, loss: f64, accuracy: Option<f64>) {
+        self.batch += 1;
+        self.images += images;
+        self.loss.add(loss);
+        if let Some(accuracy) = accuracy {
+            self.accuracy.add(accuracy);
+        }
+    }
+
+    /// The parts behind the bar, the less important ones at the end of the second list.
+    fn parts(&self) -> [Option<String>; 5] {
+        let left = (self.batches.saturating_sub(self.batch)) as f64 * self.seconds
+            / self.batch.max(1) as f64;
+        let timed = self.batch > 0 && self.seconds > 0.0;
+        [
+            Some(format!(
+                "{:>2$}/{}",
+                self.batch,
+                self.batches,
+                digits(self.batches)
+            )),
+            self.loss.value().map(|v| format!("loss {v:.4}")),
+            self.accuracy.value().map(|v| format!("accuracy {v:.4}")),
+            timed.then(|| format!("{:>6} images/s", rate(self.images as f64 / self.seconds))),
+            timed.then(|| format!("{} left", clock(left))),
+        ]
+    }
+
+    fn head(&self) -> String {
+        format!(
+            "epoch {:>2$}/{}",
+            self.epoch,
+            self.epochs,
+            digits(self.epochs)
+        )
+    }
+
+    fn plain(&self) -> String {
+        let mut text = self.head();
+        for part in self.parts().into_iter().flatten() {
+            text = text + "  " + &part;
+        }
+        text
+    }
+
+    /// The line for a terminal of `width` columns, with a bar of 10 to 30 columns; in a narrow terminal the images
+    /// per second are left out, then the accuracy, the time, and at last the bar.
+    fn render(&self, width: usize) -> String {
+        const DROPPED: [usize; 4] = [3, 2, 4, 1];
+        let head = self.head();
+        let mut parts = self.parts();
+        for dropped in DROPPED.map(Some).into_iter().chain([None]) {
+            let tail: Vec<&str> = parts.iter().flatten().map(String::as_str).collect();
+            let tail = tail.join("  ");
+            let used = head.chars().count() + tail.chars().count() + 3;
+            // The last column stays free: writing there wraps the line in some terminals.
+            let room = width.saturating_sub(used + 1);
+            if room >= 10 {
+                let bar = bar(self.batch, self.batches, room.min(30));
+                return format!("{head} {bar}  {tail}");
+            }
+            match dropped {
+                Some(index) => parts[index] = None,
+                None => return format!("{head}  {tail}").chars().take(width).collect(),
+            }
+        }
+        head
+    }
+}
+
+/// `━━━━━╸    `, in half columns.
+fn bar(done: u64, all: u64, columns: usize) -> String {
+    let halves = match all {
+        0 => 0,
+        _ => (u128::from(done.min(all)) * columns as u128 * 2 / u128::from(all)) as usize,
+    };
+    let mut text = "━".repeat(halves / 2);
+    if halves % 2 == 1 {
+        text.push('╸');
+    }
+    let blank = columns - halves.div_ceil(2);
+    text + &" ".repeat(blank)
+}
+
+/// An average that forgets: the last twenty batches or so. A value that is not finite shows until finite ones follow.
+#[derive(Debug, Default)]
+struct Average {
+    sum: f64,
+    weight: f64,
+    broken: Option<f64>,
+}
+
+impl Average {
+    fn add(&mut self, value: f64) {
+        if !value.is_finite() {
+            self.broken = Some(value);
+            return;
+        }
+        self.broken = None;
+        self.sum = self.sum * 0.95 + value;
+        self.weight = self.weight * 0.95 + 1.0;
+    }
+
+    fn value(&self) -> Option<f64> {
+        self.broken
+            .or((self.weight > 0.0).then(|| self.sum / self.weight))
+    }
+}
+
+fn digits(n: u64) -> usize {
+    n.checked_ilog10().unwrap_or(0) as usize + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line() -> Line {
+        let mut line = Line {
+            epoch: 2,
+            epochs: 3,
+            batches: 600,
+            ..Line::default()
+        };
+        for _ in 0..412 {
+            line.step(100, 0.0831, Some(0.9743));
+        }
+        line.seconds = 41_200.0 / 12_345.0;
+        line
+    }
+
+    #[test]
+    fn a_wide_terminal_shows_everything() {
+        assert_eq!(
+            line().render(120),
+            "epoch 2/3 ━━━━━━━━━━━━━━━━━━━━╸           412/600  loss 0.0831  accuracy 0.9743  12,345 images/s  0:02 left"
+        );
+    }
+
+    #[test]
+    fn no_terminal_is_too_narrow() {
+        let line = line();
+        for width in 0..130 {
+            let text = line.render(width);
+            assert!(text.chars().count() <= width, "{width}: {text}");
+            if width > 24 {
+                assert!(text.contains("412/600"), "{width}: {text}");
+            }
+        }
+        assert!(line.render(80).contains("loss") && line.render(80).contains("left"));
+    }
+
+    #[test]
+    fn the_bar_fills_in_half_columns() {
+        assert_eq!(bar(0, 10, 4), "    ");
+        assert_eq!(bar(1, 8, 4), "╸   ");
+        assert_eq!(bar(5, 8, 4), "━━╸ ");
+        assert_eq!(bar(8, 8, 4), "━━━━");
+        assert_eq!(bar(9, 8, 4), "━━━━");
+        assert_eq!(bar(3, 0, 4), "    ");
+    }
+
+    #[test]
+    fn a_loss_that_is_not_finite_is_seen_and_then_forgotten() {
+        let mut average = Average::default();
+        assert_eq!(average.value(), None);
+        average.add(2.0);
+        average.add(f64::NAN);
+        assert!(average.value().unwrap().is_nan());
+        average.add(2.0);
+        assert!((average.value().unwrap() - 2.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_summary_tells_what_is_known() {
+        let epoch = Epoch {
+            epoch: 2,
+            train_loss: Some(0.0831),
+            test_accuracy: Some(0.9831),
+            images_per_second: 12_345.0,
+            seconds: 4.86,
+            ..Epoch::default()
+        };
+        assert_eq!(
+            summary(&epoch, 10),
+            "epoch  2/10  loss 0.0831  test 0.9831  12,345 images/s  4.86 s"
+        );
+    }
+
+    #[test]
+    fn every_mode_runs_through_an_epoch() {
+        for mode in [Mode::Bar, Mode::Lines, Mode::Quiet] {
+            let mut progress = Progress::new(mode, 1);
+            progress.start_epoch(1, 2);
+            progress.step(10, 1.0, None);
+            progress.message("hello");
+            progress.interrupt();
+            progress.start_epoch(1, 0);
+            progress.finish_epoch(&Epoch::default());
+            assert!(progress.bar.is_none());
+        }
+    }
+}

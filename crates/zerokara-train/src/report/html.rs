@@ -1,0 +1,35 @@
+//! Text inside HTML and SVG.
+
+/// `text` with `&`, `<`, `>`, `"` and `'` as entities; characters that XML forbids become U+FFFD.
+///
+/// Safe between tags and inside quoted attributes.
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            '\t' | '\n' | '\r' => out.push(c),
+            '\u{FFFE}' | '\u{FFFF}' => out.push('\u{FFFD}'),
+            c if c.is_control() => out.push('\u{FFFD}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_can_open_a_tag_or_close_an_attribute() {
+        assert_eq!(
+            escape("<a href=\"x\" id='y'>&\u{0}\u{1b}[31m"),
+            "&lt;a href=&quot;x&quot; id=&#39;y&#39;&gt;&amp;\u{FFFD}\u{FFFD}[31m"
+        );
+    }
+}

@@ -1,0 +1,157 @@
+//! The report of a run: one HTML file that needs nothing else, neither network nor other files nor scripts.
+//!
+//! [`Report`] holds plain data; [`Report::render`] makes the page. Sections without data are left out. Text is
+//! escaped, numbers that are not finite are gaps or dashes.
+
+mod axis;
+pub mod chart;
+mod confusion;
+mod curves;
+mod gallery;
+pub mod html;
+mod image;
+pub mod numbers;
+mod page;
+mod tables;
+pub mod terminal;
+
+pub use axis::Scale;
+pub use confusion::Confusion;
+pub use curves::Curves;
+
+/// Everything that a report can show. What is unknown stays `None` or empty.
+///
+/// ```
+/// use zerokara_train::report::Report;
+///
+/// let html = Report {
+///     title: "LeNet on MNIST".into(),
+///     test_accuracy: Some(0.9843),
+///     ..Report::default()
+/// }
+/// .render();
+/// assert!(html.contains("98.43 %"));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Title of the page.
+    pub title: String,
+    /// Name of the model.
+    pub model: String,
+    /// Name of the data set.
+    pub dataset: String,
+    /// Date and time of the run.
+    pub date: String,
+    /// The command that made the run.
+    pub command: String,
+    /// Seed of all random numbers.
+    pub seed: Option<u64>,
+    /// Number of threads.
+    pub threads: Option<usize>,
+    /// Instruction set of the kernels.
+    pub isa: String,
+    /// Version of the program.
+    pub version: String,
+    /// Further settings to list, such as optimizer and batch size: name and value.
+    pub settings: Vec<(String, String)>,
+    /// Duration of the training in seconds.
+    pub seconds: Option<f64>,
+    /// Training images per second.
+    pub images_per_second: Option<f64>,
+    /// Number of trained parameters.
+    pub parameters: Option<u64>,
+    /// Accuracy on the training data, from 0 to 1.
+    pub train_accuracy: Option<f64>,
+    /// Accuracy on the validation data, from 0 to 1.
+    pub validation_accuracy: Option<f64>,
+    /// Accuracy on the test data, from 0 to 1.
+    pub test_accuracy: Option<f64>,
+    /// Loss on the test data.
+    pub test_loss: Option<f64>,
+    /// Names of the classes; a class without a name is shown by its number.
+    pub classes: Vec<String>,
+    /// Loss, accuracy and learning rate over time.
+    pub curves: Curves,
+    /// How often each class was answered for each label.
+    pub confusion: Option<Confusion>,
+    /// Samples that were answered wrongly. The page shows the 60 with the highest probabilities.
+    pub misclassified: Vec<Misclassified>,
+    /// Weights of the first convolution before training.
+    pub filters_before: Option<Filters>,
+    /// Weights of the first convolution after training.
+    pub filters_after: Option<Filters>,
+    /// The model's layers.
+    pub layers: Vec<LayerRow>,
+    /// Where the time of a training step goes.
+    pub times: Vec<LayerTime>,
+}
+
+/// A sample and the wrong answer to it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Misclassified {
+    /// Number of the sample in its data set.
+    pub index: Option<u64>,
+    /// Pixels `[C, H, W]`.
+    pub pixels: Vec<f32>,
+    /// Channels, height and width.
+    pub shape: [usize; 3],
+    /// The right class.
+    pub label: usize,
+    /// The class that the model gave.
+    pub answer: usize,
+    /// The probability that the model gave to its answer.
+    pub probability: f32,
+}
+
+/// Weights of a convolution.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Filters {
+    /// Output channels, input channels, height and width of the kernel: `[O, C, KH, KW]`.
+    pub shape: [usize; 4],
+    /// The weights, `O · C · KH · KW` of them.
+    pub weights: Vec<f32>,
+}
+
+/// A line of the model's summary.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LayerRow {
+    /// Name or kind of the layer.
+    pub name: String,
+    /// Shape of its output, without the batch axis.
+    pub output: Vec<usize>,
+    /// Number of its parameters.
+    pub parameters: u64,
+    /// Floating-point operations of its forward pass for one sample.
+    pub flops: u64,
+}
+
+/// The time that a layer takes in a training step.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LayerTime {
+    /// Name or kind of the layer.
+    pub name: String,
+    /// Milliseconds forward.
+    pub forward: f64,
+    /// Milliseconds backward.
+    pub backward: f64,
+}
+
+impl Report {
+    /// The page as HTML.
+    ///
+    /// It follows the reader's light or dark theme, or the one named by `data-theme="light"` or `"dark"` on `<html>`.
+    pub fn render(&self) -> String {
+        page::render(self)
+    }
+
+    fn class(&self, index: usize) -> String {
+        class_name(&self.classes, index)
+    }
+}
+
+fn class_name(classes: &[String], index: usize) -> String {
+    match classes.get(index) {
+        Some(name) if !name.is_empty() => name.clone(),
+        _ => index.to_string(),
+    }
+}

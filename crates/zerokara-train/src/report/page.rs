@@ -1,0 +1,178 @@
+//! The page: its head, its headline numbers and the order of its sections.
+
+use super::html::escape;
+use super::numbers::{duration, percent, rate, significant, thousands};
+use super::{Report, gallery, tables};
+use std::fmt::Write;
+
+const STYLE: &str = include_str!("style.css");
+
+pub(super) fn render(report: &Report) -> String {
+    let title = match report.title.trim() {
+        "" => "Training report",
+        title => title,
+    };
+    let mut out = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
+         <meta name=\"color-scheme\" content=\"light dark\"/>\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<header>\n<h1>{title}</h1>\n{}{}</header>\n",
+        subtitle(report),
+        headline(report),
+        title = escape(title)
+    );
+    let confusion = report.confusion.as_ref();
+    let sections = [
+        ("curves", "Curves", report.curves.render()),
+        (
+            "confusion",
+            "Confusion matrix",
+            confusion
+                .map(|c| c.render(&report.classes))
+                .unwrap_or_default(),
+        ),
+        (
+            "misclassified",
+            "Misclassified",
+            gallery::misclassified(report),
+        ),
+        ("filters", "First-layer filters", gallery::filters(report)),
+        ("model", "Model", tables::summary(&report.layers)),
+        ("times", "Time per layer", tables::times(&report.times)),
+        ("run", "Run", details(report)),
+    ];
+    for (id, name, contents) in sections {
+        if !contents.is_empty() {
+            let _ = write!(
+                out,
+                "<section id=\"{id}\">\n<h2>{name}</h2>\n{contents}\n</section>\n"
+            );
+        }
+    }
+    let by = format!("Zerokara {}", report.version);
+    let _ = write!(
+        out,
+        "<footer>Made by {}. This page is one file and loads nothing.</footer>\n</main>\n</body>\n</html>\n",
+        escape(by.trim())
+    );
+    out
+}
+
+fn subtitle(report: &Report) -> String {
+    let parts: Vec<String> = [&report.model, &report.dataset, &report.date]
+        .into_iter()
+        .filter(|part| !part.trim().is_empty())
+        .map(|part| format!("<span>{}</span>", escape(part)))
+        .collect();
+    match parts.is_empty() {
+        true => String::new(),
+        false => format!("<p class=\"subtitle\">{}</p>\n", parts.join(" ")),
+    }
+}
+
+/// Up to four big numbers, each with a small line below.
+fn headline(report: &Report) -> String {
+    let mut tiles = Vec::new();
+    let errors = report.confusion.as_ref().filter(|c| c.total() > 0);
+    let errors = errors.map(|c| {
+        format!(
+            "{} of {} wrong",
+            thousands(c.total() - c.correct()),
+            thousands(c.total())
+        )
+    });
+    let accuracies = [
+        ("test accuracy", report.test_accuracy, errors),
+        ("validation accuracy", report.validation_accuracy, None),
+        ("training accuracy", report.train_accuracy, None),
+    ];
+    if let Some((name, accuracy, below)) = accuracies.into_iter().find(|a| a.1.is_some()) {
+        tiles.push((name, percent(accuracy.unwrap_or(f64::NAN)), below));
+    }
+    if let Some(seconds) = report.seconds {
+        let epochs = report.curves.epochs.len() as u64;
+        let below = match epochs {
+            0 => None,
+            1 => Some("1 epoch".to_string()),
+            n => Some(format!("{} epochs", thousands(n))),
+        };
+        tiles.push(("training time", duration(seconds), below));
+    }
+    if let Some(speed) = report.images_per_second {
+        let below = report.threads.map(|t| match t {
+            1 => "1 thread".to_string(),
+            t => format!("{} threads", thousands(t as u64)),
+        });
+        tiles.push(("images per second", rate(speed), below));
+    }
+    if let Some(parameters) = report.parameters {
+        let layers = report.layers.iter().filter(|l| l.parameters > 0).count() as u64;
+        let below = (layers > 0).then(|| {
+            let s = if layers == 1 { "" } else { "s" };
+            format!("in {} layer{s}", thousands(layers))
+        });
+        tiles.push(("parameters", thousands(parameters), below));
+    }
+    if tiles.is_empty() {
+        return String::new();
+    }
+    let mut out = String::from("<dl class=\"headline\">");
+    for (name, value, below) in tiles {
+        let _ = write!(
+            out,
+            "<div><dt>{name}</dt><dd>{value}</dd><dd class=\"below\">{}</dd></div>",
+            below.unwrap_or_default()
+        );
+    }
+    out + "</dl>\n"
+}
+
+/// How to get the same run again.
+fn details(report: &Report) -> String {
+    let mut rows: Vec<(&str, String)> = Vec::new();
+    let mut row = |name, value: Option<String>| {
+        if let Some(value) = value.filter(|v| !v.is_empty()) {
+            rows.push((name, value));
+        }
+    };
+    row("model", Some(report.model.clone()));
+    row("data set", Some(report.dataset.clone()));
+    row("training accuracy", report.train_accuracy.map(percent));
+    row(
+        "validation accuracy",
+        report.validation_accuracy.map(percent),
+    );
+    row("test accuracy", report.test_accuracy.map(percent));
+    row(
+        "test loss",
+        report.test_loss.map(|loss| significant(loss, 4)),
+    );
+    for (name, value) in &report.settings {
+        row(name, Some(value.clone()));
+    }
+    row("seed", report.seed.map(|seed| seed.to_string()));
+    row("threads", report.threads.map(|t| t.to_string()));
+    row("instruction set", Some(report.isa.clone()));
+    row("date", Some(report.date.clone()));
+    let mut out = String::new();
+    if !report.command.trim().is_empty() {
+        let _ = write!(
+            out,
+            "<pre class=\"command\"><code>{}</code></pre>",
+            escape(&report.command)
+        );
+    }
+    if !rows.is_empty() {
+        out.push_str("<dl class=\"details\">");
+        for (name, value) in rows {
+            let _ = write!(
+                out,
+                "<div><dt>{}</dt><dd>{}</dd></div>",
+                escape(name),
+                escape(&value)
+            );
+        }
+        out.push_str("</dl>");
+    }
+    out
+}

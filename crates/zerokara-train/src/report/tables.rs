@@ -1,0 +1,94 @@
+//! The model's summary and the time of each layer.
+
+use super::html::escape;
+use super::numbers::{prefixed, significant, thousands};
+use super::{LayerRow, LayerTime};
+use std::fmt::Write;
+
+/// Layer, output shape, parameters and operations, with totals.
+pub(super) fn summary(layers: &[LayerRow]) -> String {
+    if layers.is_empty() {
+        return String::new();
+    }
+    let mut out = String::from(
+        "<div class=\"scroll\"><table class=\"list\"><thead><tr><th scope=\"col\">layer</th>\
+         <th scope=\"col\">output</th><th scope=\"col\" class=\"number\">parameters</th>\
+         <th scope=\"col\" class=\"number\">FLOPs per image</th></tr></thead><tbody>",
+    );
+    let none = |n: u64, text: String| match n {
+        0 => "<span class=\"none\">–</span>".to_string(),
+        _ => text,
+    };
+    for layer in layers {
+        let _ = write!(
+            out,
+            "<tr><th scope=\"row\">{}</th><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td></tr>",
+            escape(&layer.name),
+            shape(&layer.output),
+            none(layer.parameters, thousands(layer.parameters)),
+            none(layer.flops, prefixed(layer.flops as f64)),
+        );
+    }
+    let sum = |of: fn(&LayerRow) -> u64| layers.iter().map(of).fold(0, u64::saturating_add);
+    let _ = write!(
+        out,
+        "</tbody><tfoot><tr><th scope=\"row\">total</th><td></td><td class=\"number\">{}</td>\
+         <td class=\"number\">{}</td></tr></tfoot></table></div>",
+        thousands(sum(|l| l.parameters)),
+        prefixed(sum(|l| l.flops) as f64)
+    );
+    out
+}
+
+/// `30 × 24 × 24`.
+fn shape(output: &[usize]) -> String {
+    let sizes: Vec<String> = output.iter().map(usize::to_string).collect();
+    sizes.join(" × ")
+}
+
+/// Horizontal bars of the time forward and backward.
+pub(super) fn times(times: &[LayerTime]) -> String {
+    let valid = |ms: f64| if ms.is_finite() && ms > 0.0 { ms } else { 0.0 };
+    let total = |t: &LayerTime| valid(t.forward) + valid(t.backward);
+    let all: f64 = times.iter().map(total).sum();
+    let most = times.iter().map(total).fold(0.0, f64::max);
+    if most <= 0.0 || !all.is_finite() {
+        return String::new();
+    }
+    let mut out = String::from(
+        "<ul class=\"legend\"><li><i class=\"swatch forward\"></i>forward</li>\
+         <li><i class=\"swatch backward\"></i>backward</li></ul>\
+         <div class=\"scroll\"><table class=\"list times\"><thead><tr><th scope=\"col\">layer</th>\
+         <th scope=\"col\" class=\"bars\"><span class=\"hidden\">bar</span></th>\
+         <th scope=\"col\" class=\"number\">forward, ms</th><th scope=\"col\" class=\"number\">backward, ms</th>\
+         <th scope=\"col\" class=\"number\">share</th></tr></thead><tbody>",
+    );
+    let ms = |v: f64| match valid(v) > 0.0 {
+        true => significant(v, 3),
+        false => "<span class=\"none\">–</span>".to_string(),
+    };
+    for time in times {
+        let _ = write!(
+            out,
+            "<tr><th scope=\"row\">{}</th><td class=\"bars\"><div class=\"bar\" aria-hidden=\"true\">\
+             <i class=\"forward\" style=\"width:{:.2}%\"></i><i class=\"backward\" style=\"width:{:.2}%\"></i></div></td>\
+             <td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number\">{:.1} %</td></tr>",
+            escape(&time.name),
+            valid(time.forward) / most * 100.0,
+            valid(time.backward) / most * 100.0,
+            ms(time.forward),
+            ms(time.backward),
+            total(time) / all * 100.0
+        );
+    }
+    let sum = |of: fn(&LayerTime) -> f64| times.iter().map(|t| valid(of(t))).sum::<f64>();
+    let _ = write!(
+        out,
+        "</tbody><tfoot><tr><th scope=\"row\">total</th><td class=\"bars\"></td><td class=\"number\">{}</td>\
+         <td class=\"number\">{}</td><td class=\"number\">{} ms</td></tr></tfoot></table></div>",
+        ms(sum(|t| t.forward)),
+        ms(sum(|t| t.backward)),
+        significant(all, 3)
+    );
+    out
+}

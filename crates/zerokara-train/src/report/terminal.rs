@@ -1,0 +1,145 @@
+//! Pictures and tables for a terminal.
+
+/// A picture `[H, W]` of values from 0 (dark) to 1 (bright) as text: each character is two pixels, one above the other.
+///
+/// Half blocks are drawn where a pixel is at least half as bright as the brightest one. Rows are joined by newlines; an
+/// empty string when the shape does not fit.
+///
+/// ```
+/// use zerokara_train::report::terminal::digit;
+///
+/// assert_eq!(digit(&[1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0], 4, 2), "█▄\n▄▀");
+/// ```
+pub fn digit(pixels: &[f32], height: usize, width: usize) -> String {
+    if width == 0 || height.checked_mul(width) != Some(pixels.len()) {
+        return String::new();
+    }
+    let finite = || pixels.iter().copied().filter(|v| v.is_finite());
+    let low = finite().fold(f32::INFINITY, f32::min);
+    let high = finite().fold(f32::NEG_INFINITY, f32::max);
+    let on = |y: usize, x: usize| {
+        y < height && high > low && pixels[y * width + x] >= low + (high - low) * 0.5
+    };
+    let rows: Vec<String> = (0..height)
+        .step_by(2)
+        .map(|y| {
+            let row: String = (0..width)
+                .map(|x| match (on(y, x), on(y + 1, x)) {
+                    (true, true) => '█',
+                    (true, false) => '▀',
+                    (false, true) => '▄',
+                    (false, false) => ' ',
+                })
+                .collect();
+            row.trim_end().to_string()
+        })
+        .collect();
+    rows.join("\n")
+}
+
+/// Where the text of a column stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Align {
+    /// At the left: words.
+    Left,
+    /// At the right: numbers.
+    Right,
+}
+
+/// A table with a line under its head. Each column has a name and an alignment; missing cells are blank, cells beyond
+/// the last column are left out.
+///
+/// ```
+/// use zerokara_train::report::terminal::{Align, table};
+///
+/// let text = table(
+///     &[("layer", Align::Left), ("parameters", Align::Right)],
+///     &[vec!["conv".into(), "780".into()], vec!["linear".into(), "432,100".into()]],
+/// );
+/// assert_eq!(text, "\
+/// layer   parameters
+/// ──────  ──────────
+/// conv           780
+/// linear     432,100
+/// ");
+/// ```
+pub fn table(columns: &[(&str, Align)], rows: &[Vec<String>]) -> String {
+    let widths: Vec<usize> = columns
+        .iter()
+        .enumerate()
+        .map(|(i, (name, _))| {
+            let cells = rows.iter().filter_map(|row| row.get(i));
+            cells
+                .map(|cell| width(cell))
+                .max()
+                .unwrap_or(0)
+                .max(width(name))
+        })
+        .collect();
+    let line = |cell: &dyn Fn(usize) -> String| {
+        let cells: Vec<String> = (0..columns.len())
+            .map(|i| {
+                let text = cell(i);
+                let blank = " ".repeat(widths[i].saturating_sub(width(&text)));
+                match columns[i].1 {
+                    Align::Left => text + &blank,
+                    Align::Right => blank + &text,
+                }
+            })
+            .collect();
+        cells.join("  ").trim_end().to_string() + "\n"
+    };
+    let mut out = line(&|i| columns[i].0.to_string());
+    out += &line(&|i| "─".repeat(widths[i]));
+    for row in rows {
+        out += &line(&|i| row.get(i).cloned().unwrap_or_default());
+    }
+    out
+}
+
+/// Columns that a text takes: Chinese, Japanese and Korean characters take two.
+fn width(text: &str) -> usize {
+    text.chars()
+        .map(|c| match c as u32 {
+            0x1100..=0x115F
+            | 0x2E80..=0xA4CF
+            | 0xAC00..=0xD7A3
+            | 0xF900..=0xFAFF
+            | 0xFE30..=0xFE6F
+            | 0xFF00..=0xFF60
+            | 0xFFE0..=0xFFE6
+            | 0x1F300..=0x1FAFF
+            | 0x20000..=0x3FFFD => 2,
+            _ => 1,
+        })
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_of_odd_height_and_of_no_contrast() {
+        assert_eq!(digit(&[0.0, 5.0, 5.0], 3, 1), "▄\n▀");
+        assert_eq!(digit(&[1.0, 1.0], 2, 1), "");
+        assert_eq!(digit(&[1.0, f32::NAN], 1, 2), "");
+        assert_eq!(digit(&[0.0; 3], 2, 2), "");
+        assert_eq!(digit(&[], 0, 0), "");
+    }
+
+    #[test]
+    fn tables_align_also_in_japanese_and_with_ragged_rows() {
+        let columns = [("層", Align::Left), ("n", Align::Right)];
+        let rows = [
+            vec!["畳み込み".into(), "7".into()],
+            vec!["x".into()],
+            vec![],
+        ];
+        assert_eq!(
+            table(&columns, &rows),
+            "層        n\n────────  ─\n畳み込み  7\nx\n\n"
+        );
+        assert_eq!(table(&[], &[]), "\n\n");
+    }
+}
