@@ -44,6 +44,10 @@ impl Sequential {
     }
 
     /// Adds any layer, named by its type: a `Block` is `block1`.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "what is added are layers, and the word is the field's"
+    )]
     pub fn add(self, layer: impl Forward + Clone + 'static) -> Self {
         let stem = stem(std::any::type_name_of_val(&layer));
         self.push(&stem, layer)

@@ -1,0 +1,221 @@
+//! Layers and losses against PyTorch, in double precision.
+
+mod common;
+
+use common::{array, array_of, assert_close, goldens};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use zerokara_core::{Array, Tensor, gradients};
+use zerokara_nn::*;
+
+fn layer(name: &str) -> Box<dyn Forward> {
+    match name {
+        "linear" | "linear_of_sequences" => Box::new(Linear::new(3)),
+        "linear_no_bias" => Box::new(Linear::new(3).bias(false)),
+        "conv2d" => Box::new(Conv2d::new(4, 3)),
+        "conv2d_padding_stride" => Box::new(Conv2d::new(4, 3).stride(2).padding(1)),
+        "conv2d_all" => Box::new(
+            Conv2d::new(6, (3, 2))
+                .stride((2, 1))
+                .padding([2, 1])
+                .dilation([1, 2])
+                .groups(2)
+                .bias(false),
+        ),
+        "max_pool2d" => Box::new(MaxPool2d::new(2)),
+        "max_pool2d_all" => Box::new(MaxPool2d::new([3, 2]).stride([2, 1]).padding([1, 0])),
+        "avg_pool2d" => Box::new(AvgPool2d::new(2)),
+        "avg_pool2d_all" => Box::new(AvgPool2d::new([3, 2]).stride([2, 1]).padding([1, 1])),
+        "global_avg_pool2d" => Box::new(GlobalAvgPool2d::new()),
+        "batch_norm1d_train" | "batch_norm1d_evaluate" | "batch_norm1d_of_sequences_train" => {
+            Box::new(BatchNorm1d::new())
+        }
+        "batch_norm2d_train" | "batch_norm2d_evaluate" => Box::new(BatchNorm2d::new()),
+        "batch_norm2d_options_train" => Box::new(BatchNorm2d::new().eps(1e-2).momentum(0.3)),
+        "layer_norm" => Box::new(LayerNorm::new()),
+        "layer_norm_of_sequences" => Box::new(LayerNorm::new().eps(1e-3)),
+        "flatten" => Box::new(Flatten::new()),
+        "embedding" => Box::new(Embedding::new(7, 3)),
+        "dropout_evaluate" => Box::new(Dropout::new(0.5)),
+        name => Box::new(Activate::new(Activation::by_name(name).unwrap())),
+    }
+}
+
+fn state(value: &Value) -> Vec<(String, Array)> {
+    let entries = value.as_object().unwrap().iter();
+    entries.map(|(k, v)| (k.clone(), array(v))).collect()
+}
+
+#[test]
+fn layers_agree_with_pytorch() {
+    let cases = goldens("layers");
+    let cases = cases["layers"].as_array().unwrap();
+    assert_eq!(cases.len(), 30);
+    for case in cases {
+        let name = case["name"].as_str().unwrap();
+        let integers = case["integers"].as_bool().unwrap();
+        let x = array_of(&case["x"], integers);
+        let module = layer(name);
+        module.build(&x, 1).unwrap();
+        let mut values = state(&case["parameters"]);
+        values.extend(state(&case["buffers"]));
+        // An embedding of integers is f32; all other layers take the input's element type.
+        let tolerance = if integers { 1e-6 } else { 1e-12 };
+        if integers {
+            values
+                .iter_mut()
+                .for_each(|(_, a)| *a = a.cast(zerokara_core::DType::F32));
+        }
+        module.load_state(&values).unwrap();
+
+        let train = case["train"].as_bool().unwrap();
+        let mut cx = if train {
+            Context::train(0)
+        } else {
+            Context::evaluate()
+        };
+        let x = Tensor::from(x);
+        let y = module.forward(&x, &mut cx);
+        let expected = array(&case["output"]);
+        assert_eq!(y.shape().unwrap(), expected.shape(), "{name}");
+        let found = y.eval().unwrap().to_f64s();
+        assert_close(&found, &expected.to_f64s(), tolerance, name);
+
+        let cotangent = Tensor::from(array(&case["cotangent"])).cast(y.dtype().unwrap());
+        let loss = (&y * cotangent).sum();
+        let parameters = module.named_parameters().unwrap();
+        let leaves: Vec<Tensor> = parameters.iter().map(|(_, p)| p.tensor()).collect();
+        let wrt: Vec<&Tensor> = leaves.iter().chain([&x]).collect();
+        let found = gradients(&loss, &wrt);
+        let mut expected: Vec<(String, Array)> = Vec::new();
+        for (path, _) in &parameters {
+            expected.push((path.clone(), array(&case["gradients"][path])));
+        }
+        if !integers {
+            expected.push(("x".into(), array(&case["x_gradient"])));
+        }
+        for ((path, expected), found) in expected.iter().zip(found) {
+            let found = found.eval().unwrap().to_f64s();
+            let what = format!("{name}: gradient of {path}");
+            assert_close(&found, &expected.to_f64s(), tolerance, &what);
+        }
+
+        let updates: BTreeMap<String, Array> = cx
+            .finish()
+            .unwrap()
+            .iter()
+            .map(|(p, value)| (p.name().to_string(), value.eval().unwrap()))
+            .collect();
+        if train {
+            for (path, expected) in state(&case["buffers_after"]) {
+                let what = format!("{name}: {path}");
+                let found = updates[&path].to_f64s();
+                assert_close(&found, &expected.to_f64s(), tolerance, &what);
+            }
+        } else {
+            assert!(updates.is_empty(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn losses_agree_with_pytorch() {
+    let cases = goldens("layers");
+    for case in cases["losses"].as_array().unwrap() {
+        let name = case["name"].as_str().unwrap();
+        let loss: Box<dyn Loss> = match name {
+            "cross_entropy" | "cross_entropy_soft" => Box::new(SoftmaxCrossEntropy::new()),
+            "cross_entropy_smoothed" => Box::new(SoftmaxCrossEntropy::new().label_smoothing(0.1)),
+            "mean_squared_error" => Box::new(MeanSquaredError::new()),
+            other => panic!("no loss {other}"),
+        };
+        let y = Tensor::from(array(&case["output"]));
+        let t = Tensor::from(array_of(
+            &case["target"],
+            case["integers"].as_bool().unwrap(),
+        ));
+        let value = loss.loss(&y, &t);
+        let expected = case["loss"].as_f64().unwrap();
+        assert_close(&[value.item().unwrap()], &[expected], 1e-12, name);
+        let gradient = zerokara_core::grad(&value, &y).eval().unwrap();
+        let expected = array(&case["gradient"]).to_f64s();
+        assert_close(&gradient.to_f64s(), &expected, 1e-12, name);
+    }
+}
+
+#[test]
+fn right_outputs_are_counted() {
+    let y = Tensor::from([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]]);
+    let loss = SoftmaxCrossEntropy::new();
+    let labels = Tensor::from([1, 1, 1]);
+    let count = loss.correct(&y, &labels).unwrap();
+    assert_eq!(count.item().unwrap(), 2.0);
+    let shares = Tensor::from([[0.0, 1.0], [1.0, 0.0], [0.5, 0.4]]);
+    assert_eq!(loss.correct(&y, &shares).unwrap().item().unwrap(), 2.0);
+    assert!(MeanSquaredError::new().correct(&y, &shares).is_none());
+}
+
+#[test]
+fn a_loss_of_other_shapes_is_an_error() {
+    let y = Tensor::from([[1.0], [2.0]]);
+    let error = MeanSquaredError::new()
+        .loss(&y, &Tensor::from([1.0, 2.0]))
+        .eval()
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("f32[2, 1] needs targets of the same shape")
+    );
+    let error = SoftmaxCrossEntropy::new()
+        .loss(&y, &Tensor::from([0, 0, 0]))
+        .eval();
+    assert!(error.is_err());
+}
+
+#[test]
+fn dropout_drops_its_share_and_keeps_the_mean() {
+    let layer = Dropout::new(0.3);
+    let x = Tensor::ones([100, 100]);
+    let run = |seed, step: i64| {
+        let mut cx = Context::new(Mode::Train, seed, Tensor::from(step));
+        layer.forward(&x, &mut cx).to_vec::<f32>().unwrap()
+    };
+    let first = run(1, 0);
+    let kept = first.iter().filter(|&&v| v != 0.0).count() as f64;
+    // Five standard deviations of a binomial distribution.
+    let deviation = (10_000.0f64 * 0.3 * 0.7).sqrt();
+    assert!((kept - 7000.0).abs() < 5.0 * deviation, "{kept} kept");
+    for v in &first {
+        assert!(*v == 0.0 || (v - 1.0 / 0.7).abs() < 1e-6);
+    }
+    assert_eq!(first, run(1, 0));
+    assert_ne!(first, run(1, 1));
+    assert_ne!(first, run(2, 0));
+    // Two uses of one layer in one pass draw different masks.
+    let mut cx = Context::train(1);
+    let (a, b) = (layer.forward(&x, &mut cx), layer.forward(&x, &mut cx));
+    assert_ne!(a.to_vec::<f32>().unwrap(), b.to_vec::<f32>().unwrap());
+
+    let error = Dropout::new(1.0).forward(&x, &mut cx).eval().unwrap_err();
+    assert!(error.to_string().contains("less than 1, not 1"));
+}
+
+#[test]
+fn batch_norm_learns_the_statistics_it_evaluates_with() {
+    let norm = BatchNorm1d::new().momentum(0.5);
+    let x = Tensor::from([[0.0, 10.0], [2.0, 30.0]]);
+    norm.build(&x, 0).unwrap();
+    for _ in 0..30 {
+        let mut cx = Context::train(0);
+        norm.forward(&x, &mut cx).eval().unwrap();
+        for (cell, value) in cx.finish().unwrap() {
+            cell.set(&value).unwrap();
+        }
+    }
+    let buffers = norm.named_buffers().unwrap();
+    assert_eq!(buffers[0].0, "running_mean");
+    assert_close(&buffers[0].1.value().to_f64s(), &[1.0, 20.0], 1e-6, "mean");
+    // Unbiased: the squares are divided by N - 1.
+    assert_close(&buffers[1].1.value().to_f64s(), &[2.0, 200.0], 1e-6, "var");
+}

@@ -1,0 +1,122 @@
+"""Outputs and gradients of layers from PyTorch: writes tests/goldens/layers.json.
+
+Each case has the layer's parameters, an input, the output, and the gradients of sum(output * cotangent).
+Run in this folder: python goldens_layers.py
+"""
+
+import json
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+
+
+def flat(t):
+    t = t.detach()
+    return {"shape": list(t.shape), "data": [float(v) for v in t.reshape(-1)]}
+
+
+def case(name, module, x, train=False, steps=1):
+    module = module.double()
+    with torch.no_grad():
+        for p in module.parameters():
+            p.add_(0.1 * torch.randn_like(p))
+        for key, b in module.named_buffers():
+            if key.endswith("running_var"):
+                b.copy_(torch.rand_like(b) + 0.5)
+            elif key.endswith("running_mean"):
+                b.copy_(torch.randn_like(b))
+    module.train(train)
+    floating = x.dtype != torch.int64
+    if floating:
+        x = x.double().requires_grad_()
+    parameters = {k: flat(v) for k, v in module.named_parameters()}
+    buffers = {k: flat(v) for k, v in module.named_buffers() if not k.endswith("num_batches_tracked")}
+    y = module(x)
+    cotangent = torch.randn_like(y)
+    (y * cotangent).sum().backward()
+    gradients = {k: flat(v.grad) for k, v in module.named_parameters()}
+    after = {k: flat(v) for k, v in module.named_buffers() if not k.endswith("num_batches_tracked")}
+    return {
+        "name": name,
+        "train": train,
+        "x": flat(x),
+        "integers": not floating,
+        "parameters": parameters,
+        "buffers": buffers,
+        "output": flat(y),
+        "cotangent": flat(cotangent),
+        "x_gradient": flat(x.grad) if floating else None,
+        "gradients": gradients,
+        "buffers_after": after,
+    }
+
+
+def rn(*shape):
+    return torch.randn(*shape)
+
+
+cases = [
+    case("linear", nn.Linear(5, 3), rn(4, 5)),
+    case("linear_no_bias", nn.Linear(5, 3, bias=False), rn(4, 5)),
+    case("linear_of_sequences", nn.Linear(5, 3), rn(2, 4, 5)),
+    case("conv2d", nn.Conv2d(3, 4, 3), rn(2, 3, 6, 5)),
+    case("conv2d_padding_stride", nn.Conv2d(3, 4, 3, stride=2, padding=1), rn(2, 3, 7, 6)),
+    case(
+        "conv2d_all",
+        nn.Conv2d(4, 6, (3, 2), stride=(2, 1), padding=(2, 1), dilation=(1, 2), groups=2, bias=False),
+        rn(2, 4, 6, 7),
+    ),
+    case("max_pool2d", nn.MaxPool2d(2), rn(2, 3, 6, 7)),
+    case("max_pool2d_all", nn.MaxPool2d((3, 2), stride=(2, 1), padding=(1, 0)), rn(2, 3, 6, 7)),
+    case("avg_pool2d", nn.AvgPool2d(2), rn(2, 3, 6, 7)),
+    case("avg_pool2d_all", nn.AvgPool2d((3, 2), stride=(2, 1), padding=(1, 1)), rn(2, 3, 6, 7)),
+    case("global_avg_pool2d", nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), rn(2, 3, 4, 5)),
+    case("batch_norm1d_train", nn.BatchNorm1d(4), rn(6, 4), train=True),
+    case("batch_norm1d_evaluate", nn.BatchNorm1d(4), rn(6, 4)),
+    case("batch_norm1d_of_sequences_train", nn.BatchNorm1d(4), rn(3, 4, 5), train=True),
+    case("batch_norm2d_train", nn.BatchNorm2d(3), rn(2, 3, 4, 5), train=True),
+    case("batch_norm2d_evaluate", nn.BatchNorm2d(3), rn(2, 3, 4, 5)),
+    case("batch_norm2d_options_train", nn.BatchNorm2d(3, eps=1e-2, momentum=0.3), rn(2, 3, 4, 5), train=True),
+    case("layer_norm", nn.LayerNorm(5), rn(4, 5)),
+    case("layer_norm_of_sequences", nn.LayerNorm(5, eps=1e-3), rn(2, 4, 5)),
+    case("flatten", nn.Flatten(), rn(2, 3, 4)),
+    case("embedding", nn.Embedding(7, 3), torch.tensor([[0, 6, 3], [3, 3, 1]])),
+    case("relu", nn.ReLU(), rn(3, 4)),
+    case("leaky_relu", nn.LeakyReLU(0.01), rn(3, 4)),
+    case("elu", nn.ELU(), rn(3, 4)),
+    case("gelu", nn.GELU(), rn(3, 4)),
+    case("silu", nn.SiLU(), rn(3, 4)),
+    case("softplus", nn.Softplus(), rn(3, 4)),
+    case("sigmoid", nn.Sigmoid(), rn(3, 4)),
+    case("tanh", nn.Tanh(), rn(3, 4)),
+    case("dropout_evaluate", nn.Dropout(0.5), rn(3, 4)),
+]
+
+losses = []
+logits, labels = rn(5, 4).double(), torch.tensor([0, 3, 1, 1, 2])
+soft = torch.softmax(rn(5, 4).double(), 1)
+outputs, targets = rn(3, 2).double(), rn(3, 2).double()
+for name, loss, y, t in [
+    ("cross_entropy", nn.CrossEntropyLoss(), logits, labels),
+    ("cross_entropy_soft", nn.CrossEntropyLoss(), logits, soft),
+    ("cross_entropy_smoothed", nn.CrossEntropyLoss(label_smoothing=0.1), logits, labels),
+    ("mean_squared_error", nn.MSELoss(), outputs, targets),
+]:
+    y = y.clone().requires_grad_()
+    value = loss(y, t)
+    value.backward()
+    losses.append(
+        {
+            "name": name,
+            "output": flat(y),
+            "target": flat(t),
+            "integers": t.dtype == torch.int64,
+            "loss": float(value),
+            "gradient": flat(y.grad),
+        }
+    )
+
+with open("../tests/goldens/layers.json", "w") as f:
+    json.dump({"layers": cases, "losses": losses}, f, indent=None, separators=(",", ":"))
+    f.write("\n")
