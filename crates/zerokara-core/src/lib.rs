@@ -5,8 +5,8 @@
 
 mod array;
 mod attributes;
-mod compile;
 pub mod check;
+mod compile;
 mod error;
 pub mod grad;
 mod graph;
