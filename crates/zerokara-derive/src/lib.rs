@@ -7,7 +7,7 @@
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as Tokens;
 use quote::quote;
-use syn::{Data, DeriveInput, Error, Fields, Index, parse_macro_input};
+use syn::{Data, DeriveInput, Error, Fields, Index, parse_macro_input, parse_quote};
 
 /// Derives `zerokara_nn::Module`: each field is a part under its name (in tuple structs, its number).
 ///
@@ -72,7 +72,12 @@ fn expand(input: &DeriveInput, home: &Tokens) -> Result<Tokens, Error> {
         });
     }
     let ident = &input.ident;
-    let (generics, arguments, bounds) = input.generics.split_for_impl();
+    // As the derives of the standard library do: what is generic must be a module too.
+    let mut bounded = input.generics.clone();
+    for parameter in bounded.type_params_mut() {
+        parameter.bounds.push(parse_quote!(#home::Module));
+    }
+    let (generics, arguments, bounds) = bounded.split_for_impl();
     Ok(quote! {
         #[automatically_derived]
         impl #generics #home::Module for #ident #arguments #bounds {

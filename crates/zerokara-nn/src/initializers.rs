@@ -1,7 +1,7 @@
 //! Initial values of parameters (chapter 6.2 of the book).
 
 use crate::key::stream_key;
-use zerokara_core::{Array, DType, Meta, Result, Tensor};
+use zerokara_core::{Array, DType, Meta, Precision, Result, Tensor, interpret};
 
 /// A rule for the initial values of a parameter.
 ///
@@ -80,7 +80,10 @@ impl Initializer {
 /// `n` draws of `[0, 1)`.
 fn unit(n: usize, key: u64) -> Result<Vec<f64>> {
     let step = Tensor::scalar(0.0, DType::I64);
-    Ok(Tensor::uniform(key, &step, [n]).eval()?.to_f64s())
+    // Interpreted, since a program for one use is not worth compiling; the numbers are the same.
+    let draws = Tensor::uniform(key, &step, [n]);
+    let values = interpret(&[&draws], &[], Precision::AsWritten)?;
+    Ok(values.into_iter().flat_map(|v| v.to_f64s()).collect())
 }
 
 fn uniform(n: usize, bound: f64, key: u64) -> Result<Vec<f64>> {

@@ -28,7 +28,6 @@ pub mod models;
 mod module;
 mod nonfinite;
 pub mod optimizers;
-mod program;
 mod replay;
 mod slot;
 mod train_step;

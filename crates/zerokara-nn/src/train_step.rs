@@ -1,10 +1,8 @@
 //! A step of training, of evaluation and of prediction, each compiled as one program per shape of the batch.
 
-use crate::{
-    Context, Forward, Loss, Mode, Optimizer, nonfinite::NonFinite, program::Program, replay::replay,
-};
+use crate::{Context, Forward, Loss, Mode, Optimizer, nonfinite::NonFinite, replay::replay};
 use std::sync::Arc;
-use zerokara_core::{Array, DType, Error, Meta, Parameter, Result, Tensor, gradients};
+use zerokara_core::{Array, DType, Error, Meta, Parameter, Program, Result, Tensor, gradients};
 
 /// Programs that are kept, one per shape: more shapes than this push out the one used longest ago.
 const PROGRAMS: usize = 8;
