@@ -7,6 +7,7 @@ pub mod gemm;
 pub mod executor;
 pub mod isa;
 pub mod map;
+pub mod peak;
 pub mod plan;
 pub mod pooling;
 pub mod random;
