@@ -4,8 +4,10 @@
 
 use std::{hint::black_box, time::Instant};
 use zerokara_kernels::{
+    conv::{self, ConvGeometry},
     gemm::{self, GemmShape, Left, Right},
     isa::Isa,
+    plan::ConvPass,
 };
 
 /// Seconds per call: the quickest of several repetitions, each long enough to time.
@@ -14,9 +16,9 @@ fn seconds(mut call: impl FnMut()) -> f64 {
     let start = Instant::now();
     call();
     let once = start.elapsed().as_secs_f64().max(1e-8);
-    let calls = (4e-3 / once).ceil().clamp(1.0, 1e6) as usize;
+    let calls = (5e-4 / once).ceil().clamp(1.0, 1e6) as usize;
     let mut best = f64::INFINITY;
-    for _ in 0..7 {
+    for _ in 0..40 {
         let start = Instant::now();
         for _ in 0..calls {
             call();
@@ -166,6 +168,99 @@ fn gemm(isa: Isa, peak: f64, filter: &str) {
     }
 }
 
+fn convolutions(isa: Isa, peak: f64, filter: &str) {
+    println!(
+        "{:34} {:>9} {:>9} {:>9}",
+        "convolution", "forward", "input", "weights"
+    );
+    for (c, o, size, kernel, padding, stride) in [
+        (1, 30, 28, 5, 0, 1),
+        (1, 16, 28, 3, 1, 1),
+        (16, 16, 28, 3, 1, 1),
+        (16, 32, 14, 3, 1, 1),
+        (32, 32, 14, 3, 1, 1),
+        (32, 64, 8, 3, 1, 1),
+        (64, 64, 8, 3, 1, 1),
+        (64, 64, 4, 3, 1, 1),
+        (32, 64, 7, 3, 1, 1),
+        (64, 64, 7, 3, 1, 1),
+        (3, 32, 32, 3, 1, 1),
+        (64, 64, 32, 3, 1, 1),
+        (16, 32, 28, 3, 1, 2),
+        (32, 64, 14, 1, 0, 2),
+    ] {
+        let name = format!("{c} -> {o} @ {size}, {kernel} x {kernel} / {stride}");
+        if !name.contains(filter) {
+            continue;
+        }
+        let out = (size + 2 * padding - kernel) / stride + 1;
+        // Short calls, so that the quickest of many is undisturbed on a busy machine.
+        let batch = (20_000_000 / (out * out * o * c * kernel * kernel)).clamp(1, 20);
+        let g = ConvGeometry {
+            batch,
+            in_channels: c,
+            out_channels: o,
+            input: [size; 2],
+            output: [out; 2],
+            kernel: [kernel; 2],
+            stride: [stride; 2],
+            padding: [padding; 2],
+            dilation: [1; 2],
+            groups: 1,
+        };
+        let (mut input, mut output) = (
+            numbers(batch * c * size * size),
+            numbers(batch * o * out * out),
+        );
+        let filters = numbers(o * c * kernel * kernel);
+        let work = (batch * o * out * out * c * kernel * kernel) as f64;
+        let share = |time: f64| 100.0 * work / time / peak;
+        let dense = |pass, source: &[f32], target: &mut [f32]| {
+            let mut packed = vec![0.0; conv::packed_len(isa, &g, pass)];
+            let taps = (kernel * kernel) as isize;
+            let strides = [c as isize * taps, taps, kernel as isize, 1];
+            for unit in 0..conv::pack_units(isa, &g, pass) {
+                // SAFETY: the vectors have the geometry's lengths, and `isa` comes from `Isa::detect`.
+                unsafe {
+                    conv::pack_unit(
+                        isa,
+                        &g,
+                        pass,
+                        unit,
+                        filters.as_ptr(),
+                        strides,
+                        packed.as_mut_ptr(),
+                    )
+                };
+            }
+            let mut scratch = vec![0.0; conv::scratch_len(&g, pass)];
+            let (source, packed, target) = (source.as_ptr(), packed.as_ptr(), target.as_mut_ptr());
+            share(seconds(|| {
+                for unit in 0..conv::units(&g, pass) {
+                    // SAFETY: the vectors have the geometry's lengths, and `isa` comes from `Isa::detect`.
+                    unsafe {
+                        conv::run_unit(isa, &g, pass, unit, source, packed, target, &mut scratch)
+                    };
+                }
+            }))
+        };
+        let forward = dense(ConvPass::Forward, &input, &mut output);
+        let backward = dense(ConvPass::InputGradient, &output, &mut input);
+        let mut partials = vec![0.0; conv::partials(&g) * filters.len()];
+        let mut scratch = vec![0.0; conv::weight_gradient_scratch_len(&g)];
+        let weights = share(seconds(|| {
+            for unit in 0..conv::weight_gradient_units(&g) {
+                let (input, output, to) = (input.as_ptr(), output.as_ptr(), partials.as_mut_ptr());
+                // SAFETY: the vectors have the geometry's lengths, and `isa` comes from `Isa::detect`.
+                unsafe {
+                    conv::run_weight_gradient_unit(isa, &g, unit, input, output, to, &mut scratch)
+                };
+            }
+        }));
+        println!("{name:34} {forward:8.1}% {backward:8.1}% {weights:8.1}%");
+    }
+}
+
 fn main() {
     let filter = std::env::args().nth(1).unwrap_or_default();
     let isa = match Isa::detect() {
@@ -178,4 +273,5 @@ fn main() {
     let peak = peak(isa);
     println!("{}: {:.1} GFLOP/s in registers", isa.name(), 2e-9 * peak);
     gemm(isa, peak, &filter);
+    convolutions(isa, peak, &filter);
 }

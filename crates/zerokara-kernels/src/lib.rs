@@ -3,8 +3,9 @@
 
 mod access;
 pub mod conv;
-pub mod gemm;
 pub mod executor;
+mod gather;
+pub mod gemm;
 pub mod isa;
 pub mod map;
 pub mod peak;
@@ -16,3 +17,4 @@ pub mod storage;
 pub mod threads;
 mod unroll;
 mod reduce;
+mod softmax;

@@ -2,16 +2,31 @@
 
 use super::{
     Task,
-    check::{check_map, expect_element, expect_shape},
+    check::{check_map, expect_dense, expect_element, expect_shape},
+    contract_task::{GemmTask, PackMatrixTask, RightAccess},
+    conv_task::{ConvTask, ConvWeightGradientTask, PackFiltersTask},
+    host_task::HostTask,
     map_task::MapTask,
 };
 use crate::{
     access::Access,
+    conv::{self, ConvGeometry},
+    gather::{ArgReduceTask, GatherTask, OneHotTask},
+    gemm::{self, GemmShape},
     isa::Isa,
-    map::prepared::check_code,
-    plan::{Buffer, Element, MapStep, Plan, ReduceStep, Step, View},
+    map::prepared::{Prepared, Use, check_code},
+    plan::{
+        ArgReduceStep, Buffer, ConvPass, ConvStep, ConvWeightGradientStep, Element, GatherStep,
+        GemmRight, GemmStep, HostStep, MapStep, OneHotStep, PackFiltersStep, PackMatrixStep, Plan,
+        PoolGradientStep, PoolStep, Pooling, RandomStep, ReduceStep, SoftmaxStep, Step, View,
+    },
+    pooling::{PoolGeometry, PoolGradientTask, PoolTask},
+    random::RandomTask,
     reduce::ReduceTask,
+    softmax::SoftmaxTask,
 };
+
+type Made = Result<Box<dyn Task>, String>;
 
 /// A view whose bounds were checked, as tasks keep it.
 pub(super) fn access(view: &View, buffers: &[Buffer]) -> Access {
@@ -28,16 +43,418 @@ fn accesses(views: &[View], buffers: &[Buffer]) -> Vec<Access> {
 }
 
 /// Makes a step ready whose views lie within their buffers.
-pub(super) fn task(isa: Isa, plan: &Plan, step: &Step) -> Result<Box<dyn Task>, String> {
+pub(super) fn task(isa: Isa, plan: &Plan, step: &Step) -> Made {
     let buffers = &plan.buffers[..];
-    Ok(match step {
-        Step::Map(step) => map(isa, step, buffers)?,
-        Step::Reduce(step) => reduce(isa, step, buffers)?,
-        _ => return Err("not built yet".into()),
-    })
+    match step {
+        Step::Map(step) => map(isa, step, buffers),
+        Step::Reduce(step) => reduce(isa, step, buffers),
+        Step::PackMatrix(step) => pack_matrix(isa, step, buffers),
+        Step::Gemm(step) => gemm(isa, step, buffers),
+        Step::Softmax(step) => softmax(isa, step, buffers),
+        Step::ArgReduce(step) => arg_reduce(isa, step, buffers),
+        Step::Gather(step) => gather(step, buffers),
+        Step::OneHot(step) => one_hot(step, buffers),
+        Step::Random(step) => random(isa, step, buffers),
+        Step::Host(step) => host(step, buffers),
+        Step::PackFilters(step) => pack_filters(isa, step, buffers),
+        Step::Conv(step) => convolution(isa, step, buffers),
+        Step::ConvWeightGradient(step) => conv_weight_gradient(isa, step, buffers),
+        Step::Pool(step) => pool(isa, step, buffers),
+        Step::PoolGradient(step) => pool_gradient(isa, step, buffers),
+    }
 }
 
-fn map(isa: Isa, step: &MapStep, buffers: &[Buffer]) -> Result<Box<dyn Task>, String> {
+/// The axes' lengths of a view of so many axes.
+fn axes<const N: usize>(view: &View, what: &str) -> Result<[usize; N], String> {
+    <[usize; N]>::try_from(&view.shape[..])
+        .map_err(|_| format!("the {what} has shape {:?} instead of {N} axes", view.shape))
+}
+
+fn expect_floats(views: &[(&View, &str)], buffers: &[Buffer]) -> Result<(), String> {
+    views
+        .iter()
+        .try_for_each(|(view, what)| expect_element(view, buffers, Element::F32, what))
+}
+
+/// An epilogue, already checked with its step.
+fn epilogue(
+    isa: Isa,
+    map: &Option<MapStep>,
+    buffers: &[Buffer],
+    purpose: Use,
+) -> Result<Option<Prepared>, String> {
+    let Some(map) = map else { return Ok(None) };
+    let (inputs, outputs) = (
+        accesses(&map.inputs, buffers),
+        accesses(&map.outputs, buffers),
+    );
+    Prepared::new(isa, &map.shape, inputs, outputs, &map.code, purpose).map(Some)
+}
+
+fn pack_matrix(isa: Isa, step: &PackMatrixStep, buffers: &[Buffer]) -> Made {
+    expect_floats(
+        &[(&step.b, "matrix"), (&step.packed, "packed matrix")],
+        buffers,
+    )?;
+    let [batch, k, n] = axes(&step.b, "matrix")?;
+    if batch > 1 && step.b.strides[0] == 0 && k * n > 0 {
+        return Err("one matrix is packed several times; pack it once and let it repeat".into());
+    }
+    expect_dense(
+        &step.packed,
+        &[batch * gemm::packed_len(isa, k, n)],
+        "packed matrix",
+    )?;
+    let (b, packed) = (access(&step.b, buffers), access(&step.packed, buffers));
+    Ok(Box::new(PackMatrixTask {
+        isa,
+        batch,
+        k,
+        n,
+        b,
+        packed,
+    }))
+}
+
+fn gemm(isa: Isa, step: &GemmStep, buffers: &[Buffer]) -> Made {
+    expect_floats(&[(&step.a, "left operand"), (&step.c, "result")], buffers)?;
+    let [batch, m, k] = axes(&step.a, "left operand")?;
+    let [_, _, n] = axes(&step.c, "result")?;
+    expect_dense(&step.c, &[batch, m, n], "result")?;
+    let shape = GemmShape { batch, m, n, k };
+    let b = match &step.b {
+        GemmRight::InPlace(b) => {
+            expect_floats(&[(b, "right operand")], buffers)?;
+            if b.shape != [batch, k, n] {
+                let expected = [batch, k, n];
+                return Err(format!(
+                    "the right operand is {:?}, not {expected:?}",
+                    b.shape
+                ));
+            }
+            RightAccess::InPlace(access(b, buffers))
+        }
+        GemmRight::Packed { panels, repeat } => {
+            expect_floats(&[(panels, "packed operand")], buffers)?;
+            let each = gemm::packed_len(isa, k, n);
+            let count = if *repeat { 1 } else { batch };
+            expect_dense(panels, &[count * each], "packed operand")?;
+            RightAccess::Packed(access(panels, buffers), if *repeat { 0 } else { each })
+        }
+    };
+    let units = gemm::units(isa, &shape);
+    let split = (0..units).any(|unit| gemm::unit_range(isa, &shape, unit).columns != (0..n));
+    let purpose = if split { Use::StoreRows } else { Use::Store };
+    let epilogue = epilogue(isa, &step.epilogue, buffers, purpose)?;
+    let (a, c) = (access(&step.a, buffers), access(&step.c, buffers));
+    Ok(Box::new(GemmTask {
+        isa,
+        shape,
+        a,
+        b,
+        c,
+        epilogue,
+    }))
+}
+
+fn expect_convolution(g: &ConvGeometry) -> Result<(), String> {
+    if g.is_consistent() {
+        return Ok(());
+    }
+    Err(format!(
+        "the sizes of the convolution do not belong together: {g:?}"
+    ))
+}
+
+/// Shapes of the images on the input's and the output's side.
+fn image_shapes(g: &ConvGeometry) -> ([usize; 4], [usize; 4]) {
+    let input = [g.batch, g.input[0], g.input[1], g.in_channels];
+    (input, [g.batch, g.output[0], g.output[1], g.out_channels])
+}
+
+fn pack_filters(isa: Isa, step: &PackFiltersStep, buffers: &[Buffer]) -> Made {
+    let (g, pass) = (step.geometry, step.pass);
+    expect_convolution(&g)?;
+    expect_floats(
+        &[(&step.filters, "filters"), (&step.packed, "packed filters")],
+        buffers,
+    )?;
+    let channels = g.in_channels / g.groups;
+    expect_shape(
+        &step.filters,
+        &[g.out_channels, channels, g.kernel[0], g.kernel[1]],
+    )?;
+    expect_dense(
+        &step.packed,
+        &[conv::packed_len(isa, &g, pass)],
+        "packed filters",
+    )?;
+    let (filters, packed) = (
+        access(&step.filters, buffers),
+        access(&step.packed, buffers),
+    );
+    Ok(Box::new(PackFiltersTask {
+        isa,
+        geometry: g,
+        pass,
+        filters,
+        packed,
+    }))
+}
+
+fn convolution(isa: Isa, step: &ConvStep, buffers: &[Buffer]) -> Made {
+    let (g, pass) = (step.geometry, step.pass);
+    expect_convolution(&g)?;
+    let named = [
+        (&step.source, "source"),
+        (&step.packed, "filters"),
+        (&step.target, "target"),
+    ];
+    expect_floats(&named, buffers)?;
+    let (input, output) = image_shapes(&g);
+    let (source, target) = match pass {
+        ConvPass::Forward => (input, output),
+        ConvPass::InputGradient => (output, input),
+    };
+    expect_dense(&step.source, &source, "source")?;
+    expect_dense(&step.target, &target, "target")?;
+    expect_dense(
+        &step.packed,
+        &[conv::packed_len(isa, &g, pass)],
+        "packed filters",
+    )?;
+    Ok(Box::new(ConvTask {
+        isa,
+        geometry: g,
+        pass,
+        source: access(&step.source, buffers),
+        packed: access(&step.packed, buffers),
+        target: access(&step.target, buffers),
+        epilogue: epilogue(isa, &step.epilogue, buffers, Use::Store)?,
+    }))
+}
+
+fn conv_weight_gradient(isa: Isa, step: &ConvWeightGradientStep, buffers: &[Buffer]) -> Made {
+    let g = step.geometry;
+    expect_convolution(&g)?;
+    let named = [
+        (&step.input, "input"),
+        (&step.output_gradient, "output's gradient"),
+        (&step.partials, "partial gradients"),
+    ];
+    expect_floats(&named, buffers)?;
+    let (input, output) = image_shapes(&g);
+    expect_dense(&step.input, &input, "input")?;
+    expect_dense(&step.output_gradient, &output, "output's gradient")?;
+    let channels = g.in_channels / g.groups;
+    let partials = [
+        conv::partials(&g),
+        g.kernel[0],
+        g.kernel[1],
+        channels,
+        g.out_channels,
+    ];
+    expect_dense(&step.partials, &partials, "partial gradients")?;
+    Ok(Box::new(ConvWeightGradientTask {
+        isa,
+        geometry: g,
+        input: access(&step.input, buffers),
+        output_gradient: access(&step.output_gradient, buffers),
+        partials: access(&step.partials, buffers),
+    }))
+}
+
+fn expect_pooling(g: &PoolGeometry) -> Result<([usize; 4], [usize; 4]), String> {
+    if !g.is_consistent() {
+        return Err(format!(
+            "the sizes of the pooling do not belong together: {g:?}"
+        ));
+    }
+    let input = [g.batch, g.input[0], g.input[1], g.channels];
+    Ok((input, [g.batch, g.output[0], g.output[1], g.channels]))
+}
+
+fn pool(isa: Isa, step: &PoolStep, buffers: &[Buffer]) -> Made {
+    let (input, output) = expect_pooling(&step.geometry)?;
+    expect_floats(&[(&step.input, "input"), (&step.output, "output")], buffers)?;
+    expect_dense(&step.input, &input, "input")?;
+    expect_shape(&step.output, &output)?;
+    let values = match (&step.values, step.pooling) {
+        (Some(values), Pooling::SelectAtMax) => {
+            expect_floats(&[(values, "values")], buffers)?;
+            expect_dense(values, &input, "values")?;
+            Some(access(values, buffers))
+        }
+        (None, Pooling::SelectAtMax) => return Err("there are no values to select from".into()),
+        (Some(_), _) => return Err("this pooling selects from no values".into()),
+        (None, _) => None,
+    };
+    Ok(Box::new(PoolTask {
+        isa,
+        geometry: step.geometry,
+        pooling: step.pooling,
+        input: access(&step.input, buffers),
+        values,
+        output: access(&step.output, buffers),
+    }))
+}
+
+fn pool_gradient(isa: Isa, step: &PoolGradientStep, buffers: &[Buffer]) -> Made {
+    let (input, output) = expect_pooling(&step.geometry)?;
+    let named = [
+        (&step.output_gradient, "output's gradient"),
+        (&step.input_gradient, "input's gradient"),
+    ];
+    expect_floats(&named, buffers)?;
+    expect_shape(&step.output_gradient, &output)?;
+    expect_dense(&step.input_gradient, &input, "input's gradient")?;
+    let own = match (&step.input, step.pooling) {
+        (Some(own), Pooling::Max) => {
+            expect_floats(&[(own, "input")], buffers)?;
+            expect_dense(own, &input, "input")?;
+            Some(access(own, buffers))
+        }
+        (None, Pooling::Average { .. }) => None,
+        (None, Pooling::Max) => return Err("the gradient of a maximum needs the input".into()),
+        (Some(_), Pooling::Average { .. }) => {
+            return Err("the gradient of an average needs no input".into());
+        }
+        (_, Pooling::SelectAtMax) => {
+            return Err("a gradient of the pooling that selects is no step".into());
+        }
+    };
+    Ok(Box::new(PoolGradientTask {
+        isa,
+        geometry: step.geometry,
+        pooling: step.pooling,
+        input: own,
+        output_gradient: access(&step.output_gradient, buffers),
+        input_gradient: access(&step.input_gradient, buffers),
+        epilogue: epilogue(isa, &step.epilogue, buffers, Use::Store)?,
+    }))
+}
+
+fn softmax(isa: Isa, step: &SoftmaxStep, buffers: &[Buffer]) -> Made {
+    expect_floats(&[(&step.input, "input"), (&step.output, "output")], buffers)?;
+    let [rows, columns] = axes(&step.input, "input")?;
+    expect_dense(&step.input, &[rows, columns], "input")?;
+    expect_dense(&step.output, &[rows, columns], "output")?;
+    let (input, output) = (access(&step.input, buffers), access(&step.output, buffers));
+    Ok(Box::new(SoftmaxTask {
+        isa,
+        log: step.log,
+        rows,
+        columns,
+        input,
+        output,
+    }))
+}
+
+fn arg_reduce(isa: Isa, step: &ArgReduceStep, buffers: &[Buffer]) -> Made {
+    expect_floats(&[(&step.input, "input")], buffers)?;
+    expect_element(&step.output, buffers, Element::I64, "output")?;
+    let [rows, columns] = axes(&step.input, "input")?;
+    expect_shape(&step.output, &[rows])?;
+    if columns == 0 && rows > 0 {
+        return Err("rows without elements have no largest one".into());
+    }
+    let (input, output) = (access(&step.input, buffers), access(&step.output, buffers));
+    Ok(Box::new(ArgReduceTask {
+        isa,
+        min: step.min,
+        rows,
+        columns,
+        input,
+        output,
+    }))
+}
+
+fn gather(step: &GatherStep, buffers: &[Buffer]) -> Made {
+    let [outer, length, inner] = axes(&step.input, "input")?;
+    let [count] = axes(&step.indices, "indices")?;
+    expect_element(&step.indices, buffers, Element::I64, "indices")?;
+    expect_element(
+        &step.output,
+        buffers,
+        buffers[step.input.buffer].element,
+        "output",
+    )?;
+    expect_shape(&step.output, &[outer, count, inner])?;
+    if inner > 1 && (step.input.strides[2] != 1 || step.output.strides[2] != 1) {
+        return Err("the inner axis is not dense".into());
+    }
+    let (input, indices) = (access(&step.input, buffers), access(&step.indices, buffers));
+    let output = access(&step.output, buffers);
+    Ok(Box::new(GatherTask {
+        outer,
+        length,
+        count,
+        inner,
+        input,
+        indices,
+        output,
+    }))
+}
+
+fn one_hot(step: &OneHotStep, buffers: &[Buffer]) -> Made {
+    expect_element(&step.labels, buffers, Element::I64, "labels")?;
+    expect_floats(&[(&step.output, "output")], buffers)?;
+    let [rows, classes] = axes(&step.output, "output")?;
+    expect_shape(&step.labels, &[rows])?;
+    expect_dense(&step.output, &[rows, classes], "output")?;
+    let (labels, output) = (access(&step.labels, buffers), access(&step.output, buffers));
+    let OneHotStep { on, off, .. } = *step;
+    Ok(Box::new(OneHotTask {
+        rows,
+        classes,
+        on,
+        off,
+        labels,
+        output,
+    }))
+}
+
+fn random(isa: Isa, step: &RandomStep, buffers: &[Buffer]) -> Made {
+    expect_element(&step.counter, buffers, Element::I64, "counter")?;
+    expect_floats(&[(&step.output, "output")], buffers)?;
+    if step.counter.shape.iter().product::<usize>() != 1 {
+        return Err(format!(
+            "the counter has shape {:?}, not one element",
+            step.counter.shape
+        ));
+    }
+    expect_dense(&step.output, &step.output.shape, "output")?;
+    let total = step.output.shape.iter().product();
+    let (counter, output) = (
+        access(&step.counter, buffers),
+        access(&step.output, buffers),
+    );
+    Ok(Box::new(RandomTask {
+        isa,
+        key: step.key,
+        total,
+        counter,
+        output,
+    }))
+}
+
+fn host(step: &HostStep, buffers: &[Buffer]) -> Made {
+    let listed = |views: &[View]| -> Result<Vec<(Access, usize)>, String> {
+        let dense = |view: &View| {
+            expect_dense(view, &view.shape, "view")?;
+            Ok((access(view, buffers), view.shape.iter().product()))
+        };
+        views.iter().map(dense).collect()
+    };
+    let (inputs, outputs) = (listed(&step.inputs)?, listed(&step.outputs)?);
+    Ok(Box::new(HostTask {
+        inputs,
+        outputs,
+        function: step.function.clone(),
+    }))
+}
+
+fn map(isa: Isa, step: &MapStep, buffers: &[Buffer]) -> Made {
     check_map(step, buffers)?;
     let (inputs, outputs) = (
         accesses(&step.inputs, buffers),
@@ -52,7 +469,7 @@ fn map(isa: Isa, step: &MapStep, buffers: &[Buffer]) -> Result<Box<dyn Task>, St
     )?))
 }
 
-fn reduce(isa: Isa, step: &ReduceStep, buffers: &[Buffer]) -> Result<Box<dyn Task>, String> {
+fn reduce(isa: Isa, step: &ReduceStep, buffers: &[Buffer]) -> Made {
     check_code(&step.code, step.inputs.len(), 1)?;
     if step.reduced.len() != step.shape.len() {
         return Err(format!(

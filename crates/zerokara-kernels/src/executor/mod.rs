@@ -3,7 +3,10 @@
 
 mod build;
 mod check;
+mod contract_task;
+mod conv_task;
 mod extent;
+mod host_task;
 mod map_task;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@
 //! A product is cut into units of work by its shape alone, and each unit sums in an order given by the shape alone.
 
 mod dot;
-mod pack;
+pub(crate) mod pack;
 pub(crate) mod tile;
 
 pub use pack::{pack_unit, pack_units, packed_len};
@@ -17,7 +17,7 @@ use crate::{
     simd::Simd,
 };
 use std::ops::Range;
-use tile::{MAX_ROWS, MAX_WIDTH, full_rows, panel_width};
+use tile::{MAX_LANES, MAX_ROWS, MAX_WIDTH, full_rows, panel_width};
 
 /// Sizes of a batch of matrix products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,7 +90,7 @@ const LEFT_PITCH: usize = DEPTH + 8;
 const DOT_DEPTH: usize = 256;
 
 /// Numbers of scratch that [`run_unit`] takes, per thread.
-pub const SCRATCH_LEN: usize = DEPTH * MAX_WIDTH * 16 + UNIT_ROWS * LEFT_PITCH;
+pub const SCRATCH_LEN: usize = DEPTH * MAX_WIDTH * MAX_LANES + UNIT_ROWS * LEFT_PITCH;
 
 /// How many blocks of rows and of columns the result is cut into.
 struct Grid {
@@ -275,7 +275,7 @@ struct Source {
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     Packed,
-    /// In place, dense along n.
+    /// In place, dense along n; but vectors that reach beyond the last column are packed in scratch.
     Dense,
     /// In place, any strides: each panel is packed in scratch when its turn comes.
     Copied,
@@ -307,7 +307,7 @@ unsafe fn blocks<S: Simd>(
                 .start
                 .offset(rows.start as isize * a.strides[1] + depth.start as isize * a.strides[2]);
             if copy_left {
-                let to = scratch.add(DEPTH * MAX_WIDTH * 16);
+                let to = scratch.add(DEPTH * MAX_WIDTH * MAX_LANES);
                 pack::transpose::<S>(rows.len(), depth.len(), start, a.strides[2], to, LEFT_PITCH);
                 Left {
                     start: to,
@@ -333,20 +333,18 @@ unsafe fn blocks<S: Simd>(
                             step: pitch as isize,
                             width,
                             last,
-                            exact: false,
                         }
                     }
-                    Kind::Dense => {
+                    Kind::Dense if last == S::LANES => {
                         let start = b.start.offset(depth.start as isize * b.strides[0]).add(j);
                         tile::Panel {
                             start,
                             step: b.strides[0],
                             width,
                             last,
-                            exact: true,
                         }
                     }
-                    Kind::Copied => {
+                    Kind::Dense | Kind::Copied => {
                         let from = b.start.offset(
                             depth.start as isize * b.strides[0] + j as isize * b.strides[1],
                         );
@@ -358,7 +356,6 @@ unsafe fn blocks<S: Simd>(
                             step: pitch as isize,
                             width,
                             last,
-                            exact: false,
                         }
                     }
                 };
@@ -366,18 +363,20 @@ unsafe fn blocks<S: Simd>(
                 for t in 0..tiles {
                     let here = share(rows.len(), tiles, t);
                     let start = a.start.offset(here.start as isize * a.strides[1]);
-                    let mut pointers = [start; MAX_ROWS];
-                    for (r, p) in pointers.iter_mut().enumerate() {
-                        *p = start.wrapping_offset(r as isize * a.strides[1]);
+                    let to = c.offset((rows.start + here.start) as isize * c_row).add(j);
+                    let (mut from_rows, mut to_rows) = ([start; MAX_ROWS], [to; MAX_ROWS]);
+                    for r in 0..MAX_ROWS {
+                        from_rows[r] = start.wrapping_offset(r as isize * a.strides[1]);
+                        to_rows[r] = to.wrapping_offset(r as isize * c_row);
                     }
                     let left = tile::Left {
-                        rows: &pointers,
+                        rows: &from_rows,
                         step: a.strides[2],
                         runs: &runs,
+                        offsets: &[],
                     };
                     let target = tile::Target {
-                        start: c.offset((rows.start + here.start) as isize * c_row).add(j),
-                        step: c_row,
+                        rows: &to_rows,
                         add: depth.start > 0,
                     };
                     tile::run::<S>(here.len(), left, panel, target);

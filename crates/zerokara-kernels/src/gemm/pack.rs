@@ -80,7 +80,7 @@ pub(super) unsafe fn pack_body<S: Simd>(
 
 /// `to[i * pitch + j] = from[i, j]`, and zeros in columns from `columns` to `pitch`, a multiple of the lanes.
 #[inline(always)]
-pub(super) unsafe fn pack_panel<S: Simd>(
+pub(crate) unsafe fn pack_panel<S: Simd>(
     k: usize,
     columns: usize,
     from: *const f32,

@@ -1,7 +1,7 @@
 //! Products of every kind against a plain loop in f64.
 
 use super::*;
-use crate::simd::Portable;
+use crate::simd::Twin as Lanes16;
 
 /// Numbers that look random: reproducible, in [-1, 1), most with many digits.
 fn numbers(len: usize, seed: u32) -> Vec<f32> {
@@ -80,7 +80,7 @@ impl Runner for Twin {
     }
     fn pack(&self, k: usize, n: usize, b: *const f32, strides: [isize; 2], packed: *mut f32) {
         // SAFETY: the tests' operands are valid.
-        unsafe { pack::pack_body::<Portable<16>>(0..n.div_ceil(16), k, n, b, strides, packed) };
+        unsafe { pack::pack_body::<Lanes16>(0..n.div_ceil(16), k, n, b, strides, packed) };
     }
     fn run(
         &self,
@@ -92,7 +92,7 @@ impl Runner for Twin {
         c_strides: [isize; 2],
     ) {
         // SAFETY: the tests' operands are valid.
-        unsafe { run_unit_body::<Portable<16>>(shape, unit, a, b, c, c_strides, &mut scratch()) };
+        unsafe { run_unit_body::<Lanes16>(shape, unit, a, b, c, c_strides, &mut scratch()) };
     }
 }
 

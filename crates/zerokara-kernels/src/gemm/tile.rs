@@ -1,10 +1,15 @@
 //! The micro-kernel that matrix products and convolutions share: a block of rows times a panel of columns, its sums
 //! held in registers over the whole run.
 
-use crate::{simd::Simd, unroll::each};
+use crate::{
+    simd::{Outlined, Simd},
+    unroll::each,
+};
 
 /// Most vectors in a panel.
 pub(crate) const MAX_WIDTH: usize = 3;
+/// Most lanes in a vector.
+pub(crate) const MAX_LANES: usize = 16;
 /// Most rows in a tile, over all widths and instruction sets.
 pub(crate) const MAX_ROWS: usize = 8;
 
@@ -32,17 +37,15 @@ pub(crate) const fn full_rows(registers: usize, width: usize) -> usize {
     }
 }
 
-/// A panel of the right operand: row k is at `start + k * step`, `width` vectors, of which the last has `last` lanes.
+/// A panel of the right operand: row k is at `start + k * step`, `width` vectors.
 #[derive(Clone, Copy)]
 pub(crate) struct Panel {
     pub start: *const f32,
     pub step: isize,
     /// Vectors.
     pub width: usize,
-    /// Lanes of the last vector.
+    /// Lanes of the last vector that are written; all are read.
     pub last: usize,
-    /// Whether `last` must be minded when loading; packed panels are padded.
-    pub exact: bool,
 }
 
 /// Where the left operand's numbers for one tile are: number k of row r of run j is at
@@ -52,13 +55,16 @@ pub(crate) struct Left<'a> {
     pub rows: &'a [*const f32; MAX_ROWS],
     pub step: isize,
     pub runs: &'a [(isize, usize)],
+    /// Number k is at `rows[r] + offsets[k]`, as further runs of one number each: quicker than runs of a few numbers,
+    /// whose ends are hard to predict.
+    pub offsets: &'a [isize],
 }
 
-/// Where the sums go: row r at `start + r * step`.
+/// Where the sums go.
 #[derive(Clone, Copy)]
-pub(crate) struct Target {
-    pub start: *mut f32,
-    pub step: isize,
+pub(crate) struct Target<'a> {
+    /// The start of each row.
+    pub rows: &'a [*mut f32; MAX_ROWS],
     /// Add to what is there, instead of replacing it.
     pub add: bool,
 }
@@ -69,22 +75,22 @@ pub(crate) struct Target {
 ///
 /// The CPU must have `S`; `rows` must be at most [`full_rows`]; all pointers must be valid for the shape described.
 #[inline(always)]
-pub(crate) unsafe fn run<S: Simd>(rows: usize, left: Left<'_>, panel: Panel, target: Target) {
+pub(crate) unsafe fn run<S: Simd>(rows: usize, left: Left<'_>, panel: Panel, target: Target<'_>) {
     macro_rules! widths {
         ($($rows:literal)*) => {
             match (rows, panel.width) {
                 $(
                     ($rows, 1) if const { $rows <= full_rows(S::REGISTERS, 1) } => {
                         // SAFETY: passed on.
-                        unsafe { tile::<S, $rows, 1>(left, panel, target) }
+                        unsafe { S::call(&Tile::<$rows, 1> { left, panel, target }) }
                     }
                     ($rows, 2) if const { S::REGISTERS >= 16 && $rows <= full_rows(S::REGISTERS, 2) } => {
                         // SAFETY: passed on.
-                        unsafe { tile::<S, $rows, 2>(left, panel, target) }
+                        unsafe { S::call(&Tile::<$rows, 2> { left, panel, target }) }
                     }
                     ($rows, 3) if const { S::REGISTERS >= 16 && $rows <= full_rows(S::REGISTERS, 3) } => {
                         // SAFETY: passed on.
-                        unsafe { tile::<S, $rows, 3>(left, panel, target) }
+                        unsafe { S::call(&Tile::<$rows, 3> { left, panel, target }) }
                     }
                 )*
                 _ => debug_assert!(false, "no tile of {rows} rows and {} vectors", panel.width),
@@ -94,11 +100,26 @@ pub(crate) unsafe fn run<S: Simd>(rows: usize, left: Left<'_>, panel: Panel, tar
     widths!(1 2 3 4 5 6 7 8);
 }
 
+/// The arguments of [`run`], for a tile of `MR` rows and `NV` vectors.
+struct Tile<'a, const MR: usize, const NV: usize> {
+    left: Left<'a>,
+    panel: Panel,
+    target: Target<'a>,
+}
+
+impl<const MR: usize, const NV: usize> Outlined for Tile<'_, MR, NV> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(&self) {
+        // SAFETY: passed on.
+        unsafe { tile::<S, MR, NV>(self.left, self.panel, self.target) }
+    }
+}
+
 #[inline(always)]
 unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(
     left: Left<'_>,
     panel: Panel,
-    target: Target,
+    target: Target<'_>,
 ) {
     // SAFETY: the caller vouches for the CPU and for all pointers.
     unsafe {
@@ -106,30 +127,29 @@ unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(
         let mut b = panel.start;
         let mut rows = [left.rows[0]; MR];
         rows.copy_from_slice(&left.rows[..MR]);
-        if panel.exact && panel.last < S::LANES {
-            for &(offset, len) in left.runs {
-                for k in 0..len as isize {
-                    step::<S, MR, NV, true>(
-                        &mut sums,
-                        &rows,
-                        offset + k * left.step,
-                        b,
-                        panel.last,
-                    );
-                    b = b.offset(panel.step);
-                }
+        for &(offset, len) in left.runs {
+            if len == 0 {
+                continue;
             }
-        } else {
-            for &(offset, len) in left.runs {
-                for k in 0..len as isize {
-                    step::<S, MR, NV, false>(&mut sums, &rows, offset + k * left.step, b, 0);
-                    b = b.offset(panel.step);
+            let (mut offset, mut rest) = (offset, len);
+            // Tested at its end, so that the compiler sees one set of sums and not a second for the way out.
+            loop {
+                step::<S, MR, NV>(&mut sums, &rows, offset, b);
+                offset += left.step;
+                b = b.wrapping_offset(panel.step);
+                rest -= 1;
+                if rest == 0 {
+                    break;
                 }
             }
         }
+        for &offset in left.offsets {
+            step::<S, MR, NV>(&mut sums, &rows, offset, b);
+            b = b.wrapping_offset(panel.step);
+        }
         each!(r < MR {
             each!(v < NV {
-                let to = target.start.offset(r as isize * target.step).add(v * S::LANES);
+                let to = target.rows[r].add(v * S::LANES);
                 if v + 1 == NV && panel.last < S::LANES {
                     if target.add {
                         sums[r][v] = S::add(sums[r][v], S::load_partial(to, panel.last));
@@ -147,22 +167,17 @@ unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(
 }
 
 #[inline(always)]
-unsafe fn step<S: Simd, const MR: usize, const NV: usize, const PARTIAL: bool>(
+unsafe fn step<S: Simd, const MR: usize, const NV: usize>(
     sums: &mut [[S::Vector; NV]; MR],
     rows: &[*const f32; MR],
     offset: isize,
     b: *const f32,
-    last: usize,
 ) {
     // SAFETY: the caller vouches for the CPU and for all pointers.
     unsafe {
         let mut columns = [S::zero(); NV];
         each!(v < NV {
-            columns[v] = if PARTIAL && v + 1 == NV {
-                S::load_partial(b.add(v * S::LANES), last)
-            } else {
-                S::load(b.add(v * S::LANES))
-            };
+            columns[v] = S::load(b.add(v * S::LANES));
         });
         each!(r < MR {
             S::fma_row(rows[r], offset, &columns, &mut sums[r]);

@@ -83,6 +83,8 @@ pub(crate) struct Prepared {
 pub(crate) enum Use {
     /// They are stored.
     Store,
+    /// They are stored, and ranges are mostly parts of rows.
+    StoreRows,
     /// The only result is read tile by tile; tiles are cut at multiples of the product of the axes from `axis` on, if
     /// that fits in one.
     Read {
@@ -178,15 +180,8 @@ impl Prepared {
         code: &Code,
         purpose: Use,
     ) -> Result<Prepared, String> {
-        check_code(
-            code,
-            inputs.len(),
-            if purpose == Use::Store {
-                outputs.len()
-            } else {
-                1
-            },
-        )?;
+        let reads = matches!(purpose, Use::Read { .. });
+        check_code(code, inputs.len(), if reads { 1 } else { outputs.len() })?;
         let total: usize = shape.iter().product();
         let live = live(code);
         let loaded = |i: usize| {
@@ -204,7 +199,7 @@ impl Prepared {
         inputs.append(&mut outputs);
         let rows = match purpose {
             Use::Read { axis } => (axis, shape[axis..].iter().product()),
-            Use::Store => (0, 1),
+            Use::Store | Use::StoreRows => (0, 1),
         };
         let together = |before: usize, after: usize| before >= rows.0 || after < rows.0;
         let (shape, _) = merge_axes(shape, &mut inputs, together);
@@ -229,9 +224,10 @@ impl Prepared {
                 .next_multiple_of(16)
                 .min(TILE)
         };
+        let in_rows = inner > TILE || (purpose == Use::StoreRows && inner > 1);
         let (tile, long_row) = if row == 0 || total == 0 {
             (TILE, 0)
-        } else if inner > TILE {
+        } else if in_rows {
             (pieces(inner), inner)
         } else if row <= TILE {
             (TILE / row * row, 0)
@@ -245,7 +241,7 @@ impl Prepared {
             isa,
             code,
             shape: &shape,
-            in_rows: inner > TILE,
+            in_rows,
             live,
             inputs: &inputs,
             outputs: &outputs,
@@ -263,12 +259,11 @@ impl Prepared {
             uniform_operations: Vec::new(),
         };
         builder.build();
-        let result = code.results.first().map(|&r| builder.in_vector(r));
-        Ok(builder.assign(
-            total,
-            tile,
-            if purpose == Use::Store { None } else { result },
-        ))
+        let result = match code.results.first() {
+            Some(&result) if reads => Some(builder.in_vector(result)),
+            _ => None,
+        };
+        Ok(builder.assign(total, tile, result))
     }
 
     /// Elements of the iteration space.
@@ -330,11 +325,56 @@ impl Prepared {
         mut show: impl FnMut(*const f32, usize, usize),
     ) {
         debug_assert!(end <= self.total);
-        if start >= end {
-            return;
+        // SAFETY: as the caller vouches.
+        unsafe {
+            self.begin(memory, scratch);
+            self.sweep(memory, scratch, start, end, &mut show);
         }
-        // SAFETY: the scratch has the size that `scratch_bytes` asks; slots were assigned below `self.slots`; views
-        // were checked by the executor, and the range lies in the space that they cover.
+    }
+
+    /// Runs the code on `rows` ranges of `width` elements whose starts are `pitch` apart.
+    ///
+    /// # Safety
+    /// As for [`run`](Prepared::run).
+    pub(crate) unsafe fn run_rows(
+        &self,
+        memory: Memory<'_>,
+        scratch: *mut u8,
+        start: usize,
+        width: usize,
+        pitch: usize,
+        rows: usize,
+    ) {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            if width == pitch {
+                return self.run(memory, scratch, start, start + width * rows);
+            }
+            self.begin(memory, scratch);
+            for row in 0..rows {
+                let start = start + row * pitch;
+                self.sweep(memory, scratch, start, start + width, &mut |_, _, _| {});
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn call(slots: *const *mut f32, operation: &Operation, n: usize) {
+        // SAFETY: slots were assigned below the table's length, and lead to what the kernel takes.
+        unsafe {
+            let [a, b, c] = operation.from;
+            let from = [
+                (*slots.add(a as usize)).cast_const(),
+                (*slots.add(b as usize)).cast_const(),
+                (*slots.add(c as usize)).cast_const(),
+            ];
+            (operation.kernel)(*slots.add(operation.to as usize), from, n);
+        }
+    }
+
+    /// Fills the table of registers and uniforms, and computes the latter.
+    unsafe fn begin(&self, memory: Memory<'_>, scratch: *mut u8) {
+        // SAFETY: the scratch has the size that `scratch_bytes` asks; slots were assigned below `self.slots`.
         unsafe {
             let slots: *mut *mut f32 = scratch.cast();
             let uniforms: *mut f32 = scratch.add(self.slots_bytes()).cast();
@@ -355,6 +395,25 @@ impl Prepared {
                     _ => *memory.f32s(access),
                 };
             }
+            for operation in &self.uniform_operations {
+                Self::call(slots, operation, 1);
+            }
+        }
+    }
+
+    /// Runs the code tile by tile; `begin` has filled the table.
+    #[inline(always)]
+    unsafe fn sweep(
+        &self,
+        memory: Memory<'_>,
+        scratch: *mut u8,
+        start: usize,
+        end: usize,
+        show: &mut impl FnMut(*const f32, usize, usize),
+    ) {
+        // SAFETY: as for `begin`; views were checked by the executor, and the range lies in the space they cover.
+        unsafe {
+            let slots: *mut *mut f32 = scratch.cast();
             for stream in &self.streams {
                 if !stream.by_rows {
                     let p = memory
@@ -363,19 +422,6 @@ impl Prepared {
                     *slots.add(stream.slot) = p.cast();
                 }
             }
-            let call = |operation: &Operation, n: usize| {
-                let [a, b, c] = operation.from;
-                let from = [
-                    (*slots.add(a as usize)).cast_const(),
-                    (*slots.add(b as usize)).cast_const(),
-                    (*slots.add(c as usize)).cast_const(),
-                ];
-                (operation.kernel)(*slots.add(operation.to as usize), from, n);
-            };
-            for operation in &self.uniform_operations {
-                call(operation, 1);
-            }
-
             let mut position = start;
             // Elements of the repeating inputs that are in their registers, from the start of a tile on.
             let mut repeated = 0;
@@ -405,7 +451,7 @@ impl Prepared {
                     }
                 }
                 for operation in &self.operations {
-                    call(operation, n);
+                    Self::call(slots, operation, n);
                 }
                 for store in &self.stores {
                     match store {

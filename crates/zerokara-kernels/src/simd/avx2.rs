@@ -1,6 +1,6 @@
 //! AVX2 with FMA: 8 lanes.
 
-use super::Simd;
+use super::{Outlined, Simd};
 use core::arch::x86_64::*;
 
 /// Vectors of 8 numbers on x86-64 with AVX2 and FMA.
@@ -17,6 +17,16 @@ impl Simd for Avx2 {
     const LANES: usize = 8;
     const REGISTERS: usize = 16;
     const FMA: bool = true;
+
+    #[inline(always)]
+    unsafe fn call<T: Outlined>(code: &T) {
+        #[inline(never)]
+        #[target_feature(enable = "avx2,fma")]
+        unsafe fn compiled<T: Outlined>(code: &T) {
+            unsafe { code.run::<Avx2>() }
+        }
+        unsafe { compiled(code) }
+    }
 
     #[inline(always)]
     unsafe fn zero() -> __m256 {

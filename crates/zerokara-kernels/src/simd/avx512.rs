@@ -1,6 +1,6 @@
 //! AVX-512: 16 lanes.
 
-use super::{Avx2, Simd};
+use super::{Avx2, Outlined, Simd};
 use core::arch::x86_64::*;
 
 /// Vectors of 16 numbers on x86-64 with AVX-512.
@@ -20,6 +20,16 @@ impl Simd for Avx512 {
     const LANES: usize = 16;
     const REGISTERS: usize = 32;
     const FMA: bool = true;
+
+    #[inline(always)]
+    unsafe fn call<T: Outlined>(code: &T) {
+        #[inline(never)]
+        #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+        unsafe fn compiled<T: Outlined>(code: &T) {
+            unsafe { code.run::<Avx512>() }
+        }
+        unsafe { compiled(code) }
+    }
 
     #[inline(always)]
     unsafe fn zero() -> __m512 {

@@ -8,12 +8,26 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod portable;
+#[cfg(test)]
+mod twin;
 
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub use avx512::Avx512;
 pub use portable::Portable;
+#[cfg(test)]
+pub(crate) use twin::Twin;
+
+/// Code that is compiled once for each instruction set and called, not inlined: see [`Simd::call`].
+pub trait Outlined {
+    /// Runs it; `#[inline(always)]`.
+    ///
+    /// # Safety
+    ///
+    /// The CPU must have `S`, beside what the code itself asks.
+    unsafe fn run<S: Simd>(&self);
+}
 
 /// Vector operations of one instruction set.
 ///
@@ -32,6 +46,9 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Whether multiplication and addition fuse: one rounding instead of two.
     const FMA: bool;
 
+    /// Runs `code` as a function of its own, compiled for this instruction set. Large bodies with many callers go this
+    /// way, so that they are compiled once.
+    unsafe fn call<T: Outlined>(code: &T);
     /// All zeros.
     unsafe fn zero() -> Self::Vector;
     /// The same number in all lanes.

@@ -1,9 +1,8 @@
 //! Vectors as arrays, for the compiler to turn into whatever the target guarantees.
 
-use super::Simd;
+use super::{Outlined, Simd};
 
-/// Vectors of `L` numbers in plain Rust. `Portable<8>` is the kernels' fallback; `Portable<16>` has the shape of
-/// AVX-512, so that its tiles can be tested on any machine.
+/// Vectors of `L` numbers in plain Rust; `Portable<8>` is the kernels' fallback.
 #[derive(Clone, Copy, Debug)]
 pub struct Portable<const L: usize>;
 
@@ -14,6 +13,12 @@ impl<const L: usize> Simd for Portable<L> {
     // Sixteen 128-bit registers on the oldest x86-64 hold eight vectors of 8.
     const REGISTERS: usize = if L <= 8 { 8 } else { 32 };
     const FMA: bool = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
+
+    #[inline(never)]
+    unsafe fn call<T: Outlined>(code: &T) {
+        // SAFETY: passed on.
+        unsafe { code.run::<Self>() }
+    }
 
     #[inline(always)]
     unsafe fn zero() -> [f32; L] {

@@ -61,5 +61,5 @@ fn operations_agree_with_single_numbers() {
         unsafe { check(isa) };
     }
     // SAFETY: portable code runs everywhere.
-    unsafe { check_body::<Portable<16>>() };
+    unsafe { check_body::<Twin>() };
 }

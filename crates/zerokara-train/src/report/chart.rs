@@ -50,6 +50,8 @@ pub struct LineChart {
     pub y_focus: Option<(f64, f64)>,
     /// Start of the horizontal axis, instead of the first point.
     pub x_from: Option<f64>,
+    /// Decimals of the values in the legend; `None` for four significant digits.
+    pub decimals: Option<usize>,
     /// The lines; later ones are drawn over earlier ones.
     pub series: Vec<Series>,
 }
@@ -104,7 +106,7 @@ impl LineChart {
             "<clipPath id=\"{id}-clip\"><rect x=\"{left:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\"/></clipPath>",
             top - 6.0,
             right - left + 7.0,
-            bottom - top + 12.0
+            bottom - top + 7.0
         );
         for (value, text) in &y_axis.ticks {
             let Some(place) = y_axis.place(*value) else {
@@ -243,7 +245,7 @@ impl BarChart {
         let longest = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0) as f64;
         let names = longest(&mut self.bars.iter().map(|b| b.0.chars().count()));
         let numbers = longest(&mut self.bars.iter().map(|b| number(b.1).chars().count()));
-        let left = (names * 7.4 + 14.0).min(width * 0.4);
+        let left = (names * 8.2 + 14.0).min(width * 0.4);
         let unit = if self.unit.is_empty() {
             0.0
         } else {
@@ -286,10 +288,9 @@ impl BarChart {
             let class = if *strong { "strong" } else { "plain" };
             let _ = write!(
                 out,
-                "<text class=\"{class}\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\
+                "<text class=\"{class}\" x=\"0\" y=\"{:.1}\">{}</text>\
                  <rect class=\"{class}\" x=\"{left:.1}\" y=\"{y:.1}\" width=\"{length:.1}\" height=\"{thick}\" rx=\"2\"/>\
                  <text class=\"{class}\" x=\"{:.1}\" y=\"{:.1}\">{} {}</text>",
-                left - 10.0,
                 y + 13.5,
                 escape(name),
                 left + length + 8.0,

@@ -161,13 +161,14 @@ impl Curves {
                 low = low.min(*start);
                 high = high.max(*start);
             }
-            series.insert(0, line("train, per batch", batches, Style::Line, 3));
+            series.insert(0, line("batches", batches, Style::Line, 3));
         }
         let chart = LineChart {
             title: "Accuracy".into(),
             x_name: "epoch".into(),
             y_name: "accuracy, %".into(),
             y_limits: Some((0.0, 100.0)),
+            decimals: Some(2),
             y_focus: (low <= high).then_some((low, high)),
             x_from: Some(if self.epochs.len() <= 12 { 0.0 } else { 1.0 }),
             series,
@@ -253,7 +254,11 @@ fn figure(id: &str, chart: &LineChart) -> String {
     let many = named.clone().count() > 1;
     for series in named {
         let last = series.points.iter().rev().find(|p| p.1.is_finite());
-        let last = last.map(|p| significant(p.1, 4)).unwrap_or_default();
+        let last = match (last, chart.decimals) {
+            (Some((_, y)), Some(decimals)) => format!("{y:.decimals$}"),
+            (Some((_, y)), None) => significant(*y, 4),
+            (None, _) => String::new(),
+        };
         let key = match series.style {
             Style::Marked => super::chart::mark(series.color % 6, (9.0, 6.0)),
             _ => "M1 6H17".to_string(),

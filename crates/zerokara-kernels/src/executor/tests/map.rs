@@ -39,7 +39,7 @@ fn check(step: &MapStep, buffers: &[Storage]) {
 }
 
 /// `max(x + bias, 0)` with a bias for each column.
-fn bias_relu() -> Code {
+pub(super) fn bias_relu() -> Code {
     Code {
         instructions: vec![
             Load(0),

@@ -1,7 +1,11 @@
 //! Plans of single steps against plain loops in double precision, on every instruction set and several pools.
 
+mod contract;
+mod faults;
+mod images;
 mod map;
 mod reduce;
+mod rows;
 
 use super::*;
 use crate::{

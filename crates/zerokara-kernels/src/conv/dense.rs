@@ -1,0 +1,338 @@
+//! The forward pass and the gradient with respect to the input: sums of runs of contiguous numbers.
+//!
+//! For one target position and one row of taps, the numbers read lie side by side in a channels-last image, all
+//! channels of all taps in one run (if no dilation or grouping stands between). A tile of some positions by some
+//! vectors of target channels takes all runs in turn, its sums in registers from the first number to the last.
+
+use super::{
+    ConvGeometry,
+    image::{Readable, Window},
+    phase::{Phase, extent},
+};
+use crate::{
+    gemm::{
+        share,
+        tile::{self, MAX_ROWS, full_rows, panel_width},
+    },
+    isa::multiversion,
+    plan::ConvPass,
+    simd::Simd,
+};
+use std::ops::Range;
+
+/// Sizes of the images that a pass reads and writes.
+#[derive(Clone, Copy)]
+pub(super) struct Sides {
+    /// Height and width of the images read.
+    pub source: [usize; 2],
+    /// Their channels, and those of one group.
+    pub source_channels: (usize, usize),
+    /// Height and width of the images written.
+    pub target: [usize; 2],
+    /// Their channels, and those of one group.
+    pub target_channels: (usize, usize),
+}
+
+impl Sides {
+    #[inline(always)]
+    pub fn new(g: &ConvGeometry, pass: ConvPass) -> Sides {
+        let groups = g.groups.max(1);
+        let input = (g.in_channels, g.in_channels / groups);
+        let output = (g.out_channels, g.out_channels / groups);
+        match pass {
+            ConvPass::Forward => Sides {
+                source: g.input,
+                source_channels: input,
+                target: g.output,
+                target_channels: output,
+            },
+            ConvPass::InputGradient => Sides {
+                source: g.output,
+                source_channels: output,
+                target: g.input,
+                target_channels: input,
+            },
+        }
+    }
+}
+
+/// Multiplications in a unit of work below which sharing them out costs more than it saves.
+const UNIT_WORK: usize = 128 * 1024;
+/// Units into which a pass large enough is cut, at least.
+const UNITS: usize = 16;
+/// Terms up to which a tile takes its numbers one by one, if runs are short.
+const OFFSETS: usize = 64;
+/// Runs that one tile takes at a time; more are taken in turns.
+const RUNS: usize = 32;
+
+/// How a pass is cut: units of some whole images, or of some rows of one image.
+#[derive(Clone, Copy)]
+enum Cut {
+    Images(usize),
+    Bands(usize),
+}
+
+impl Cut {
+    fn new(g: &ConvGeometry, pass: ConvPass) -> Cut {
+        let sides = Sides::new(g, pass);
+        let work = g.output[0] * g.output[1] * g.kernel[0] * g.kernel[1];
+        let work = (work * sides.source_channels.1)
+            .saturating_mul(g.out_channels.max(g.in_channels))
+            .max(1);
+        let bands = UNITS
+            .div_ceil(g.batch.max(1))
+            .min(work / UNIT_WORK)
+            .min(sides.target[0] / 2);
+        if bands > 1 {
+            Cut::Bands(bands)
+        } else {
+            Cut::Images((UNIT_WORK / work).clamp(1, g.batch.div_ceil(UNITS).max(1)))
+        }
+    }
+}
+
+/// Number of independent units of work in a pass.
+pub fn units(g: &ConvGeometry, pass: ConvPass) -> usize {
+    let sides = Sides::new(g, pass);
+    if sides.target[0] * sides.target[1] * sides.target_channels.0 == 0 {
+        return 0;
+    }
+    match Cut::new(g, pass) {
+        Cut::Images(images) => g.batch.div_ceil(images),
+        Cut::Bands(bands) => g.batch * bands,
+    }
+}
+
+/// Images, and rows of them, that unit `unit` writes.
+fn unit_rows(g: &ConvGeometry, pass: ConvPass, unit: usize) -> (Range<usize>, Range<usize>) {
+    let height = Sides::new(g, pass).target[0];
+    match Cut::new(g, pass) {
+        Cut::Images(images) => (unit * images..((unit + 1) * images).min(g.batch), 0..height),
+        Cut::Bands(bands) => {
+            let image = unit / bands;
+            (image..image + 1, share(height, bands, unit % bands))
+        }
+    }
+}
+
+/// The elements of the target, counted from its start, that unit `unit` (below [`units`]) writes.
+pub fn unit_range(g: &ConvGeometry, pass: ConvPass, unit: usize) -> Range<usize> {
+    let sides = Sides::new(g, pass);
+    let row = sides.target[1] * sides.target_channels.0;
+    let (images, rows) = unit_rows(g, pass, unit);
+    let image = sides.target[0] * row;
+    images.start * image + rows.start * row..(images.end - 1) * image + rows.end * row
+}
+
+fn window(g: &ConvGeometry, pass: ConvPass, rows: &Range<usize>) -> Window {
+    let sides = Sides::new(g, pass);
+    Window {
+        rows: extent(g, pass, 0, rows),
+        columns: extent(g, pass, 1, &(0..sides.target[1])),
+        image: sides.source,
+        channels: sides.source_channels.0,
+    }
+}
+
+/// Numbers of scratch that [`run_unit`] takes, per thread.
+pub fn scratch_len(g: &ConvGeometry, pass: ConvPass) -> usize {
+    let bands = match Cut::new(g, pass) {
+        Cut::Images(_) => 1,
+        Cut::Bands(bands) => bands,
+    };
+    (0..bands)
+        .map(|unit| window(g, pass, &unit_rows(g, pass, unit).1).len())
+        .max()
+        .unwrap_or(0)
+}
+
+multiversion! {
+    /// Runs unit `unit` of a pass over `source` with filters packed for it.
+    ///
+    /// # Safety
+    ///
+    /// The CPU must have `isa`; `unit` must be below [`units`]; `geometry` must be consistent (see
+    /// [`ConvGeometry::is_consistent`]); `source` must be valid for reading the images, `packed` for reading the
+    /// filters packed for this `isa` and pass, `target` for writing; no one else may touch the unit's [`unit_range`]
+    /// meanwhile. `scratch` must have [`scratch_len`] numbers.
+    pub unsafe fn run_unit(
+        geometry: &ConvGeometry,
+        pass: ConvPass,
+        unit: usize,
+        source: *const f32,
+        packed: *const f32,
+        target: *mut f32,
+        scratch: &mut [f32],
+    ) = run_unit_body;
+}
+
+#[inline(always)]
+pub(super) unsafe fn run_unit_body<S: Simd>(
+    g: &ConvGeometry,
+    pass: ConvPass,
+    unit: usize,
+    source: *const f32,
+    packed: *const f32,
+    target: *mut f32,
+    scratch: &mut [f32],
+) {
+    let sides = Sides::new(g, pass);
+    let (images, rows) = unit_rows(g, pass, unit);
+    let window = window(g, pass, &rows);
+    debug_assert!(scratch.len() >= window.len());
+    let source_len = sides.source[0] * sides.source[1] * sides.source_channels.0;
+    let target_len = sides.target[0] * sides.target[1] * sides.target_channels.0;
+    for image in images {
+        // SAFETY: the image lies within the batch; the caller vouches for the rest.
+        unsafe {
+            let readable = window.read(source.add(image * source_len), scratch.as_mut_ptr());
+            let target = target.add(image * target_len);
+            let mut packed = packed;
+            for residue in 0..Phase::number(g, pass, 0) {
+                let down = Phase::new(g, pass, 0, residue);
+                for residue in 0..Phase::number(g, pass, 1) {
+                    let across = Phase::new(g, pass, 1, residue);
+                    run_phase::<S>(
+                        g.groups, &sides, &down, &across, &rows, readable, packed, target,
+                    );
+                    packed = packed.add(phase_len::<S>(g.groups, &sides, &down, &across));
+                }
+            }
+        }
+    }
+}
+
+/// Numbers in the packed filters of one phase.
+#[inline(always)]
+pub(super) fn phase_len<S: Simd>(
+    groups: usize,
+    sides: &Sides,
+    down: &Phase,
+    across: &Phase,
+) -> usize {
+    let channels = sides.target_channels.1.next_multiple_of(S::LANES);
+    groups * down.taps * across.taps * sides.source_channels.1 * channels
+}
+
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+unsafe fn run_phase<S: Simd>(
+    groups: usize,
+    sides: &Sides,
+    down: &Phase,
+    across: &Phase,
+    rows: &Range<usize>,
+    source: Readable,
+    packed: *const f32,
+    target: *mut f32,
+) {
+    let positions = down.within(rows);
+    let count = positions.len() * across.count;
+    if count == 0 {
+        return;
+    }
+    let (source_channels, source_group) = sides.source_channels;
+    let (target_channels, target_group) = sides.target_channels;
+    // Taps side by side make one run, unless channels of other groups lie between.
+    let joined = across.tap_step == 1 && groups == 1;
+    let (turns, run_len) = if joined {
+        (1, across.taps * source_group)
+    } else {
+        (across.taps, source_group)
+    };
+    let runs_total = if run_len == 0 { 0 } else { down.taps * turns };
+    let depth = down.taps * across.taps * source_group;
+    let total = target_group.div_ceil(S::LANES);
+    // SAFETY: all positions and taps lie within the window that the caller made readable.
+    unsafe {
+        let origin = source.start.wrapping_offset(
+            (down.origin + positions.start as isize * down.source_step) * source.pitch
+                + across.origin * source_channels as isize,
+        );
+        let target = target.add(
+            ((down.start + positions.start * down.step) * sides.target[1] + across.start)
+                * target_channels,
+        );
+        // Distances from one position to the next, across and down.
+        let from_step = across.source_step * source_channels as isize;
+        let from_line = down.source_step * source.pitch;
+        let to_step = across.step * target_channels;
+        let to_line = down.step * sides.target[1] * target_channels;
+        let mut runs = [(0isize, 0usize); RUNS];
+        let mut offsets = [0isize; OFFSETS];
+        let flat = runs_total <= RUNS && run_len < 16 && runs_total * run_len <= OFFSETS;
+        let mut first = 0;
+        // Once more for every further handful of runs; at least once, so that targets without taps become zeros.
+        loop {
+            let here = (runs_total - first).min(RUNS);
+            for (i, run) in runs[..here].iter_mut().enumerate() {
+                let (tap_down, tap_across) = ((first + i) / turns, (first + i) % turns);
+                let offset = tap_down as isize * down.tap_step * source.pitch
+                    + tap_across as isize * across.tap_step * source_channels as isize;
+                *run = (offset, run_len);
+                if flat {
+                    for k in 0..run_len {
+                        offsets[i * run_len + k] = offset + k as isize;
+                    }
+                }
+            }
+            let (runs, offsets) = if flat {
+                (&[][..], &offsets[..runs_total * run_len])
+            } else {
+                (&runs[..here], &[][..])
+            };
+            for group in 0..groups {
+                let from = origin.wrapping_add(group * source_group);
+                let to = target.add(group * target_group);
+                let panels = packed.add(group * depth * total * S::LANES);
+                let mut v = 0;
+                while v < total {
+                    let width = panel_width(S::REGISTERS, v, total);
+                    let pitch = width * S::LANES;
+                    let start = panels.add(v * S::LANES * depth + first * run_len * pitch);
+                    let last = (target_group - (v + width - 1) * S::LANES).min(S::LANES);
+                    let panel = tile::Panel {
+                        start,
+                        step: pitch as isize,
+                        width,
+                        last,
+                    };
+                    let tiles = count.div_ceil(full_rows(S::REGISTERS, width));
+                    let (rows_each, rows_more) = (count / tiles, count % tiles);
+                    let (mut line, mut step) = (0, 0);
+                    for t in 0..tiles {
+                        let here_rows = rows_each + usize::from(t < rows_more);
+                        let mut from_rows = [from; MAX_ROWS];
+                        let mut to_rows = [to; MAX_ROWS];
+                        for r in 0..here_rows {
+                            from_rows[r] = from.wrapping_offset(
+                                line as isize * from_line + step as isize * from_step,
+                            );
+                            to_rows[r] = to.add(line * to_line + step * to_step + v * S::LANES);
+                            step += 1;
+                            if step == across.count {
+                                (line, step) = (line + 1, 0);
+                            }
+                        }
+                        let left = tile::Left {
+                            rows: &from_rows,
+                            step: 1,
+                            runs,
+                            offsets,
+                        };
+                        let target = tile::Target {
+                            rows: &to_rows,
+                            add: first > 0,
+                        };
+                        tile::run::<S>(here_rows, left, panel, target);
+                    }
+                    v += width;
+                }
+            }
+            first += here;
+            if first >= runs_total {
+                break;
+            }
+        }
+    }
+}

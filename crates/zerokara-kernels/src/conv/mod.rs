@@ -1,0 +1,72 @@
+//! Convolution of channels-last images: `out[n, y, x, o] = sum over kh, kw, c of
+//! in[n, y * stride + kh * dilation - padding, .., c] * filters[o, c, kh, kw]`, and its two gradients.
+//!
+//! Each pass runs the micro-kernel of the matrix product on the images where they lie; no patch is ever written out.
+//! Only where a pass reads beyond an image, the part of the image that a unit of work needs is copied, with zeros
+//! around it, to scratch.
+
+mod dense;
+mod image;
+mod pack;
+mod phase;
+mod weights;
+
+pub use dense::{run_unit, scratch_len, unit_range, units};
+pub use pack::{pack_unit, pack_units, packed_len};
+pub use weights::{
+    partials, run_weight_gradient_unit, weight_gradient_scratch_len, weight_gradient_units,
+};
+
+/// Sizes and options of a two-dimensional convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConvGeometry {
+    /// Images in the batch, N.
+    pub batch: usize,
+    /// Channels of the input, C.
+    pub in_channels: usize,
+    /// Channels of the output, O.
+    pub out_channels: usize,
+    /// Height and width of the input, H and W.
+    pub input: [usize; 2],
+    /// Height and width of the output, Y and X.
+    pub output: [usize; 2],
+    /// Height and width of the filters, KH and KW.
+    pub kernel: [usize; 2],
+    /// Steps of the filter, down and across.
+    pub stride: [usize; 2],
+    /// Zeros around the input, above and below, left and right.
+    pub padding: [usize; 2],
+    /// Distance between neighbouring elements of the filter.
+    pub dilation: [usize; 2],
+    /// Number of groups that C and O are cut into.
+    pub groups: usize,
+}
+
+impl ConvGeometry {
+    /// Whether the sizes belong together: nothing but the batch is zero, channels divide into groups, and the output
+    /// is of the size that input, filters, stride, padding and dilation give.
+    pub fn is_consistent(&self) -> bool {
+        let channels = self.groups > 0
+            && self.in_channels > 0
+            && self.out_channels > 0
+            && self.in_channels.is_multiple_of(self.groups)
+            && self.out_channels.is_multiple_of(self.groups);
+        channels
+            && (0..2).all(|i| {
+                let whole = [
+                    self.input[i],
+                    self.output[i],
+                    self.kernel[i],
+                    self.stride[i],
+                    self.dilation[i],
+                ];
+                !whole.contains(&0)
+                    && (self.input[i] + 2 * self.padding[i])
+                        .checked_sub((self.kernel[i] - 1) * self.dilation[i] + 1)
+                        .is_some_and(|room| room / self.stride[i] + 1 == self.output[i])
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests;

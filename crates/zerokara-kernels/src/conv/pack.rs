@@ -1,0 +1,143 @@
+//! Packing filters for a pass: for each phase and group, panels of `[taps][source channels][vectors of the panel]` in
+//! the order in which the pass reads the source.
+
+use super::{
+    ConvGeometry,
+    dense::{Sides, phase_len},
+    phase::Phase,
+};
+use crate::{
+    gemm::{pack::pack_panel, share, tile::panel_width},
+    isa::{Isa, multiversion},
+    plan::ConvPass,
+    simd::Simd,
+};
+use std::ops::Range;
+
+/// Floats in the filters packed for a pass.
+pub fn packed_len(isa: Isa, g: &ConvGeometry, pass: ConvPass) -> usize {
+    len(isa.lanes(), g, pass)
+}
+
+/// Every tap belongs to exactly one phase.
+pub(super) fn len(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> usize {
+    let sides = Sides::new(g, pass);
+    let channels = sides.target_channels.1.next_multiple_of(lanes);
+    g.groups * g.kernel[0] * g.kernel[1] * sides.source_channels.1 * channels
+}
+
+/// Elements that one unit of packing moves, about.
+const UNIT: usize = 16 * 1024;
+
+/// Pairs of vectors of target channels, at which panels begin; the last pair takes an odd vector along.
+fn pairs(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> usize {
+    (Sides::new(g, pass).target_channels.1.div_ceil(lanes) / 2).max(1)
+}
+
+/// Number of independent units of work in packing filters for a pass.
+pub fn pack_units(isa: Isa, g: &ConvGeometry, pass: ConvPass) -> usize {
+    packed_len(isa, g, pass)
+        .div_ceil(UNIT)
+        .clamp(1, pairs(isa.lanes(), g, pass))
+}
+
+/// Packs unit `unit` of the filters `[O, C / groups, KH, KW]` with the given strides.
+///
+/// # Safety
+///
+/// The CPU must have `isa`; `unit` must be below [`pack_units`]; `geometry` must be consistent; `filters` must be
+/// valid for reading, and `packed` for writing [`packed_len`] floats, of which no one else may touch this unit's.
+pub unsafe fn pack_unit(
+    isa: Isa,
+    geometry: &ConvGeometry,
+    pass: ConvPass,
+    unit: usize,
+    filters: *const f32,
+    strides: [isize; 4],
+    packed: *mut f32,
+) {
+    let lanes = isa.lanes();
+    let all = pairs(lanes, geometry, pass);
+    let pairs = share(all, pack_units(isa, geometry, pass), unit);
+    let total = Sides::new(geometry, pass).target_channels.1.div_ceil(lanes);
+    let vectors = pairs.start * 2..if pairs.end == all {
+        total
+    } else {
+        pairs.end * 2
+    };
+    // SAFETY: passed on.
+    unsafe { pack(isa, geometry, pass, vectors, filters, strides, packed) }
+}
+
+multiversion! {
+    /// Packs the target channels of `vectors`, which begins and ends at panels, of every group.
+    unsafe fn pack(
+        geometry: &ConvGeometry,
+        pass: ConvPass,
+        vectors: Range<usize>,
+        filters: *const f32,
+        strides: [isize; 4],
+        packed: *mut f32,
+    ) = pack_body;
+}
+
+#[inline(always)]
+pub(super) unsafe fn pack_body<S: Simd>(
+    g: &ConvGeometry,
+    pass: ConvPass,
+    vectors: Range<usize>,
+    filters: *const f32,
+    [by_out, by_in, by_row, by_column]: [isize; 4],
+    mut packed: *mut f32,
+) {
+    let sides = Sides::new(g, pass);
+    let (by_source, by_target) = match pass {
+        ConvPass::Forward => (by_in, by_out),
+        ConvPass::InputGradient => (by_out, by_in),
+    };
+    let (source, target) = (sides.source_channels.1, sides.target_channels.1);
+    let total = target.div_ceil(S::LANES);
+    for residue in 0..Phase::number(g, pass, 0) {
+        let down = Phase::new(g, pass, 0, residue);
+        for residue in 0..Phase::number(g, pass, 1) {
+            let across = Phase::new(g, pass, 1, residue);
+            let depth = down.taps * across.taps * source;
+            for group in 0..g.groups {
+                let mut v = vectors.start;
+                while v < vectors.end {
+                    let width = panel_width(S::REGISTERS, v, total);
+                    let pitch = width * S::LANES;
+                    let columns = (target - v * S::LANES).min(pitch);
+                    for tap in 0..down.taps * across.taps {
+                        let (i, j) = ((tap / across.taps) as isize, (tap % across.taps) as isize);
+                        let row = down.filter.0 + i * down.filter.1;
+                        let column = across.filter.0 + j * across.filter.1;
+                        // SAFETY: filter and channels lie within the filters, the panel within the packed ones.
+                        unsafe {
+                            let from = filters.offset(
+                                (group * (g.out_channels / g.groups)) as isize * by_out
+                                    + (v * S::LANES) as isize * by_target
+                                    + row * by_row
+                                    + column * by_column,
+                            );
+                            let to = packed
+                                .add((group * total + v) * S::LANES * depth)
+                                .add(tap * source * pitch);
+                            pack_panel::<S>(
+                                source,
+                                columns,
+                                from,
+                                [by_source, by_target],
+                                to,
+                                pitch,
+                            );
+                        }
+                    }
+                    v += width;
+                }
+            }
+            // SAFETY: phases follow one another.
+            packed = unsafe { packed.add(phase_len::<S>(g.groups, &sides, &down, &across)) };
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! Every pass against plain loops in f64.
+
+use super::*;
+use crate::{isa::Isa, plan::ConvPass, simd::Twin as Lanes16};
+
+fn numbers(len: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12345);
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// Calls `f(input index, output index, filter index [O, C / groups, KH, KW], filter index [KH, KW, C / groups, O])`
+/// for every product in the convolution.
+fn products(g: &ConvGeometry, mut f: impl FnMut(usize, usize, usize, usize)) {
+    let (in_group, out_group) = (g.in_channels / g.groups, g.out_channels / g.groups);
+    for n in 0..g.batch {
+        for y in 0..g.output[0] {
+            for x in 0..g.output[1] {
+                for kh in 0..g.kernel[0] {
+                    for kw in 0..g.kernel[1] {
+                        let h = (y * g.stride[0] + kh * g.dilation[0]).wrapping_sub(g.padding[0]);
+                        let w = (x * g.stride[1] + kw * g.dilation[1]).wrapping_sub(g.padding[1]);
+                        if h >= g.input[0] || w >= g.input[1] {
+                            continue;
+                        }
+                        for o in 0..g.out_channels {
+                            for c in 0..in_group {
+                                let channel = o / out_group * in_group + c;
+                                f(
+                                    ((n * g.input[0] + h) * g.input[1] + w) * g.in_channels
+                                        + channel,
+                                    ((n * g.output[0] + y) * g.output[1] + x) * g.out_channels + o,
+                                    ((o * in_group + c) * g.kernel[0] + kh) * g.kernel[1] + kw,
+                                    ((kh * g.kernel[1] + kw) * in_group + c) * g.out_channels + o,
+                                );
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Which code runs: that of an instruction set, or the tiles of AVX-512 in portable code.
+#[derive(Clone, Copy, Debug)]
+enum Runner {
+    Isa(Isa),
+    Twin,
+}
+
+fn assert_close(got: &[f32], sums: &[f64], sizes: &[f64], what: &str, g: &ConvGeometry) {
+    for (i, (&got, (sum, size))) in got.iter().zip(sums.iter().zip(sizes)).enumerate() {
+        let error = (f64::from(got) - sum).abs();
+        assert!(error <= size * 2e-6, "{what} {g:?} [{i}]: {got} for {sum}");
+    }
+}
+
+fn check(runner: Runner, g: &ConvGeometry) {
+    assert!(g.is_consistent(), "{g:?}");
+    let in_group = g.in_channels / g.groups;
+    let input_len = g.batch * g.input[0] * g.input[1] * g.in_channels;
+    let output_len = g.batch * g.output[0] * g.output[1] * g.out_channels;
+    let taps = g.kernel[0] * g.kernel[1];
+    let filters_len = g.out_channels * in_group * taps;
+    // One number before each, so that nothing is aligned.
+    let input = numbers(input_len + 1, 1);
+    let gradient = numbers(output_len + 1, 2);
+    let filters = numbers(filters_len, 3);
+    let (input, gradient) = (&input[1..], &gradient[1..]);
+    let lanes = match runner {
+        Runner::Isa(isa) => isa.lanes(),
+        Runner::Twin => 16,
+    };
+    // The same filters, laid out [O, C, KH, KW], or [KH, KW, C, O] seen through strides.
+    let mut transposed = vec![0.0; filters_len];
+    let by_out = [in_group * taps, taps, g.kernel[1], 1].map(|s| s as isize);
+    let o = g.out_channels;
+    let by_tap = [1, o, g.kernel[1] * in_group * o, in_group * o].map(|s| s as isize);
+    products(g, |_, _, i, j| transposed[j] = filters[i]);
+
+    for pass in [ConvPass::Forward, ConvPass::InputGradient] {
+        let (source, target_len) = match pass {
+            ConvPass::Forward => (input, output_len),
+            ConvPass::InputGradient => (gradient, input_len),
+        };
+        let (mut sums, mut sizes) = (vec![0.0; target_len], vec![0.0; target_len]);
+        products(g, |i, o, k, _| {
+            let (from, to) = if pass == ConvPass::Forward {
+                (i, o)
+            } else {
+                (o, i)
+            };
+            let term = f64::from(source[from]) * f64::from(filters[k]);
+            sums[to] += term;
+            sizes[to] += term.abs();
+        });
+        for (filters, strides) in [(&filters, by_out), (&transposed, by_tap)] {
+            let mut packed = vec![f32::NAN; pack::len(lanes, g, pass)];
+            let mut target = vec![f32::NAN; target_len + 1];
+            let mut scratch = vec![f32::NAN; scratch_len(g, pass)];
+            let (from, to) = (source.as_ptr(), target[1..].as_mut_ptr());
+            let mut covered = 0;
+            // SAFETY: all vectors have the lengths asked for, and only instruction sets of this CPU are run.
+            unsafe {
+                match runner {
+                    Runner::Isa(isa) => {
+                        assert_eq!(packed.len(), packed_len(isa, g, pass));
+                        for unit in 0..pack_units(isa, g, pass) {
+                            pack_unit(
+                                isa,
+                                g,
+                                pass,
+                                unit,
+                                filters.as_ptr(),
+                                strides,
+                                packed.as_mut_ptr(),
+                            );
+                        }
+                    }
+                    Runner::Twin => {
+                        let channels = if pass == ConvPass::Forward {
+                            g.out_channels
+                        } else {
+                            g.in_channels
+                        };
+                        let vectors = 0..(channels / g.groups).div_ceil(16);
+                        let to = packed.as_mut_ptr();
+                        pack::pack_body::<Lanes16>(g, pass, vectors, filters.as_ptr(), strides, to);
+                    }
+                }
+                assert!(
+                    packed.iter().all(|x| !x.is_nan()),
+                    "all of the packed filters are written"
+                );
+                for unit in 0..units(g, pass) {
+                    let range = unit_range(g, pass, unit);
+                    assert_eq!(range.start, covered);
+                    covered = range.end;
+                    let (packed, scratch) = (packed.as_ptr(), &mut scratch[..]);
+                    match runner {
+                        Runner::Isa(isa) => run_unit(isa, g, pass, unit, from, packed, to, scratch),
+                        Runner::Twin => dense::run_unit_body::<Lanes16>(
+                            g, pass, unit, from, packed, to, scratch,
+                        ),
+                    }
+                }
+            }
+            assert_eq!(covered, target_len);
+            assert!(target[0].is_nan());
+            assert_close(
+                &target[1..],
+                &sums,
+                &sizes,
+                &format!("{runner:?} {pass:?}"),
+                g,
+            );
+        }
+    }
+
+    let (mut sums, mut sizes) = (vec![0.0; filters_len], vec![0.0; filters_len]);
+    products(g, |i, o, _, k| {
+        let term = f64::from(input[i]) * f64::from(gradient[o]);
+        sums[k] += term;
+        sizes[k] += term.abs();
+    });
+    let mut parts = vec![f32::NAN; partials(g) * filters_len];
+    let mut scratch = vec![f32::NAN; weight_gradient_scratch_len(g)];
+    for unit in 0..weight_gradient_units(g) {
+        let (from, to, scratch) = (gradient.as_ptr(), parts.as_mut_ptr(), &mut scratch[..]);
+        // SAFETY: all vectors have the lengths asked for, and only instruction sets of this CPU are run.
+        unsafe {
+            match runner {
+                Runner::Isa(isa) => {
+                    run_weight_gradient_unit(isa, g, unit, input.as_ptr(), from, to, scratch)
+                }
+                Runner::Twin => {
+                    weights::run_unit_body::<Lanes16>(g, unit, input.as_ptr(), from, to, scratch)
+                }
+            }
+        }
+    }
+    let mut total = vec![0.0f32; filters_len];
+    for part in parts.chunks_exact(filters_len) {
+        total
+            .iter_mut()
+            .zip(part)
+            .for_each(|(total, x)| *total += x);
+    }
+    assert_close(&total, &sums, &sizes, &format!("{runner:?} weights"), g);
+}
+
+fn check_everywhere(g: &ConvGeometry) {
+    for isa in Isa::available() {
+        check(Runner::Isa(isa), g);
+    }
+    check(Runner::Twin, g);
+}
+
+/// A geometry with its output worked out.
+#[allow(clippy::too_many_arguments)]
+fn geometry(
+    batch: usize,
+    [in_channels, out_channels, groups]: [usize; 3],
+    input: [usize; 2],
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    padding: [usize; 2],
+    dilation: [usize; 2],
+) -> ConvGeometry {
+    let output = [0, 1]
+        .map(|i| (input[i] + 2 * padding[i] - (kernel[i] - 1) * dilation[i] - 1) / stride[i] + 1);
+    ConvGeometry {
+        batch,
+        in_channels,
+        out_channels,
+        input,
+        output,
+        kernel,
+        stride,
+        padding,
+        dilation,
+        groups,
+    }
+}
+
+#[test]
+fn plain_layers() {
+    for (channels, size, kernel, padding) in [
+        ([1, 30, 1], 12, 5, 0),
+        ([1, 16, 1], 9, 3, 1),
+        ([3, 8, 1], 8, 3, 1),
+        ([16, 16, 1], 7, 3, 1),
+        ([16, 33, 1], 6, 3, 1),
+        ([5, 24, 1], 5, 1, 0),
+        ([7, 49, 1], 4, 2, 0),
+        ([2, 3, 1], 4, 4, 3),
+    ] {
+        for batch in [1, 3, 19] {
+            check_everywhere(&geometry(
+                batch,
+                channels,
+                [size; 2],
+                [kernel; 2],
+                [1; 2],
+                [padding; 2],
+                [1; 2],
+            ));
+        }
+    }
+}
+
+#[test]
+fn strides_paddings_and_dilations() {
+    for kernel in [[1, 1], [3, 2], [2, 5]] {
+        for stride in [[1, 2], [2, 3], [3, 1], [4, 4]] {
+            for padding in [[0, 0], [1, 3], [4, 2]] {
+                for dilation in [[1, 1], [2, 1], [3, 2]] {
+                    check_everywhere(&geometry(
+                        2,
+                        [3, 10, 1],
+                        [11, 9],
+                        kernel,
+                        stride,
+                        padding,
+                        dilation,
+                    ));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn groups() {
+    for groups in [2, 3, 6] {
+        for stride in [1, 2] {
+            for dilation in [1, 2] {
+                let g = geometry(
+                    2,
+                    [6, 18, groups],
+                    [7, 8],
+                    [3, 3],
+                    [stride; 2],
+                    [1, 2],
+                    [dilation; 2],
+                );
+                check_everywhere(&g);
+            }
+        }
+    }
+}
+
+#[test]
+fn large_images_are_cut_into_bands_and_many_runs_into_turns() {
+    let g = geometry(1, [8, 24, 1], [40, 37], [3, 3], [1, 1], [1, 1], [1, 1]);
+    assert!(units(&g, ConvPass::Forward) > 1 && units(&g, ConvPass::InputGradient) > 1);
+    check_everywhere(&g);
+    let g = geometry(1, [16, 24, 1], [40, 36], [3, 3], [2, 2], [1, 1], [1, 1]);
+    assert!(units(&g, ConvPass::InputGradient) > 1);
+    check_everywhere(&g);
+    // 7 x 7 taps in 49 runs.
+    check_everywhere(&geometry(
+        1,
+        [2, 5, 1],
+        [15, 14],
+        [7, 7],
+        [1, 1],
+        [3, 3],
+        [2, 2],
+    ));
+}
+
+#[test]
+fn an_empty_batch_has_no_gradient() {
+    let g = geometry(0, [2, 5, 1], [6, 6], [3, 3], [1, 1], [1, 1], [1, 1]);
+    check_everywhere(&g);
+}

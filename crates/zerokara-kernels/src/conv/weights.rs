@@ -1,0 +1,277 @@
+//! The gradient with respect to the filters: `dw[kh, kw, c, o] = sum over n, y, x of
+//! in[n, y * stride + kh * dilation - padding, .., c] * dout[n, y, x, o]`.
+//!
+//! A tile is some entries of the filter by some vectors of output channels, summed over the positions of a block of
+//! output rows. The batch is shared out into partial gradients, which are added up elsewhere.
+
+use super::{ConvGeometry, image::Window, phase::extent};
+use crate::{
+    gemm::{
+        pack::pack_panel,
+        share,
+        tile::{self, MAX_LANES, MAX_ROWS, MAX_WIDTH, full_rows, panel_width},
+    },
+    isa::multiversion,
+    plan::ConvPass,
+    simd::Simd,
+};
+use std::ops::Range;
+
+/// Most partial gradients.
+const PARTIALS: usize = 8;
+/// Positions in a block, about: their output gradients stay in the first-level cache.
+const POSITIONS: usize = 256;
+/// Filter entries from which on copying a panel of the output gradients, so that it lies densely, costs less than it
+/// saves.
+const COPY_ENTRIES: usize = 48;
+/// Most output rows in a block.
+const ROWS: usize = 64;
+
+/// Number of partial gradients, each over a fixed share of the batch.
+pub fn partials(g: &ConvGeometry) -> usize {
+    g.batch.clamp(1, PARTIALS)
+}
+
+/// Parts that the rows of the filter are cut into, where the batch alone gives too few units.
+fn parts(g: &ConvGeometry) -> usize {
+    PARTIALS.div_ceil(partials(g)).min(g.kernel[0])
+}
+
+/// Number of independent units of work.
+pub fn weight_gradient_units(g: &ConvGeometry) -> usize {
+    partials(g) * parts(g)
+}
+
+/// Output rows of the blocks that images are taken in: whole images (some at a time) or bands of one.
+#[derive(Clone, Copy)]
+struct Block {
+    images: usize,
+    rows: usize,
+}
+
+impl Block {
+    fn new(g: &ConvGeometry) -> Block {
+        let [height, width] = g.output;
+        if height <= ROWS && height * width <= POSITIONS {
+            Block {
+                images: (POSITIONS / (height * width)).min(ROWS / height).max(1),
+                rows: height,
+            }
+        } else {
+            let rows = (POSITIONS / width).clamp(1, ROWS);
+            Block {
+                images: 1,
+                rows: height.div_ceil(height.div_ceil(rows)),
+            }
+        }
+    }
+}
+
+impl Block {
+    /// Numbers in a panel of the output gradients of one block.
+    fn panel_len(&self, g: &ConvGeometry) -> usize {
+        self.images * self.rows * g.output[1] * MAX_WIDTH * MAX_LANES
+    }
+}
+
+fn window(g: &ConvGeometry, rows: &Range<usize>) -> Window {
+    Window {
+        rows: extent(g, ConvPass::Forward, 0, rows),
+        columns: extent(g, ConvPass::Forward, 1, &(0..g.output[1])),
+        image: g.input,
+        channels: g.in_channels,
+    }
+}
+
+/// Numbers of scratch that [`run_weight_gradient_unit`] takes, per thread.
+pub fn weight_gradient_scratch_len(g: &ConvGeometry) -> usize {
+    let block = Block::new(g);
+    (0..g.output[0])
+        .step_by(block.rows)
+        .map(|y| window(g, &(y..(y + block.rows).min(g.output[0]))).len() * block.images)
+        .max()
+        .map_or(0, |images| images + block.panel_len(g))
+}
+
+multiversion! {
+    /// Runs unit `unit` of the partial gradients `[partials, KH, KW, C / groups, O]`.
+    ///
+    /// # Safety
+    ///
+    /// The CPU must have `isa`; `unit` must be below [`weight_gradient_units`]; `geometry` must be consistent (see
+    /// [`ConvGeometry::is_consistent`]); `input` and `output_gradient` must be valid for reading the images, and
+    /// `partials` for writing; no one else may touch the same unit's part meanwhile. `scratch` must have
+    /// [`weight_gradient_scratch_len`] numbers.
+    pub unsafe fn run_weight_gradient_unit(
+        geometry: &ConvGeometry,
+        unit: usize,
+        input: *const f32,
+        output_gradient: *const f32,
+        partials: *mut f32,
+        scratch: &mut [f32],
+    ) = run_unit_body;
+}
+
+#[inline(always)]
+pub(super) unsafe fn run_unit_body<S: Simd>(
+    g: &ConvGeometry,
+    unit: usize,
+    input: *const f32,
+    output_gradient: *const f32,
+    gradient: *mut f32,
+    scratch: &mut [f32],
+) {
+    debug_assert!(scratch.len() >= weight_gradient_scratch_len(g));
+    let (parts, block) = (parts(g), Block::new(g));
+    let (partial, part) = (unit / parts, unit % parts);
+    let images = share(g.batch, partials(g), partial);
+    let filter_rows = share(g.kernel[0], parts, part);
+    let [height, width] = g.output;
+    let row_len = g.kernel[1] * (g.in_channels / g.groups) * g.out_channels;
+    let image_len = g.input[0] * g.input[1] * g.in_channels;
+    // SAFETY: everything lies within what the caller vouches for: images of the batch, rows of the output, this
+    // unit's rows of the partial gradient, and the scratch for one block.
+    unsafe {
+        let gradient = gradient.add((partial * g.kernel[0] + filter_rows.start) * row_len);
+        if images.is_empty() {
+            gradient.write_bytes(0, filter_rows.len() * row_len);
+            return;
+        }
+        let (panel, scratch) = scratch.split_at_mut(block.panel_len(g));
+        let mut add = false;
+        for first in images.clone().step_by(block.images) {
+            let count = block.images.min(images.end - first);
+            for y in (0..height).step_by(block.rows) {
+                let rows = y..(y + block.rows).min(height);
+                let window = window(g, &rows);
+                let inside = window.is_inside();
+                let mut start = input;
+                let mut pitch = 0;
+                for i in 0..count {
+                    let to = scratch.as_mut_ptr().add(i * window.len());
+                    let readable = window.read(input.add((first + i) * image_len), to);
+                    if i == 0 {
+                        (start, pitch) = (readable.start, readable.pitch);
+                    }
+                }
+                let image_step = if inside { image_len } else { window.len() };
+                let mut runs = [(0isize, 0usize); ROWS];
+                for i in 0..count {
+                    for (r, y) in rows.clone().enumerate() {
+                        let line = (y * g.stride[0]) as isize - g.padding[0] as isize;
+                        let column = -((g.padding[1] * g.in_channels) as isize);
+                        let offset = (i * image_step) as isize + line * pitch + column;
+                        runs[i * rows.len() + r] = (offset, width);
+                    }
+                }
+                let runs = &runs[..count * rows.len()];
+                let gradients = output_gradient.add((first * height + y) * width * g.out_channels);
+                run_block::<S>(
+                    g,
+                    &filter_rows,
+                    start,
+                    pitch,
+                    runs,
+                    gradients,
+                    gradient,
+                    panel,
+                    add,
+                );
+                add = true;
+            }
+        }
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+unsafe fn run_block<S: Simd>(
+    g: &ConvGeometry,
+    filter_rows: &Range<usize>,
+    input: *const f32,
+    pitch: isize,
+    runs: &[(isize, usize)],
+    output_gradient: *const f32,
+    gradient: *mut f32,
+    scratch: &mut [f32],
+    add: bool,
+) {
+    let in_group = g.in_channels / g.groups;
+    let out_group = g.out_channels / g.groups;
+    let entries = filter_rows.len() * g.kernel[1] * in_group;
+    let total = out_group.div_ceil(S::LANES);
+    let positions = runs.iter().map(|run| run.1).sum();
+    for group in 0..g.groups {
+        let mut v = 0;
+        while v < total {
+            let width = panel_width(S::REGISTERS, v, total);
+            let column = group * out_group + v * S::LANES;
+            let last = (out_group - (v + width - 1) * S::LANES).min(S::LANES);
+            // SAFETY: the panel's columns of the block's positions.
+            let panel = unsafe {
+                let (start, step) = (output_gradient.add(column), g.out_channels as isize);
+                if last < S::LANES || entries >= COPY_ENTRIES {
+                    let columns = (width - 1) * S::LANES + last;
+                    let (to, pitch) = (scratch.as_mut_ptr(), width * S::LANES);
+                    pack_panel::<S>(positions, columns, start, [step, 1], to, pitch);
+                    tile::Panel {
+                        start: to,
+                        step: pitch as isize,
+                        width,
+                        last,
+                    }
+                } else {
+                    tile::Panel {
+                        start,
+                        step,
+                        width,
+                        last,
+                    }
+                }
+            };
+            let tiles = entries.div_ceil(full_rows(S::REGISTERS, width));
+            let (mut down, mut across, mut channel) = (filter_rows.start, 0, 0);
+            let mut entry = 0;
+            for t in 0..tiles {
+                let here = share(entries, tiles, t).len();
+                let mut from_rows = [input; MAX_ROWS];
+                let mut to_rows = [gradient; MAX_ROWS];
+                for r in 0..here {
+                    let offset = (down * g.dilation[0]) as isize * pitch
+                        + (across * g.dilation[1] * g.in_channels + group * in_group + channel)
+                            as isize;
+                    from_rows[r] = input.wrapping_offset(offset);
+                    to_rows[r] = gradient.wrapping_add(entry * g.out_channels + column);
+                    entry += 1;
+                    channel += 1;
+                    if channel == in_group {
+                        (across, channel) = (across + 1, 0);
+                        if across == g.kernel[1] {
+                            (down, across) = (down + 1, 0);
+                        }
+                    }
+                }
+                // SAFETY: entries, channels and positions lie within what the caller vouches for.
+                unsafe {
+                    let step = (g.stride[1] * g.in_channels) as isize;
+                    let left = tile::Left {
+                        rows: &from_rows,
+                        step,
+                        runs,
+                        offsets: &[],
+                    };
+                    tile::run::<S>(
+                        here,
+                        left,
+                        panel,
+                        tile::Target {
+                            rows: &to_rows,
+                            add,
+                        },
+                    );
+                }
+            }
+            v += width;
+        }
+    }
+}

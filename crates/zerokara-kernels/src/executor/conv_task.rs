@@ -1,0 +1,150 @@
+//! Convolutions and their gradients.
+
+use std::slice;
+
+use super::Task;
+use crate::{
+    access::{Access, Memory},
+    conv::{self, ConvGeometry},
+    isa::Isa,
+    map::prepared::Prepared,
+    plan::ConvPass,
+    storage::ALIGNMENT,
+};
+
+/// Bytes of so many numbers, as whole cache lines.
+fn bytes(numbers: usize) -> usize {
+    (numbers * 4).next_multiple_of(ALIGNMENT)
+}
+
+/// Estimate of a pass, in tenths of a nanosecond.
+fn pass_weight(g: &ConvGeometry) -> usize {
+    let taps = g.in_channels / g.groups * g.kernel[0] * g.kernel[1];
+    let outputs = g.batch * g.out_channels * g.output[0] * g.output[1];
+    outputs.saturating_mul(taps / 4 + 2)
+}
+
+/// Packing of filters.
+pub(super) struct PackFiltersTask {
+    pub(super) isa: Isa,
+    pub(super) geometry: ConvGeometry,
+    pub(super) pass: ConvPass,
+    pub(super) filters: Access,
+    pub(super) packed: Access,
+}
+
+impl Task for PackFiltersTask {
+    fn units(&self) -> usize {
+        conv::pack_units(self.isa, &self.geometry, self.pass)
+    }
+
+    fn weight(&self) -> usize {
+        5 * conv::packed_len(self.isa, &self.geometry, self.pass)
+    }
+
+    unsafe fn run(&self, unit: usize, memory: Memory<'_>, _: *mut u8) -> Result<(), String> {
+        let &[a, b, c, d] = &self.filters.strides[..] else {
+            return Ok(());
+        };
+        // SAFETY: geometry and views were checked.
+        unsafe {
+            let (from, to) = (memory.f32s(&self.filters), memory.f32s(&self.packed));
+            conv::pack_unit(
+                self.isa,
+                &self.geometry,
+                self.pass,
+                unit,
+                from,
+                [a, b, c, d],
+                to,
+            );
+        }
+        Ok(())
+    }
+}
+
+/// A pass over images, each unit followed by its part of the epilogue.
+pub(super) struct ConvTask {
+    pub(super) isa: Isa,
+    pub(super) geometry: ConvGeometry,
+    pub(super) pass: ConvPass,
+    pub(super) source: Access,
+    pub(super) packed: Access,
+    pub(super) target: Access,
+    pub(super) epilogue: Option<Prepared>,
+}
+
+impl Task for ConvTask {
+    fn units(&self) -> usize {
+        conv::units(&self.geometry, self.pass)
+    }
+
+    fn weight(&self) -> usize {
+        let epilogue = self
+            .epilogue
+            .as_ref()
+            .map_or(0, |map| map.total() * map.weight());
+        pass_weight(&self.geometry).saturating_add(epilogue)
+    }
+
+    fn scratch_bytes(&self) -> usize {
+        bytes(conv::scratch_len(&self.geometry, self.pass))
+            + self.epilogue.as_ref().map_or(0, Prepared::scratch_bytes)
+    }
+
+    unsafe fn run(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) -> Result<(), String> {
+        let (g, pass) = (&self.geometry, self.pass);
+        // SAFETY: geometry and views were checked; the unit's part of the target is its own.
+        unsafe {
+            let (source, packed) = (memory.f32s(&self.source), memory.f32s(&self.packed));
+            let target = memory.f32s(&self.target);
+            let length = conv::scratch_len(g, pass);
+            let own = slice::from_raw_parts_mut(scratch.cast(), length);
+            conv::run_unit(self.isa, g, pass, unit, source, packed, target, own);
+            if let Some(map) = &self.epilogue {
+                let range = conv::unit_range(g, pass, unit);
+                map.run(memory, scratch.add(bytes(length)), range.start, range.end);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Partial gradients with respect to the filters.
+pub(super) struct ConvWeightGradientTask {
+    pub(super) isa: Isa,
+    pub(super) geometry: ConvGeometry,
+    pub(super) input: Access,
+    pub(super) output_gradient: Access,
+    pub(super) partials: Access,
+}
+
+impl Task for ConvWeightGradientTask {
+    fn units(&self) -> usize {
+        conv::weight_gradient_units(&self.geometry)
+    }
+
+    fn weight(&self) -> usize {
+        pass_weight(&self.geometry)
+    }
+
+    fn scratch_bytes(&self) -> usize {
+        bytes(conv::weight_gradient_scratch_len(&self.geometry))
+    }
+
+    unsafe fn run(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) -> Result<(), String> {
+        let g = &self.geometry;
+        // SAFETY: geometry and views were checked; the unit's part of the partial gradients is its own.
+        unsafe {
+            let input = memory.f32s(&self.input);
+            let (gradient, to) = (
+                memory.f32s(&self.output_gradient),
+                memory.f32s(&self.partials),
+            );
+            let length = conv::weight_gradient_scratch_len(g);
+            let own = slice::from_raw_parts_mut(scratch.cast(), length);
+            conv::run_weight_gradient_unit(self.isa, g, unit, input, gradient, to, own);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,139 @@
+//! Matrix products with epilogues.
+
+use super::{map::bias_relu, *};
+use crate::{
+    gemm,
+    plan::{GemmRight, GemmStep, MapStep, PackMatrixStep},
+};
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Form {
+    InPlace,
+    Transposed,
+    Packed,
+    /// One matrix for the whole batch, packed.
+    Repeated,
+}
+
+/// A plan for `max(a b + bias, 0)`.
+fn plan(isa: Isa, batch: usize, [m, n, k]: [usize; 3], form: Form) -> (Plan, Vec<usize>) {
+    let repeat = form == Form::Repeated;
+    let count = if repeat { 1 } else { batch };
+    let mut b = dense(1, 0, &[count, k, n]);
+    if form == Form::Transposed {
+        b.strides = vec![(k * n) as isize, 1, k as isize];
+    }
+    let packed_len = count * gemm::packed_len(isa, k, n);
+    let sizes = vec![batch * m * k, count * k * n, n, batch * m * n];
+    let mut buffers: Vec<Buffer> = (0..4)
+        .map(|i| Buffer {
+            element: Element::F32,
+            len: sizes[i],
+            place: Place::External(i),
+        })
+        .collect();
+    buffers.push(Buffer {
+        element: Element::F32,
+        len: packed_len,
+        place: Place::Arena(64),
+    });
+    let packed = dense(4, 0, &[packed_len]);
+    let mut stages = Vec::new();
+    if matches!(form, Form::Packed | Form::Repeated) {
+        let step = PackMatrixStep {
+            b: b.clone(),
+            packed: packed.clone(),
+        };
+        stages.push(PlanStage {
+            steps: vec![Step::PackMatrix(step)],
+        });
+    }
+    let shape = vec![batch, m, n];
+    let c = dense(3, 0, &shape);
+    let bias = View {
+        buffer: 2,
+        offset: 0,
+        shape: shape.clone(),
+        strides: vec![0, 0, 1],
+    };
+    let epilogue = MapStep {
+        shape,
+        inputs: vec![c.clone(), bias],
+        outputs: vec![c.clone()],
+        code: bias_relu(),
+    };
+    let right = match form {
+        Form::InPlace | Form::Transposed => GemmRight::InPlace(b),
+        Form::Packed | Form::Repeated => GemmRight::Packed {
+            panels: packed,
+            repeat,
+        },
+    };
+    let a = dense(0, 0, &[batch, m, k]);
+    let step = Step::Gemm(GemmStep {
+        a,
+        b: right,
+        c,
+        epilogue: Some(epilogue),
+    });
+    stages.push(PlanStage { steps: vec![step] });
+    let arena_bytes = 64 + packed_len * 4;
+    (
+        Plan {
+            buffers,
+            arena_bytes,
+            externals: 4,
+            stages,
+        },
+        sizes,
+    )
+}
+
+#[test]
+fn products_with_bias_and_relu() {
+    let mut random = Random::new(8);
+    for isa in Isa::available() {
+        for (batch, mnk) in [
+            (1, [1, 1, 1]),
+            (1, [0, 3, 4]),
+            (2, [3, 5, 0]),
+            (1, [100, 10, 100]),
+            (1, [100, 500, 30]),
+            (3, [17, 33, 9]),
+            (1, [7, 1000, 64]),
+            (2, [64, 72, 300]),
+        ] {
+            for form in [
+                Form::InPlace,
+                Form::Transposed,
+                Form::Packed,
+                Form::Repeated,
+            ] {
+                let (plan, sizes) = plan(isa, batch, mnk, form);
+                let buffers: Vec<Storage> = sizes
+                    .iter()
+                    .map(|&n| Storage::from(random.floats(n)))
+                    .collect();
+                let after = run_plan(&plan, isa, &buffers);
+                let [m, n, k] = mnk;
+                for i in 0..batch * m * n {
+                    let (t, row, column) = (i / (m * n), i / n % m, i % n);
+                    let own = if form == Form::Repeated { 0 } else { t };
+                    let sum: f64 = (0..k)
+                        .map(|p| {
+                            let b = match form {
+                                Form::Transposed => (own * n + column) * k + p,
+                                _ => (own * k + p) * n + column,
+                            };
+                            element(&buffers[0], (t * m + row) * k + p) * element(&buffers[1], b)
+                        })
+                        .sum();
+                    let expected = (sum + element(&buffers[2], column)).max(0.0);
+                    assert_close(element(&after[3], i), expected, 2e-5, || {
+                        format!("{} {batch} x {mnk:?} {form:?} element {i}", isa.name())
+                    });
+                }
+            }
+        }
+    }
+}

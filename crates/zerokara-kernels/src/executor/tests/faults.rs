@@ -1,0 +1,279 @@
+//! Plans and runs that must be refused.
+
+use super::*;
+use crate::plan::{GatherStep, GemmRight, GemmStep, MapStep, SoftmaxStep};
+use Instruction::Load;
+
+fn buffer(element: Element, len: usize, place: Place) -> Buffer {
+    Buffer {
+        element,
+        len,
+        place,
+    }
+}
+
+fn negate(input: View, output: View) -> Step {
+    let code = Code {
+        instructions: vec![Load(0), Instruction::Unary(Unary::Negate, 0)],
+        results: vec![1],
+    };
+    let shape = input.shape.clone();
+    Step::Map(MapStep {
+        shape,
+        inputs: vec![input],
+        outputs: vec![output],
+        code,
+    })
+}
+
+fn view(buffer: usize, offset: usize, shape: &[usize], strides: &[isize]) -> View {
+    View {
+        buffer,
+        offset,
+        shape: shape.to_vec(),
+        strides: strides.to_vec(),
+    }
+}
+
+/// A sound plan: two stages in an arena between an input and an output.
+fn sound() -> Plan {
+    Plan {
+        buffers: vec![
+            buffer(Element::F32, 12, Place::External(0)),
+            buffer(Element::F32, 12, Place::Arena(64)),
+            buffer(Element::F32, 12, Place::External(1)),
+            buffer(Element::I64, 4, Place::External(2)),
+        ],
+        arena_bytes: 128,
+        externals: 3,
+        stages: vec![
+            PlanStage {
+                steps: vec![negate(dense(0, 0, &[12]), dense(1, 0, &[12]))],
+            },
+            PlanStage {
+                steps: vec![negate(dense(1, 0, &[12]), dense(2, 0, &[12]))],
+            },
+        ],
+    }
+}
+
+#[test]
+fn planted_faults_are_found() {
+    assert!(Executor::new(&sound(), Isa::Portable).is_ok());
+    type Fault = (&'static str, fn(&mut Plan));
+    let faults: &[Fault] = &[
+        ("multiple of 64", |p| p.buffers[1].place = Place::Arena(32)),
+        ("after the arena", |p| p.arena_bytes = 100),
+        ("after the arena", |p| {
+            p.buffers[1].place = Place::Arena(usize::MAX - 63)
+        }),
+        ("after the arena", |p| p.buffers[1].len = usize::MAX / 2),
+        ("external 1 of 1", |p| p.externals = 1),
+        ("reaches from element 1 to 12", |p| {
+            p.stages[0].steps[0] = negate(dense(0, 1, &[12]), dense(1, 0, &[12]));
+        }),
+        ("reaches from element -2 to 1", |p| {
+            p.stages[0].steps[0] = negate(view(0, 1, &[4], &[-1]), dense(1, 0, &[4]));
+        }),
+        ("reaches", |p| {
+            let far = view(0, 0, &[usize::MAX, 2], &[isize::MAX, 1]);
+            p.stages[0].steps[0] = negate(far, dense(1, 0, &[12]));
+        }),
+        ("buffer 9 does not exist", |p| {
+            p.stages[0].steps[0] = negate(dense(9, 0, &[12]), dense(1, 0, &[12]));
+        }),
+        ("has 2 axes and 1 strides", |p| {
+            p.stages[0].steps[0] = negate(view(0, 0, &[3, 4], &[1]), dense(1, 0, &[3, 4]));
+        }),
+        ("instead of [12]", |p| {
+            p.stages[0].steps[0] = negate(dense(0, 0, &[12]), dense(1, 0, &[3, 4]));
+        }),
+        ("elementwise code on I64", |p| {
+            p.stages[0].steps[0] = negate(dense(3, 0, &[4]), dense(1, 0, &[4]));
+        }),
+        ("overlap one another", |p| {
+            p.stages[0].steps[0] = negate(dense(0, 0, &[12]), view(1, 0, &[12], &[0]));
+        }),
+        ("overlap one another", |p| {
+            let folded = view(1, 0, &[3, 4], &[2, 1]);
+            p.stages[0].steps[0] = negate(dense(0, 0, &[3, 4]), folded);
+        }),
+        ("an output overlaps an input", |p| {
+            p.stages[0].steps[0] = negate(dense(1, 0, &[6]), dense(1, 1, &[6]));
+        }),
+        ("an output overlaps an input", |p| {
+            p.stages[0].steps[0] = negate(dense(1, 0, &[6]), view(1, 5, &[6], &[-1]));
+        }),
+        ("writes what step 0 of its stage touches", |p| {
+            let step = p.stages[0].steps[0].clone();
+            p.stages[0].steps.push(step);
+        }),
+        ("reads what step 0 of its stage writes", |p| {
+            let step = p.stages[1].steps[0].clone();
+            p.stages[0].steps.push(step);
+        }),
+        ("writes what step 0 of its stage touches", |p| {
+            // Another buffer in the same place of the arena.
+            p.buffers.push(buffer(Element::F32, 12, Place::Arena(64)));
+            p.stages[1]
+                .steps
+                .push(negate(dense(0, 0, &[12]), dense(4, 0, &[12])));
+        }),
+        ("not yet defined", |p| {
+            let Step::Map(map) = &mut p.stages[0].steps[0] else {
+                return;
+            };
+            map.code.instructions[1] = Instruction::Unary(Unary::Negate, 1);
+        }),
+        ("loads input 1 of 1", |p| {
+            let Step::Map(map) = &mut p.stages[0].steps[0] else {
+                return;
+            };
+            map.code.instructions[0] = Load(1);
+        }),
+        ("a value that is not defined", |p| {
+            let Step::Map(map) = &mut p.stages[0].steps[0] else {
+                return;
+            };
+            map.code.results[0] = 2;
+        }),
+        ("0 results for 1 outputs", |p| {
+            let Step::Map(map) = &mut p.stages[0].steps[0] else {
+                return;
+            };
+            map.code.results.clear();
+        }),
+        ("the input is not dense", |p| {
+            p.stages[0].steps[0] = Step::Softmax(SoftmaxStep {
+                log: false,
+                input: view(0, 0, &[3, 4], &[1, 3]),
+                output: dense(1, 0, &[3, 4]),
+            });
+        }),
+        ("right operand is", |p| {
+            p.stages[0].steps[0] = Step::Gemm(GemmStep {
+                a: dense(0, 0, &[1, 2, 3]),
+                b: GemmRight::InPlace(dense(0, 0, &[1, 2, 3])),
+                c: dense(1, 0, &[1, 2, 3]),
+                epilogue: None,
+            });
+        }),
+        ("packed operand has shape", |p| {
+            p.stages[0].steps[0] = Step::Gemm(GemmStep {
+                a: dense(0, 0, &[1, 2, 3]),
+                b: GemmRight::Packed {
+                    panels: dense(0, 0, &[9]),
+                    repeat: false,
+                },
+                c: dense(1, 0, &[1, 2, 3]),
+                epilogue: None,
+            });
+        }),
+        ("its epilogue runs over another number", |p| {
+            let Step::Map(map) = negate(dense(1, 0, &[3]), dense(1, 0, &[3])) else {
+                return;
+            };
+            p.stages[0].steps[0] = Step::Gemm(GemmStep {
+                a: dense(0, 0, &[1, 2, 3]),
+                b: GemmRight::InPlace(dense(0, 0, &[1, 3, 2])),
+                c: dense(1, 0, &[1, 2, 2]),
+                epilogue: Some(map),
+            });
+        }),
+        ("otherwise than element by element", |p| {
+            let flipped = view(1, 0, &[1, 2, 2], &[4, 1, 2]);
+            let Step::Map(map) = negate(flipped, dense(2, 0, &[1, 2, 2])) else {
+                return;
+            };
+            p.stages[0].steps[0] = Step::Gemm(GemmStep {
+                a: dense(0, 0, &[1, 2, 3]),
+                b: GemmRight::InPlace(dense(0, 0, &[1, 3, 2])),
+                c: dense(1, 0, &[1, 2, 2]),
+                epilogue: Some(map),
+            });
+        }),
+        ("its epilogue writes what the step reads", |p| {
+            let Step::Map(map) = negate(dense(1, 0, &[1, 2, 2]), dense(0, 0, &[1, 2, 2])) else {
+                return;
+            };
+            p.stages[0].steps[0] = Step::Gemm(GemmStep {
+                a: dense(0, 0, &[1, 2, 3]),
+                b: GemmRight::InPlace(dense(0, 0, &[1, 3, 2])),
+                c: dense(1, 0, &[1, 2, 2]),
+                epilogue: Some(map),
+            });
+        }),
+        ("instead of I64", |p| {
+            p.stages[0].steps[0] = Step::Gather(GatherStep {
+                input: dense(0, 0, &[1, 3, 2]),
+                indices: dense(2, 0, &[2]),
+                output: dense(1, 0, &[1, 2, 2]),
+            });
+        }),
+    ];
+    for (i, (message, plant)) in faults.iter().enumerate() {
+        let mut plan = sound();
+        plant(&mut plan);
+        match Executor::new(&plan, Isa::Portable) {
+            Ok(_) => panic!("fault {i} ({message}) was not found"),
+            Err(error) => {
+                assert!(
+                    error.to_string().contains(message),
+                    "fault {i}: {error}, not {message}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn columns_of_one_matrix_are_apart() {
+    // Concatenation: two steps write alternating groups of columns of one buffer.
+    let mut plan = sound();
+    let whole = |offset: usize| view(2, offset, &[3, 2], &[4, 1]);
+    plan.stages[1].steps = vec![
+        negate(dense(0, 0, &[3, 2]), whole(0)),
+        negate(dense(0, 6, &[3, 2]), whole(2)),
+    ];
+    assert!(Executor::new(&plan, Isa::Portable).is_ok());
+    plan.stages[1].steps[1] = negate(dense(0, 6, &[3, 2]), whole(1));
+    assert!(Executor::new(&plan, Isa::Portable).is_err());
+}
+
+#[test]
+fn storages_that_do_not_fit_are_refused() {
+    let mut executor = Executor::new(&sound(), Isa::Portable).unwrap();
+    let pool = Pool::new(1);
+    let input = Storage::from(vec![1.0f32; 12]);
+    let mut output = Storage::zeros(Element::F32, 12);
+    let labels = Storage::zeros(Element::I64, 4);
+    let mut run = |externals: &mut [External<'_>]| executor.run(&pool, externals);
+    use External::{Read, Write};
+    assert_eq!(
+        run(&mut [Read(&input)]),
+        Err(RunError::ExternalCount {
+            expected: 3,
+            given: 1
+        })
+    );
+    assert_eq!(
+        run(&mut [Read(&input), Read(&input), Read(&labels)]),
+        Err(RunError::ExternalReadOnly { external: 1 })
+    );
+    let short = Storage::from(vec![1.0f32; 11]);
+    assert_eq!(
+        run(&mut [Read(&short), Write(&mut output), Read(&labels)]),
+        Err(RunError::ExternalMismatch {
+            external: 0,
+            expected: (Element::F32, 12),
+            given: (Element::F32, 11)
+        })
+    );
+    let wide = Storage::from(vec![1.0f64; 12]);
+    assert!(run(&mut [Read(&wide), Write(&mut output), Read(&labels)]).is_err());
+    assert_eq!(
+        run(&mut [Read(&input), Write(&mut output), Read(&labels)]),
+        Ok(())
+    );
+    assert_eq!(output.f32s().unwrap(), [1.0; 12]);
+}

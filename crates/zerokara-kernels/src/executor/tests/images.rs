@@ -1,0 +1,390 @@
+//! Convolutions and pooling of channels-last images.
+
+use super::{map::any_view, *};
+use crate::{
+    conv::{self, ConvGeometry},
+    plan::{
+        ConvPass, ConvStep, ConvWeightGradientStep, MapStep, PackFiltersStep, PoolGradientStep,
+        PoolStep, Pooling,
+    },
+    pooling::PoolGeometry,
+};
+use Instruction::{Constant, Load};
+
+/// `2 x + 1` on a dense view.
+fn double_and_one(view: &View) -> MapStep {
+    let code = Code {
+        instructions: vec![
+            Load(0),
+            Constant(2.0),
+            Instruction::Binary(Binary::Multiply, 0, 1),
+            Constant(1.0),
+            Instruction::Binary(Binary::Add, 2, 3),
+        ],
+        results: vec![4],
+    };
+    let shape = view.shape.clone();
+    MapStep {
+        shape,
+        inputs: vec![view.clone()],
+        outputs: vec![view.clone()],
+        code,
+    }
+}
+
+fn geometries() -> Vec<ConvGeometry> {
+    let base = ConvGeometry {
+        batch: 3,
+        in_channels: 1,
+        out_channels: 6,
+        input: [9, 8],
+        output: [5, 4],
+        kernel: [5, 5],
+        stride: [1, 1],
+        padding: [0, 0],
+        dilation: [1, 1],
+        groups: 1,
+    };
+    vec![
+        base,
+        ConvGeometry {
+            in_channels: 16,
+            out_channels: 20,
+            padding: [2, 2],
+            output: [9, 8],
+            ..base
+        },
+        ConvGeometry {
+            in_channels: 4,
+            out_channels: 6,
+            groups: 2,
+            kernel: [3, 2],
+            stride: [2, 1],
+            padding: [1, 1],
+            output: [5, 9],
+            ..base
+        },
+        ConvGeometry { batch: 0, ..base },
+    ]
+}
+
+/// Every product of the convolution: (input, filter, output) as positions in dense arrays.
+fn products(g: &ConvGeometry, mut visit: impl FnMut(usize, usize, usize)) {
+    let (c, o) = (g.in_channels / g.groups, g.out_channels / g.groups);
+    for n in 0..g.batch {
+        for y in 0..g.output[0] {
+            for x in 0..g.output[1] {
+                for out in 0..g.out_channels {
+                    for channel in 0..c {
+                        for kh in 0..g.kernel[0] {
+                            for kw in 0..g.kernel[1] {
+                                let h = y * g.stride[0] + kh * g.dilation[0];
+                                let w = x * g.stride[1] + kw * g.dilation[1];
+                                let (Some(h), Some(w)) =
+                                    (h.checked_sub(g.padding[0]), w.checked_sub(g.padding[1]))
+                                else {
+                                    continue;
+                                };
+                                if h >= g.input[0] || w >= g.input[1] {
+                                    continue;
+                                }
+                                let pixel = (n * g.input[0] + h) * g.input[1] + w;
+                                let from = pixel * g.in_channels + out / o * c + channel;
+                                let filter = ((out * c + channel) * g.kernel[0] + kh) * g.kernel[1];
+                                let to = (n * g.output[0] + y) * g.output[1] + x;
+                                visit(from, filter + kw, to * g.out_channels + out);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn convolutions_and_their_gradients() {
+    let mut random = Random::new(21);
+    for isa in Isa::available() {
+        for g in geometries() {
+            let c = g.in_channels / g.groups;
+            let input = [g.batch, g.input[0], g.input[1], g.in_channels];
+            let output = [g.batch, g.output[0], g.output[1], g.out_channels];
+            let filters = [g.out_channels, c, g.kernel[0], g.kernel[1]];
+            let count = |shape: &[usize]| shape.iter().product::<usize>();
+            let x = Storage::from(random.floats(count(&input)));
+            let w = Storage::from(random.floats(count(&filters)));
+            let dy = Storage::from(random.floats(count(&output)));
+            let (mut y, mut dx) = (vec![0.0; count(&output)], vec![0.0; count(&input)]);
+            let mut dw = vec![0.0; count(&filters)];
+            products(&g, |i, f, o| {
+                y[o] += element(&x, i) * element(&w, f);
+                dx[i] += element(&dy, o) * element(&w, f);
+                dw[f] += element(&dy, o) * element(&x, i);
+            });
+            for (pass, source, shapes, expected) in [
+                (ConvPass::Forward, &x, (input, output), &y),
+                (ConvPass::InputGradient, &dy, (output, input), &dx),
+            ] {
+                let length = conv::packed_len(isa, &g, pass);
+                let target = dense(2, 0, &shapes.1);
+                let packed = dense(3, 0, &[length]);
+                let buffers = [
+                    source.clone(),
+                    w.clone(),
+                    Storage::zeros(Element::F32, expected.len()),
+                    Storage::zeros(Element::F32, length),
+                ];
+                let pack = PackFiltersStep {
+                    geometry: g,
+                    pass,
+                    filters: dense(1, 0, &filters),
+                    packed: packed.clone(),
+                };
+                let step = ConvStep {
+                    geometry: g,
+                    pass,
+                    source: dense(0, 0, &shapes.0),
+                    packed,
+                    epilogue: Some(double_and_one(&target)),
+                    target,
+                };
+                let mut plan = single(Step::PackFilters(pack), &buffers);
+                plan.stages.push(PlanStage {
+                    steps: vec![Step::Conv(step)],
+                });
+                let after = run_plan(&plan, isa, &buffers);
+                for (i, expected) in expected.iter().enumerate() {
+                    assert_close(element(&after[2], i), 2.0 * expected + 1.0, 2e-5, || {
+                        format!("{} {pass:?} {g:?} element {i}", isa.name())
+                    });
+                }
+            }
+            let parts = conv::partials(&g);
+            let partials = [parts, g.kernel[0], g.kernel[1], c, g.out_channels];
+            let buffers = [x, dy, Storage::zeros(Element::F32, count(&partials))];
+            let step = ConvWeightGradientStep {
+                geometry: g,
+                input: dense(0, 0, &input),
+                output_gradient: dense(1, 0, &output),
+                partials: dense(2, 0, &partials),
+            };
+            let after = run_plan(
+                &single(Step::ConvWeightGradient(step), &buffers),
+                isa,
+                &buffers,
+            );
+            for (i, expected) in dw.iter().enumerate() {
+                let taps = g.kernel[0] * g.kernel[1];
+                let (o, channel, tap) = (i / (c * taps), i / taps % c, i % taps);
+                let got: f64 = (0..parts)
+                    .map(|p| {
+                        let at = ((p * taps + tap) * c + channel) * g.out_channels + o;
+                        element(&after[2], at)
+                    })
+                    .sum();
+                assert_close(got, *expected, 2e-5, || format!("{} {g:?}", isa.name()));
+            }
+        }
+    }
+}
+
+fn pool_geometries() -> Vec<PoolGeometry> {
+    let base = PoolGeometry {
+        batch: 2,
+        channels: 5,
+        input: [6, 8],
+        output: [3, 4],
+        kernel: [2, 2],
+        stride: [2, 2],
+        padding: [0, 0],
+    };
+    vec![
+        base,
+        PoolGeometry {
+            channels: 30,
+            batch: 3,
+            ..base
+        },
+        PoolGeometry {
+            channels: 1,
+            input: [7, 9],
+            ..base
+        },
+        // Rounded up: the last windows reach beyond the image.
+        PoolGeometry {
+            channels: 9,
+            input: [5, 7],
+            ..base
+        },
+        PoolGeometry {
+            kernel: [3, 3],
+            padding: [1, 1],
+            ..base
+        },
+        PoolGeometry {
+            channels: 16,
+            kernel: [3, 2],
+            stride: [1, 1],
+            output: [4, 7],
+            ..base
+        },
+        PoolGeometry {
+            kernel: [1, 2],
+            stride: [3, 2],
+            output: [2, 4],
+            ..base
+        },
+        PoolGeometry {
+            kernel: [6, 8],
+            stride: [1, 1],
+            output: [1, 1],
+            channels: 33,
+            ..base
+        },
+        PoolGeometry { batch: 0, ..base },
+    ]
+}
+
+/// Positions in the image of the windows' elements, by window.
+fn windows(g: &PoolGeometry) -> Vec<(usize, [usize; 2], Vec<usize>)> {
+    let mut all = Vec::new();
+    for n in 0..g.batch {
+        for y in 0..g.output[0] {
+            for x in 0..g.output[1] {
+                for c in 0..g.channels {
+                    let mut inside = Vec::new();
+                    for i in 0..g.kernel[0] {
+                        for j in 0..g.kernel[1] {
+                            let h = (y * g.stride[0] + i).wrapping_sub(g.padding[0]);
+                            let w = (x * g.stride[1] + j).wrapping_sub(g.padding[1]);
+                            if h < g.input[0] && w < g.input[1] {
+                                let pixel = (n * g.input[0] + h) * g.input[1] + w;
+                                inside.push(pixel * g.channels + c);
+                            }
+                        }
+                    }
+                    let window = ((n * g.output[0] + y) * g.output[1] + x) * g.channels + c;
+                    all.push((window, [y, x], inside));
+                }
+            }
+        }
+    }
+    all
+}
+
+/// Positions that an average divides by, as PyTorch counts: padding, but nothing beyond the padded image.
+fn divisor(g: &PoolGeometry, count_padding: bool, at: [usize; 2], inside: usize) -> f64 {
+    if !count_padding {
+        return inside as f64;
+    }
+    let length = |i: usize| {
+        let start = at[i] * g.stride[i];
+        (start + g.kernel[i]).min(g.input[i] + 2 * g.padding[i]) - start
+    };
+    (length(0) * length(1)) as f64
+}
+
+#[test]
+fn pooling_and_its_gradient() {
+    let mut random = Random::new(22);
+    for g in pool_geometries() {
+        let input_shape = [g.batch, g.input[0], g.input[1], g.channels];
+        let output_shape = [g.batch, g.output[0], g.output[1], g.channels];
+        let inputs: usize = input_shape.iter().product();
+        // Few different numbers, so that windows have several largest elements.
+        let mut x: Vec<f32> = (0..inputs).map(|_| random.below(5) as f32 - 2.0).collect();
+        if inputs > 20 {
+            x[inputs / 2] = f32::NAN;
+            x[inputs / 2 + 2 * g.channels] = f32::NAN;
+            x[3] = f32::NEG_INFINITY;
+        }
+        let values = random.floats(inputs);
+        let windows = windows(&g);
+        for pooling in [
+            Pooling::Max,
+            Pooling::SelectAtMax,
+            Pooling::Average {
+                count_padding: true,
+            },
+            Pooling::Average {
+                count_padding: false,
+            },
+        ] {
+            let first_largest = |inside: &[usize]| {
+                let mut best = inside[0];
+                for &i in inside {
+                    if x[i] > x[best] || (x[i].is_nan() && !x[best].is_nan()) {
+                        best = i;
+                    }
+                }
+                best
+            };
+            let (view, len) = any_view(&mut random, 2, &output_shape, false);
+            let dy = random.floats(len);
+            let select = pooling == Pooling::SelectAtMax;
+            for isa in Isa::available() {
+                let what = || format!("{} {pooling:?} {g:?}", isa.name());
+                let buffers = [
+                    Storage::from(x.clone()),
+                    Storage::from(values.clone()),
+                    Storage::zeros(Element::F32, len),
+                ];
+                let step = Step::Pool(PoolStep {
+                    geometry: g,
+                    pooling,
+                    input: dense(0, 0, &input_shape),
+                    values: select.then(|| dense(1, 0, &input_shape)),
+                    output: view.clone(),
+                });
+                let after = run_plan(&single(step, &buffers), isa, &buffers);
+                for (window, at, inside) in &windows {
+                    let expected = match pooling {
+                        Pooling::Max => f64::from(x[first_largest(inside)]),
+                        Pooling::SelectAtMax => f64::from(values[first_largest(inside)]),
+                        Pooling::Average { count_padding } => {
+                            let sum: f64 = inside.iter().map(|&i| f64::from(x[i])).sum();
+                            sum / divisor(&g, count_padding, *at, inside.len())
+                        }
+                    };
+                    let got = element(&after[2], position(&view, *window));
+                    assert_close(got, expected, 1e-6, what);
+                }
+                if select {
+                    continue;
+                }
+                let max = pooling == Pooling::Max;
+                let target = dense(1, 0, &input_shape);
+                let buffers = [
+                    Storage::from(x.clone()),
+                    Storage::zeros(Element::F32, inputs),
+                    Storage::from(dy.clone()),
+                ];
+                let step = Step::PoolGradient(PoolGradientStep {
+                    geometry: g,
+                    pooling,
+                    input: max.then(|| dense(0, 0, &input_shape)),
+                    output_gradient: view.clone(),
+                    epilogue: Some(double_and_one(&target)),
+                    input_gradient: target,
+                });
+                let after = run_plan(&single(step, &buffers), isa, &buffers);
+                let mut expected = vec![0.0; inputs];
+                for (window, at, inside) in &windows {
+                    let gradient = f64::from(dy[position(&view, *window)]);
+                    match pooling {
+                        Pooling::Average { count_padding } => {
+                            let by = divisor(&g, count_padding, *at, inside.len());
+                            inside.iter().for_each(|&i| expected[i] += gradient / by);
+                        }
+                        _ => expected[first_largest(inside)] += gradient,
+                    }
+                }
+                for (i, expected) in expected.iter().enumerate() {
+                    let got = element(&after[1], i);
+                    assert_close(got, 2.0 * expected + 1.0, 2e-6, what);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Softmax and log-softmax of rows.
+
+use crate::{
+    access::{Access, Memory},
+    executor::{Task, UNIT_WEIGHT},
+    isa::{Isa, multiversion},
+    map::{functions, lanes::Lanes},
+};
+
+/// Vectors of exponentials that are added up in single precision, before double precision takes over.
+const BLOCK: usize = 32;
+
+/// `y = e^(x - m) / s` with m the largest and s the sum, or `x - m - ln s`, of `rows` rows.
+#[inline(always)]
+unsafe fn softmax_body<S: Lanes>(
+    x: *const f32,
+    y: *mut f32,
+    rows: usize,
+    columns: usize,
+    log: bool,
+) {
+    // SAFETY: the caller vouches for the CPU and the pointers; the arrays hold the widest vector.
+    unsafe {
+        let l = S::LANES;
+        let whole = columns / l * l;
+        let rest = columns - whole;
+        for row in 0..rows {
+            let (x, y) = (x.add(row * columns), y.add(row * columns));
+            let mut most = S::splat(f32::NEG_INFINITY);
+            for i in (0..whole).step_by(l) {
+                // A NaN need not survive here: its own exponential is NaN, and so is the sum.
+                most = S::max(S::load(x.add(i)), most);
+            }
+            let mut lanes = [f32::NEG_INFINITY; 16];
+            S::store(lanes.as_mut_ptr(), most);
+            let mut largest = f32::NEG_INFINITY;
+            for &a in &lanes {
+                largest = if a > largest { a } else { largest };
+            }
+            for i in whole..columns {
+                let a = *x.add(i);
+                largest = if a > largest { a } else { largest };
+            }
+
+            let shift = S::splat(largest);
+            let mut total = 0.0f64;
+            let mut start = 0;
+            while start < whole {
+                let end = whole.min(start + BLOCK * l);
+                let mut sum = S::zero();
+                for i in (start..end).step_by(l) {
+                    let e = functions::exp::<S>(S::sub(S::load(x.add(i)), shift));
+                    if !log {
+                        S::store(y.add(i), e);
+                    }
+                    sum = S::add(sum, e);
+                }
+                total += f64::from(S::sum(sum));
+                start = end;
+            }
+            if rest > 0 {
+                let e = functions::exp::<S>(S::sub(S::load_partial(x.add(whole), rest), shift));
+                if !log {
+                    S::store_partial(y.add(whole), e, rest);
+                }
+                S::store(lanes.as_mut_ptr(), e);
+                for &e in &lanes[..rest] {
+                    total += f64::from(e);
+                }
+            }
+
+            let (factor, shift) = (S::splat((1.0 / total) as f32), S::splat(largest));
+            let ln = S::splat(if log { total.ln() as f32 } else { 0.0 });
+            for i in (0..whole).step_by(l) {
+                let z = if log {
+                    S::sub(S::sub(S::load(x.add(i)), shift), ln)
+                } else {
+                    S::mul(S::load(y.add(i)), factor)
+                };
+                S::store(y.add(i), z);
+            }
+            if rest > 0 {
+                let z = if log {
+                    S::sub(S::sub(S::load_partial(x.add(whole), rest), shift), ln)
+                } else {
+                    S::mul(S::load_partial(y.add(whole), rest), factor)
+                };
+                S::store_partial(y.add(whole), z, rest);
+            }
+        }
+    }
+}
+multiversion! {
+    unsafe fn softmax(x: *const f32, y: *mut f32, rows: usize, columns: usize, log: bool) = softmax_body;
+}
+
+/// A [`SoftmaxStep`](crate::plan::SoftmaxStep) made ready.
+pub(crate) struct SoftmaxTask {
+    pub(crate) isa: Isa,
+    pub(crate) log: bool,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) input: Access,
+    pub(crate) output: Access,
+}
+
+impl SoftmaxTask {
+    fn row_weight(&self) -> usize {
+        60 + 14 * self.columns
+    }
+
+    fn unit_rows(&self) -> usize {
+        (UNIT_WEIGHT / self.row_weight()).max(1)
+    }
+}
+
+impl Task for SoftmaxTask {
+    fn units(&self) -> usize {
+        if self.columns == 0 {
+            0
+        } else {
+            self.rows.div_ceil(self.unit_rows())
+        }
+    }
+
+    fn weight(&self) -> usize {
+        self.rows.saturating_mul(self.row_weight())
+    }
+
+    unsafe fn run(&self, unit: usize, memory: Memory<'_>, _: *mut u8) -> Result<(), String> {
+        let first = unit * self.unit_rows();
+        let rows = self.unit_rows().min(self.rows - first);
+        // SAFETY: both views are dense and hold these rows.
+        unsafe {
+            let x = memory.f32s(&self.input).add(first * self.columns);
+            let y = memory.f32s(&self.output).add(first * self.columns);
+            softmax(self.isa, x, y, rows, self.columns, self.log);
+        }
+        Ok(())
+    }
+}

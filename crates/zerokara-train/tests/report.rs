@@ -1,0 +1,298 @@
+//! The report as a whole: it is well formed, loads nothing, escapes everything, and survives any data.
+
+use std::collections::HashSet;
+use zerokara_train::metrics::{Epoch, Step};
+use zerokara_train::report::{
+    Confusion, Curves, Filters, LayerRow, LayerTime, Misclassified, Report,
+};
+
+const HOSTILE: &str = "</title><script>alert('x')</script>\"'&\u{1b}[31m";
+
+fn steps(losses: impl IntoIterator<Item = f64>) -> Vec<Step> {
+    let losses = losses.into_iter().enumerate();
+    losses
+        .map(|(i, loss)| Step {
+            step: i as u64 + 1,
+            epoch: 1,
+            loss,
+            accuracy: Some(1.0 / (1.0 + loss)),
+            learning_rate: 0.001,
+            gradient_norm: Some(loss * 2.0),
+            ..Step::default()
+        })
+        .collect()
+}
+
+fn full() -> Report {
+    let mut confusion = Confusion::new(10);
+    for i in 0..1000 {
+        confusion.add(i % 10, if i % 50 == 0 { (i + 1) % 10 } else { i % 10 });
+    }
+    Report {
+        title: "LeNet on MNIST".into(),
+        model: "lenet".into(),
+        dataset: "mnist".into(),
+        date: "2026-11-24".into(),
+        command: "zerokara train".into(),
+        seed: Some(42),
+        threads: Some(8),
+        isa: "AVX2".into(),
+        version: "0.1.0".into(),
+        settings: vec![("optimizer".into(), "Adam".into())],
+        seconds: Some(14.8),
+        images_per_second: Some(12_345.0),
+        parameters: Some(433_890),
+        train_accuracy: Some(0.99),
+        validation_accuracy: Some(0.981),
+        test_accuracy: Some(0.9843),
+        test_loss: Some(0.05),
+        classes: (0..10).map(|k| k.to_string()).collect(),
+        curves: Curves {
+            steps: steps((1..=1800).map(|i| 2.3 / f64::from(i))),
+            epochs: (1..=3)
+                .map(|epoch| Epoch {
+                    epoch,
+                    step: epoch * 600,
+                    train_accuracy: Some(0.97),
+                    validation_accuracy: Some(0.96),
+                    test_accuracy: Some(0.965),
+                    test_loss: Some(0.1),
+                    validation_loss: Some(0.11),
+                    ..Epoch::default()
+                })
+                .collect(),
+        },
+        confusion: Some(confusion),
+        misclassified: (0..70)
+            .map(|i| Misclassified {
+                index: Some(i),
+                pixels: (0..784)
+                    .map(|p| ((p * (i + 3)) % 97) as f32 / 96.0)
+                    .collect(),
+                shape: [1, 28, 28],
+                label: 4,
+                answer: 9,
+                probability: 0.4 + i as f32 / 200.0,
+            })
+            .collect(),
+        filters_before: Some(filters(0.1)),
+        filters_after: Some(filters(0.4)),
+        layers: vec![LayerRow {
+            name: "conv1".into(),
+            output: vec![30, 24, 24],
+            parameters: 780,
+            flops: 881_280,
+        }],
+        times: vec![LayerTime {
+            name: "conv1".into(),
+            forward: 1.5,
+            backward: 2.5,
+        }],
+    }
+}
+
+fn filters(scale: f32) -> Filters {
+    Filters {
+        shape: [30, 1, 5, 5],
+        weights: (0..750).map(|i| (i as f32).sin() * scale).collect(),
+    }
+}
+
+/// Parses the page as XML and checks what must hold for every page.
+fn check(html: &str) -> Vec<String> {
+    let body = html.strip_prefix("<!DOCTYPE html>\n").unwrap();
+    let page = roxmltree::Document::parse(body).unwrap_or_else(|e| panic!("{e}\n{html}"));
+    let mut ids = HashSet::new();
+    let mut sections = Vec::new();
+    for node in page.descendants().filter(|n| n.is_element()) {
+        let name = node.tag_name().name();
+        assert!(
+            !["script", "link", "iframe", "object", "embed", "base"].contains(&name),
+            "<{name}>"
+        );
+        for attribute in node.attributes() {
+            assert!(!attribute.name().starts_with("on"), "{}", attribute.name());
+            if ["src", "href"].contains(&attribute.name()) {
+                assert!(attribute.value().starts_with("data:image/png;base64,"));
+            }
+        }
+        if let Some(id) = node.attribute("id") {
+            assert!(ids.insert(id.to_string()), "id {id} twice");
+        }
+        if name == "img" {
+            assert!(!node.attribute("alt").unwrap_or("").is_empty(), "alt");
+        }
+        if name == "svg" && node.attribute("role") == Some("img") {
+            for part in node.attribute("aria-labelledby").unwrap().split(' ') {
+                let labelled = node.children().find(|c| c.attribute("id") == Some(part));
+                assert!(labelled.is_some_and(|n| !n.text().unwrap_or("").is_empty()));
+            }
+        }
+        if name == "section" {
+            sections.push(node.attribute("id").unwrap().to_string());
+        }
+    }
+    for external in ["http:", "https:", "//", "@import", "url(h", "NaN", "inf "] {
+        let text = html
+            .replace("base64,", "")
+            .replace(char::is_whitespace, " ");
+        // Base64 may contain anything but these with a colon or a blank; slashes are checked in attributes above.
+        if external != "//" {
+            assert!(!text.contains(external), "{external}");
+        }
+    }
+    assert!(!include_str!("../src/report/style.css").contains("//"));
+    sections
+}
+
+#[test]
+fn a_full_report_has_every_section_and_is_small() {
+    let html = full().render();
+    assert_eq!(
+        check(&html),
+        [
+            "curves",
+            "confusion",
+            "misclassified",
+            "filters",
+            "model",
+            "times",
+            "run"
+        ]
+    );
+    assert!(html.len() < 500_000, "{} bytes", html.len());
+    for text in [
+        "98.43 %",
+        "14.8 s",
+        "12,345",
+        "433,890",
+        "20 of 1,000 wrong",
+        "The 60 most confident of 70 errors.",
+        "30 × 24 × 24",
+    ] {
+        assert!(html.contains(text), "{text}");
+    }
+    // The most confident error comes first, and only 60 are shown.
+    let first = html.find("<i>(0.74)</i>").unwrap();
+    assert!(first < html.find("<i>(0.73)</i>").unwrap());
+    assert!(!html.contains("<i>(0.40)</i>"));
+}
+
+#[test]
+fn an_empty_report_is_a_page() {
+    let html = Report::default().render();
+    assert_eq!(check(&html), [""; 0]);
+    assert!(html.contains("<h1>Training report</h1>"));
+}
+
+#[test]
+fn each_part_may_be_missing() {
+    let without: [fn(&mut Report); 8] = [
+        |r| r.curves.epochs.clear(),
+        |r| r.curves.steps.clear(),
+        |r| r.confusion = None,
+        |r| r.misclassified.clear(),
+        |r| r.filters_before = None,
+        |r| r.filters_after = None,
+        |r| r.layers.clear(),
+        |r| r.times.clear(),
+    ];
+    for (i, remove) in without.iter().enumerate() {
+        let mut report = full();
+        remove(&mut report);
+        let sections = check(&report.render());
+        let missing = [7, 7, 6, 6, 7, 7, 6, 6][i];
+        assert_eq!(sections.len(), missing, "part {i}: {sections:?}");
+    }
+}
+
+#[test]
+fn everything_is_escaped() {
+    let hostile = || HOSTILE.to_string();
+    let mut report = full();
+    report.title = hostile();
+    report.model = hostile();
+    report.dataset = hostile();
+    report.date = hostile();
+    report.command = hostile();
+    report.isa = hostile();
+    report.version = hostile();
+    report.settings = vec![(hostile(), hostile())];
+    report.classes = vec![hostile(); 10];
+    report.layers[0].name = hostile();
+    report.times[0].name = hostile();
+    let html = report.render();
+    check(&html);
+    assert!(!html.contains("<script"));
+    assert!(html.contains("&lt;script&gt;alert(&#39;x&#39;)"));
+}
+
+#[test]
+fn numbers_that_are_not_finite_are_gaps_and_are_told() {
+    let mut report = full();
+    let odd = [
+        f64::NAN,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        -1.0,
+        0.0,
+        1e300,
+        0.5,
+    ];
+    report.curves.steps = steps(odd.into_iter().cycle().take(700));
+    for epoch in &mut report.curves.epochs {
+        epoch.test_accuracy = Some(f64::NAN);
+        epoch.test_loss = Some(f64::INFINITY);
+    }
+    report.test_accuracy = Some(f64::NAN);
+    report.test_loss = Some(f64::NAN);
+    report.seconds = Some(f64::INFINITY);
+    report.images_per_second = Some(f64::NAN);
+    report.misclassified[0].probability = f32::NAN;
+    report.misclassified[1].pixels[5] = f32::NAN;
+    report.filters_after.as_mut().unwrap().weights[3] = f32::INFINITY;
+    report.times[0].forward = f64::NAN;
+    let html = report.render();
+    check(&html);
+    assert!(html.contains("not finite in 300 of 700 recorded steps"));
+
+    report.curves.steps = steps([f64::NAN; 5]);
+    report.curves.epochs.clear();
+    check(&report.render());
+}
+
+#[test]
+fn shapes_that_do_not_fit_do_no_harm() {
+    let mut report = full();
+    report.misclassified[69].shape = [1, 5, 5];
+    report.misclassified[68].label = usize::MAX;
+    report.filters_before.as_mut().unwrap().shape = [usize::MAX, 1, 5, 5];
+    report.filters_after.as_mut().unwrap().shape = [30, 0, 5, 5];
+    let html = report.render();
+    let sections = check(&html);
+    assert!(!sections.contains(&"filters".to_string()));
+    assert!(html.contains("no picture"));
+}
+
+#[test]
+fn a_hundred_classes_are_a_picture() {
+    let mut report = full();
+    let mut confusion = Confusion::new(100);
+    for i in 0..10_000 {
+        confusion.add(i % 100, (i * i / 100) % 100);
+    }
+    report.confusion = Some(confusion);
+    report.classes.clear();
+    let html = report.render();
+    check(&html);
+    assert!(html.contains("Confusion matrix of 100 classes"));
+    assert!(html.len() < 500_000, "{} bytes", html.len());
+}
+
+#[test]
+fn one_step_and_one_epoch_are_enough() {
+    let mut report = full();
+    report.curves.steps.truncate(1);
+    report.curves.epochs.truncate(1);
+    assert_eq!(check(&report.render()).len(), 7);
+}
