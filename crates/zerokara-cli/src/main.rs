@@ -1,3 +1,93 @@
 //! The command `zerokara`.
 
-fn main() {}
+mod bench;
+mod eval;
+mod options;
+mod output;
+mod predict;
+mod summary;
+mod train;
+
+use clap::{Parser, Subcommand, error::ErrorKind};
+use output::Failure;
+use std::process::ExitCode;
+
+/// Deep learning from zero: train, inspect and use neural networks.
+#[derive(Parser)]
+#[command(name = "zerokara", version, max_term_width = 100, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  zerokara train                                   a convolutional network on MNIST, in about a minute
+  zerokara train --model deep-convnet              the book's deep network: 99.3 % and more
+  zerokara eval runs/latest                        how the newest run's model does on its test set
+  zerokara predict runs/latest seven.png           which digit is in the picture
+  zerokara summary simple-convnet                  layers, shapes, parameters
+  zerokara bench --model all                       images per second on this machine
+
+Every command explains its options: zerokara train --help";
+
+#[derive(Subcommand)]
+enum Command {
+    Train(train::Options),
+    Eval(eval::Options),
+    Predict(predict::Options),
+    Summary(summary::Options),
+    Bench(bench::Options),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let result = match cli.command {
+        Command::Train(options) => train::run(&options),
+        Command::Eval(options) => eval::run(&options),
+        Command::Predict(options) => predict::run(&options),
+        Command::Summary(options) => summary::run(&options),
+        Command::Bench(options) => bench::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has seen enough.
+        Err(Failure::ClosedPipe) => ExitCode::SUCCESS,
+        Err(Failure::Interrupted) => ExitCode::from(130),
+        Err(Failure::Message(message)) => {
+            output::error(&message);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Help goes to standard output; what was wrong goes to standard error, as one line.
+fn usage(error: &clap::Error) -> ExitCode {
+    let text = error.to_string();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = output::print(text.trim_end());
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            output::note(text.trim_end());
+            ExitCode::from(2)
+        }
+        _ => {
+            let lines = text.lines().map(str::trim);
+            let told: Vec<&str> = lines
+                .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+                .filter(|line| !line.is_empty())
+                .collect();
+            let told = told.join(" ");
+            output::error(&format!(
+                "{} (--help explains)",
+                told.strip_prefix("error: ").unwrap_or(&told)
+            ));
+            ExitCode::from(2)
+        }
+    }
+}

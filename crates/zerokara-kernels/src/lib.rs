@@ -8,6 +8,7 @@ mod gather;
 pub mod gemm;
 pub mod isa;
 pub mod map;
+pub mod peak;
 pub mod plan;
 pub mod pooling;
 pub mod random;

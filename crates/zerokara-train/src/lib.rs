@@ -1,11 +1,20 @@
 //! Trainer, callbacks, run folders and reports of Zerokara.
 //!
-//! A training run leaves a folder ([`run_folder`]) with its numbers ([`metrics`]), its model and a page to look at
-//! ([`report`]); while it runs, a line at the terminal tells how far it is ([`progress`]). Files are written whole or
-//! not at all ([`atomic`]).
+//! A [`Trainer`] trains a model on a data set. A training run leaves a folder ([`run_folder`]) with its numbers
+//! ([`metrics`]), its model and a page to look at ([`report`]); while it runs, a line at the terminal tells how far it is
+//! ([`progress`]). Files are written whole or not at all ([`atomic`]).
 
 pub mod atomic;
+mod error;
+mod evaluation;
 pub mod metrics;
+mod model;
 pub mod progress;
 pub mod report;
 pub mod run_folder;
+mod trainer;
+
+pub use error::{Error, NotFinite, Result};
+pub use evaluation::{Answer, Evaluation};
+pub use model::{ModelInfo, SavedModel};
+pub use trainer::{Callback, EarlyStopping, Flow, Run, Trainer};

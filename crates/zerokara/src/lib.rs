@@ -1,1 +1,104 @@
-//! Deep learning from zero: train, inspect and ship neural networks.
+//! Zerokara (ゼロから, "from zero"): deep learning in Rust, with nothing to install or download.
+//!
+//! A model is layers one after another; the sizes of inputs are learned from the data. A [`Trainer`](prelude::Trainer)
+//! trains it, and shows how far it is; Ctrl-C ends it well.
+//!
+#![cfg_attr(feature = "mnist", doc = "```")]
+#![cfg_attr(not(feature = "mnist"), doc = "```ignore")]
+//! use zerokara::prelude::*;
+//!
+//! fn main() -> Result<()> {
+//!     let mut mnist = Mnist::load()?; // inside the program: no download
+//! #   mnist.train = mnist.train.take(1_000);
+//! #   mnist.test = mnist.test.take(500);
+//!     let model = Sequential::new()
+//!         .conv2d(8, 5).relu().max_pool2d(2)
+//!         .flatten()
+//!         .linear(50).relu()
+//!         .linear(10);
+//!     let run = Trainer::new(model, SoftmaxCrossEntropy::new())
+//!         .optimizer(Adam::new(3e-3))
+//!         .epochs(2)
+//!         .batch_size(50)
+//!         .fit(&mnist)?; // a progress bar
+//!     println!("test accuracy {:.4}", run.test_accuracy());
+//! #   assert!(run.test_accuracy() > 0.7);
+//! #   let folder = std::env::temp_dir().join(format!("zerokara-doctest-{}", std::process::id()));
+//! #   std::fs::create_dir_all(&folder)?;
+//! #   std::env::set_current_dir(&folder)?;
+//!     run.model().save("digits.safetensors")
+//! }
+//! ```
+//!
+//! # Tensors and gradients
+//!
+//! A [`Tensor`](prelude::Tensor) is a lazy expression: looking at it computes it. Gradients are expressions again.
+//!
+//! ```
+//! use zerokara::prelude::*;
+//!
+//! let x = Tensor::from([3.0, 4.0]); // f32
+//! let f = (&x * &x).sum();
+//! assert_eq!(grad(&f, &x).to_vec::<f32>()?, [6.0, 8.0]);
+//! let by_differences = numerical_gradient(|x| (x * x).sum(), &x)?;
+//! assert!((by_differences.to_vec::<f32>()?[0] - 6.0).abs() < 1e-3);
+//!
+//! let wrong = Tensor::zeros([2, 3]) + Tensor::zeros([4]);
+//! println!("{}", wrong.eval().unwrap_err()); // the operation, the shapes, this line
+//! # Ok::<(), zerokara::Error>(())
+//! ```
+//!
+//! # Models of one's own
+//!
+//! ```
+//! use zerokara::prelude::*;
+//!
+//! #[derive(Module, Clone)] // named parameters from the fields
+//! struct Block { conv1: Conv2d, norm1: BatchNorm2d, conv2: Conv2d, norm2: BatchNorm2d }
+//!
+//! impl Forward for Block {
+//!     fn forward(&self, x: &Tensor, cx: &mut Context) -> Tensor {
+//!         let y = self.norm1.forward(&self.conv1.forward(x, cx), cx).relu();
+//!         (self.norm2.forward(&self.conv2.forward(&y, cx), cx) + x).relu()
+//!     }
+//! }
+//!
+//! let conv = || Conv2d::new(4, 3).padding(1);
+//! let block = Block { conv1: conv(), norm1: BatchNorm2d::new(), conv2: conv(), norm2: BatchNorm2d::new() };
+//! block.build(&Tensor::zeros([1, 4, 8, 8]), 0)?;
+//! assert_eq!(block.named_parameters()?[0].0, "conv1.weight");
+//! # Ok::<(), zerokara::Error>(())
+//! ```
+//!
+//! # Rooms
+//!
+//! [`core`] has tensors, gradients and the compiler; [`nn`] layers, losses, optimizers and models; [`data`] data sets and
+//! loaders; [`train`] the trainer and its reports. The command `zerokara` (crate `zerokara-cli`) does the same without a
+//! line of Rust. Features: `mnist` (on by default) puts the data set into the program, `images` reads PNG and JPEG.
+
+// The derive names the crate by its name, also in this crate's own tests.
+extern crate self as zerokara;
+
+pub use zerokara_core as core;
+pub use zerokara_data as data;
+pub use zerokara_nn as nn;
+pub use zerokara_train as train;
+
+pub use zerokara_train::{Error, Result};
+
+/// What most programs use.
+pub mod prelude {
+    pub use crate::{Error, Result};
+    pub use zerokara_core::check::{gradient_check, numerical_gradient};
+    pub use zerokara_core::{
+        Array, DType, Meta, Parameter, Program, Runtime, Tensor, eval, grad, gradients,
+        value_and_grad,
+    };
+    #[cfg(feature = "mnist")]
+    pub use zerokara_data::Mnist;
+    pub use zerokara_data::{Augment, Dataset, FashionMnist, Loader, Normalization, Split};
+    // The derive of this crate's users stands before the one among the names of `zerokara_nn`.
+    pub use zerokara_derive::FacadeModule as Module;
+    pub use zerokara_nn::*;
+    pub use zerokara_train::{Callback, EarlyStopping, Evaluation, Flow, Run, SavedModel, Trainer};
+}

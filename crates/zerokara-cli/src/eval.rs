@@ -1,0 +1,104 @@
+//! `zerokara eval`
+
+use crate::{
+    options,
+    output::{self, Outcome},
+};
+use clap::Args;
+use serde_json::json;
+use std::path::PathBuf;
+use zerokara_data::Dataset;
+use zerokara_train::report::{
+    Confusion,
+    numbers::thousands,
+    terminal::{Align, table},
+};
+
+/// Evaluate a model on the test set of a data set: loss, accuracy, and how it does for each class.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Options {
+    /// A model's file, or the folder of a run
+    model: PathBuf,
+    /// mnist, fashion-mnist or a folder with IDX files [default: what the model was trained on]
+    dataset: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Number of threads [default: one per core]
+    #[arg(long, value_name = "N", value_parser = options::at_least_one)]
+    threads: Option<usize>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  zerokara eval runs/latest
+  zerokara eval digits.safetensors fashion-mnist
+  zerokara eval runs/latest --json";
+
+pub fn run(options: &Options) -> Outcome {
+    options::use_threads(options.threads)?;
+    let model = options::load_model(&options.model)?;
+    let name = options.dataset.as_deref().unwrap_or(&model.info().dataset);
+    let data = Dataset::by_name(name)?;
+    let found = model.evaluate(&data.test)?;
+    let accuracy = found.accuracy();
+    let classes = found.answers.iter().map(|a| a.class + 1);
+    let mut counts = Confusion::new(classes.fold(data.classes(), usize::max));
+    for (answer, &label) in found.answers.iter().zip(data.test.labels()) {
+        counts.add(label as usize, answer.class);
+    }
+    if options.json {
+        let per_class: Vec<_> = (0..data.classes())
+            .map(|class| {
+                json!({
+                    "class": data.class_names[class],
+                    "precision": counts.precision(class),
+                    "recall": counts.recall(class),
+                })
+            })
+            .collect();
+        return output::print(
+            &json!({
+                "model": model.info().name,
+                "dataset": data.name,
+                "samples": found.samples,
+                "loss": found.loss,
+                "accuracy": accuracy,
+                "correct": found.correct,
+                "classes": per_class,
+            })
+            .to_string(),
+        );
+    }
+    output::print(&format!(
+        "{} on {}: test accuracy {:.4} ({} of {}), loss {:.4}",
+        model.info().name,
+        data.name,
+        accuracy.unwrap_or(f64::NAN),
+        thousands(found.correct.unwrap_or(0) as u64),
+        thousands(found.samples as u64),
+        found.loss
+    ))?;
+    let share = |value: Option<f64>| value.map_or("-".to_string(), |v| format!("{v:.4}"));
+    let rows: Vec<Vec<String>> = (0..data.classes())
+        .map(|class| {
+            let samples: u64 = (0..counts.classes()).map(|a| counts.count(class, a)).sum();
+            vec![
+                data.class_names[class].clone(),
+                thousands(samples),
+                thousands(counts.count(class, class)),
+                share(counts.recall(class)),
+                share(counts.precision(class)),
+            ]
+        })
+        .collect();
+    let columns = [
+        ("class", Align::Left),
+        ("samples", Align::Right),
+        ("right", Align::Right),
+        ("recall", Align::Right),
+        ("precision", Align::Right),
+    ];
+    output::print(&format!("\n{}", table(&columns, &rows).trim_end()))
+}

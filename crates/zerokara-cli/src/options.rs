@@ -1,0 +1,84 @@
+//! Options that several commands share.
+
+use crate::output::{Failure, Outcome};
+use std::path::{Path, PathBuf};
+use zerokara_core::Runtime;
+use zerokara_nn::models;
+use zerokara_train::{SavedModel, run_folder::RunFolder};
+
+/// The folder of training runs, in the folder where the command is run.
+pub const RUNS: &str = "runs";
+
+/// Reads a number from 1 on.
+pub fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("it must be at least 1".into()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("it must be a whole number from 1 on".into()),
+    }
+}
+
+/// Reads a finite number from 0 on.
+pub fn non_negative(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
+        _ => Err("it must be a number from 0 on".into()),
+    }
+}
+
+/// Reads a finite number above 0.
+pub fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
+        _ => Err("it must be a number above 0".into()),
+    }
+}
+
+/// Reads a model's name.
+pub fn model_name(text: &str) -> Result<String, String> {
+    match models::NAMES.contains(&text) {
+        true => Ok(text.to_string()),
+        false => Err(format!("known models are {}", models::NAMES.join(", "))),
+    }
+}
+
+/// Takes so many threads from here on; one per core unless given.
+pub fn use_threads(threads: Option<usize>) -> Outcome {
+    if let Some(threads) = threads {
+        Runtime::new(threads)?.install();
+    }
+    // Finds a wrong environment variable before anything else is done.
+    Runtime::current()?;
+    Ok(())
+}
+
+/// The model in this file, or of this run: a run's folder or `runs/latest`.
+pub fn load_model(path: &Path) -> Outcome<SavedModel> {
+    Ok(SavedModel::load(model_file(path)?)?)
+}
+
+fn model_file(path: &Path) -> Outcome<PathBuf> {
+    if path.is_dir() {
+        let file = path.join("model.safetensors");
+        return match file.is_file() {
+            true => Ok(file),
+            false => Err(Failure::new(format!(
+                "{} holds no model.safetensors; name a model's file or the folder of a run",
+                path.display()
+            ))),
+        };
+    }
+    // `runs/latest` is a file that names a run.
+    if path.file_name().is_some_and(|name| name == "latest") {
+        let base = path.parent().unwrap_or(Path::new(""));
+        let run = RunFolder::open(base, "latest").map_err(|e| Failure::new(e.to_string()))?;
+        return Ok(run.model());
+    }
+    if !path.exists() {
+        return Err(Failure::new(format!(
+            "there is no model {}; `zerokara train` makes one",
+            path.display()
+        )));
+    }
+    Ok(path.to_path_buf())
+}

@@ -1,0 +1,149 @@
+//! `zerokara predict`
+
+use crate::{
+    options,
+    output::{self, Failure, Outcome},
+};
+use clap::Args;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use zerokara_data::{digit_from_image, sample_from_image};
+use zerokara_train::{SavedModel, report::terminal};
+
+/// Say what is in pictures: the class, and the probability of each.
+///
+/// Pictures are PNG or JPEG of any size. For a model of handwritten digits, a picture shows one digit, dark on light or
+/// light on dark; it is cropped, scaled and centred as MNIST's are. For other models it is stretched to the input's size.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Options {
+    /// A model's file, or the folder of a run
+    model: PathBuf,
+    /// Pictures, PNG or JPEG
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// Take pictures as they are: no cropping, no turning of dark into light
+    #[arg(long)]
+    plain: bool,
+    /// Print one JSON object a line and picture
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  zerokara predict runs/latest seven.png
+  zerokara predict digits.safetensors *.jpg --json";
+
+/// Classes that are listed for people.
+const LISTED: usize = 10;
+/// Columns of the longest bar.
+const BAR: usize = 30;
+
+pub fn run(options: &Options) -> Outcome {
+    options::use_threads(None)?;
+    let model = options::load_model(&options.model)?;
+    for (at, image) in options.images.iter().enumerate() {
+        let pixels = read(&model, image, options.plain)?;
+        let scale = model.info().normalization.divisor();
+        let stored: Vec<f32> = pixels.iter().map(|p| p * scale).collect();
+        let probabilities = model.probabilities(&stored)?;
+        let text = match options.json {
+            true => json(&model, image, &probabilities),
+            false => page(&model, image, &pixels, &probabilities, at > 0),
+        };
+        output::print(&text)?;
+    }
+    Ok(())
+}
+
+/// Brightness of the picture as the model takes it, from 0 to 1.
+fn read(model: &SavedModel, image: &Path, plain: bool) -> Outcome<Vec<f32>> {
+    let info = model.info();
+    let &[channels, height, width] = &info.shape[..] else {
+        return Err(Failure::new(format!(
+            "the model {} takes samples of shape {:?}, not pictures",
+            info.name, info.shape
+        )));
+    };
+    let digits = channels == 1 && info.dataset != "fashion-mnist" && !plain;
+    Ok(match digits {
+        true => digit_from_image(image, [height, width])?,
+        false => sample_from_image(image, [channels, height, width])?,
+    })
+}
+
+fn class_name(model: &SavedModel, class: usize) -> String {
+    let names = &model.info().class_names;
+    names.get(class).cloned().unwrap_or(class.to_string())
+}
+
+/// The classes, the most probable first.
+fn ranking(probabilities: &[f64]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..probabilities.len()).collect();
+    order.sort_by(|&a, &b| {
+        probabilities[b]
+            .total_cmp(&probabilities[a])
+            .then(a.cmp(&b))
+    });
+    order
+}
+
+fn json(model: &SavedModel, image: &Path, probabilities: &[f64]) -> String {
+    let class = ranking(probabilities)[0];
+    json!({
+        "image": image.display().to_string(),
+        "class": class,
+        "name": class_name(model, class),
+        "probability": probabilities[class],
+        "probabilities": probabilities,
+    })
+    .to_string()
+}
+
+fn page(
+    model: &SavedModel,
+    image: &Path,
+    pixels: &[f32],
+    probabilities: &[f64],
+    another: bool,
+) -> String {
+    let order = ranking(probabilities);
+    let mut text = String::new();
+    if another {
+        text.push('\n');
+    }
+    text += &format!(
+        "{}: {} ({:.2} %)\n",
+        image.display(),
+        class_name(model, order[0]),
+        probabilities[order[0]] * 100.0
+    );
+    let bars: Vec<String> = order
+        .iter()
+        .take(LISTED)
+        .map(|&class| {
+            let share = probabilities[class];
+            let bar = "█".repeat((share * BAR as f64).round() as usize);
+            format!(
+                "{:>12} {:>7.2} %  {bar}",
+                class_name(model, class),
+                share * 100.0
+            )
+        })
+        .collect();
+    let picture = match model.info().shape[..] {
+        [1, height, width] => terminal::digit(pixels, height, width),
+        _ => String::new(),
+    };
+    let picture: Vec<&str> = picture.lines().collect();
+    let wide = picture.iter().map(|l| l.chars().count()).max().unwrap_or(0);
+    for row in 0..bars.len().max(picture.len()) {
+        let left = picture.get(row).copied().unwrap_or("");
+        let pad = wide - left.chars().count();
+        let right = bars.get(row).map_or("", String::as_str);
+        text += format!("{left}{}{right}", " ".repeat(pad)).trim_end();
+        text.push('\n');
+    }
+    text.trim_end().to_string()
+}

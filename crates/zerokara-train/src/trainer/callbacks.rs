@@ -1,0 +1,96 @@
+//! Callbacks: a look at every step and every epoch, and a word in whether training goes on.
+
+use crate::metrics::{Epoch, Step};
+use zerokara_nn::Module;
+
+/// Whether training goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// It does.
+    Continue,
+    /// It ends here, as if this had been the last epoch.
+    Stop,
+}
+
+/// Something that looks at a training run.
+///
+/// ```
+/// use zerokara_nn::Module;
+/// use zerokara_train::{Callback, Flow, metrics::Step};
+///
+/// /// Stops once the loss of a batch is small.
+/// struct GoodEnough(f64);
+///
+/// impl Callback for GoodEnough {
+///     fn on_step(&mut self, step: &Step, _: &dyn Module) -> Flow {
+///         if step.loss < self.0 { Flow::Stop } else { Flow::Continue }
+///     }
+/// }
+/// let step = Step { loss: 0.01, ..Step::default() };
+/// assert_eq!(GoodEnough(0.05).on_step(&step, &()), Flow::Stop);
+/// ```
+pub trait Callback {
+    /// After each step.
+    fn on_step(&mut self, _step: &Step, _model: &dyn Module) -> Flow {
+        Flow::Continue
+    }
+
+    /// After each epoch and its evaluation.
+    fn on_epoch(&mut self, _epoch: &Epoch, _model: &dyn Module) -> Flow {
+        Flow::Continue
+    }
+}
+
+/// Ends training when the validation loss (without a validation split: the training loss) has not become smaller for
+/// some epochs.
+///
+/// ```
+/// use zerokara_train::{Callback, EarlyStopping, Flow, metrics::Epoch};
+/// let mut stop = EarlyStopping::new(2);
+/// let flow: Vec<Flow> = [0.5, 0.4, 0.41, 0.42]
+///     .map(|loss| stop.on_epoch(&Epoch { validation_loss: Some(loss), ..Epoch::default() }, &()))
+///     .to_vec();
+/// assert_eq!(flow, [Flow::Continue, Flow::Continue, Flow::Continue, Flow::Stop]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct EarlyStopping {
+    patience: u64,
+    min_delta: f64,
+    best: f64,
+    waited: u64,
+}
+
+impl EarlyStopping {
+    /// Stops after this many epochs without a new best.
+    pub fn new(patience: u64) -> Self {
+        Self {
+            patience: patience.max(1),
+            min_delta: 0.0,
+            best: f64::INFINITY,
+            waited: 0,
+        }
+    }
+
+    /// A new best must be smaller than the old one by more than this.
+    pub fn min_delta(mut self, min_delta: f64) -> Self {
+        self.min_delta = min_delta;
+        self
+    }
+}
+
+impl Callback for EarlyStopping {
+    fn on_epoch(&mut self, epoch: &Epoch, _: &dyn Module) -> Flow {
+        let Some(loss) = epoch.validation_loss.or(epoch.train_loss) else {
+            return Flow::Continue;
+        };
+        if loss < self.best - self.min_delta {
+            (self.best, self.waited) = (loss, 0);
+        } else {
+            self.waited += 1;
+        }
+        match self.waited >= self.patience {
+            true => Flow::Stop,
+            false => Flow::Continue,
+        }
+    }
+}
