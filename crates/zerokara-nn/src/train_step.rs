@@ -209,6 +209,14 @@ impl TrainStep {
         Ok(output)
     }
 
+    /// The plan of the step for batches of these shapes, as text.
+    ///
+    /// # Errors
+    /// If such a batch does not fit the model.
+    pub fn dump(&self, x: &Meta, t: &Meta) -> Result<String> {
+        Ok(self.compile(x, t)?.dump())
+    }
+
     fn compile(&self, x: &Meta, t: &Meta) -> Result<Program> {
         let traced = self.trace(x, t)?;
         let inputs: Vec<&Tensor> = traced.inputs.iter().collect();
