@@ -172,7 +172,7 @@ pub struct ReduceStep {
     pub code: Code,
     /// How to combine.
     pub reduction: Reduction,
-    /// F32, over the iteration space with stride 0 on the reduced axes.
+    /// F32, over the iteration space, with stride 0 or length 1 on the reduced axes.
     pub output: View,
 }
 
@@ -182,7 +182,7 @@ pub struct ReduceStep {
 pub struct PackMatrixStep {
     /// `[batch, k, n]`; the batch stride may be 0 only with batch 1.
     pub b: View,
-    /// Rank 1, `batch * gemm::packed_len(k, n)` long.
+    /// Rank 1, `batch * gemm::packed_len(isa, k, n)` long.
     pub packed: View,
 }
 
@@ -231,7 +231,7 @@ pub struct PackFiltersStep {
     pub pass: ConvPass,
     /// `[O, C / groups, KH, KW]`, any strides.
     pub filters: View,
-    /// Rank 1, `conv::packed_len(geometry, pass)` long.
+    /// Rank 1, `conv::packed_len(isa, geometry, pass)` long.
     pub packed: View,
 }
 
@@ -268,9 +268,10 @@ pub struct ConvWeightGradientStep {
 /// How a pooling window is summed up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Pooling {
-    /// The largest element of the window; padding never wins.
+    /// The largest element of the window; padding never wins, the first NaN does.
     Max,
-    /// The mean; padding counts as zeros if `count_padding`, else it is left out of the divisor.
+    /// The mean; padding counts as zeros if `count_padding`, else it is left out of the divisor. What a window covers
+    /// beyond the padded image never counts.
     Average {
         /// Whether padding counts in the divisor.
         count_padding: bool,

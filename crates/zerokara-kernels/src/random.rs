@@ -62,7 +62,7 @@ fn to_unit(bits: u32) -> f32 {
 }
 
 /// Blocks that are made side by side.
-const SIDE: usize = 8;
+const SIDE: usize = 16;
 
 /// Writes elements `4 * block ..` of a draw, `SIDE` blocks at a time.
 #[inline(always)]

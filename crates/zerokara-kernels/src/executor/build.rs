@@ -2,7 +2,7 @@
 
 use super::{
     Task,
-    check::{check_map, expect_dense, expect_element, expect_shape},
+    check::{check_map, expect_countable, expect_dense, expect_element, expect_shape},
     contract_task::{GemmTask, PackMatrixTask, RightAccess},
     conv_task::{ConvTask, ConvWeightGradientTask, PackFiltersTask},
     host_task::HostTask,
@@ -485,6 +485,7 @@ fn map(isa: Isa, step: &MapStep, buffers: &[Buffer]) -> Made {
 
 fn reduce(isa: Isa, step: &ReduceStep, buffers: &[Buffer]) -> Made {
     check_code(&step.code, step.inputs.len(), 1)?;
+    expect_countable(&step.shape)?;
     if step.reduced.len() != step.shape.len() {
         return Err(format!(
             "{} axes, {} marks",

@@ -157,6 +157,10 @@ fn written_once(step: &Step) -> Option<View> {
 
 /// Bounds of the buffers, bounds and conflicts of all views; returns which externals are written.
 pub(super) fn plan(plan: &Plan) -> Result<Vec<bool>, PlanError> {
+    if plan.arena_bytes > isize::MAX as usize / 2 {
+        let message = format!("an arena of {} bytes is too large", plan.arena_bytes);
+        return Err(PlanError::plan(message));
+    }
     for (i, buffer) in plan.buffers.iter().enumerate() {
         check_buffer(buffer, plan)
             .map_err(|message| PlanError::plan(format!("buffer {i}: {message}")))?;
@@ -330,6 +334,7 @@ pub(super) fn is_dense(view: &View) -> bool {
 /// The contract of elementwise code and its views.
 pub(super) fn check_map(map: &MapStep, buffers: &[Buffer]) -> Result<(), String> {
     check_code(&map.code, map.inputs.len(), map.outputs.len())?;
+    expect_countable(&map.shape)?;
     for view in map.inputs.iter().chain(&map.outputs) {
         expect_shape(view, &map.shape)?;
         extent::of(view, buffers)?;
@@ -341,6 +346,19 @@ pub(super) fn check_map(map: &MapStep, buffers: &[Buffer]) -> Result<(), String>
         }
     }
     Ok(())
+}
+
+/// An iteration space whose elements can be counted; its views may be fewer, or repeat.
+pub(super) fn expect_countable(shape: &[usize]) -> Result<(), String> {
+    let total = shape
+        .iter()
+        .try_fold(1usize, |total, &n| total.checked_mul(n.max(1)));
+    match total {
+        Some(total) if total <= isize::MAX as usize => Ok(()),
+        _ => Err(format!(
+            "the iteration space {shape:?} has more elements than can be counted"
+        )),
+    }
 }
 
 pub(super) fn expect_shape(view: &View, shape: &[usize]) -> Result<(), String> {

@@ -69,6 +69,21 @@ fn planted_faults_are_found() {
         }),
         ("after the arena", |p| p.buffers[1].len = usize::MAX / 2),
         ("external 1 of 1", |p| p.externals = 1),
+        ("too large", |p| p.arena_bytes = usize::MAX),
+        ("more elements than can be counted", |p| {
+            let code = Code {
+                instructions: vec![Instruction::Constant(1.0)],
+                results: vec![],
+            };
+            let shape = vec![usize::MAX, 3];
+            let step = MapStep {
+                shape,
+                inputs: vec![],
+                outputs: vec![],
+                code,
+            };
+            p.stages[0].steps[0] = Step::Map(step);
+        }),
         ("reaches from element 1 to 12", |p| {
             p.stages[0].steps[0] = negate(dense(0, 1, &[12]), dense(1, 0, &[12]));
         }),
