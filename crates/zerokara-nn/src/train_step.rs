@@ -1,8 +1,10 @@
 //! A step of training, of evaluation and of prediction, each compiled as one program per shape of the batch.
 
 use crate::{Context, Forward, Loss, Mode, Optimizer, nonfinite::NonFinite, replay::replay};
-use std::sync::Arc;
-use zerokara_core::{Array, DType, Error, Meta, Parameter, Program, Result, Tensor, gradients};
+use std::{sync::Arc, time::Duration};
+use zerokara_core::{
+    Array, DType, Error, Label, Meta, Parameter, Program, Result, Tensor, gradients,
+};
 
 /// Programs that are kept, one per shape: more shapes than this push out the one used longest ago.
 const PROGRAMS: usize = 8;
@@ -179,6 +181,29 @@ impl TrainStep {
     /// # Errors
     /// If the batch does not fit the model, or a label is no class.
     pub fn step(&mut self, x: &Array, t: &Array, learning_rate: f64) -> Result<StepOutput> {
+        Ok(self.advance(x, t, learning_rate, false)?.0)
+    }
+
+    /// As [`TrainStep::step`], with the time of each kernel step.
+    ///
+    /// # Errors
+    /// As [`TrainStep::step`].
+    pub fn step_timed(
+        &mut self,
+        x: &Array,
+        t: &Array,
+        learning_rate: f64,
+    ) -> Result<(StepOutput, Vec<(Label, Duration)>)> {
+        self.advance(x, t, learning_rate, true)
+    }
+
+    fn advance(
+        &mut self,
+        x: &Array,
+        t: &Array,
+        learning_rate: f64,
+        timed: bool,
+    ) -> Result<(StepOutput, Vec<(Label, Duration)>)> {
         let mut inputs = vec![
             x.clone(),
             t.clone(),
@@ -192,9 +217,12 @@ impl TrainStep {
         let mut programs = std::mem::replace(&mut self.programs, Programs(Vec::new()));
         let outputs = programs
             .get(key, || self.compile(&x.meta(), &t.meta()))
-            .and_then(|program| program.run(&inputs));
+            .and_then(|program| match timed {
+                true => program.run_timed(&inputs),
+                false => Ok((program.run(&inputs)?, Vec::new())),
+            });
         self.programs = programs;
-        let outputs = outputs?;
+        let (outputs, times) = outputs?;
         let number = |at: usize| outputs.get(at).and_then(|a| a.to_f64s().first().copied());
         let missing = || Error::new("the compiled step gave too few outputs");
         let output = StepOutput {
@@ -206,7 +234,7 @@ impl TrainStep {
         self.steps += 1;
         self.updates += output.ok as u64;
         self.last = Some(inputs);
-        Ok(output)
+        Ok((output, times))
     }
 
     /// The plan of the step for batches of these shapes, as text.
