@@ -111,8 +111,8 @@ fn a_wrong_gradient_is_found() -> Result<()> {
     let options = CheckOptions::default();
     let good = gradient_check(&(x.square() * &x).sum(), &[&x], &options)?;
     assert!(good.agrees(1e-7), "{good}");
-    // Steps of 1e-4 that are finer than the difference's: the staircase looks like its slope.
-    let stairs = ((&x * 1e4).floor() * 1e-4).sum();
+    // Stairs far finer than the differences' steps look like their slope.
+    let stairs = ((&x * 1e9).floor() * 1e-9).sum();
     let coarse = CheckOptions {
         step: 0.5,
         ..options

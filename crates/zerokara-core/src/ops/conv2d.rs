@@ -12,6 +12,7 @@
 
 use super::prelude::*;
 use crate::op::{Contract, ConvOptions};
+use std::ops::Range;
 
 /// Length of the output along one axis: `floor((input + 2 padding - dilation (kernel - 1) - 1) / stride) + 1`.
 ///
@@ -27,8 +28,13 @@ pub fn conv2d_output_size(
     if kernel == 0 || stride == 0 || dilation == 0 {
         return Err("kernel size, stride and dilation must be at least 1".into());
     }
-    let reach = dilation * (kernel - 1) + 1;
-    let padded = input + 2 * padding;
+    let reach = (kernel - 1)
+        .checked_mul(dilation)
+        .and_then(|n| n.checked_add(1));
+    let padded = padding.checked_mul(2).and_then(|n| n.checked_add(input));
+    let (Some(reach), Some(padded)) = (reach, padded) else {
+        return Err("kernel size, padding or dilation is too large".into());
+    };
     if padded < reach {
         return Err(format!(
             "a window of {reach} does not fit into an input of {input} with padding {padding}"
@@ -85,27 +91,62 @@ fn sizes(options: &ConvOptions, x: &[usize], w: &[usize]) -> Result<Sizes, Strin
     })
 }
 
-/// Walks the index map: calls `visit(input position, filter position, output position)` for every product.
-fn walk(options: &ConvOptions, s: &Sizes, mut visit: impl FnMut(usize, usize, usize)) {
+/// Products along a row of the output: of one filter element with the inputs `input, input + stride, ..`, for the
+/// outputs `output..output + length`.
+struct Row {
+    input: usize,
+    stride: usize,
+    filter: usize,
+    output: usize,
+    length: usize,
+}
+
+/// The rows of products of one plane of the input with one of the filters.
+fn rows(options: &ConvOptions, s: &Sizes) -> Vec<Row> {
+    // The outputs along an axis at which tap k meets the input and not the padding.
+    let meets = |axis: usize, k: usize| {
+        let (stride, padding) = (options.stride[axis], options.padding[axis]);
+        let offset = k * options.dilation[axis];
+        let first = padding.saturating_sub(offset).div_ceil(stride);
+        let end = (s.input[axis] + padding).saturating_sub(offset);
+        first..end.div_ceil(stride).min(s.output[axis])
+    };
+    let position = |axis: usize, y: usize, k: usize| {
+        y * options.stride[axis] + k * options.dilation[axis] - options.padding[axis]
+    };
+    let mut rows = Vec::new();
+    for (k, l) in (0..s.kernel[0]).flat_map(|k| (0..s.kernel[1]).map(move |l| (k, l))) {
+        let Range { start, end } = meets(1, l);
+        for y in meets(0, k).filter(|_| start < end) {
+            rows.push(Row {
+                input: position(0, y, k) * s.input[1] + position(1, start, l),
+                stride: options.stride[1],
+                filter: k * s.kernel[1] + l,
+                output: y * s.output[1] + start,
+                length: end - start,
+            });
+        }
+    }
+    rows
+}
+
+/// Walks the index map: calls `visit` for every product, row by row.
+fn walk(options: &ConvOptions, s: &Sizes, mut visit: impl FnMut(Row)) {
     let (per_group, out_per_group) = (s.c / options.groups, s.o / options.groups);
+    let area = |[height, width]: [usize; 2]| height * width;
+    let rows = rows(options, s);
     for (n, o) in (0..s.n).flat_map(|n| (0..s.o).map(move |o| (n, o))) {
-        let group = o / out_per_group;
-        for (y, x) in (0..s.output[0]).flat_map(|y| (0..s.output[1]).map(move |x| (y, x))) {
-            let at_output = ((n * s.o + o) * s.output[0] + y) * s.output[1] + x;
-            for c in 0..per_group {
-                for (k, l) in (0..s.kernel[0]).flat_map(|k| (0..s.kernel[1]).map(move |l| (k, l))) {
-                    let row = (y * options.stride[0] + k * options.dilation[0])
-                        .wrapping_sub(options.padding[0]);
-                    let column = (x * options.stride[1] + l * options.dilation[1])
-                        .wrapping_sub(options.padding[1]);
-                    if row < s.input[0] && column < s.input[1] {
-                        let channel = group * per_group + c;
-                        let at_input =
-                            ((n * s.c + channel) * s.input[0] + row) * s.input[1] + column;
-                        let at_filter = ((o * per_group + c) * s.kernel[0] + k) * s.kernel[1] + l;
-                        visit(at_input, at_filter, at_output);
-                    }
-                }
+        let output = (n * s.o + o) * area(s.output);
+        for c in 0..per_group {
+            let input = (n * s.c + o / out_per_group * per_group + c) * area(s.input);
+            let filter = (o * per_group + c) * area(s.kernel);
+            for row in &rows {
+                visit(Row {
+                    input: input + row.input,
+                    filter: filter + row.filter,
+                    output: output + row.output,
+                    ..*row
+                });
             }
         }
     }
@@ -198,7 +239,12 @@ impl Op for Conv2d {
         let s = sizes(&self.options, inputs[0].shape(), inputs[1].shape())?;
         loops::floats!(inputs[0].dtype(), T => {
             let (x, w, y) = (inputs[0].slice::<T>(), inputs[1].slice::<T>(), output.slice_mut::<T>());
-            walk(&self.options, &s, |i, f, o| y[o] += x[i] * w[f]);
+            walk(&self.options, &s, |row| {
+                let (x, y) = (&x[row.input..], &mut y[row.output..]);
+                for i in 0..row.length {
+                    y[i] += x[i * row.stride] * w[row.filter];
+                }
+            });
         });
         Ok(())
     }
@@ -297,7 +343,12 @@ impl Op for Conv2dInputGradient {
         let s = sizes(&self.options, output.shape(), inputs[1].shape())?;
         loops::floats!(inputs[0].dtype(), T => {
             let (g, w, x) = (inputs[0].slice::<T>(), inputs[1].slice::<T>(), output.slice_mut::<T>());
-            walk(&self.options, &s, |i, f, o| x[i] += g[o] * w[f]);
+            walk(&self.options, &s, |row| {
+                let (g, x) = (&g[row.output..], &mut x[row.input..]);
+                for i in 0..row.length {
+                    x[i * row.stride] += g[i] * w[row.filter];
+                }
+            });
         });
         Ok(())
     }
@@ -386,7 +437,12 @@ impl Op for Conv2dWeightGradient {
         let s = sizes(&self.options, inputs[0].shape(), output.shape())?;
         loops::floats!(inputs[0].dtype(), T => {
             let (x, g, w) = (inputs[0].slice::<T>(), inputs[1].slice::<T>(), output.slice_mut::<T>());
-            walk(&self.options, &s, |i, f, o| w[f] += x[i] * g[o]);
+            walk(&self.options, &s, |row| {
+                let (x, g) = (&x[row.input..], &g[row.output..]);
+                for i in 0..row.length {
+                    w[row.filter] += x[i * row.stride] * g[i];
+                }
+            });
         });
         Ok(())
     }

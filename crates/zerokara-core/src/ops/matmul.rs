@@ -64,12 +64,13 @@ impl Op for MatMul {
             let (a, b, y) = (a.slice::<T>(), b.slice::<T>(), output.slice_mut::<T>());
             for batch in 0..batch {
                 for i in 0..m {
-                    for j in 0..n {
-                        let mut sum = 0.0;
-                        for l in 0..k {
-                            sum += a[(batch * m + i) * k + l] * b[(batch * k + l) * n + j];
+                    let y = &mut y[(batch * m + i) * n..][..n];
+                    for l in 0..k {
+                        let a = a[(batch * m + i) * k + l];
+                        let b = &b[(batch * k + l) * n..][..n];
+                        for (y, &b) in y.iter_mut().zip(b) {
+                            *y += a * b;
                         }
-                        y[(batch * m + i) * n + j] = sum;
                     }
                 }
             }
