@@ -1,6 +1,6 @@
 //! Arrays: values in memory, dense and row-major.
 
-use crate::{DType, Meta};
+use crate::{DType, Error, Meta, Result};
 use std::{fmt, sync::Arc};
 use zerokara_kernels::{
     plan::{Elements, ElementsMut},
@@ -10,7 +10,7 @@ use zerokara_kernels::{
 /// A dense row-major array. Cloning shares the elements; writing to shared elements copies them first.
 #[derive(Clone)]
 pub struct Array {
-    shape: Vec<usize>,
+    shape: Arc<[usize]>,
     storage: Arc<Storage>,
 }
 
@@ -18,8 +18,23 @@ impl Array {
     /// An array of zeros.
     pub fn zeros(meta: &Meta) -> Self {
         Self {
-            shape: meta.shape.clone(),
+            shape: meta.shape.as_slice().into(),
             storage: Arc::new(Storage::zeros(meta.dtype, meta.len())),
+        }
+    }
+
+    /// An array of zeros.
+    ///
+    /// # Errors
+    /// If the memory is not there.
+    pub fn try_zeros(meta: &Meta) -> Result<Self> {
+        let meta = meta.clone().countable()?;
+        match Storage::try_zeros(meta.dtype, meta.len()) {
+            Some(storage) => Ok(Self {
+                shape: meta.shape.into(),
+                storage: Arc::new(storage),
+            }),
+            None => Err(Error::new(format!("there is no memory for {meta}"))),
         }
     }
 
@@ -35,7 +50,7 @@ impl Array {
             "elements do not fill the shape {shape:?}"
         );
         Self {
-            shape,
+            shape: shape.into(),
             storage: Arc::new(storage),
         }
     }
@@ -59,7 +74,12 @@ impl Array {
 
     /// Shape and element type.
     pub fn meta(&self) -> Meta {
-        Meta::new(self.shape.clone(), self.dtype())
+        Meta::new(&*self.shape, self.dtype())
+    }
+
+    /// Whether shape and element type are these.
+    pub fn is_like(&self, meta: &Meta) -> bool {
+        *self.shape == *meta.shape && self.dtype() == meta.dtype
     }
 
     /// Number of elements.
@@ -85,7 +105,7 @@ impl Array {
             self.shape
         );
         Self {
-            shape,
+            shape: shape.into(),
             storage: self.storage.clone(),
         }
     }
@@ -144,7 +164,7 @@ impl Array {
         if dtype == self.dtype() {
             return self.clone();
         }
-        let mut out = Self::zeros(&Meta::new(self.shape.clone(), dtype));
+        let mut out = Self::zeros(&Meta::new(&*self.shape, dtype));
         match (self.elements(), out.elements_mut()) {
             (Elements::I64(x), ElementsMut::Bool(y)) => {
                 y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x != 0) as u8)

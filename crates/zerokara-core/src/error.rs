@@ -10,10 +10,11 @@ pub struct Error(Arc<Inner>);
 #[derive(Debug)]
 enum Inner {
     Graph(GraphError),
+    Run(GraphError),
     Message(String),
 }
 
-/// The first operation of an expression that could not apply.
+/// The first operation of an expression that could not apply, or that rejected a value.
 #[derive(Debug)]
 struct GraphError {
     op: String,
@@ -48,15 +49,31 @@ impl Error {
         })))
     }
 
+    /// An operation rejected a value.
+    pub(crate) fn run(
+        op: &str,
+        reason: String,
+        location: &'static Location<'static>,
+        path: Option<Arc<str>>,
+    ) -> Self {
+        Self(Arc::new(Inner::Run(GraphError {
+            op: op.into(),
+            inputs: Vec::new(),
+            reason,
+            location,
+            path,
+        })))
+    }
+
     /// Whether an operation could not apply to its inputs (as opposed to a failure while running).
     pub fn is_graph_error(&self) -> bool {
         matches!(*self.0, Inner::Graph(_))
     }
 
-    /// For an error in a graph, the line of the user's source that built the operation.
+    /// For an error of an operation, the line of the user's source that built the operation.
     pub fn location(&self) -> Option<&'static Location<'static>> {
         match &*self.0 {
-            Inner::Graph(e) => Some(e.location),
+            Inner::Graph(e) | Inner::Run(e) => Some(e.location),
             Inner::Message(_) => None,
         }
     }
@@ -66,7 +83,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
             Inner::Message(message) => f.write_str(message),
-            Inner::Graph(e) => {
+            Inner::Graph(e) | Inner::Run(e) => {
                 write!(f, "{}", e.op)?;
                 if !e.inputs.is_empty() {
                     write!(f, " of ")?;

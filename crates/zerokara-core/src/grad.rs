@@ -93,8 +93,7 @@ impl Walk {
                 continue;
             }
             // What a rule builds belongs to the layer whose operation it differentiates.
-            let path = node.path.as_deref().unwrap_or("");
-            match scope::in_layer(path, Some(node.location), || {
+            match scope::in_place_of(node.path.as_ref(), node.location, || {
                 node.op.gradient(&Call {
                     inputs: &node.inputs,
                     output: &tensor,
@@ -111,15 +110,19 @@ impl Walk {
                 }
                 // The definition's nodes are newer than all others, so the walk passes through them next and
                 // reaches the inputs.
-                Gradient::Expand => match node.op.expand(&node.inputs) {
-                    Some(definition) => self.add(&definition, gradient),
-                    None => {
-                        return Err(Error::new(format!(
-                            "{} has no definition to differentiate",
-                            node.op.name()
-                        )));
+                Gradient::Expand => {
+                    match scope::in_place_of(node.path.as_ref(), node.location, || {
+                        node.op.expand(&node.inputs)
+                    }) {
+                        Some(definition) => self.add(&definition, gradient),
+                        None => {
+                            return Err(Error::new(format!(
+                                "{} has no definition to differentiate",
+                                node.op.name()
+                            )));
+                        }
                     }
-                },
+                }
                 Gradient::Forbidden(why) => {
                     return Err(Error::new(format!(
                         "{} cannot be differentiated: {why}",

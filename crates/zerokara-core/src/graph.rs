@@ -4,6 +4,7 @@ use crate::compile::fault::{Fault, planted};
 use crate::{
     Array, Meta, Parameter, Result, Tensor,
     op::{Kind, Op},
+    scope,
 };
 use std::{collections::HashMap, panic::Location, sync::Arc};
 
@@ -55,6 +56,7 @@ impl GraphNode {
 }
 
 /// The nodes that some tensors are computed from, and their positions.
+#[derive(Clone)]
 pub(crate) struct Graph {
     pub nodes: Vec<GraphNode>,
     pub outputs: Vec<usize>,
@@ -134,7 +136,11 @@ impl Builder {
                 let definition = match self.expansions.get(&node.id) {
                     Some(definition) => definition.clone(),
                     None => {
-                        let definition = node.op.expand(&node.inputs).ok_or_else(|| {
+                        let definition =
+                            scope::in_place_of(node.path.as_ref(), node.location, || {
+                                node.op.expand(&node.inputs)
+                            });
+                        let definition = definition.ok_or_else(|| {
                             crate::Error::new(format!(
                                 "{} has no definition to compile",
                                 node.op.name()

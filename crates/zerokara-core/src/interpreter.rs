@@ -104,7 +104,8 @@ fn apply(
     precision: Precision,
     place: impl Fn() -> String,
 ) -> Result<Array> {
-    let mut output = Array::zeros(&Meta::new(meta.shape.clone(), precision.of(meta.dtype)));
+    let meta = Meta::new(meta.shape.clone(), precision.of(meta.dtype));
+    let mut output = Array::try_zeros(&meta)?;
     op.reference(arguments, &mut output)
         .map_err(|reason| Error::new(format!("{}: {reason}{}", op.name(), place())))?;
     Ok(output)

@@ -1,15 +1,16 @@
 //! Programs: a graph compiled once and run again and again, with inputs given and parameters updated in place.
 
 use crate::{
-    Array, Error, Label, Meta, Parameter, Result, Runtime, Tensor,
-    compile::{self, Binding, Compiled},
+    Array, DType, Error, Label, Meta, Parameter, Result, Runtime, Tensor,
+    compile::{self, Binding, Compiled, step_number},
     graph::Graph,
 };
 use std::{fmt, sync::Arc, time::Duration};
 use zerokara_kernels::{
-    executor::{Executor, External},
+    executor::{Executor, External, RunError},
     isa::Isa,
     plan::Plan,
+    storage::Storage,
 };
 
 /// The values of several tensors, computed together.
@@ -19,6 +20,9 @@ use zerokara_kernels::{
 pub fn eval(tensors: &[&Tensor]) -> Result<Vec<Array>> {
     Runtime::current()?.evaluate(Graph::expanded(tensors)?)
 }
+
+/// The time that each step of a program took, beside what it computes.
+pub type StepTimes = Vec<(Label, Duration)>;
 
 /// A compiled graph.
 ///
@@ -43,14 +47,25 @@ pub struct Program {
     outputs: Vec<Array>,
     metas: Vec<Meta>,
     labels: Vec<Label>,
+    /// The bindings of updated parameters in the order of their identity. All programs lock parameters in this order, so
+    /// that two of them cannot wait for each other in a circle.
+    locks: Vec<usize>,
+    /// The binding of each output.
+    written: Vec<usize>,
+    /// Stands in a place until what is bound there is known.
+    unbound: Storage,
+    /// Kept from run to run, so that a run need not allocate them: values of parameters that are only read, and
+    /// storages.
+    read: Vec<Option<Array>>,
+    externals: Vec<External<'static>>,
 }
 
 /// What an external storage is bound to.
 enum Bound {
     Value(Array),
     Parameter(Parameter),
-    /// A parameter that the program replaces, by its place among those.
-    Updated(usize, Parameter),
+    /// A parameter that the program replaces.
+    Updated(Parameter),
     Input(usize),
     Output(usize),
 }
@@ -74,19 +89,16 @@ impl Program {
             bindings,
             outputs: metas,
             labels,
+            ..
         } = compile::program(outputs, updates, runtime.isa())?;
-        let mut updated = 0;
-        let bindings = bindings
+        let bindings: Vec<Bound> = bindings
             .into_iter()
             .map(|binding| {
                 Ok(match binding {
                     Binding::Leaf(_) => unreachable!("programs bind leaves by what they are"),
                     Binding::Value(value) => Bound::Value(value),
                     Binding::Parameter(parameter, false) => Bound::Parameter(parameter),
-                    Binding::Parameter(parameter, true) => {
-                        updated += 1;
-                        Bound::Updated(updated - 1, parameter)
-                    }
+                    Binding::Parameter(parameter, true) => Bound::Updated(parameter),
                     Binding::Output(i) => Bound::Output(i),
                     Binding::Input(tensor) => match inputs.iter().position(|t| t.is(&tensor)) {
                         Some(i) => Bound::Input(i),
@@ -100,6 +112,17 @@ impl Program {
                 })
             })
             .collect::<Result<_>>()?;
+        let mut locks: Vec<(u64, usize)> = Vec::new();
+        let mut written: Vec<(usize, usize)> = Vec::new();
+        for (at, bound) in bindings.iter().enumerate() {
+            match bound {
+                Bound::Updated(parameter) => locks.push((parameter.id(), at)),
+                Bound::Output(i) => written.push((*i, at)),
+                _ => {}
+            }
+        }
+        locks.sort_unstable();
+        written.sort_unstable();
         let executor = Executor::new(&plan, runtime.isa())
             .map_err(|e| Error::new(format!("the compiler made a bad plan: {e}")))?;
         let inputs = inputs
@@ -116,7 +139,7 @@ impl Program {
                 ))
             })
             .collect::<Result<_>>()?;
-        let outputs = metas.iter().map(Array::zeros).collect();
+        let outputs = metas.iter().map(Array::try_zeros).collect::<Result<_>>()?;
         Ok(Self {
             executor,
             plan,
@@ -126,6 +149,11 @@ impl Program {
             outputs,
             metas,
             labels,
+            locks: locks.into_iter().map(|(_, at)| at).collect(),
+            written: written.into_iter().map(|(_, at)| at).collect(),
+            unbound: Storage::zeros(DType::Bool, 0),
+            read: Vec::new(),
+            externals: Vec::new(),
         })
     }
 
@@ -136,15 +164,23 @@ impl Program {
     /// If an input has another shape or element type than it was declared with, or a kernel rejects a value (a label
     /// that is no class): then no parameter has been changed that was read before, but updates may be incomplete.
     pub fn run(&mut self, inputs: &[Array]) -> Result<Vec<Array>> {
+        Ok(self.run_in_place(inputs)?.to_vec())
+    }
+
+    /// As [`Program::run`]; the outputs stay with the program, which writes over them in the next run.
+    ///
+    /// # Errors
+    /// As [`Program::run`].
+    pub fn run_in_place(&mut self, inputs: &[Array]) -> Result<&[Array]> {
         self.execute(inputs, None)?;
-        Ok(self.outputs.clone())
+        Ok(&self.outputs)
     }
 
     /// As [`Program::run`]; also gives the time of each step beside its [`Label`].
     ///
     /// # Errors
     /// As [`Program::run`].
-    pub fn run_timed(&mut self, inputs: &[Array]) -> Result<(Vec<Array>, Vec<(Label, Duration)>)> {
+    pub fn run_timed(&mut self, inputs: &[Array]) -> Result<(Vec<Array>, StepTimes)> {
         let mut nanoseconds = Vec::new();
         self.execute(inputs, Some(&mut nanoseconds))?;
         let times = self
@@ -161,56 +197,61 @@ impl Program {
         for (output, meta) in self.outputs.iter_mut().zip(&self.metas) {
             // Somebody still holds the last run's output: it stays theirs.
             if output.unique_storage().is_none() {
-                *output = Array::zeros(meta);
+                *output = Array::try_zeros(meta)?;
             }
         }
-        // All programs lock parameters in the order of their identity, so that two of them cannot wait in a circle.
-        let mut locks: Vec<(usize, &Parameter)> = self
-            .bindings
-            .iter()
-            .filter_map(|b| match b {
-                Bound::Updated(i, p) => Some((*i, p)),
-                _ => None,
-            })
-            .collect();
-        locks.sort_by_key(|(_, p)| p.id());
-        let mut guards: Vec<_> = locks.into_iter().map(|(i, p)| (i, p.write())).collect();
-        guards.sort_by_key(|(i, _)| *i);
-        let read: Vec<Option<Array>> = self
-            .bindings
-            .iter()
-            .map(|b| match b {
-                Bound::Parameter(p) => Some(p.value()),
-                _ => None,
-            })
-            .collect();
-        let mut updated = guards.iter_mut().map(|(_, guard)| {
-            if guard.unique_storage().is_none() {
-                **guard = guard.copied();
-            }
-            guard.unique_storage()
-        });
-        let mut outputs: Vec<_> = self.outputs.iter_mut().map(Array::unique_storage).collect();
-        let mut externals = Vec::with_capacity(self.bindings.len());
-        for (bound, read) in self.bindings.iter().zip(&read) {
-            let shared = || Error::new("a buffer to be written is shared");
-            externals.push(match (bound, read) {
-                (Bound::Value(value), _) => External::Read(value.storage()),
-                (Bound::Parameter(_), Some(value)) => External::Read(value.storage()),
-                (Bound::Parameter(_), None) => return Err(shared()),
-                (Bound::Input(i), _) => External::Read(inputs[*i].storage()),
-                (Bound::Updated(..), _) => {
-                    External::Write(updated.next().flatten().ok_or_else(shared)?)
+        let (bindings, executor) = (&self.bindings, &mut self.executor);
+        let mut guards: Vec<_> = Vec::with_capacity(self.locks.len());
+        for &at in &self.locks {
+            if let Bound::Updated(parameter) = &bindings[at] {
+                let mut guard = parameter.write();
+                if guard.unique_storage().is_none() {
+                    *guard = guard.copied();
                 }
-                (Bound::Output(i), _) => External::Write(outputs[*i].take().ok_or_else(shared)?),
-            });
+                guards.push(guard);
+            }
+        }
+        self.read.clear();
+        self.read.extend(bindings.iter().map(|bound| match bound {
+            Bound::Parameter(parameter) => Some(parameter.value()),
+            _ => None,
+        }));
+        let mut externals: Vec<External<'_>> = std::mem::take(&mut self.externals);
+        externals.extend(bindings.iter().zip(&self.read).map(|(bound, read)| {
+            External::Read(match (bound, read) {
+                (Bound::Value(value), _) | (_, Some(value)) => value.storage(),
+                (Bound::Input(i), _) => inputs[*i].storage(),
+                _ => &self.unbound,
+            })
+        }));
+        let updated = guards.iter_mut().map(|guard| guard.unique_storage());
+        let outputs = self.outputs.iter_mut().map(Array::unique_storage);
+        let places = self.locks.iter().chain(&self.written);
+        for (&at, storage) in places.zip(updated.chain(outputs)) {
+            let storage = storage.ok_or_else(|| Error::new("a buffer to be written is shared"));
+            externals[at] = External::Write(storage?);
         }
         let pool = self.runtime.pool();
-        match times {
-            Some(times) => self.executor.run_timed(pool, &mut externals, times),
-            None => self.executor.run(pool, &mut externals),
-        }
-        .map_err(|e| Error::new(e.to_string()))
+        let done = match times {
+            Some(times) => executor.run_timed(pool, &mut externals, times),
+            None => executor.run(pool, &mut externals),
+        };
+        externals.clear();
+        // The same allocation, free of this run's borrows.
+        self.externals = externals.into_iter().map_while(|_| None).collect();
+        // Values that were only read must not look shared to whoever writes them next.
+        self.read.clear();
+        done.map_err(|error| match error {
+            RunError::Step {
+                stage,
+                step,
+                message,
+            } => match self.labels.get(step_number(&self.plan, stage, step)) {
+                Some(label) => label.error(message),
+                None => Error::new(message),
+            },
+            error => Error::new(error.to_string()),
+        })
     }
 
     fn check(&self, inputs: &[Array]) -> Result<()> {
@@ -222,7 +263,7 @@ impl Program {
             )));
         }
         for ((name, meta), input) in self.inputs.iter().zip(inputs) {
-            if input.meta() != *meta {
+            if !input.is_like(meta) {
                 return Err(Error::new(format!(
                     "input {name} must be {meta}, not {}",
                     input.meta()

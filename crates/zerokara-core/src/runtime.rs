@@ -2,7 +2,7 @@
 
 use crate::{
     Array, Attributes, Error, Meta, Result,
-    compile::{self, Binding, Compiled},
+    compile::{self, Binding, Compiled, Label},
     graph::{Graph, Source},
 };
 use std::{
@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
 };
 use zerokara_kernels::{
-    executor::{Executor, External},
+    executor::{Executor, External, RunError},
     isa::Isa,
     threads::Pool,
 };
@@ -47,6 +47,8 @@ struct EagerPlan {
     /// For each external: the graph's leaf by its number, or the output.
     bindings: Vec<Bound>,
     outputs: Vec<Meta>,
+    /// For each stage and step, the node that it computes.
+    nodes: Vec<Vec<usize>>,
 }
 
 enum Bound {
@@ -139,14 +141,18 @@ impl Runtime {
                 Source::Op(_) => {}
             }
         }
-        let plan = self.plan(graph)?;
+        let plan = self.plan(&graph)?;
         let mut plan = plan.lock().unwrap_or_else(PoisonError::into_inner);
         let EagerPlan {
             executor,
             bindings,
             outputs,
+            nodes,
         } = &mut *plan;
-        let mut results: Vec<Array> = outputs.iter().map(Array::zeros).collect();
+        let mut results: Vec<Array> = outputs
+            .iter()
+            .map(Array::try_zeros)
+            .collect::<Result<_>>()?;
         let mut slots: Vec<Option<&mut Array>> = results.iter_mut().map(Some).collect();
         let mut externals = Vec::with_capacity(bindings.len());
         for bound in bindings.iter() {
@@ -160,13 +166,24 @@ impl Runtime {
         }
         executor
             .run(&self.pool, &mut externals)
-            .map_err(|e| Error::new(e.to_string()))?;
+            .map_err(|error| match error {
+                RunError::Step {
+                    stage,
+                    step,
+                    message,
+                } => match nodes[stage].get(step).and_then(|&at| graph.nodes.get(at)) {
+                    // The plan may have been made of another graph like this one: the line is this one's.
+                    Some(node) => Label::of(node).error(message),
+                    None => Error::new(message),
+                },
+                error => Error::new(error.to_string()),
+            })?;
         drop(externals);
         Ok(results)
     }
 
-    fn plan(&self, graph: Graph) -> Result<Arc<Mutex<EagerPlan>>> {
-        let key = key(&graph);
+    fn plan(&self, graph: &Graph) -> Result<Arc<Mutex<EagerPlan>>> {
+        let key = key(graph);
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
         plans.clock += 1;
         let now = plans.clock;
@@ -184,8 +201,15 @@ impl Runtime {
             plan,
             bindings,
             outputs,
+            nodes,
             ..
-        } = compile::eager(graph, self.isa)?;
+        } = compile::eager(graph.clone(), self.isa)?;
+        let mut nodes = nodes.into_iter();
+        let nodes = plan
+            .stages
+            .iter()
+            .map(|stage| nodes.by_ref().take(stage.steps.len()).collect())
+            .collect();
         let bindings = bindings
             .into_iter()
             .map(|binding| match binding {
@@ -200,6 +224,7 @@ impl Runtime {
             executor,
             bindings,
             outputs,
+            nodes,
         }));
         plans.compiled += 1;
         if plans.by_key.len() >= CACHED_PLANS {

@@ -18,13 +18,6 @@ pub fn in_layer<T>(
     location: Option<&'static Location<'static>>,
     body: impl FnOnce() -> T,
 ) -> T {
-    /// Leaves the layer also when `body` panics.
-    struct Leave;
-    impl Drop for Leave {
-        fn drop(&mut self) {
-            SCOPES.with_borrow_mut(|scopes| scopes.pop());
-        }
-    }
     SCOPES.with_borrow_mut(|scopes| {
         let path: Arc<str> = match scopes.last() {
             Some(outer) if name.is_empty() => outer.path.clone(),
@@ -36,6 +29,31 @@ pub fn in_layer<T>(
     });
     let _leave = Leave;
     body()
+}
+
+/// Runs `body` so that tensors built in it carry this path and this line, whatever layer is being applied: what a rule
+/// builds belongs to the operation that it is a rule of.
+pub(crate) fn in_place_of<T>(
+    path: Option<&Arc<str>>,
+    location: &'static Location<'static>,
+    body: impl FnOnce() -> T,
+) -> T {
+    SCOPES.with_borrow_mut(|scopes| {
+        let path = path.cloned().unwrap_or_else(|| "".into());
+        let location = Some(location);
+        scopes.push(Scope { path, location });
+    });
+    let _leave = Leave;
+    body()
+}
+
+/// Leaves the layer also when its body panics.
+struct Leave;
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        SCOPES.with_borrow_mut(|scopes| scopes.pop());
+    }
 }
 
 /// The path of the layer that is being applied; empty outside of layers.

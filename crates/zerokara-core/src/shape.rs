@@ -31,6 +31,15 @@ impl Meta {
         self.shape.iter().product()
     }
 
+    /// The meta, if an array of it can be counted and addressed; else why not.
+    pub fn countable(self) -> Result<Self, String> {
+        if zerokara_kernels::plan::countable(&self.shape) {
+            Ok(self)
+        } else {
+            Err(format!("{self} has more elements than memory can have"))
+        }
+    }
+
     /// Whether there are no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -94,13 +94,17 @@ impl Tensor {
             let _ = cell.set(value);
         }
         let (path, location) = scope::current();
+        let location = location.unwrap_or(Location::caller());
+        let meta = meta.countable().map_err(|reason| {
+            Error::graph(op.name().into(), Vec::new(), reason, location, path.clone())
+        });
         Self {
             node: Arc::new(Node {
                 id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
                 op: Arc::new(op),
                 inputs: Vec::new(),
-                meta: Ok(meta),
-                location: location.unwrap_or(Location::caller()),
+                meta,
+                location,
                 path,
                 value: cell,
                 parameter,
@@ -141,7 +145,8 @@ impl Tensor {
         let location = location.unwrap_or(Location::caller());
         let metas: Result<Vec<Meta>> = inputs.iter().map(|t| t.meta().cloned()).collect();
         let meta = metas.and_then(|metas| {
-            op.infer(&metas).map_err(|reason| {
+            let meta = op.infer(&metas).and_then(Meta::countable);
+            meta.map_err(|reason| {
                 let attributes = op.attributes();
                 let name = if attributes.is_empty() {
                     op.name().into()

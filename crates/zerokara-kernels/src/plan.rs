@@ -37,7 +37,9 @@ impl Element {
 impl Element {
     /// The element type of this name: `f32`, `f64`, `i64` or `bool`.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Element::F32, Element::F64, Element::I64, Element::Bool].into_iter().find(|e| e.name() == name)
+        [Element::F32, Element::F64, Element::I64, Element::Bool]
+            .into_iter()
+            .find(|e| e.name() == name)
     }
 
     /// Its name: `f32`, `f64`, `i64` or `bool`.
@@ -419,6 +421,16 @@ pub enum ElementsMut<'a> {
     Bool(&'a mut [u8]),
 }
 
+/// Whether the address space holds so many elements of any type; lengths of 0 count as 1, so that strides can be counted
+/// as well.
+pub fn countable(shape: &[usize]) -> bool {
+    const MOST: usize = isize::MAX as usize / 16;
+    let count = shape
+        .iter()
+        .try_fold(1usize, |n, &length| n.checked_mul(length.max(1)));
+    count.is_some_and(|n| n <= MOST)
+}
+
 impl Step {
     /// All views that the step reads or writes, its epilogue's included.
     pub fn views_mut(&mut self) -> Vec<&mut View> {
@@ -445,7 +457,11 @@ impl Step {
             }
             Step::PackFilters(s) => vec![&mut s.filters, &mut s.packed],
             Step::Conv(s) => with_epilogue(
-                [Some(&mut s.source), Some(&mut s.packed), Some(&mut s.target)],
+                [
+                    Some(&mut s.source),
+                    Some(&mut s.packed),
+                    Some(&mut s.target),
+                ],
                 &mut s.epilogue,
             ),
             Step::ConvWeightGradient(s) => {

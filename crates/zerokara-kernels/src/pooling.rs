@@ -32,7 +32,12 @@ impl PoolGeometry {
     /// smaller than the window), and the last one begins within the padded image. The output may be one larger than the
     /// windows that fit (rounding up).
     pub fn is_consistent(&self) -> bool {
+        let countable = |images: [usize; 2]| {
+            crate::plan::countable(&[self.batch, self.channels, images[0], images[1]])
+        };
         self.channels > 0
+            && countable(self.input)
+            && countable(self.output)
             && (0..2).all(|i| {
                 let sizes = [
                     self.input[i],
@@ -44,7 +49,8 @@ impl PoolGeometry {
                     && self.padding[i] < self.kernel[i]
                     && (self.output[i] - 1)
                         .checked_mul(self.stride[i])
-                        .is_some_and(|last| last < self.input[i] + self.padding[i])
+                        .filter(|last| last.checked_add(self.kernel[i]).is_some())
+                        .is_some_and(|last| last < self.input[i].saturating_add(self.padding[i]))
             })
     }
 

@@ -33,14 +33,17 @@ unsafe impl Send for Storage {}
 // SAFETY: as above; shared references only read.
 unsafe impl Sync for Storage {}
 
-fn layout(element: Element, len: usize) -> Layout {
+fn try_layout(element: Element, len: usize) -> Option<Layout> {
     // Whole cache lines, so that a vector that ends in the last line never leaves the allocation.
     len.checked_mul(element.size())
         .and_then(|bytes| bytes.max(1).checked_next_multiple_of(ALIGNMENT))
         .and_then(|bytes| Layout::from_size_align(bytes, ALIGNMENT).ok())
-        .unwrap_or_else(|| {
-            panic!("a buffer of {len} elements of {element:?} is larger than the address space")
-        })
+}
+
+fn layout(element: Element, len: usize) -> Layout {
+    try_layout(element, len).unwrap_or_else(|| {
+        panic!("a buffer of {len} elements of {element:?} is larger than the address space")
+    })
 }
 
 impl Storage {
@@ -50,16 +53,19 @@ impl Storage {
     /// If its size in bytes exceeds the address space; like `Vec`, it aborts when the memory is not there.
     pub fn zeros(element: Element, len: usize) -> Storage {
         let layout = layout(element, len);
+        Storage::try_zeros(element, len).unwrap_or_else(|| handle_alloc_error(layout))
+    }
+
+    /// A buffer of zeros, or `None` if the memory is not there.
+    pub fn try_zeros(element: Element, len: usize) -> Option<Storage> {
+        let layout = try_layout(element, len)?;
         // SAFETY: the layout's size is not 0.
-        let pointer = unsafe { alloc_zeroed(layout) };
-        let Some(pointer) = NonNull::new(pointer) else {
-            handle_alloc_error(layout)
-        };
-        Storage {
+        let pointer = NonNull::new(unsafe { alloc_zeroed(layout) })?;
+        Some(Storage {
             pointer,
             len,
             element,
-        }
+        })
     }
 
     /// A copy of `elements`.

@@ -57,6 +57,7 @@ impl Initializer {
                 "a parameter holds floating-point numbers, not {meta}"
             )));
         }
+        let meta = &meta.clone().countable()?;
         let (fan_in, fan_out) = fans(&meta.shape);
         let key = stream_key(seed, path, 0);
         let he = (2.0 / fan_in.max(1.0)).sqrt();
@@ -64,7 +65,11 @@ impl Initializer {
         // A uniform distribution of bound b has the standard deviation b / sqrt(3).
         let wide = 3.0f64.sqrt();
         let values = match *self {
-            Initializer::Constant(value) => vec![value; meta.len()],
+            Initializer::Constant(value) => {
+                let mut array = Array::try_zeros(meta)?;
+                array.fill(value);
+                return Ok(array);
+            }
             Initializer::Normal { std } => normal(meta.len(), std, key)?,
             Initializer::Uniform { bound } => uniform(meta.len(), bound, key)?,
             Initializer::LeCunNormal => normal(meta.len(), (1.0 / fan_in.max(1.0)).sqrt(), key)?,

@@ -214,7 +214,11 @@ impl ParameterSlot {
                 cx.made(self.share(), parameter);
                 tensor
             }
-            Err(error) => Tensor::invalid(error),
+            Err(error) => Tensor::invalid(Error::new(format!(
+                "{}: {error}\n  at {}",
+                self.label(),
+                self.0.location
+            ))),
         }
     }
 

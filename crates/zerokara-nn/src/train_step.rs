@@ -1,9 +1,10 @@
 //! A step of training, of evaluation and of prediction, each compiled as one program per shape of the batch.
 
 use crate::{Context, Forward, Loss, Mode, Optimizer, nonfinite::NonFinite, replay::replay};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use zerokara_core::{
-    Array, DType, Error, Label, Meta, Parameter, Program, Result, Tensor, gradients,
+    Array, DType, Error, Isa, Meta, Parameter, Program, Result, StepTimes, Tensor, gradients,
+    plan_text,
 };
 
 /// Programs that are kept, one per shape: more shapes than this push out the one used longest ago.
@@ -193,7 +194,7 @@ impl TrainStep {
         x: &Array,
         t: &Array,
         learning_rate: f64,
-    ) -> Result<(StepOutput, Vec<(Label, Duration)>)> {
+    ) -> Result<(StepOutput, StepTimes)> {
         self.advance(x, t, learning_rate, true)
     }
 
@@ -203,7 +204,7 @@ impl TrainStep {
         t: &Array,
         learning_rate: f64,
         timed: bool,
-    ) -> Result<(StepOutput, Vec<(Label, Duration)>)> {
+    ) -> Result<(StepOutput, StepTimes)> {
         let mut inputs = vec![
             x.clone(),
             t.clone(),
@@ -219,7 +220,7 @@ impl TrainStep {
             .get(key, || self.compile(&x.meta(), &t.meta()))
             .and_then(|program| match timed {
                 true => program.run_timed(&inputs),
-                false => Ok((program.run(&inputs)?, Vec::new())),
+                false => Ok((program.run_in_place(&inputs)?.to_vec(), Vec::new())),
             });
         self.programs = programs;
         let (outputs, times) = outputs?;
@@ -243,6 +244,16 @@ impl TrainStep {
     /// If such a batch does not fit the model.
     pub fn dump(&self, x: &Meta, t: &Meta) -> Result<String> {
         Ok(self.compile(x, t)?.dump())
+    }
+
+    /// As [`TrainStep::dump`], for an instruction set that need not be this CPU's.
+    ///
+    /// # Errors
+    /// As [`TrainStep::dump`].
+    pub fn plan_text(&self, x: &Meta, t: &Meta, isa: Isa) -> Result<String> {
+        let traced = self.trace(x, t)?;
+        let outputs: Vec<&Tensor> = traced.outputs.iter().collect();
+        plan_text(&outputs, &traced.updates, isa)
     }
 
     fn compile(&self, x: &Meta, t: &Meta) -> Result<Program> {

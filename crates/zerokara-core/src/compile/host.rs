@@ -10,8 +10,6 @@ pub(super) struct HostCall {
     pub op: Arc<dyn Op>,
     pub inputs: Vec<Meta>,
     pub output: Meta,
-    /// Where the operation stands in the user's source.
-    pub place: String,
 }
 
 impl HostFunction for HostCall {
@@ -23,8 +21,7 @@ impl HostFunction for HostCall {
             .collect();
         let mut output = Array::zeros(&self.output);
         self.op
-            .reference(&arrays.iter().collect::<Vec<_>>(), &mut output)
-            .map_err(|reason| format!("{}: {reason}{}", self.op.name(), self.place))?;
+            .reference(&arrays.iter().collect::<Vec<_>>(), &mut output)?;
         match outputs {
             [ElementsMut::F32(y)] => y.copy_from_slice(output.slice()),
             [ElementsMut::F64(y)] => y.copy_from_slice(output.slice()),

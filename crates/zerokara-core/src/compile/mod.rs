@@ -49,6 +49,8 @@ pub(crate) struct Compiled {
     pub outputs: Vec<Meta>,
     /// For each step, in the order of the stages, the operation and layer that it computes.
     pub labels: Vec<Label>,
+    /// For each step, in the same order, the node of the graph that it computes.
+    pub nodes: Vec<usize>,
 }
 
 /// What a step computes, for dumps and profiles.
@@ -58,6 +60,33 @@ pub struct Label {
     pub op: &'static str,
     /// The layer's path, if the operation was built in a layer.
     pub layer: Option<Arc<str>>,
+    /// The line of the user's source that built the operation.
+    pub location: &'static Location<'static>,
+}
+
+impl Label {
+    /// What the step of this node computes.
+    pub(crate) fn of(node: &GraphNode) -> Self {
+        Self {
+            op: match &node.source {
+                Source::Op(op) => op.name(),
+                _ => "parameter",
+            },
+            layer: node.path.clone(),
+            location: node.location,
+        }
+    }
+
+    /// An error of the step.
+    pub(crate) fn error(&self, reason: String) -> Error {
+        Error::run(self.op, reason, self.location, self.layer.clone())
+    }
+}
+
+/// The number of a step counted through all stages.
+pub(crate) fn step_number(plan: &Plan, stage: usize, step: usize) -> usize {
+    let before = plan.stages.iter().take(stage);
+    before.map(|stage| stage.steps.len()).sum::<usize>() + step
 }
 
 /// What is bound to an external storage of a plan.
@@ -162,19 +191,14 @@ fn compile(mut graph: Graph, request: Request, isa: Isa) -> Result<Compiled> {
         .collect();
     let labels = nodes
         .iter()
-        .map(|&at| Label {
-            op: match &graph.nodes[at].source {
-                Source::Op(op) => op.name(),
-                _ => "parameter",
-            },
-            layer: graph.nodes[at].path.clone(),
-        })
+        .map(|&at| Label::of(&graph.nodes[at]))
         .collect();
     Ok(Compiled {
         plan,
         bindings,
         outputs,
         labels,
+        nodes,
     })
 }
 

@@ -72,7 +72,11 @@ impl Op for Concat {
                 ));
             }
         }
-        total.shape[self.axis] = self.lengths.iter().sum();
+        let sum = self
+            .lengths
+            .iter()
+            .try_fold(0usize, |n, &length| n.checked_add(length));
+        total.shape[self.axis] = sum.ok_or("the lengths add up to more than can be counted")?;
         Ok(total)
     }
 

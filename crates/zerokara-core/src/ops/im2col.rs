@@ -95,11 +95,10 @@ impl Op for Im2col {
         infer::float(x)?;
         infer::rank(x, 4, "[N, C, H, W]")?;
         let [rows, columns] = self.0.output([x.shape[2], x.shape[3]])?;
+        let [kh, kw] = self.0.kernel;
+        Meta::new([x.shape[0], rows, columns, x.shape[1], kh, kw], x.dtype).countable()?;
         Ok(Meta::new(
-            [
-                x.shape[0] * rows * columns,
-                x.shape[1] * self.0.kernel[0] * self.0.kernel[1],
-            ],
+            [x.shape[0] * rows * columns, x.shape[1] * kh * kw],
             x.dtype,
         ))
     }

@@ -40,13 +40,13 @@ impl Op for Reshape {
                 n => shape.push(usize::try_from(n).map_err(|_| format!("a length cannot be {n}"))?),
             }
         }
-        let known: usize = shape.iter().product();
+        let known = Meta::new(shape.as_slice(), x.dtype).countable()?.len();
         if let Some(axis) = rest
             && known > 0
         {
             shape[axis] = x.len() / known;
         }
-        if shape.iter().product::<usize>() != x.len() {
+        if Meta::new(shape.as_slice(), x.dtype).countable()?.len() != x.len() {
             return Err(format!(
                 "{} elements do not fill the shape {:?}",
                 x.len(),

@@ -43,15 +43,20 @@ pub struct ConvGeometry {
 }
 
 impl ConvGeometry {
-    /// Whether the sizes belong together: nothing but the batch is zero, channels divide into groups, and the output
-    /// is of the size that input, filters, stride, padding and dilation give.
+    /// Whether the sizes belong together: nothing but the batch is zero, channels divide into groups, the output is of
+    /// the size that input, filters, stride, padding and dilation give, and the address space holds the images.
     pub fn is_consistent(&self) -> bool {
         let channels = self.groups > 0
             && self.in_channels > 0
             && self.out_channels > 0
             && self.in_channels.is_multiple_of(self.groups)
             && self.out_channels.is_multiple_of(self.groups);
+        let countable = |images: [usize; 2], channels: usize| {
+            crate::plan::countable(&[self.batch, channels, images[0], images[1]])
+        };
         channels
+            && countable(self.input, self.in_channels)
+            && countable(self.output, self.out_channels)
             && (0..2).all(|i| {
                 let whole = [
                     self.input[i],
@@ -61,10 +66,19 @@ impl ConvGeometry {
                     self.dilation[i],
                 ];
                 !whole.contains(&0)
-                    && (self.input[i] + 2 * self.padding[i])
-                        .checked_sub((self.kernel[i] - 1) * self.dilation[i] + 1)
+                    && self
+                        .room(i)
                         .is_some_and(|room| room / self.stride[i] + 1 == self.output[i])
             })
+    }
+
+    /// How far the filter can move along an axis of the padded input.
+    fn room(&self, axis: usize) -> Option<usize> {
+        let padded = self.padding[axis]
+            .checked_mul(2)?
+            .checked_add(self.input[axis])?;
+        let last_tap = (self.kernel[axis] - 1).checked_mul(self.dilation[axis])?;
+        padded.checked_sub(last_tap)?.checked_sub(1)
     }
 }
 

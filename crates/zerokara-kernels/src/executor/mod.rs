@@ -232,7 +232,10 @@ impl Executor {
             buffers: plan.buffers.clone(),
             externals: plan.externals,
             written,
-            arena: Storage::zeros(Element::Bool, plan.arena_bytes),
+            arena: Storage::try_zeros(Element::Bool, plan.arena_bytes).ok_or_else(|| {
+                let bytes = plan.arena_bytes;
+                PlanError::plan(format!("there is no memory for an arena of {bytes} bytes"))
+            })?,
             addresses: Addresses(Vec::with_capacity(plan.buffers.len())),
             scratch_bytes: scratch_bytes.next_multiple_of(ALIGNMENT),
             scratch: Storage::zeros(Element::Bool, 0),

@@ -10,7 +10,7 @@ macro_rules! batch_norm {
         ///
         /// In training, mean and variance are those of the batch, and the running ones move towards them:
         /// `running <- (1 - momentum) running + momentum batch`, with the unbiased variance. In evaluation the running
-        /// ones are used. The result is `(x - mean) / sqrt(variance + eps) * weight + bias`, all per channel, `[C]`.
+        /// ones are used. One value per channel has no variance: training on it is an error. The result is `(x - mean) / sqrt(variance + eps) * weight + bias`, all per channel, `[C]`.
         #[derive(Clone, Debug)]
         pub struct $type {
             place: Place,
@@ -81,6 +81,11 @@ macro_rules! batch_norm {
                     let running_var = self.running_var.tensor(&channels, cx);
                     if !cx.is_training() {
                         return x.batch_norm(&running_mean, &running_var, &weight, &bias, self.eps);
+                    }
+                    if meta.len() == meta.shape[1] {
+                        return self.place.invalid(format!(
+                            "needs more than one value per channel in training, not {meta}: take a larger batch"
+                        ));
                     }
                     let (mean, variance) = x.batch_statistics();
                     let axes: Vec<i64> =

@@ -198,7 +198,6 @@ impl Lowering<'_> {
             op: op.clone(),
             inputs: inputs.iter().map(|&i| self.meta(i).clone()).collect(),
             output: self.meta(head).clone(),
-            place: self.graph.nodes[head].place(),
         };
         let name = op.name();
         let operands: Vec<Strided> = inputs.iter().map(|&i| self.row_major(i)).collect();
