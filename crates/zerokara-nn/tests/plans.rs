@@ -1,0 +1,77 @@
+//! The plans of a training step of the book's networks, kept as text: what the compiler makes of them is to be read in a
+//! review, with the number of kernel steps and the bytes of the arena in the first line.
+//!
+//! `ZEROKARA_UPDATE_PLANS=1 cargo test -p zerokara-nn --test plans` writes them anew.
+
+use std::{path::PathBuf, sync::Arc};
+use zerokara_core::{DType, Isa, Meta};
+use zerokara_nn::{models::MultiLayerNet, *};
+
+const BATCH: usize = 100;
+
+/// The plan of a step of Adam with AVX2, whatever CPU this is.
+fn plan(model: Arc<dyn Forward>, penalty: f64) -> String {
+    let x = Meta::new([BATCH, 1, 28, 28], DType::F32);
+    let t = Meta::new([BATCH], DType::I64);
+    model.build(&x, 0).unwrap();
+    let loss = Arc::new(SoftmaxCrossEntropy::new());
+    let step = TrainStep::new(model, loss, Arc::new(Adam::new(1e-3))).unwrap();
+    step.l2_penalty(penalty)
+        .plan_text(&x, &t, Isa::Avx2)
+        .unwrap()
+}
+
+fn compare(name: &str, found: &str) {
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "plans", name]
+        .iter()
+        .collect();
+    let path = path.with_extension("txt");
+    if std::env::var_os("ZEROKARA_UPDATE_PLANS").is_some_and(|v| v == "1") {
+        std::fs::write(&path, found).unwrap();
+        return;
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    let differ = kept
+        .lines()
+        .map(Some)
+        .chain(std::iter::repeat(None))
+        .zip(found.lines().map(Some).chain(std::iter::repeat(None)))
+        .take(kept.lines().count().max(found.lines().count()))
+        .enumerate()
+        .find(|(_, (a, b))| a != b);
+    if let Some((line, (kept, found))) = differ {
+        panic!(
+            "the plan of {name} has changed, first in line {}:\n  kept:  {}\n  found: {}\n\
+             If that is wanted: ZEROKARA_UPDATE_PLANS=1 cargo test -p zerokara-nn --test plans",
+            line + 1,
+            kept.unwrap_or("(nothing)"),
+            found.unwrap_or("(nothing)"),
+        );
+    }
+}
+
+#[test]
+fn the_plans_of_the_models_are_those_kept() {
+    for name in models::NAMES {
+        compare(name, &plan(models::by_name(name, 10).unwrap().into(), 0.0));
+    }
+    let extended = MultiLayerNet::new(&[100; 6], 10)
+        .batch_norm(true)
+        .dropout(0.2)
+        .layers();
+    compare("multi-layer-net-extended", &plan(Arc::new(extended), 0.1));
+}
+
+/// The arena of a step of SimpleConvNet at batch 100: the whole of training is to stay under 300 MB.
+#[test]
+fn simple_convnet_needs_little_memory() {
+    let text = plan(models::by_name("simple-convnet", 10).unwrap().into(), 0.0);
+    let first = text.lines().next().unwrap();
+    let bytes: usize = first
+        .split_once("arena of ")
+        .and_then(|(_, rest)| rest.split(' ').next())
+        .and_then(|word| word.parse().ok())
+        .unwrap_or_else(|| panic!("{first}"));
+    println!("{first}");
+    assert!(bytes < 100_000_000, "{first}");
+}
