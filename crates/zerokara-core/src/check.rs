@@ -102,7 +102,7 @@ impl NumericalGradient {
         let interpreter = Interpreter::new(&[&y, &x], &[], self.precision)?;
         let point = interpreter.outputs().remove(1);
         let mut values = point.to_f64s();
-        let mut at = |values: &[f64]| -> Result<f64> { value(&interpreter, &x, values, &point) };
+        let at = |values: &[f64]| -> Result<f64> { value(&interpreter, &x, values, &point) };
         let here = at(&values)?;
         let mut gradient = Vec::with_capacity(values.len());
         for i in 0..values.len() {

@@ -475,8 +475,9 @@ fn laid_out(layout: Layout, x: &Array) -> Result<(Tensor, Tensor), String> {
             let leaf = made(dense.flip(&axes))?;
             (leaf.clone(), leaf.flip(&axes))
         }
-        Layout::Broadcast => match x.shape().first() {
-            Some(&length) if length > 1 => {
+        // A repeated vector would leave nothing to normalise.
+        Layout::Broadcast => match x.shape() {
+            &[length, _, ..] if length > 1 => {
                 let leaf = made(dense.narrow(0, 0, 1))?;
                 (leaf.clone(), leaf.broadcast_to(x.shape()))
             }

@@ -3,6 +3,7 @@
 pub(crate) mod functions;
 pub(crate) mod kernels;
 pub(crate) mod lanes;
+pub(crate) mod prepare;
 pub(crate) mod prepared;
 #[cfg(test)]
 mod tests;

@@ -204,6 +204,7 @@ multiversion! {
 
 /// Adds (or, if windows share nothing, writes) the gradient of one row of windows to the image's.
 #[inline(always)]
+#[allow(clippy::too_many_arguments)]
 unsafe fn spread_row_body<S: Lanes>(
     g: &PoolGeometry,
     pooling: Pooling,

@@ -66,6 +66,7 @@ const SIDE: usize = 16;
 
 /// Writes elements `4 * block ..` of a draw, `SIDE` blocks at a time.
 #[inline(always)]
+#[allow(clippy::extra_unused_type_parameters)] // plain loops, compiled for each
 unsafe fn blocks_body<S: Simd>(to: *mut f32, key: u64, counter: u64, block: u64, groups: usize) {
     for group in 0..groups {
         let first = block + (group * SIDE) as u64;

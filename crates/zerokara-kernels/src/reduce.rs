@@ -462,8 +462,8 @@ impl ReduceTask {
             if self.partials.waiting[group].fetch_sub(1, Ordering::AcqRel) > 1 {
                 return;
             }
-            for i in 0..width {
-                *values.add(i) = *all[i].get();
+            for (i, first) in all[..width].iter().enumerate() {
+                *values.add(i) = *first.get();
             }
             for chunk in 1..self.chunks {
                 for i in 0..width {

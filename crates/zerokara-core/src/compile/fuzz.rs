@@ -138,16 +138,15 @@ impl Garden {
             20 if rank > 0 => x.softmax() - self.random.real(),
             21 => {
                 let other = self.partner(&x);
-                let condition = match self.random.below(2) {
-                    0 => x.less(&other),
-                    _ => x.greater(&other),
-                };
-                condition.select(&x, &(&other * 2.0))
+                // Both comparisons of the same operands, so that confusing them shows.
+                let (less, greater) = (x.less(&other), x.greater(&other));
+                let larger = greater.select(&x, &(&other * 2.0));
+                less.select(&(&larger * 3.0), &larger)
             }
-            22 if rank > 0 => {
-                let middle = (&x + 0.25).cast(DType::F32);
-                let index = middle.argmax(axis).reshape([-1]);
-                &x * (index.cast(DType::F32).sum() * 0.1)
+            22 => {
+                let square = self.plant(self.parameters.len(), &[3, 3]) + x.mean();
+                let places = square.argmax(self.random.below(2) as i64).cast(DType::F32);
+                &x + (&places * &Tensor::from([1.0, 2.0, 4.0])).sum() * 0.1
             }
             23 | 24 if rank >= 2 => self.product(&x),
             _ => self.image_layers(&x),
@@ -290,7 +289,6 @@ fn check(seed: u64, fault: Option<Fault>) -> Result<Outcome> {
     });
     let compiled = match compiled {
         Ok(values) => values,
-        Err(error) if error.to_string().contains("not built") => return Ok(Outcome::Agrees),
         Err(error) => return Ok(Outcome::Differs(error.to_string())),
     };
     let mut outcome = Outcome::Agrees;

@@ -49,7 +49,7 @@ impl Op for Cumsum {
         loops::floats!(inputs[0].dtype(), T => {
             let y = output.slice_mut::<T>();
             for (i, &x) in inputs[0].slice::<T>().iter().enumerate() {
-                y[i] = if i / inner % length == 0 { x } else { y[i - inner] + x };
+                y[i] = if (i / inner).is_multiple_of(length) { x } else { y[i - inner] + x };
             }
         });
         Ok(())

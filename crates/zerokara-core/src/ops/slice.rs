@@ -28,6 +28,15 @@ impl Slice {
         })
     }
 
+    /// Everything.
+    fn whole(rank: usize) -> Self {
+        Self {
+            starts: vec![0; rank],
+            lengths: vec![-1; rank],
+            steps: vec![1; rank],
+        }
+    }
+
     /// Length of the output's axis, for an input of this length.
     fn length(&self, axis: usize, input: usize) -> Result<usize, String> {
         let (start, step) = (self.starts[axis], self.steps[axis]);
@@ -134,15 +143,16 @@ impl Op for Slice {
 }
 
 impl Tensor {
-    /// The elements of `range` along an axis, every `step`-th of them. As in NumPy, negative bounds count from the
-    /// back, bounds beyond the ends are cut, and with a negative step the walk is backwards: from the range's start
-    /// (if unbounded, the last element) down to its end, exclusive (if unbounded, the first element, inclusive).
+    /// The elements of `range` along an axis, every `step`-th of them; with a negative step backwards, from the last
+    /// of the range to the first, as `range.rev().step_by(-step)`. Negative bounds count from the back, and bounds
+    /// beyond the ends are cut, as in NumPy.
     ///
     /// ```
     /// # use zerokara_core::Tensor;
     /// let x = Tensor::from([0.0, 1.0, 2.0, 3.0, 4.0]);
-    /// assert_eq!(x.slice(0, 1..-1, 2).to_vec::<f32>()?, [1.0, 3.0]);
-    /// assert_eq!(x.slice(0, .., -2).to_vec::<f32>()?, [4.0, 2.0, 0.0]);
+    /// assert_eq!(x.slice(0, 1..4, 2).to_vec::<f32>()?, [1.0, 3.0]);
+    /// assert_eq!(x.slice(0, -2.., 1).to_vec::<f32>()?, [3.0, 4.0]);
+    /// assert_eq!(x.slice(0, 1.., -2).to_vec::<f32>()?, [4.0, 2.0]);
     /// # Ok::<(), zerokara_core::Error>(())
     /// ```
     #[track_caller]
@@ -155,46 +165,32 @@ impl Tensor {
             return self.invalid_axis("slice", axis);
         };
         let length = shape[axis] as i64;
-        let (low, high) = if step < 0 {
-            (-1, length - 1)
-        } else {
-            (0, length)
-        };
-        let place = |bound: i64| {
-            let from_front = if bound < 0 {
+        let from_front = |bound: i64| {
+            if bound < 0 {
                 bound.saturating_add(length)
             } else {
                 bound
-            };
-            from_front.clamp(low, high)
+            }
         };
-        let open = range.end_bound() == Bound::Unbounded;
         let start = match range.start_bound() {
-            Bound::Included(&i) => place(i),
-            Bound::Excluded(&i) => place(i.saturating_add(1)),
-            Bound::Unbounded if step < 0 => high,
-            Bound::Unbounded => low,
-        };
+            Bound::Included(&i) => from_front(i),
+            Bound::Excluded(&i) => from_front(i).saturating_add(1),
+            Bound::Unbounded => 0,
+        }
+        .clamp(0, length);
         let stop = match range.end_bound() {
-            Bound::Included(&i) if i == -1 && step > 0 => high,
-            Bound::Included(&i) if step < 0 => place(i) - 1,
-            Bound::Included(&i) => place(i.saturating_add(1)),
-            Bound::Excluded(&i) => place(i),
-            Bound::Unbounded if step < 0 => low,
-            Bound::Unbounded => high,
-        };
-        let span = if step < 0 { start - stop } else { stop - start };
-        let count = span.max(0) as u64;
-        let mut op = Slice {
-            starts: vec![0; rank],
-            lengths: vec![-1; rank],
-            steps: vec![1; rank],
-        };
-        op.starts[axis] = start.max(0) as usize;
+            Bound::Included(&i) => from_front(i).saturating_add(1),
+            Bound::Excluded(&i) => from_front(i),
+            Bound::Unbounded => length,
+        }
+        .clamp(start, length);
+        let mut op = Slice::whole(rank);
         op.steps[axis] = step;
+        op.starts[axis] = if step < 0 { (stop - 1).max(0) } else { start } as usize;
         // A part that reaches the end stays valid for another length of the axis.
-        if !(open && step > 0) {
-            op.lengths[axis] = count.div_ceil(step.unsigned_abs().max(1)) as i64;
+        if range.end_bound() != Bound::Unbounded || step < 0 {
+            let span = (stop - start) as u64;
+            op.lengths[axis] = span.div_ceil(step.unsigned_abs().max(1)) as i64;
         }
         Tensor::apply(op, &[self])
     }
@@ -209,11 +205,7 @@ impl Tensor {
         let Ok(axis) = shape::axis(axis, rank) else {
             return self.invalid_axis("narrow", axis);
         };
-        let mut op = Slice {
-            starts: vec![0; rank],
-            lengths: vec![-1; rank],
-            steps: vec![1; rank],
-        };
+        let mut op = Slice::whole(rank);
         op.starts[axis] = start;
         op.lengths[axis] = length as i64;
         Tensor::apply(op, &[self])
@@ -245,11 +237,7 @@ impl Tensor {
             return self.clone();
         };
         let rank = shape.len();
-        let mut op = Slice {
-            starts: vec![0; rank],
-            lengths: vec![-1; rank],
-            steps: vec![1; rank],
-        };
+        let mut op = Slice::whole(rank);
         for &axis in axes {
             let Ok(axis) = shape::axis(axis, rank) else {
                 return self.invalid_axis("flip", axis);

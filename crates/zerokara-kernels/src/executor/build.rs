@@ -14,7 +14,10 @@ use crate::{
     gather::{ArgReduceTask, GatherTask, OneHotTask},
     gemm::{self, GemmShape},
     isa::Isa,
-    map::prepared::{Prepared, Use, check_code},
+    map::{
+        prepare::check_code,
+        prepared::{Prepared, Use},
+    },
     plan::{
         ArgReduceStep, Buffer, ConvPass, ConvStep, ConvWeightGradientStep, Element, GatherStep,
         GemmRight, GemmStep, HostStep, MapStep, OneHotStep, PackFiltersStep, PackMatrixStep, Plan,

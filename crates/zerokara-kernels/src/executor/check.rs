@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::extent::{self, Extent};
 use crate::{
-    map::prepared::check_code,
+    map::prepare::check_code,
     plan::{Buffer, Element, GemmRight, MapStep, Place, Plan, Step, View},
 };
 

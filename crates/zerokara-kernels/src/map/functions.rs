@@ -112,7 +112,7 @@ pub(crate) unsafe fn tanh<S: Lanes>(x: S::Vector) -> S::Vector {
             z,
             [
                 -5.704_988_7e-3,
-                2.063_908_9e-2,
+                2.063_909e-2,
                 -5.373_971_6e-2,
                 0.133_314_42,
                 -0.333_332_83,
@@ -212,6 +212,8 @@ unsafe fn sine_shifted<S: Lanes>(x: S::Vector, quarters: i32) -> S::Vector {
         let t = S::fma(x, S::splat(std::f32::consts::FRAC_2_PI), S::splat(ROUNDER));
         let j = S::sub(t, S::splat(ROUNDER));
         let quadrant = S::int_add(S::bits(t), S::int(quarters));
+        // The first part of pi / 2 ends in zeros.
+        #[allow(clippy::approx_constant)]
         let r = S::fma(j, S::splat(-1.570_796), x);
         let r = S::fma(j, S::splat(-3.139_164_7e-7), r);
         let r = S::fma(j, S::splat(-5.390_302_5e-15), r);

@@ -105,7 +105,8 @@ fn functions_are_within_a_few_units_everywhere() {
     let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
     let softplus = |x: f64| x.max(0.0) + (-x.abs()).exp().ln_1p();
     let softplus = move |x: f64| if x.is_nan() { x } else { softplus(x) };
-    let cases: [(Unary, &dyn Fn(f64) -> f64, f64); 12] = [
+    type Case<'a> = (Unary, &'a dyn Fn(f64) -> f64, f64);
+    let cases: [Case; 12] = [
         (Unary::Exp, &f64::exp, 1.5),
         (Unary::Log, &f64::ln, 1.5),
         (Unary::Tanh, &f64::tanh, 2.0),
@@ -191,7 +192,8 @@ fn simple_functions_treat_special_numbers_as_documented() {
     let truth = |b: bool| f32::from(u8::from(b));
     let maximum = |x: f32, y: f32| if x.is_nan() || x > y { x } else { y };
     let minimum = |x: f32, y: f32| if x.is_nan() || x < y { x } else { y };
-    let pairs: [(Binary, &dyn Fn(f32, f32) -> f32); 14] = [
+    type Pair<'a> = (Binary, &'a dyn Fn(f32, f32) -> f32);
+    let pairs: [Pair; 14] = [
         (Binary::Add, &|x, y| x + y),
         (Binary::Subtract, &|x, y| x - y),
         (Binary::Multiply, &|x, y| x * y),

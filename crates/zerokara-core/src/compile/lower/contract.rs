@@ -39,6 +39,9 @@ impl Lowering<'_> {
             }
             (a, b) = (b.permute(&[0, 2, 1]), a.permute(&[0, 2, 1]));
         }
+        if planted(Fault::BatchRepeatsFirstMatrix) {
+            b.strides[0] = 0;
+        }
         let (batch, m, k, n) = (a.shape[0], a.shape[1], a.shape[2], b.shape[2]);
         let c = if transpose {
             let buffer = self.arena(DType::F32, batch * m * n);
@@ -52,7 +55,7 @@ impl Lowering<'_> {
             self.new_row_major(head)
         };
         let right = if gemm::wants_packing(self.isa, m, n, k, [b.strides[1], b.strides[2]]) {
-            let repeat = b.strides[0] == 0 || batch == 1 || planted(Fault::BatchRepeatsFirstMatrix);
+            let repeat = b.strides[0] == 0 || batch == 1;
             let copies = if repeat { 1 } else { batch };
             let source = Strided {
                 shape: vec![copies, k, n],

@@ -1,0 +1,304 @@
+//! Files: what is written is read, other readers read it too, and what is damaged is an error of one line.
+
+use std::{collections::BTreeMap, fs, sync::Arc};
+use zerokara_core::{Array, DType, Meta, Tensor};
+use zerokara_formats::{model, *};
+use zerokara_nn::{record::*, *};
+
+/// A residual block of a user's own.
+#[derive(Module, Clone)]
+struct Block {
+    conv1: Conv2d,
+    norm1: BatchNorm2d,
+    conv2: Conv2d,
+    norm2: BatchNorm2d,
+}
+
+impl Forward for Block {
+    fn forward(&self, x: &Tensor, cx: &mut Context) -> Tensor {
+        let y = self.norm1.forward(&self.conv1.forward(x, cx), cx).relu();
+        (self.norm2.forward(&self.conv2.forward(&y, cx), cx) * 0.1f64 + x).relu()
+    }
+}
+
+fn trained() -> (Sequential, Meta) {
+    let block = Block {
+        conv1: Conv2d::new(3, 3).padding(1),
+        norm1: BatchNorm2d::new(),
+        conv2: Conv2d::new(3, 3).padding(1),
+        norm2: BatchNorm2d::new(),
+    };
+    let model = Sequential::new()
+        .conv2d(3, 3)
+        .add(block)
+        .dropout(0.2)
+        .global_avg_pool2d()
+        .linear(4);
+    let sample = Meta::new([1, 2, 6, 6], DType::F32);
+    model.build(&sample, 1).unwrap();
+    train(Arc::new(model.clone()), 2);
+    (model, sample)
+}
+
+fn batch(n: usize) -> (Array, Array) {
+    let x = Tensor::uniform(5, &Tensor::from(n as i64), [n, 2, 6, 6])
+        .eval()
+        .unwrap();
+    let labels: Vec<i64> = (0..n as i64).map(|i| i % 4).collect();
+    (x, Array::new([n], labels.as_slice()))
+}
+
+fn train(model: Arc<dyn Forward>, steps: usize) -> Vec<f64> {
+    let loss = Arc::new(SoftmaxCrossEntropy::new());
+    let mut step = TrainStep::new(model, loss, Arc::new(Adam::new(0.01))).unwrap();
+    let (x, t) = batch(11);
+    (0..steps)
+        .map(|_| step.step(&x, &t, 0.01).unwrap().loss)
+        .collect()
+}
+
+fn info() -> ModelInfo {
+    ModelInfo {
+        architecture: Some("blocks".into()),
+        dataset: Some("mnist".into()),
+        classes: ["zero", "一", "two", "\"three\""]
+            .map(String::from)
+            .to_vec(),
+        mean: vec![0.1307, 1.0 / 3.0],
+        std: vec![0.3081, 1e-300],
+        notes: BTreeMap::from([("epochs".into(), "3".into())]),
+    }
+}
+
+#[test]
+fn a_saved_model_runs_at_any_batch_and_trains_on() {
+    let (model, sample) = trained();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("digits.safetensors");
+    let record = ModelRecord::trace(&model, &sample).unwrap();
+    save_model(&path, &record, &info()).unwrap();
+    let (loaded, found) = load_model(&path).unwrap();
+    assert_eq!(loaded, record);
+    assert_eq!(found, info());
+
+    let rebuilt = Arc::new(GraphModule::new(loaded).unwrap());
+    let model = Arc::new(model);
+    let predict = |m: Arc<dyn Forward>, n| Predictor::new(m).unwrap().predict(&batch(n).0).unwrap();
+    for n in [1, 37] {
+        let (a, b) = (predict(model.clone(), n), predict(rebuilt.clone(), n));
+        assert_eq!(a.shape(), [n, 4]);
+        assert_eq!(a, b);
+    }
+    let losses = train(model.clone(), 5);
+    assert_eq!(losses, train(rebuilt.clone(), 5));
+    assert_eq!(model.state().unwrap(), rebuilt.state().unwrap());
+
+    // Saved over the old file; nothing else is left in the folder.
+    save_model(&path, &rebuilt.record(), &info()).unwrap();
+    let (again, _) = load_model(&path).unwrap();
+    assert_eq!(
+        again.parameters[0].value,
+        model.parameters().unwrap()[0].value()
+    );
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+fn sample_file() -> SafeTensors {
+    SafeTensors {
+        tensors: vec![
+            ("i".into(), Array::new([2, 1], vec![-1i64, i64::MAX])),
+            ("d".into(), Array::new([], vec![f64::NEG_INFINITY])),
+            ("f".into(), Array::new([3], vec![1.5f32, -0.0, 1e-40])),
+            ("none".into(), Array::zeros(&Meta::new([0, 4], DType::F32))),
+            (
+                "b".into(),
+                Array::new([2], vec![1.0f32, 0.0]).cast(DType::Bool),
+            ),
+        ],
+        metadata: BTreeMap::from([("k".into(), "v \"ü\"".into())]),
+    }
+}
+
+#[test]
+fn bytes_are_those_of_the_format() {
+    let bytes = sample_file().to_bytes().unwrap();
+    assert_eq!(SafeTensors::from_bytes(&bytes).unwrap(), sample_file());
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    assert_eq!(length % 8, 0);
+    assert_eq!(bytes.len(), 8 + length + 16 + 8 + 12 + 2);
+    assert_eq!(bytes[8 + length..][..8], (-1i64).to_le_bytes());
+    assert_eq!(bytes[bytes.len() - 2..], [1, 0]);
+}
+
+#[test]
+fn files_of_the_reference_implementation_are_read() {
+    // What safetensors 0.8.0 for Python gives for
+    // save({"a": np.arange(3, dtype=np.float32), "b": np.array([[7]])}, {"who": "python"}).
+    let header = br#"{"__metadata__":{"who":"python"},"b":{"dtype":"I64","shape":[1,1],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[3],"data_offsets":[8,20]}}  "#;
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header);
+    bytes.extend(7i64.to_le_bytes());
+    for v in [0f32, 1.0, 2.0] {
+        bytes.extend(v.to_le_bytes());
+    }
+    let file = SafeTensors::from_bytes(&bytes).unwrap();
+    assert_eq!(
+        file.get("a").unwrap(),
+        &Array::new([3], vec![0f32, 1.0, 2.0])
+    );
+    assert_eq!(file.get("b").unwrap(), &Array::new([1, 1], vec![7i64]));
+    assert_eq!(file.metadata["who"], "python");
+    let error = model::from_file(file).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "the file holds tensors but no graph: it was not saved by zerokara"
+    );
+}
+
+#[test]
+fn every_cut_and_every_damage_is_an_error() {
+    let bytes = sample_file().to_bytes().unwrap();
+    for length in 0..bytes.len() {
+        let error = SafeTensors::from_bytes(&bytes[..length])
+            .unwrap_err()
+            .to_string();
+        assert!(!error.contains('\n') && !error.is_empty(), "{error}");
+    }
+    let mut longer = bytes.clone();
+    longer.push(0);
+    let error = SafeTensors::from_bytes(&longer).unwrap_err().to_string();
+    assert_eq!(error, "there are 1 bytes after the last tensor");
+
+    let of = |header: &str, data: &[u8]| {
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.as_bytes());
+        bytes.extend(data);
+        SafeTensors::from_bytes(&bytes).unwrap_err().to_string()
+    };
+    let cases = [
+        ("[]", "no JSON object"),
+        ("{", "no JSON ("),
+        (
+            r#"{"__metadata__":{"a":1}}"#,
+            "holds something that is no text",
+        ),
+        (
+            r#"{"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4]}}"#,
+            "elements of type F16 are not supported",
+        ),
+        (
+            r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}"#,
+            "does not take the bytes from 0 to 4",
+        ),
+        (
+            r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}}"#,
+            "does not take the bytes from 4 to 0",
+        ),
+        (
+            r#"{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}"#,
+            "shape: -1 is no size",
+        ),
+        (
+            r#"{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,4]}}"#,
+            "does not take the bytes",
+        ),
+        (
+            r#"{"a":{"dtype":"F32","shape":[1]}}"#,
+            "data_offsets is missing",
+        ),
+        (
+            r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0]}}"#,
+            "must be two numbers",
+        ),
+        (
+            r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#,
+            "overlap others or leave a gap",
+        ),
+        (
+            r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#,
+            "the bytes of tensor a are not all there",
+        ),
+        (
+            r#"{"a":{"dtype":"BOOL","shape":[4],"data_offsets":[0,4]}}"#,
+            "a truth value cannot be 9",
+        ),
+    ];
+    for (header, expected) in cases {
+        let error = of(header, &[9, 9, 9, 9]);
+        assert!(error.contains(expected), "{header}: {error}");
+    }
+    let png = SafeTensors::from_bytes(b"\x89PNG\r\n\x1a\n0000IHDR")
+        .unwrap_err()
+        .to_string();
+    assert!(png.starts_with("this is no safetensors file"), "{png}");
+
+    let mut twice = sample_file();
+    twice.tensors.push(twice.tensors[0].clone());
+    assert!(
+        twice
+            .to_bytes()
+            .unwrap_err()
+            .to_string()
+            .contains("two tensors have the name i")
+    );
+}
+
+#[test]
+fn damaged_graphs_and_missing_files_say_which_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.safetensors");
+    let error = load_model(&path).unwrap_err().to_string();
+    assert!(
+        error.starts_with("cannot read ") && error.contains("m.safetensors"),
+        "{error}"
+    );
+
+    let (model, sample) = trained();
+    let record = ModelRecord::trace(&model, &sample).unwrap();
+    let good = model::to_file(&record, &info()).unwrap();
+    let damage = |change: &dyn Fn(&mut SafeTensors)| {
+        let mut file = good.clone();
+        change(&mut file);
+        file.write(&path).unwrap();
+        let error = load_model(&path).unwrap_err().to_string();
+        assert!(error.contains("m.safetensors: "), "{error}");
+        error
+    };
+    let graph = |file: &mut SafeTensors, from: &str, to: &str| {
+        let text = &file.metadata["zerokara.graph"];
+        assert!(text.contains(from), "{text}");
+        let text = text.replace(from, to);
+        file.metadata.insert("zerokara.graph".into(), text);
+    };
+    let error = damage(&|f| graph(f, r#""version":1"#, r#""version":2"#));
+    assert!(
+        error.contains("it is of version 2, and this program reads version 1"),
+        "{error}"
+    );
+    let error = damage(&|f| drop(f.tensors.remove(0)));
+    assert!(error.contains("there is no tensor conv1.weight"), "{error}");
+    let error = damage(&|f| f.tensors.push(("x".into(), Array::new([1], vec![1f32]))));
+    assert!(
+        error.contains("there is a tensor x that the graph does not know"),
+        "{error}"
+    );
+    let error = damage(&|f| graph(f, r#""is":"input""#, r#""is":"output""#));
+    assert!(error.contains("is no kind of node"), "{error}");
+    let error = damage(&|f| graph(f, "{", "["));
+    assert!(error.contains("its graph is damaged"), "{error}");
+    let error = damage(&|f| {
+        f.metadata
+            .insert("zerokara.info".into(), r#"{"classes":[1]}"#.into());
+    });
+    assert!(
+        error.contains("its info is damaged: classes: 1 is no text"),
+        "{error}"
+    );
+
+    // A folder that is not there.
+    let nowhere = folder.path().join("no/m.safetensors");
+    let error = save_model(&nowhere, &record, &info())
+        .unwrap_err()
+        .to_string();
+    assert!(error.starts_with("cannot write "), "{error}");
+}
