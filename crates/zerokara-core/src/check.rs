@@ -261,7 +261,7 @@ impl fmt::Display for Report {
 
 /// Compares the gradients of a scalar with central differences, both computed in f64 by the interpreter, at random
 /// elements of the parameters (leaves of the graph: `parameter.tensor()`, or tensors made of values) and along random
-/// directions.
+/// directions. Detached tensors are held where they are.
 ///
 /// ```
 /// use zerokara_core::{Tensor, check::{CheckOptions, gradient_check}};
@@ -290,7 +290,7 @@ pub fn gradient_check(
     let analytic = gradients(loss, parameters);
     let analytic =
         Interpreter::new(&analytic.iter().collect::<Vec<_>>(), &[], Precision::Double)?.outputs();
-    let interpreter = Interpreter::new(&[loss], &[], Precision::Double)?;
+    let interpreter = Interpreter::new(&[loss], &[], Precision::Double)?.hold_detached();
     let mut rows = Vec::with_capacity(parameters.len());
     for (number, (&tensor, gradient)) in parameters.iter().zip(&analytic).enumerate() {
         let point = match tensor.node.value.get() {

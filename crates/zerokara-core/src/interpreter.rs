@@ -119,6 +119,7 @@ pub struct Interpreter {
     position: HashMap<u64, usize>,
     outputs: Vec<usize>,
     precision: Precision,
+    hold_detached: bool,
 }
 
 impl Interpreter {
@@ -154,6 +155,7 @@ impl Interpreter {
             position,
             outputs,
             precision,
+            hold_detached: false,
         };
         let given: HashMap<u64, &Array> = inputs.iter().map(|(t, v)| (t.node.id, v)).collect();
         for tensor in &this.tensors {
@@ -171,6 +173,12 @@ impl Interpreter {
         Ok(this)
     }
 
+    /// Lets detached tensors keep their values when others change, as they do for gradients.
+    pub fn hold_detached(mut self) -> Self {
+        self.hold_detached = true;
+        self
+    }
+
     /// The values of the outputs.
     pub fn outputs(&self) -> Vec<Array> {
         self.outputs
@@ -179,8 +187,7 @@ impl Interpreter {
             .collect()
     }
 
-    /// The values that the outputs would have if these tensors had other values. Detached tensors keep theirs, as
-    /// they do for gradients.
+    /// The values that the outputs would have if these tensors had other values.
     ///
     /// # Errors
     /// If a value has another shape or element type than its tensor (up to the precision), or an operation rejects
@@ -207,7 +214,8 @@ impl Interpreter {
                 .inputs
                 .iter()
                 .any(|t| changed.contains_key(&self.position[&t.node.id]));
-            if depends && !changed.contains_key(&at) && node.op.name() != "stop_gradient" {
+            let held = self.hold_detached && node.op.name() == "stop_gradient";
+            if depends && !held && !changed.contains_key(&at) {
                 let value = self.compute(tensor, &changed)?;
                 changed.insert(at, value);
             }

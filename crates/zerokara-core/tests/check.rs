@@ -139,3 +139,20 @@ fn kinks_are_counted() -> Result<()> {
     assert!(report.agrees(1e-7), "{report}");
     Ok(())
 }
+
+/// The gradient does not flow through what is detached, and the check does not move it; the plain numerical gradient
+/// is that of the values.
+#[test]
+fn detached_tensors_are_held() -> Result<()> {
+    let x = Tensor::from([0.5, 2.0]);
+    let f = |x: &Tensor| (x * x.detach()).sum();
+    // `x` has a value, so its detached self is a constant leaf; `x * 1` does not yet.
+    let g = |x: &Tensor| (x * (x * 1.0).detach()).sum();
+    for loss in [f(&x), g(&x)] {
+        let report = gradient_check(&loss, &[&x], &CheckOptions::default())?;
+        assert!(report.agrees(1e-7), "{report}");
+    }
+    let moved = numerical_gradient(g, &x)?.to_vec::<f32>()?;
+    assert!((moved[0] - 1.0).abs() < 1e-6 && (moved[1] - 4.0).abs() < 1e-6);
+    Ok(())
+}

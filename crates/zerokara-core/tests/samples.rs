@@ -587,3 +587,38 @@ fn compiled_agrees_on_flipped_inputs() {
 fn compiled_agrees_on_broadcast_inputs() {
     compiled_agrees(Layout::Broadcast);
 }
+
+/// Graphs of f64 are compiled too, without kernels of their own.
+#[test]
+fn compiled_agrees_in_double_precision() {
+    sweep(|case| {
+        let leaves: Vec<Tensor> = case
+            .inputs
+            .iter()
+            .map(|x| match x.dtype() {
+                DType::F32 => Tensor::from(x.cast(DType::F64)),
+                _ => Tensor::from(x.clone()),
+            })
+            .collect();
+        let y = case.apply(&leaves);
+        let at = case.differentiable();
+        let wrt: Vec<&Tensor> = at.iter().map(|&i| &leaves[i]).collect();
+        let mut tensors = case.gradients_of(&y, &wrt).unwrap_or_default();
+        tensors.push(y);
+        for tensor in tensors {
+            let double = interpret(&[&tensor], &[], Precision::Double)
+                .map_err(words)?
+                .remove(0);
+            let found = tensor.eval().map_err(words)?;
+            let tolerance = match found.dtype() {
+                DType::F32 => 1e-5,
+                _ => 1e-12,
+            };
+            if tensor.dtype().map_err(words)? != found.dtype() {
+                return Err(format!("gives {}", found.dtype()));
+            }
+            close("f64", &found, &double, tolerance, 0.1)?;
+        }
+        Ok(())
+    });
+}

@@ -246,6 +246,24 @@ unsafe fn spread_row_body<S: Lanes>(
                             }
                         }
                     }
+                    _ if !add && height == 2 && width == 2 => {
+                        let p = image.add(start + channel);
+                        let at = [0, c, pitch, pitch + c];
+                        let v = at.map(|at| load::<S>(p.add(at), n));
+                        let ahead = beats::<S>(v[1], v[0]);
+                        let best = S::select(ahead, v[1], v[0]);
+                        let (one, none) = (S::select(ahead, S::zero(), gradient), S::zero());
+                        let two = S::select(ahead, gradient, none);
+                        let ahead = beats::<S>(v[2], best);
+                        let best = S::select(ahead, v[2], best);
+                        let (one, two) = (S::select(ahead, none, one), S::select(ahead, none, two));
+                        let three = S::select(ahead, gradient, none);
+                        let ahead = beats::<S>(v[3], best);
+                        store::<S>(to, S::select(ahead, none, one), n);
+                        store::<S>(to.add(c), S::select(ahead, none, two), n);
+                        store::<S>(to.add(pitch), S::select(ahead, none, three), n);
+                        store::<S>(to.add(pitch + c), S::select(ahead, gradient, none), n);
+                    }
                     _ => {
                         let p = image.add(start + channel);
                         let mut best = load::<S>(p, n);

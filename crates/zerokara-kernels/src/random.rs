@@ -62,36 +62,40 @@ fn to_unit(bits: u32) -> f32 {
 }
 
 /// Blocks that are made side by side.
-const SIDE: usize = 16;
+const SIDE: usize = 8;
 
 /// Writes elements `4 * block ..` of a draw, `SIDE` blocks at a time.
 #[inline(always)]
 #[allow(clippy::extra_unused_type_parameters)] // plain loops, compiled for each
 unsafe fn blocks_body<S: Simd>(to: *mut f32, key: u64, counter: u64, block: u64, groups: usize) {
+    const LOW: u64 = 0xffff_ffff;
+    let multipliers = MULTIPLIERS.map(u64::from);
     for group in 0..groups {
         let first = block + (group * SIDE) as u64;
-        let (mut a, mut b, mut c, mut d) = ([0u32; SIDE], [0u32; SIDE], [0u32; SIDE], [0u32; SIDE]);
+        // Words of 32 bits in the low halves of lanes of 64, where products have room. What gathers in the high halves
+        // is never looked at: multiplication and the end of the loop take the low ones.
+        let (mut a, mut b) = ([0u64; SIDE], [0u64; SIDE]);
+        let (mut c, mut d) = ([counter & LOW; SIDE], [counter >> 32; SIDE]);
         for i in 0..SIDE {
             let block = first + i as u64;
-            a[i] = block as u32;
-            b[i] = (block >> 32) as u32;
-            c[i] = counter as u32;
-            d[i] = (counter >> 32) as u32;
+            a[i] = block;
+            b[i] = block >> 32;
         }
         let mut key = [key as u32, (key >> 32) as u32];
         for _ in 0..ROUNDS {
+            let wide = key.map(u64::from);
             for i in 0..SIDE {
-                let first = u64::from(a[i]) * u64::from(MULTIPLIERS[0]);
-                let second = u64::from(c[i]) * u64::from(MULTIPLIERS[1]);
-                a[i] = (second >> 32) as u32 ^ b[i] ^ key[0];
-                b[i] = second as u32;
-                c[i] = (first >> 32) as u32 ^ d[i] ^ key[1];
-                d[i] = first as u32;
+                let first = (a[i] & LOW) * multipliers[0];
+                let second = (c[i] & LOW) * multipliers[1];
+                a[i] = (second >> 32) ^ b[i] ^ wide[0];
+                b[i] = second;
+                c[i] = (first >> 32) ^ d[i] ^ wide[1];
+                d[i] = first;
             }
             key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
         }
         for i in 0..SIDE {
-            let words = [to_unit(a[i]), to_unit(b[i]), to_unit(c[i]), to_unit(d[i])];
+            let words = [a[i] as u32, b[i] as u32, c[i] as u32, d[i] as u32].map(to_unit);
             // SAFETY: the caller vouches for `4 * SIDE * groups` elements.
             unsafe {
                 to.add((group * SIDE + i) * 4)
@@ -118,7 +122,7 @@ pub(crate) struct RandomTask {
 const GROUP: usize = 4 * SIDE;
 
 /// Work per element, in tenths of a nanosecond.
-const WEIGHT: usize = 15;
+const WEIGHT: usize = 8;
 
 impl RandomTask {
     fn unit(&self) -> usize {

@@ -362,7 +362,16 @@ impl ReduceTask {
 
     /// Floats and doubles that sums of columns need.
     fn column_width(&self) -> usize {
-        if self.inner <= TILE { TILE } else { self.block }
+        if self.inner <= TILE {
+            self.tile_rows() * self.inner
+        } else {
+            self.block
+        }
+    }
+
+    /// Rows of columns that share a tile.
+    fn tile_rows(&self) -> usize {
+        (TILE / self.inner.max(1)).min(self.reduced).max(1)
     }
 
     fn start(&self) -> f32 {
@@ -545,9 +554,11 @@ impl ReduceTask {
                         }
                     });
                 self.flush(sums, wide, width);
-                for i in self.inner..TILE / self.inner * self.inner {
-                    let to = wide.add(i % self.inner);
-                    *to = self.wide(*to, *wide.add(i));
+                for row in 1..self.tile_rows() {
+                    for i in 0..self.inner {
+                        let to = wide.add(i);
+                        *to = self.wide(*to, *wide.add(row * self.inner + i));
+                    }
                 }
             } else if self.blocks() == 1 {
                 let mut rows = 0;

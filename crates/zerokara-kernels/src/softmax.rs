@@ -10,6 +10,10 @@ use crate::{
 /// Vectors of exponentials that are added up in single precision, before double precision takes over.
 const BLOCK: usize = 32;
 
+const NUMBERS: [f32; 16] = [
+    0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0,
+];
+
 /// `y = e^(x - m) / s` with m the largest and s the sum, or `x - m - ln s`, of `rows` rows.
 #[inline(always)]
 unsafe fn softmax_body<S: Lanes>(
@@ -31,16 +35,23 @@ unsafe fn softmax_body<S: Lanes>(
                 // A NaN need not survive here: its own exponential is NaN, and so is the sum.
                 most = S::max(S::load(x.add(i)), most);
             }
+            // The lanes of the row's end; the others count for nothing.
+            let end = S::lt(S::load(NUMBERS.as_ptr()), S::splat(rest as f32));
+            if rest > 0 {
+                let tail = S::load_partial(x.add(whole), rest);
+                most = S::select(end, S::max(tail, most), most);
+            }
             let mut lanes = [f32::NEG_INFINITY; 16];
             S::store(lanes.as_mut_ptr(), most);
-            let mut largest = f32::NEG_INFINITY;
-            for &a in &lanes {
-                largest = if a > largest { a } else { largest };
+            let mut half = l / 2;
+            while half > 0 {
+                for i in 0..half {
+                    let a = lanes[i + half];
+                    lanes[i] = if a > lanes[i] { a } else { lanes[i] };
+                }
+                half /= 2;
             }
-            for i in whole..columns {
-                let a = *x.add(i);
-                largest = if a > largest { a } else { largest };
-            }
+            let largest = lanes[0];
 
             let shift = S::splat(largest);
             let mut total = 0.0f64;
@@ -63,10 +74,7 @@ unsafe fn softmax_body<S: Lanes>(
                 if !log {
                     S::store_partial(y.add(whole), e, rest);
                 }
-                S::store(lanes.as_mut_ptr(), e);
-                for &e in &lanes[..rest] {
-                    total += f64::from(e);
-                }
+                total += f64::from(S::sum(S::select(end, e, S::zero())));
             }
 
             let (factor, shift) = (S::splat((1.0 / total) as f32), S::splat(largest));

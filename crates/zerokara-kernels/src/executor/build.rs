@@ -7,6 +7,7 @@ use super::{
     conv_task::{ConvTask, ConvWeightGradientTask, PackFiltersTask},
     host_task::HostTask,
     map_task::MapTask,
+    transpose_task::TransposeTask,
 };
 use crate::{
     access::Access,
@@ -15,6 +16,7 @@ use crate::{
     gemm::{self, GemmShape},
     isa::Isa,
     map::{
+        Instruction,
         prepare::check_code,
         prepared::{Prepared, Use},
     },
@@ -463,6 +465,15 @@ fn map(isa: Isa, step: &MapStep, buffers: &[Buffer]) -> Made {
         accesses(&step.inputs, buffers),
         accesses(&step.outputs, buffers),
     );
+    if let ([result], [output]) = (&step.code.results[..], &outputs[..])
+        && let Instruction::Load(i) = step.code.instructions[*result]
+        && [&inputs[i], output]
+            .iter()
+            .all(|a| a.element == Element::F32)
+        && let Some(task) = TransposeTask::new(isa, &step.shape, &inputs[i], output)
+    {
+        return Ok(Box::new(task));
+    }
     Ok(Box::new(MapTask::new(
         isa,
         &step.shape,

@@ -10,6 +10,7 @@ mod host_task;
 mod map_task;
 #[cfg(test)]
 mod tests;
+mod transpose_task;
 
 use std::{
     fmt,

@@ -350,3 +350,34 @@ fn any_strides() {
         );
     }
 }
+
+#[test]
+fn copies_that_exchange_axes() {
+    let mut random = Random::new(6);
+    for (shape, order) in [
+        (vec![3, 12, 12, 5], [0, 2, 3, 1]),
+        (vec![2, 7, 24, 30], [0, 3, 1, 2]),
+        (vec![1, 1, 40, 300], [0, 1, 3, 2]),
+        (vec![4, 9, 8, 16], [3, 1, 0, 2]),
+        (vec![3, 0, 8, 16], [3, 1, 0, 2]),
+    ] {
+        let n: usize = shape.iter().product();
+        let mut input = dense(0, 0, &shape);
+        input.strides = order.iter().map(|&axis| input.strides[axis]).collect();
+        input.shape = order.iter().map(|&axis| shape[axis]).collect();
+        let buffers = [
+            Storage::from(random.floats(n)),
+            Storage::zeros(Element::F32, n),
+        ];
+        let step = MapStep {
+            outputs: vec![dense(1, 0, &input.shape)],
+            shape: input.shape.clone(),
+            inputs: vec![input],
+            code: Code {
+                instructions: vec![Load(0)],
+                results: vec![0],
+            },
+        };
+        check(&step, &buffers);
+    }
+}

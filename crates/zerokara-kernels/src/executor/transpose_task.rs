@@ -1,0 +1,134 @@
+//! Copies that exchange axes, such as from channels-last to channels-first.
+
+use super::{Task, UNIT_WEIGHT};
+use crate::{
+    access::{Access, Memory, merge_axes},
+    isa::{Isa, multiversion},
+    simd::Simd,
+};
+
+/// `to[j * to_pitch + i] = from[i * from_pitch + j]` for `i < rows`, `j < columns`.
+#[inline(always)]
+unsafe fn transpose_body<S: Simd>(
+    rows: usize,
+    columns: usize,
+    from: *const f32,
+    from_pitch: isize,
+    to: *mut f32,
+    to_pitch: isize,
+) {
+    // SAFETY: the caller vouches for the CPU and both matrices.
+    unsafe {
+        let (whole_rows, whole_columns) = (rows / 8 * 8, columns / 8 * 8);
+        for i in (0..whole_rows).step_by(8) {
+            for j in (0..whole_columns).step_by(8) {
+                let from = from.offset(i as isize * from_pitch).add(j);
+                let to = to.offset(j as isize * to_pitch).add(i);
+                S::transpose8(from, from_pitch, to, to_pitch);
+            }
+        }
+        let single = |i: usize, j: usize| {
+            *to.offset(j as isize * to_pitch).add(i) = *from.offset(i as isize * from_pitch).add(j);
+        };
+        (0..rows).for_each(|i| (whole_columns..columns).for_each(|j| single(i, j)));
+        (whole_rows..rows).for_each(|i| (0..whole_columns).for_each(|j| single(i, j)));
+    }
+}
+multiversion! {
+    unsafe fn transpose(
+        rows: usize,
+        columns: usize,
+        from: *const f32,
+        from_pitch: isize,
+        to: *mut f32,
+        to_pitch: isize,
+    ) = transpose_body;
+}
+
+/// A copy between an input that is dense on one axis and an output that is dense on another.
+pub(super) struct TransposeTask {
+    isa: Isa,
+    /// The axes besides the two, slowest first: (length, input's stride, output's stride).
+    outer: Vec<(usize, isize, isize)>,
+    /// Length of the output's dense axis, and the input's stride on it.
+    rows: (usize, isize),
+    /// Length of the input's dense axis, and the output's stride on it.
+    columns: (usize, isize),
+    /// Columns of one unit.
+    block: usize,
+    input: Access,
+    output: Access,
+}
+
+impl TransposeTask {
+    /// None if the two are dense on the same axis, or on none.
+    pub(super) fn new(
+        isa: Isa,
+        shape: &[usize],
+        input: &Access,
+        output: &Access,
+    ) -> Option<TransposeTask> {
+        let mut both = [input.clone(), output.clone()];
+        let (shape, _) = merge_axes(shape, &mut both, |_, _| true);
+        let [input, output] = both;
+        let dense = |access: &Access| access.strides.iter().position(|&s| s == 1);
+        let (j, i) = (dense(&input)?, dense(&output)?);
+        if i == j || input.strides[i] == 0 || shape[i] < 4 || shape[j] < 4 {
+            return None;
+        }
+        let outer = (0..shape.len()).filter(|&axis| axis != i && axis != j);
+        let outer = outer.map(|axis| (shape[axis], input.strides[axis], output.strides[axis]));
+        let block = (UNIT_WEIGHT / (10 * shape[i])).next_multiple_of(16);
+        Some(TransposeTask {
+            isa,
+            outer: outer.collect(),
+            rows: (shape[i], input.strides[i]),
+            columns: (shape[j], output.strides[j]),
+            block,
+            input,
+            output,
+        })
+    }
+
+    fn matrices(&self) -> usize {
+        self.outer.iter().map(|&(length, ..)| length).product()
+    }
+}
+
+impl Task for TransposeTask {
+    fn units(&self) -> usize {
+        self.matrices() * self.columns.0.div_ceil(self.block)
+    }
+
+    fn weight(&self) -> usize {
+        self.matrices() * self.rows.0 * self.columns.0 * 10
+    }
+
+    unsafe fn run(&self, unit: usize, memory: Memory<'_>, _: *mut u8) -> Result<(), String> {
+        let blocks = self.columns.0.div_ceil(self.block);
+        let (mut matrix, first) = (unit / blocks, unit % blocks * self.block);
+        let columns = self.block.min(self.columns.0 - first);
+        let (mut from, mut to) = (first as isize, first as isize * self.columns.1);
+        for &(length, input, output) in self.outer.iter().rev() {
+            let index = (matrix % length) as isize;
+            matrix /= length;
+            from += index * input;
+            to += index * output;
+        }
+        // SAFETY: both views cover the shape.
+        unsafe {
+            let from = memory.f32s(&self.input).offset(from);
+            let to = memory.f32s(&self.output).offset(to);
+            transpose(
+                self.isa,
+                self.rows.0,
+                columns,
+                from,
+                self.rows.1,
+                to,
+                self.columns.1,
+            );
+        }
+        Ok(())
+    }
+}
