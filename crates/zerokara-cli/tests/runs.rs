@@ -33,7 +33,15 @@ fn train_eval_predict_and_summary() {
     let output = run(
         at,
         &[
-            "train", "--limit", "2000", "--model", "two-layer-net", "--epochs", "4", "--validation", "0.1",
+            "train",
+            "--limit",
+            "2000",
+            "--model",
+            "two-layer-net",
+            "--epochs",
+            "4",
+            "--validation",
+            "0.1",
         ],
     );
     assert!(output.status.success(), "{}", stderr(&output));
@@ -43,7 +51,12 @@ fn train_eval_predict_and_summary() {
 
     let name = fs::read_to_string(at.join("runs/latest")).unwrap();
     let made = at.join("runs").join(name.trim());
-    for file in ["run.json", "metrics.jsonl", "model.safetensors", "report.html"] {
+    for file in [
+        "run.json",
+        "metrics.jsonl",
+        "model.safetensors",
+        "report.html",
+    ] {
         assert!(made.join(file).is_file(), "{file}");
     }
     let report = fs::read_to_string(made.join("report.html")).unwrap();
@@ -59,7 +72,10 @@ fn train_eval_predict_and_summary() {
 
     // The saved model is the one that was judged: the same images, the same share.
     let text = succeed(at, &["eval", "runs/latest"]);
-    assert!(text.starts_with("two-layer-net on mnist: test accuracy"), "{text}");
+    assert!(
+        text.starts_with("two-layer-net on mnist: test accuracy"),
+        "{text}"
+    );
     let json = succeed(at, &["eval", made.to_str().unwrap(), "mnist", "--json"]);
     let found: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert!(found["accuracy"].as_f64().unwrap() > 0.7, "{json}");
@@ -68,7 +84,10 @@ fn train_eval_predict_and_summary() {
     one(&at.join("one.png"));
     let text = succeed(at, &["predict", "runs/latest", "one.png"]);
     assert!(text.starts_with("one.png: 1 ("), "{text}");
-    let json = succeed(at, &["predict", "runs/latest", "one.png", "one.png", "--json"]);
+    let json = succeed(
+        at,
+        &["predict", "runs/latest", "one.png", "one.png", "--json"],
+    );
     assert_eq!(json.lines().count(), 2);
     let found: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
     assert_eq!((&found["class"], &found["name"]), (&1.into(), &"1".into()));
@@ -95,16 +114,38 @@ fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
             succeed(
                 at,
                 &[
-                    "train", "--limit", "330", "--model", model, "--epochs", "2", "--augment", "--quiet", "--seed",
-                    seed, "--threads", threads, "--output", name,
+                    "train",
+                    "--limit",
+                    "330",
+                    "--model",
+                    model,
+                    "--epochs",
+                    "2",
+                    "--augment",
+                    "--quiet",
+                    "--seed",
+                    seed,
+                    "--threads",
+                    threads,
+                    "--output",
+                    name,
                 ],
             );
             fs::read(at.join(name).join("model.safetensors")).unwrap()
         };
         let first = train(&format!("{model}-a"), "7", "1");
-        assert!(first == train(&format!("{model}-b"), "7", "2"), "{model}: 2 threads");
-        assert!(first == train(&format!("{model}-c"), "7", "1"), "{model}: again");
-        assert!(first != train(&format!("{model}-d"), "8", "1"), "{model}: seed");
+        assert!(
+            first == train(&format!("{model}-b"), "7", "2"),
+            "{model}: 2 threads"
+        );
+        assert!(
+            first == train(&format!("{model}-c"), "7", "1"),
+            "{model}: again"
+        );
+        assert!(
+            first != train(&format!("{model}-d"), "8", "1"),
+            "{model}: seed"
+        );
     }
 }
 
@@ -113,7 +154,15 @@ fn benchmarks_are_json_lines() {
     let folder = tempfile::tempdir().unwrap();
     for mode in [&[][..], &["--infer"][..]] {
         let mut arguments = vec![
-            "bench", "--model", "two-layer-net", "--seconds", "0.1", "--batch-size", "20", "--threads", "1",
+            "bench",
+            "--model",
+            "two-layer-net",
+            "--seconds",
+            "0.1",
+            "--batch-size",
+            "20",
+            "--threads",
+            "1",
             "--json",
         ];
         arguments.extend(mode);
@@ -121,7 +170,10 @@ fn benchmarks_are_json_lines() {
         assert_eq!(json.lines().count(), 1);
         let found: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(found["model"], "two-layer-net");
-        assert_eq!((&found["batch_size"], &found["threads"]), (&20.into(), &1.into()));
+        assert_eq!(
+            (&found["batch_size"], &found["threads"]),
+            (&20.into(), &1.into())
+        );
         // Two products of 784 x 50 and 50 x 10; the gradient for the first layer's input is not needed.
         let forward = 2.0 * (784.0 * 50.0 + 50.0 * 10.0);
         let expected = match mode.is_empty() {
@@ -161,7 +213,15 @@ fn help_teaches_and_a_closed_pipe_is_no_panic() {
 fn long_run(at: &Path) -> (Child, PathBuf) {
     let child = zerokara(at)
         .args([
-            "train", "--model", "two-layer-net", "--limit", "2000", "--epochs", "100000", "--output", "run",
+            "train",
+            "--model",
+            "two-layer-net",
+            "--limit",
+            "2000",
+            "--epochs",
+            "100000",
+            "--output",
+            "run",
         ])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -201,8 +261,16 @@ fn an_interrupt_saves_and_says_where() {
     signal(&child, "-INT");
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
-    assert!(stderr(&output).contains("interrupted after step"), "{}", stderr(&output));
-    assert!(stderr(&output).contains("saved in run"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("interrupted after step"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(
+        stderr(&output).contains("saved in run"),
+        "{}",
+        stderr(&output)
+    );
     assert!(made.join("report.html").is_file());
     succeed(folder.path(), &["eval", "run"]);
 }

@@ -11,7 +11,12 @@ const QUIET: [&str; 5] = ["train", "--quiet", "--limit", "200", "--model"];
 fn unknown_names_list_the_known_ones() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    fail(at, &["train", "mnits"], 1, &["mnits", "mnist", "fashion-mnist"]);
+    fail(
+        at,
+        &["train", "mnits"],
+        1,
+        &["mnits", "mnist", "fashion-mnist"],
+    );
     fail(
         at,
         &["train", "--model", "resnet99"],
@@ -58,7 +63,14 @@ fn impossible_numbers() {
     }
     fail(
         at,
-        &["train", "--validation", "70000", "--quiet", "--model", "two-layer-net"],
+        &[
+            "train",
+            "--validation",
+            "70000",
+            "--quiet",
+            "--model",
+            "two-layer-net",
+        ],
         1,
         &["70000", "60000"],
     );
@@ -176,7 +188,17 @@ fn data_sets_that_are_cut_off_or_do_not_fit() {
     assert!(!at.join("runs").exists());
     succeed(
         at,
-        &["train", "small", "--quiet", "--model", "two-layer-net", "--epochs", "1", "--output", "run"],
+        &[
+            "train",
+            "small",
+            "--quiet",
+            "--model",
+            "two-layer-net",
+            "--epochs",
+            "1",
+            "--output",
+            "run",
+        ],
     );
     fail(
         at,
@@ -217,8 +239,20 @@ fn a_loss_that_is_not_finite_stops_before_the_update() {
     let text = fail(
         at,
         &[
-            "train", "--quiet", "--limit", "500", "--model", "simple-convnet", "--optimizer", "sgd",
-            "--learning-rate", "1e30", "--schedule", "constant", "--output", "run",
+            "train",
+            "--quiet",
+            "--limit",
+            "500",
+            "--model",
+            "simple-convnet",
+            "--optimizer",
+            "sgd",
+            "--learning-rate",
+            "1e30",
+            "--schedule",
+            "constant",
+            "--output",
+            "run",
         ],
         1,
         &["at step", "epoch 1", "run/model.safetensors"],
