@@ -104,19 +104,7 @@ pub fn run(options: &Options) -> Outcome {
         }
         let measured = measure(model, options, peak)?;
         if options.json {
-            output::print(
-                &json!({
-                    "model": measured.model,
-                    "mode": mode(options),
-                    "batch_size": options.batch_size,
-                    "threads": runtime.threads(),
-                    "images_per_second": measured.images_per_second,
-                    "gflop_per_image": measured.gflop_per_image,
-                    "peak_share": measured.peak_share,
-                    "peak_rss_bytes": measured.peak_rss_bytes,
-                })
-                .to_string(),
-            )?;
+            output::print(&line(&measured, options, runtime.threads()))?;
         } else {
             rows.push(row(&measured));
         }
@@ -144,6 +132,22 @@ fn mode(options: &Options) -> &'static str {
         true => "infer",
         false => "train",
     }
+}
+
+/// One JSON object, its names in the order of the documentation.
+fn line(measured: &Measured, options: &Options, threads: usize) -> String {
+    let values = [
+        ("model", json!(measured.model)),
+        ("mode", json!(mode(options))),
+        ("batch_size", json!(options.batch_size)),
+        ("threads", json!(threads)),
+        ("images_per_second", json!(measured.images_per_second)),
+        ("gflop_per_image", json!(measured.gflop_per_image)),
+        ("peak_share", json!(measured.peak_share)),
+        ("peak_rss_bytes", json!(measured.peak_rss_bytes)),
+    ];
+    let members = values.map(|(name, value)| format!("\"{name}\": {value}"));
+    format!("{{{}}}", members.join(", "))
 }
 
 fn row(measured: &Measured) -> Vec<String> {

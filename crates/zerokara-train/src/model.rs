@@ -1,7 +1,6 @@
 //! A model together with what is needed to use it: the samples that it takes and what its answers mean.
 
 use crate::{
-    atomic,
     error::{Error, Result},
     evaluation::{EVALUATION_BATCH, Evaluation, Evaluator, probabilities},
     report::LayerRow,
@@ -9,7 +8,9 @@ use crate::{
 use std::{fmt, path::Path, sync::Arc};
 use zerokara_core::{Array, DType, Meta};
 use zerokara_data::{Normalization, Split};
-use zerokara_nn::{Forward, Predictor, SoftmaxCrossEntropy};
+use zerokara_nn::{
+    Forward, GraphModule, Predictor, SoftmaxCrossEntropy, Summary, record::ModelRecord,
+};
 
 /// What a model's inputs and outputs are.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,24 +110,89 @@ impl SavedModel {
         Ok(found.unwrap_or_default())
     }
 
-    /// The layers with the shapes of their outputs, their parameters and operations.
+    /// The layers with the shapes of their outputs, their parameters and operations, for one sample.
+    ///
+    /// # Errors
+    /// If the model does not take samples of its shape.
     pub fn layers(&self) -> Result<Vec<LayerRow>> {
-        Ok(Vec::new())
+        let summary = Summary::of(&*self.module, &self.sample())?;
+        Ok(summary
+            .rows
+            .into_iter()
+            .map(|row| LayerRow {
+                name: match row.path.as_str() {
+                    "" => row.kind,
+                    path => path.to_string(),
+                },
+                output: row.output.get(1..).unwrap_or_default().to_vec(),
+                parameters: row.parameters as u64,
+                flops: row.flops,
+            })
+            .collect())
     }
 
-    /// Reads a model.
+    fn sample(&self) -> Meta {
+        Meta::new([&[1], &self.info.shape[..]].concat(), DType::F32)
+    }
+
+    /// Reads a model that [`SavedModel::save`] has written. It needs none of the code that the model was written in.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is no model.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        Err(Error::new(format!(
-            "{} cannot be read yet",
-            path.as_ref().display()
-        )))
+        let path = path.as_ref();
+        let (record, info) = zerokara_formats::load_model(path)?;
+        let bad = |what: String| Error::new(format!("{}: {what}", path.display()));
+        let shape = match record.input.shape.get(1..) {
+            Some(shape) if !shape.is_empty() && !shape.contains(&0) => shape.to_vec(),
+            _ => return Err(bad(format!("the model takes {}, no samples", record.input))),
+        };
+        let numbers = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<_>>();
+        let base = match info.notes.get(DIVISOR).map(String::as_str) {
+            Some("255") => Normalization::unit(),
+            _ => Normalization::none(),
+        };
+        let normalization = match info.mean.is_empty() && info.std.is_empty() {
+            true => base,
+            false => base.standard(&numbers(&info.mean), &numbers(&info.std))?,
+        };
+        normalization.check(shape[0])?;
+        let module = GraphModule::new(record).map_err(|e| bad(e.to_string()))?;
+        Ok(Self {
+            module: Arc::new(module),
+            info: ModelInfo {
+                name: info.architecture.unwrap_or_else(|| "model".into()),
+                dataset: info.dataset.unwrap_or_default(),
+                shape,
+                class_names: info.classes,
+                normalization,
+            },
+        })
     }
 
-    /// Writes the model into a file, whole or not at all.
+    /// Writes the model into a file, whole or not at all: its forward graph, its parameters, and what is needed to use
+    /// it.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        Ok(atomic::write(path, "")?)
+        let record = ModelRecord::trace(&*self.module, &self.sample())?;
+        let normalization = &self.info.normalization;
+        let numbers = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect();
+        let info = zerokara_formats::ModelInfo {
+            architecture: Some(self.info.name.clone()),
+            dataset: Some(self.info.dataset.clone()),
+            classes: self.info.class_names.clone(),
+            mean: numbers(normalization.mean()),
+            std: numbers(normalization.std()),
+            notes: [(DIVISOR.to_string(), normalization.divisor().to_string())].into(),
+        };
+        Ok(zerokara_formats::save_model(path, &record, &info)?)
     }
 }
+
+/// The note in a model's file of what stored values are divided by first.
+const DIVISOR: &str = "divisor";
 
 impl fmt::Debug for SavedModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -30,7 +30,7 @@ pub(super) fn first_filters(model: &dyn Forward) -> Result<Option<Filters>> {
 }
 
 /// Name and value of each setting that says how the run was made.
-fn settings(trainer: &Trainer) -> Vec<(String, String)> {
+fn settings(trainer: &Trainer, steps: u64) -> Vec<(String, String)> {
     let mut settings = vec![
         ("epochs", trainer.epochs.to_string()),
         ("batch size", trainer.batch_size.to_string()),
@@ -41,10 +41,15 @@ fn settings(trainer: &Trainer) -> Vec<(String, String)> {
         ),
         ("loss", trainer.loss.name().to_string()),
     ];
-    match &trainer.schedule {
-        super::Plan::Fixed(Schedule::Constant) => {}
-        super::Plan::Fixed(schedule) => settings.push(("schedule", format!("{schedule:?}"))),
-        super::Plan::Over(schedule) => settings.push(("schedule", format!("{:?}", schedule(1)))),
+    // A name that the caller gave says more than the schedule's numbers.
+    if !trainer.settings.iter().any(|(name, _)| name == "schedule") {
+        match &trainer.schedule {
+            super::Plan::Fixed(Schedule::Constant) => {}
+            super::Plan::Fixed(schedule) => settings.push(("schedule", format!("{schedule:?}"))),
+            super::Plan::Over(schedule) => {
+                settings.push(("schedule", format!("{:?}", schedule(steps))))
+            }
+        }
     }
     if let zerokara_nn::Clipping::Norm(norm) = trainer.clipping {
         settings.push(("gradient norm at most", norm.to_string()));
@@ -60,8 +65,13 @@ fn settings(trainer: &Trainer) -> Vec<(String, String)> {
 }
 
 /// Writes what was asked for into the folder.
-pub(super) fn write_settings(trainer: &Trainer, data: &Dataset, folder: &RunFolder) -> Result<()> {
-    let settings: serde_json::Map<String, serde_json::Value> = settings(trainer)
+pub(super) fn write_settings(
+    trainer: &Trainer,
+    data: &Dataset,
+    steps: u64,
+    folder: &RunFolder,
+) -> Result<()> {
+    let settings: serde_json::Map<String, serde_json::Value> = settings(trainer, steps)
         .into_iter()
         .map(|(name, value)| (name.replace(' ', "_"), value.into()))
         .collect();
@@ -101,7 +111,7 @@ pub(super) fn write(
         threads: Some(runtime.threads()),
         isa: runtime.isa().name().to_string(),
         version: env!("CARGO_PKG_VERSION").to_string(),
-        settings: settings(trainer),
+        settings: settings(trainer, session.total),
         seconds: Some(seconds),
         images_per_second: (trained > 0.0).then(|| images as f64 / trained),
         parameters: Some(trainer.model.parameter_count()? as u64),
