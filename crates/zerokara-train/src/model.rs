@@ -5,7 +5,11 @@ use crate::{
     evaluation::{EVALUATION_BATCH, Evaluation, Evaluator, probabilities},
     report::LayerRow,
 };
-use std::{fmt, path::Path, sync::Arc};
+use std::{
+    fmt,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 use zerokara_core::{Array, DType, Meta};
 use zerokara_data::{Normalization, Split};
 use zerokara_nn::{
@@ -32,12 +36,18 @@ pub struct ModelInfo {
 pub struct SavedModel {
     module: Arc<dyn Forward>,
     info: ModelInfo,
+    /// Made when it is first needed; its programs serve all clones.
+    predictor: Arc<Mutex<Option<Predictor>>>,
 }
 
 impl SavedModel {
     /// A model that was built, for samples as `info` says.
     pub fn new(module: Arc<dyn Forward>, info: ModelInfo) -> Self {
-        Self { module, info }
+        Self {
+            module,
+            info,
+            predictor: Arc::default(),
+        }
     }
 
     /// The layers and parameters.
@@ -55,7 +65,15 @@ impl SavedModel {
     /// # Errors
     /// If the samples do not fit the model.
     pub fn predict(&self, x: &Array) -> Result<Array> {
-        Ok(Predictor::new(self.module.clone())?.predict(x)?)
+        let mut predictor = self
+            .predictor
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let predictor = match &mut *predictor {
+            Some(predictor) => predictor,
+            empty => empty.insert(Predictor::new(self.module.clone())?),
+        };
+        Ok(predictor.predict(x)?)
     }
 
     /// The probability of each class for one sample of stored values, such as the bytes of pixels as numbers from 0 to
@@ -158,16 +176,14 @@ impl SavedModel {
         };
         normalization.check(shape[0])?;
         let module = GraphModule::new(record).map_err(|e| bad(e.to_string()))?;
-        Ok(Self {
-            module: Arc::new(module),
-            info: ModelInfo {
-                name: info.architecture.unwrap_or_else(|| "model".into()),
-                dataset: info.dataset.unwrap_or_default(),
-                shape,
-                class_names: info.classes,
-                normalization,
-            },
-        })
+        let info = ModelInfo {
+            name: info.architecture.unwrap_or_else(|| "model".into()),
+            dataset: info.dataset.unwrap_or_default(),
+            shape,
+            class_names: info.classes,
+            normalization,
+        };
+        Ok(Self::new(Arc::new(module), info))
     }
 
     /// Writes the model into a file, whole or not at all: its forward graph, its parameters, and what is needed to use

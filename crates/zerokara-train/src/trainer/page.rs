@@ -5,7 +5,7 @@ use crate::{
     atomic,
     error::Result,
     evaluation::{Evaluation, gather},
-    report::{Confusion, Curves, Filters, Misclassified, Report},
+    report::{Confusion, Curves, Filters, LayerRow, LayerTime, Misclassified, Report},
     run_folder::RunFolder,
 };
 use zerokara_core::Runtime;
@@ -96,6 +96,7 @@ pub(super) fn write(
 ) -> Result<()> {
     let (trainer, data) = (session.trainer, session.data);
     let runtime = Runtime::current()?;
+    let layers = session.model.layers()?;
     let last = session.history.last();
     let name = session.model.info().name.clone();
     let (images, trained) = session.trained;
@@ -128,8 +129,8 @@ pub(super) fn write(
         misclassified: misclassified(data, test),
         filters_before,
         filters_after: first_filters(&*trainer.model)?,
-        layers: session.model.layers()?,
-        times: times(session)?,
+        times: times(session, &layers)?,
+        layers,
     };
     Ok(atomic::write(folder.report(), report.render())?)
 }
@@ -175,9 +176,10 @@ fn misclassified(data: &Dataset, test: &Evaluation) -> Vec<Misclassified> {
         .collect()
 }
 
-fn times(session: &Session<'_>) -> Result<Vec<crate::report::LayerTime>> {
+fn times(session: &Session<'_>, layers: &[LayerRow]) -> Result<Vec<LayerTime>> {
     let loader = Loader::new(&session.train, session.trainer.batch_size)?
         .normalization(session.data.normalization.clone())?;
     let (x, t) = gather(&loader, 0)?;
-    profile::layer_times(session.trainer, &x, &t)
+    let names: Vec<String> = layers.iter().map(|row| row.name.clone()).collect();
+    profile::layer_times(session.trainer, &names, &x, &t)
 }
