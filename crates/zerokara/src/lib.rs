@@ -102,3 +102,16 @@ pub mod prelude {
     pub use zerokara_nn::*;
     pub use zerokara_train::{Callback, EarlyStopping, Evaluation, Flow, Run, SavedModel, Trainer};
 }
+
+/// The examples in the project's documents are compiled, and run where that is quick.
+#[cfg(all(doctest, feature = "mnist"))]
+mod documents {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../../README.ja.md")]
+    struct ReadmeInJapanese;
+    #[doc = include_str!("../../../CONTRIBUTING.md")]
+    struct Contributing;
+    #[doc = include_str!("../../../docs/book.md")]
+    struct Book;
+}
