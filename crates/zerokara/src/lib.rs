@@ -8,7 +8,8 @@
 //! use zerokara::prelude::*;
 //!
 //! fn main() -> Result<()> {
-//!     let mut mnist = Mnist::load()?; // inside the program: no download
+//!     let mnist = Mnist::load()?; // inside the program: no download
+//! #   let mut mnist = mnist;
 //! #   mnist.train = mnist.train.take(1_000);
 //! #   mnist.test = mnist.test.take(500);
 //!     let model = Sequential::new()
