@@ -230,11 +230,7 @@ fn entry(value: &Value) -> Result<Entry, String> {
     let &[start, end] = json::sizes(value, "data_offsets")?.as_slice() else {
         return Err("data_offsets must be two numbers".into());
     };
-    let bytes = meta
-        .shape
-        .iter()
-        .try_fold(meta.dtype.size(), |n, &length| n.checked_mul(length));
-    if end.checked_sub(start).is_none_or(|n| Some(n) != bytes) {
+    if end.checked_sub(start).is_none_or(|n| Some(n) != meta.bytes()) {
         return Err(format!(
             "{meta} does not take the bytes from {start} to {end}"
         ));
