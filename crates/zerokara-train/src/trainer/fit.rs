@@ -161,7 +161,7 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
                 seconds: session.started.elapsed().as_secs_f64(),
                 gradient_norm: Some(output.gradient_norm),
             };
-            if session.steps % every == 0 || session.steps == 1 || !output.ok {
+            if session.steps.is_multiple_of(every) || session.steps == 1 || !output.ok {
                 session.record(&record)?;
             }
             if !output.ok {
