@@ -2,10 +2,27 @@
 
 mod common;
 
-use common::{fail, small_run, succeed};
+use common::{run, small_run, stderr, stdout, succeed};
 use std::{fs, path::Path};
 
 const QUIET: [&str; 5] = ["train", "--quiet", "--limit", "200", "--model"];
+
+/// Runs the command and expects this exit code and one line on standard error that holds all of these words.
+#[track_caller]
+fn fail(folder: &Path, arguments: &[&str], code: i32, words: &[&str]) -> String {
+    let output = run(folder, arguments);
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+    assert_eq!(stdout(&output), "", "{arguments:?}");
+    assert_eq!(text.lines().count(), 1, "{arguments:?}: {text}");
+    for word in words {
+        assert!(
+            text.contains(word),
+            "{arguments:?}: {word:?} is not in {text}"
+        );
+    }
+    text
+}
 
 #[test]
 fn unknown_names_list_the_known_ones() {

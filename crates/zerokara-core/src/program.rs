@@ -20,6 +20,9 @@ pub fn eval(tensors: &[&Tensor]) -> Result<Vec<Array>> {
     Runtime::current()?.evaluate(Graph::expanded(tensors)?)
 }
 
+/// The time of each step of a program, in the order in which they run.
+pub type StepTimes = Vec<(Label, Duration)>;
+
 /// A compiled graph.
 ///
 /// ```
@@ -144,7 +147,7 @@ impl Program {
     ///
     /// # Errors
     /// As [`Program::run`].
-    pub fn run_timed(&mut self, inputs: &[Array]) -> Result<(Vec<Array>, Vec<(Label, Duration)>)> {
+    pub fn run_timed(&mut self, inputs: &[Array]) -> Result<(Vec<Array>, StepTimes)> {
         let mut nanoseconds = Vec::new();
         self.execute(inputs, Some(&mut nanoseconds))?;
         let times = self

@@ -31,6 +31,14 @@ impl Meta {
         self.shape.iter().product()
     }
 
+    /// Number of bytes of the elements; `None` if no machine has as many.
+    pub fn bytes(&self) -> Option<usize> {
+        self.shape
+            .iter()
+            .try_fold(self.dtype.size(), |n, &length| n.checked_mul(length))
+            .filter(|&n| isize::try_from(n).is_ok())
+    }
+
     /// Whether there are no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -141,7 +141,11 @@ impl Tensor {
         let location = location.unwrap_or(Location::caller());
         let metas: Result<Vec<Meta>> = inputs.iter().map(|t| t.meta().cloned()).collect();
         let meta = metas.and_then(|metas| {
-            op.infer(&metas).map_err(|reason| {
+            let meta = op.infer(&metas).and_then(|meta| match meta.bytes() {
+                Some(_) => Ok(meta),
+                None => Err(format!("the result {meta} is too large for any memory")),
+            });
+            meta.map_err(|reason| {
                 let attributes = op.attributes();
                 let name = if attributes.is_empty() {
                     op.name().into()

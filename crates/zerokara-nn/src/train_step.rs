@@ -1,9 +1,9 @@
 //! A step of training, of evaluation and of prediction, each compiled as one program per shape of the batch.
 
 use crate::{Context, Forward, Loss, Mode, Optimizer, nonfinite::NonFinite, replay::replay};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use zerokara_core::{
-    Array, DType, Error, Label, Meta, Parameter, Program, Result, Tensor, gradients,
+    Array, DType, Error, Meta, Parameter, Program, Result, StepTimes, Tensor, gradients,
 };
 
 /// Programs that are kept, one per shape: more shapes than this push out the one used longest ago.
@@ -193,7 +193,7 @@ impl TrainStep {
         x: &Array,
         t: &Array,
         learning_rate: f64,
-    ) -> Result<(StepOutput, Vec<(Label, Duration)>)> {
+    ) -> Result<(StepOutput, StepTimes)> {
         self.advance(x, t, learning_rate, true)
     }
 
@@ -203,7 +203,7 @@ impl TrainStep {
         t: &Array,
         learning_rate: f64,
         timed: bool,
-    ) -> Result<(StepOutput, Vec<(Label, Duration)>)> {
+    ) -> Result<(StepOutput, StepTimes)> {
         let mut inputs = vec![
             x.clone(),
             t.clone(),
@@ -324,6 +324,14 @@ impl TrainStep {
             let scalars: Vec<Tensor> = scalars.iter().map(|s| s.cast(dtype)).collect();
             let old_state: Vec<Tensor> = state.iter().map(Parameter::tensor).collect();
             let (new, new_state) = self.optimizer.update(old, &gradient, &old_state, &scalars);
+            if new_state.len() != state.len() {
+                return Err(Error::new(format!(
+                    "the optimizer {} has {} state tensors, but its update gives {}",
+                    self.optimizer.name(),
+                    state.len(),
+                    new_state.len()
+                )));
+            }
             updates.push((parameter.clone(), ok.select(&new, old)));
             for ((cell, new), old) in state.iter().zip(new_state).zip(&old_state) {
                 updates.push((cell.clone(), ok.select(&new, old)));

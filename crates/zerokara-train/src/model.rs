@@ -172,9 +172,13 @@ impl SavedModel {
         };
         let normalization = match info.mean.is_empty() && info.std.is_empty() {
             true => base,
-            false => base.standard(&numbers(&info.mean), &numbers(&info.std))?,
+            false => base
+                .standard(&numbers(&info.mean), &numbers(&info.std))
+                .map_err(|e| bad(e.to_string()))?,
         };
-        normalization.check(shape[0])?;
+        normalization
+            .check(shape[0])
+            .map_err(|e| bad(e.to_string()))?;
         let module = GraphModule::new(record).map_err(|e| bad(e.to_string()))?;
         let info = ModelInfo {
             name: info.architecture.unwrap_or_else(|| "model".into()),

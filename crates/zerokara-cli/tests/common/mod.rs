@@ -40,23 +40,6 @@ pub fn succeed(folder: &Path, arguments: &[&str]) -> String {
     stdout(&output)
 }
 
-/// Runs the command and expects this exit code and one line on standard error that holds all of these words.
-#[track_caller]
-pub fn fail(folder: &Path, arguments: &[&str], code: i32, words: &[&str]) -> String {
-    let output = run(folder, arguments);
-    let text = stderr(&output);
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
-    assert_eq!(stdout(&output), "", "{arguments:?}");
-    assert_eq!(text.lines().count(), 1, "{arguments:?}: {text}");
-    for word in words {
-        assert!(
-            text.contains(word),
-            "{arguments:?}: {word:?} is not in {text}"
-        );
-    }
-    text
-}
-
 /// Trains two-layer-net on a few images into the folder `run`.
 #[track_caller]
 pub fn small_run(folder: &Path, name: &str) {

@@ -5,7 +5,7 @@ use crate::{
     atomic,
     error::Result,
     evaluation::{Evaluation, gather},
-    report::{Confusion, Curves, Filters, LayerRow, LayerTime, Misclassified, Report},
+    report::{Curves, Filters, LayerRow, LayerTime, Misclassified, Report},
     run_folder::RunFolder,
 };
 use zerokara_core::Runtime;
@@ -125,7 +125,8 @@ pub(super) fn write(
             steps: session.recorded.clone(),
             epochs: session.history.clone(),
         },
-        confusion: confusion(data, test),
+        confusion: (!test.answers.is_empty())
+            .then(|| test.confusion(data.test.labels(), data.classes())),
         misclassified: misclassified(data, test),
         filters_before,
         filters_after: first_filters(&*trainer.model)?,
@@ -133,18 +134,6 @@ pub(super) fn write(
         layers,
     };
     Ok(atomic::write(folder.report(), report.render())?)
-}
-
-fn confusion(data: &Dataset, test: &Evaluation) -> Option<Confusion> {
-    if test.answers.is_empty() {
-        return None;
-    }
-    let classes = test.answers.iter().map(|a| a.class + 1);
-    let mut counts = Confusion::new(classes.fold(data.classes(), usize::max));
-    for (answer, &label) in test.answers.iter().zip(data.test.labels()) {
-        counts.add(label as usize, answer.class);
-    }
-    Some(counts)
 }
 
 fn misclassified(data: &Dataset, test: &Evaluation) -> Vec<Misclassified> {
