@@ -4,8 +4,9 @@
     tmux capture-pane -e -p > screen.txt
     tools/terminal_svg.py screen.txt picture.svg --columns 104 --title "zerokara train"
 
-`tools/pictures.sh` does this for the README. Knows the escape codes for colours (16, 256 and true colours), bold, faint, italics, underlining and reverse. Lines of
-the progress bar are drawn as shapes, so that the bar has no gaps in whichever font the reader has.
+`tools/pictures.sh` does this for the README. Knows the escape codes for colours (16, 256 and true colours), bold,
+faint, italics, underlining and reverse. Lines of the progress bar are drawn as shapes, so that the bar has no gaps in
+whichever font the reader has.
 """
 
 import argparse

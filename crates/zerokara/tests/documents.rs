@@ -2,12 +2,13 @@
 
 use std::{fs, path::PathBuf};
 
-const DOCUMENTS: [&str; 5] = [
+const DOCUMENTS: [&str; 6] = [
     "README.md",
     "README.ja.md",
     "CONTRIBUTING.md",
     "ARCHITECTURE.md",
     "docs/book.md",
+    "docs/performance.md",
 ];
 
 fn root() -> PathBuf {
