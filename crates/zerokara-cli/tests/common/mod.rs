@@ -1,5 +1,8 @@
 //! Running the command.
 
+// Each test file uses a part of these.
+#![allow(dead_code)]
+
 use std::{
     path::Path,
     process::{Command, Output, Stdio},
