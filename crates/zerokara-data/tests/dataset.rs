@@ -23,7 +23,12 @@ impl Folder {
 
 /// Four training images of 2 × 3 and two test images, labels 0 to 2.
 fn small() -> Folder {
-    let folder = Folder(tempfile::tempdir().unwrap());
+    let folder = Folder(
+        tempfile::Builder::new()
+            .prefix("zerokara-read")
+            .tempdir()
+            .unwrap(),
+    );
     folder.write(
         "train-images-idx3-ubyte",
         &[4, 2, 3],
