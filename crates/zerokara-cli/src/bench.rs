@@ -102,6 +102,7 @@ pub fn run(options: &Options) -> Outcome {
         if options.model != "all" && options.model != model {
             continue;
         }
+        forget_peak_memory();
         let measured = measure(model, options, peak)?;
         if options.json {
             output::print(&line(&measured, options, runtime.threads()))?;
@@ -321,6 +322,12 @@ fn draw(state: &mut u64) -> u64 {
     let z = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
+}
+
+/// Makes the peak of memory begin anew at what is held now, where the system can, so that models measured one after
+/// another do not count each other's.
+fn forget_peak_memory() {
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 
 /// The largest memory that this process has held, where the system tells.
