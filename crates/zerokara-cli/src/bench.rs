@@ -102,21 +102,10 @@ pub fn run(options: &Options) -> Outcome {
         if options.model != "all" && options.model != model {
             continue;
         }
+        forget_peak_memory();
         let measured = measure(model, options, peak)?;
         if options.json {
-            output::print(
-                &json!({
-                    "model": measured.model,
-                    "mode": mode(options),
-                    "batch_size": options.batch_size,
-                    "threads": runtime.threads(),
-                    "images_per_second": measured.images_per_second,
-                    "gflop_per_image": measured.gflop_per_image,
-                    "peak_share": measured.peak_share,
-                    "peak_rss_bytes": measured.peak_rss_bytes,
-                })
-                .to_string(),
-            )?;
+            output::print(&line(&measured, options, runtime.threads()))?;
         } else {
             rows.push(row(&measured));
         }
@@ -144,6 +133,22 @@ fn mode(options: &Options) -> &'static str {
         true => "infer",
         false => "train",
     }
+}
+
+/// One JSON object, its names in the order of the documentation.
+fn line(measured: &Measured, options: &Options, threads: usize) -> String {
+    let values = [
+        ("model", json!(measured.model)),
+        ("mode", json!(mode(options))),
+        ("batch_size", json!(options.batch_size)),
+        ("threads", json!(threads)),
+        ("images_per_second", json!(measured.images_per_second)),
+        ("gflop_per_image", json!(measured.gflop_per_image)),
+        ("peak_share", json!(measured.peak_share)),
+        ("peak_rss_bytes", json!(measured.peak_rss_bytes)),
+    ];
+    let members = values.map(|(name, value)| format!("\"{name}\": {value}"));
+    format!("{{{}}}", members.join(", "))
 }
 
 fn row(measured: &Measured) -> Vec<String> {
@@ -317,6 +322,12 @@ fn draw(state: &mut u64) -> u64 {
     let z = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
+}
+
+/// Makes the peak of memory begin anew at what is held now, where the system can, so that models measured one after
+/// another do not count each other's.
+fn forget_peak_memory() {
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 
 /// The largest memory that this process has held, where the system tells.

@@ -9,7 +9,6 @@ use serde_json::json;
 use std::path::PathBuf;
 use zerokara_data::Dataset;
 use zerokara_train::report::{
-    Confusion,
     numbers::thousands,
     terminal::{Align, table},
 };
@@ -43,11 +42,7 @@ pub fn run(options: &Options) -> Outcome {
     let data = Dataset::by_name(name)?;
     let found = model.evaluate(&data.test)?;
     let accuracy = found.accuracy();
-    let classes = found.answers.iter().map(|a| a.class + 1);
-    let mut counts = Confusion::new(classes.fold(data.classes(), usize::max));
-    for (answer, &label) in found.answers.iter().zip(data.test.labels()) {
-        counts.add(label as usize, answer.class);
-    }
+    let counts = found.confusion(data.test.labels(), data.classes());
     if options.json {
         let per_class: Vec<_> = (0..data.classes())
             .map(|class| {
@@ -83,10 +78,9 @@ pub fn run(options: &Options) -> Outcome {
     let share = |value: Option<f64>| value.map_or("-".to_string(), |v| format!("{v:.4}"));
     let rows: Vec<Vec<String>> = (0..data.classes())
         .map(|class| {
-            let samples: u64 = (0..counts.classes()).map(|a| counts.count(class, a)).sum();
             vec![
                 data.class_names[class].clone(),
-                thousands(samples),
+                thousands(counts.samples(class)),
                 thousands(counts.count(class, class)),
                 share(counts.recall(class)),
                 share(counts.precision(class)),

@@ -58,11 +58,11 @@ pub fn run(options: &Options) -> Outcome {
     let operations: u64 = rows.iter().map(|row| row.flops).sum();
     let parameters = model.module().parameter_count()? as u64;
     output::print(&format!(
-        "{}: samples {:?}, {} parameters, {}FLOP forward\n",
+        "{}: samples {:?}, {} parameters, {} forward\n",
         info.name,
         info.shape,
         thousands(parameters),
-        prefixed(operations as f64)
+        operations_text(operations)
     ))?;
     let cells: Vec<Vec<String>> = rows
         .iter()
@@ -82,6 +82,15 @@ pub fn run(options: &Options) -> Outcome {
         ("FLOP", Align::Right),
     ];
     output::print(table(&columns, &cells).trim_end())
+}
+
+/// `1.73 MFLOP`, `625,024 FLOP`.
+fn operations_text(operations: u64) -> String {
+    let number = prefixed(operations as f64);
+    match number.ends_with(char::is_alphabetic) {
+        true => format!("{number}FLOP"),
+        false => format!("{number} FLOP"),
+    }
 }
 
 /// A model by name, built for samples of this shape.

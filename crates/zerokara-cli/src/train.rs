@@ -226,7 +226,7 @@ pub fn run(options: &Options) -> Outcome {
     } else {
         let runtime = Runtime::current()?;
         output::note(&format!(
-            "{} on {}: {} training and {} test images {:?}, {} by {optimizer} at {learning_rate} ({schedule}), {} with {}",
+            "{} on {}: {} training and {} test images {:?}\n{} by {optimizer} at {learning_rate} ({schedule}), {} with {}",
             options.model,
             data.name,
             thousands(data.train.len() as u64),

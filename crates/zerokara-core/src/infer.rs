@@ -33,10 +33,13 @@ pub fn float_binary(inputs: &[Meta]) -> Result<Meta, String> {
     Ok(meta)
 }
 
-/// The rule of a comparison.
+/// The rule of a comparison of two tensors of the same shape and type (not truth values).
 pub fn comparison(inputs: &[Meta]) -> Result<Meta, String> {
     let [a, b] = arity(inputs)?;
     same(a, b)?;
+    if a.dtype == DType::Bool {
+        return Err("compares numbers, not truth values; cast them first".into());
+    }
     Ok(Meta::new(a.shape.clone(), DType::Bool))
 }
 

@@ -1,6 +1,6 @@
 //! Tensors, gradients, compiler and interpreter of Zerokara.
 //!
-//! A [`Tensor`] is a cheap handle on a node of a lazy computational graph. [`grad`] walks the graph backwards and
+//! A [`Tensor`] is a cheap handle on a node of a lazy computational graph. [`grad()`] walks the graph backwards and
 //! gives a graph again. Looking at a tensor compiles and runs what it needs.
 
 mod array;

@@ -21,7 +21,7 @@ pub fn eval(tensors: &[&Tensor]) -> Result<Vec<Array>> {
     Runtime::current()?.evaluate(Graph::expanded(tensors)?)
 }
 
-/// The time that each step of a program took, beside what it computes.
+/// The time of each step of a program, in the order in which they run.
 pub type StepTimes = Vec<(Label, Duration)>;
 
 /// A compiled graph.

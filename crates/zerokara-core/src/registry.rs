@@ -73,10 +73,10 @@ registry! {
     "max_pool2d" => |a| max_pool2d::MaxPool2d::from_attributes(max_pool2d::Role::Forward, a)?;
     "max_pool2d_gradient" => |a| max_pool2d::MaxPool2d::from_attributes(max_pool2d::Role::Gradient, a)?;
     "max_pool2d_select" => |a| max_pool2d::MaxPool2d::from_attributes(max_pool2d::Role::Select, a)?;
-    "maximum" => |_a| extremes::Extreme { min: false };
+    "maximum" => |_a| extremes::Maximum;
     "mean" => |a| reduce::Mean::from_attributes(a)?;
     "min" => |a| reduce::Reduce::from_attributes(Reduction::Min, a)?;
-    "minimum" => |_a| extremes::Extreme { min: true };
+    "minimum" => |_a| extremes::Minimum;
     "multiply" => |_a| arithmetic::Multiply;
     "negate" => |_a| negate::Negate;
     "not_equal" => |_a| comparison::NotEqual;
@@ -84,7 +84,7 @@ registry! {
     "pad" => |a| pad::Pad::from_attributes(a)?;
     "permute" => |a| permute::Permute::from_attributes(a)?;
     "pow" => |_a| power::Pow;
-    "powf" => |a| power::PowScalar::from_attributes(a)?;
+    "powf" => |a| power::Powf::from_attributes(a)?;
     "reciprocal" => |_a| power::Reciprocal;
     "relu" => |_a| relu::Relu;
     "reshape" => |a| reshape::Reshape::from_attributes(a)?;

@@ -36,8 +36,16 @@ impl Meta {
         if zerokara_kernels::plan::countable(&self.shape) {
             Ok(self)
         } else {
-            Err(format!("{self} has more elements than memory can have"))
+            Err(format!("{self} is too large for any memory"))
         }
+    }
+
+    /// Number of bytes of the elements; `None` if no machine has as many.
+    pub fn bytes(&self) -> Option<usize> {
+        self.shape
+            .iter()
+            .try_fold(self.dtype.size(), |n, &length| n.checked_mul(length))
+            .filter(|&n| isize::try_from(n).is_ok())
     }
 
     /// Whether there are no elements.

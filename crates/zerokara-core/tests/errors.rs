@@ -52,6 +52,11 @@ fn wrong_shapes_and_types_are_reported() {
     fails!(i.exp(), "exp", "i64[2]");
     fails!(a.maximum(&b), "maximum", "[2, 3]", "[4, 5]");
     fails!(a.pow(&wide), "pow", "f64");
+    fails!(truth.less(&truth), "less", "truth values");
+    fails!(a.gather(0, &truth), "gather", "integer indices", "bool");
+    fails!(Tensor::zeros([1 << 62, 4]), "fill", "too large");
+    fails!(i.one_hot(1 << 62), "one_hot", "too large");
+    fails!(a.reshape([1 << 62, 4]), "reshape", "6 elements");
     fails!(a.clamp(2.0, 1.0), "clamp", "2", "1");
     fails!(a.clamp(f64::NAN, 1.0), "clamp", "NaN");
     fails!(a.logical_and(&truth), "logical_and", "truth values");

@@ -1,26 +1,19 @@
 //! Data sets from names and folders, and splits.
 
-use std::path::PathBuf;
-
 use proptest::prelude::*;
+use tempfile::TempDir;
 use zerokara_data::idx::{Idx, Values};
 use zerokara_data::{Dataset, FashionMnist, Split, one_hot};
 
-struct Folder(PathBuf);
+struct Folder(TempDir);
 
 impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("zerokara-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
     fn write(&self, name: &str, shape: &[usize], values: Values) {
         let idx = Idx {
             shape: shape.to_vec(),
             values,
         };
-        std::fs::write(self.0.join(name), idx.to_bytes().unwrap()).unwrap();
+        std::fs::write(self.0.path().join(name), idx.to_bytes().unwrap()).unwrap();
     }
 
     fn error(&self) -> String {
@@ -28,15 +21,14 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 /// Four training images of 2 × 3 and two test images, labels 0 to 2.
-fn small(name: &str) -> Folder {
-    let folder = Folder::new(name);
+fn small() -> Folder {
+    let folder = Folder(
+        tempfile::Builder::new()
+            .prefix("zerokara-read")
+            .tempdir()
+            .unwrap(),
+    );
     folder.write(
         "train-images-idx3-ubyte",
         &[4, 2, 3],
@@ -58,8 +50,8 @@ fn small(name: &str) -> Folder {
 
 #[test]
 fn a_folder_is_read() {
-    let folder = small("read");
-    let dataset = Dataset::by_name(folder.0.to_str().unwrap()).unwrap();
+    let folder = small();
+    let dataset = Dataset::by_name(folder.0.path().to_str().unwrap()).unwrap();
     assert_eq!(dataset.shape(), [1, 2, 3]);
     assert_eq!(dataset.train.labels(), [0, 1, 2, 1]);
     assert_eq!(dataset.test.labels(), [2, 0]);
@@ -73,7 +65,7 @@ fn a_folder_is_read() {
 
 #[test]
 fn a_folder_with_faults_is_refused() {
-    let folder = small("faults");
+    let folder = small();
     folder.write("train-labels-idx1-ubyte", &[3], Values::U8(vec![0, 1, 2]));
     let error = folder.error();
     assert!(
@@ -113,13 +105,13 @@ fn a_folder_with_faults_is_refused() {
         "{error}"
     );
 
-    std::fs::remove_file(folder.0.join("t10k-labels.idx1-ubyte")).unwrap();
+    std::fs::remove_file(folder.0.path().join("t10k-labels.idx1-ubyte")).unwrap();
     assert!(folder.error().contains("no file t10k-labels-idx1-ubyte"));
 }
 
 #[test]
 fn labels_above_the_names_are_refused() {
-    let folder = small("names");
+    let folder = small();
     folder.write(
         "train-labels-idx1-ubyte",
         &[4],

@@ -1,7 +1,6 @@
 //! The reader of IDX files, fed with good, cut, long and absurd files.
 
 use std::io::Write;
-use std::path::PathBuf;
 
 use proptest::prelude::*;
 use zerokara_data::idx::{self, Idx, Values};
@@ -117,36 +116,21 @@ fn damage_within_gzip_is_an_error() {
 
 #[test]
 fn errors_of_files_name_the_file() {
-    let folder = Folder::new("idx-names");
-    let path = folder.0.join("cut-images");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cut-images");
     std::fs::write(&path, &images()[..20]).unwrap();
     let error = idx::read(&path).unwrap_err().to_string();
     assert!(
         error.contains("cut-images") && error.contains("12 bytes"),
         "{error}"
     );
-    let error = idx::read(folder.0.join("absent")).unwrap_err().to_string();
+    let error = idx::read(folder.path().join("absent"))
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("absent") && error.contains("cannot be opened"),
         "{error}"
     );
-}
-
-/// A folder that is removed in the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("zerokara-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 fn contents() -> impl Strategy<Value = Idx> {

@@ -3,28 +3,21 @@
 
 use std::path::{Path, PathBuf};
 
+use tempfile::TempDir;
 use zerokara_data::{Mnist, Split, digit_from_image, sample_from_image};
 
-struct Folder(PathBuf);
+struct Folder(TempDir);
 
 impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("zerokara-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Folder(path)
+    fn new() -> Self {
+        Folder(tempfile::tempdir().unwrap())
     }
 
     /// Writes a PNG of pixels with 1 to 4 values each.
     fn png(&self, width: usize, height: usize, values: &[u8]) -> PathBuf {
-        let path = self.0.join("picture.png");
+        let path = self.0.path().join("picture.png");
         std::fs::write(&path, png(width, height, values)).unwrap();
         path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
@@ -74,7 +67,7 @@ fn enlarge(digit: &[f32], factor: usize, side: usize, top: usize, left: usize) -
 /// rounded to bytes: a digit whose centre is at half a pixel may come out moved by one.
 #[test]
 fn enlarged_digits_come_back() {
-    let folder = Folder::new("enlarged");
+    let folder = Folder::new();
     let split = test_set();
     let mut moved = 0;
     for index in 0..split.len() {
@@ -117,7 +110,7 @@ fn enlarged_digits_come_back() {
 /// A picture of 28 × 28 that is an MNIST image already is left as it is.
 #[test]
 fn mnist_images_are_left_alone() {
-    let folder = Folder::new("alone");
+    let folder = Folder::new();
     let split = test_set();
     let same = (0..split.len())
         .filter(|&index| {
@@ -155,7 +148,7 @@ fn pictures_of_every_kind_come_back() {
 /// A stroke a hundredth of the picture wide is still a stroke: its brightest pixel is 1 and it fills the box.
 #[test]
 fn thin_strokes_stay_visible() {
-    let folder = Folder::new("thin");
+    let folder = Folder::new();
     let side = 1000;
     let mut picture = vec![255u8; side * side];
     for y in 100..900 {
@@ -172,7 +165,7 @@ fn thin_strokes_stay_visible() {
 
 #[test]
 fn other_shapes_keep_the_proportions() {
-    let folder = Folder::new("shapes");
+    let folder = Folder::new();
     // A square of ink fills the same share of a larger and of an oblong field.
     let square: Vec<u8> = (0..10_000)
         .map(|at| {
@@ -211,7 +204,7 @@ fn other_shapes_keep_the_proportions() {
 
 #[test]
 fn samples_are_resized_by_channel() {
-    let folder = Folder::new("channels");
+    let folder = Folder::new();
     // Left half red, right half half-transparent blue.
     let pixels: Vec<u8> = (0..8)
         .flat_map(|at| {
@@ -241,7 +234,7 @@ fn samples_are_resized_by_channel() {
 
 #[test]
 fn blank_pictures_are_errors() {
-    let folder = Folder::new("blank");
+    let folder = Folder::new();
     let error = |width, height, values: &[u8]| {
         digit_from_image(folder.png(width, height, values), [28, 28])
             .unwrap_err()
@@ -260,8 +253,8 @@ fn blank_pictures_are_errors() {
 
 #[test]
 fn damaged_and_foreign_files_are_errors() {
-    let folder = Folder::new("damaged");
-    let path = folder.0.join("file");
+    let folder = Folder::new();
+    let path = folder.0.path().join("file");
     let error = |bytes: &[u8]| {
         std::fs::write(&path, bytes).unwrap();
         let message = digit_from_image(&path, [28, 28]).unwrap_err().to_string();
@@ -270,7 +263,7 @@ fn damaged_and_foreign_files_are_errors() {
     };
     assert!(error(b"").contains("empty"));
     assert!(error(b"GIF89a").contains("PNG or JPEG"));
-    let absent = digit_from_image(folder.0.join("absent"), [28, 28]).unwrap_err();
+    let absent = digit_from_image(folder.0.path().join("absent"), [28, 28]).unwrap_err();
     assert!(absent.to_string().contains("cannot be opened"));
 
     let pixels: Vec<u8> = (0..2500).map(|at| (at % 251) as u8).collect();
@@ -297,8 +290,8 @@ fn damaged_and_foreign_files_are_errors() {
 /// Files with bytes changed give a picture or an error, nothing else.
 #[test]
 fn changed_bytes_never_panic() {
-    let folder = Folder::new("changed");
-    let path = folder.0.join("file");
+    let folder = Folder::new();
+    let path = folder.0.path().join("file");
     let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pictures");
     let mut state = 1u32;
     let mut next = || {

@@ -1,13 +1,12 @@
 //! File formats of Zerokara: safetensors, and the model files that are built on it.
 //!
-//! All files are written whole or not at all, and read with every length and offset checked: a file that is cut,
+//! All files are written whole or not at all ([`atomic`]), and read with every length and offset checked: a file that is cut,
 //! damaged or of another kind is an error that says so.
 
-mod atomic;
+pub mod atomic;
 mod json;
 pub mod model;
 pub mod safetensors;
 
-pub use atomic::write_atomically;
 pub use model::{ModelInfo, load_model, save_model};
 pub use safetensors::SafeTensors;

@@ -7,7 +7,7 @@
 //! data      the tensors' elements, row by row, without gaps
 //! ```
 
-use crate::{atomic::write_atomically, json};
+use crate::{atomic, json};
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, fs, path::Path};
 use zerokara_core::{Array, DType, Error, Meta, Result};
@@ -131,7 +131,7 @@ impl SafeTensors {
     /// # Errors
     /// If a name occurs twice, or the file cannot be written.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
-        write_atomically(path, &[&self.to_bytes()?])
+        Ok(atomic::write(path, self.to_bytes()?)?)
     }
 }
 
@@ -230,11 +230,10 @@ fn entry(value: &Value) -> Result<Entry, String> {
     let &[start, end] = json::sizes(value, "data_offsets")?.as_slice() else {
         return Err("data_offsets must be two numbers".into());
     };
-    let bytes = meta
-        .shape
-        .iter()
-        .try_fold(meta.dtype.size(), |n, &length| n.checked_mul(length));
-    if end.checked_sub(start).is_none_or(|n| Some(n) != bytes) {
+    if end
+        .checked_sub(start)
+        .is_none_or(|n| Some(n) != meta.bytes())
+    {
         return Err(format!(
             "{meta} does not take the bytes from {start} to {end}"
         ));

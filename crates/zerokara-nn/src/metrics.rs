@@ -64,15 +64,25 @@ pub fn top_k_accuracy(scores: &Array, labels: &Array, k: usize) -> Result<f64> {
     Ok(right.count() as f64 / rows.len().max(1) as f64)
 }
 
-/// Counts of true classes (rows) against predicted ones (columns).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Confusion {
+/// The confusion matrix of a classifier: how often each class was predicted (columns) for samples of each class (rows).
+///
+/// ```
+/// use zerokara_nn::metrics::ConfusionMatrix;
+/// let mut matrix = ConfusionMatrix::new(2);
+/// for (label, predicted) in [(0, 0), (0, 1), (1, 1), (1, 1)] {
+///     matrix.add(label, predicted);
+/// }
+/// assert_eq!(matrix.accuracy(), 0.75);
+/// assert_eq!((matrix.recall(0), matrix.precision(0)), (Some(0.5), Some(1.0)));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConfusionMatrix {
     classes: usize,
     counts: Vec<u64>,
 }
 
-impl Confusion {
-    /// No counts yet.
+impl ConfusionMatrix {
+    /// An empty matrix of this many classes.
     pub fn new(classes: usize) -> Self {
         Self {
             classes,
@@ -80,22 +90,41 @@ impl Confusion {
         }
     }
 
-    /// Counts a batch: each row's label against the class of its largest score.
+    /// The matrix of `rows[label][predicted]`; rows that are missing or too short are filled with zeros.
+    pub fn from_rows(rows: &[Vec<u64>]) -> Self {
+        let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let mut matrix = Self::new(longest.max(rows.len()));
+        for (label, row) in rows.iter().enumerate() {
+            for (predicted, count) in row.iter().enumerate() {
+                matrix.counts[label * matrix.classes + predicted] = *count;
+            }
+        }
+        matrix
+    }
+
+    /// Counts one sample. Classes beyond the matrix are ignored.
+    pub fn add(&mut self, label: usize, predicted: usize) {
+        if label < self.classes && predicted < self.classes {
+            self.counts[label * self.classes + predicted] += 1;
+        }
+    }
+
+    /// Counts a batch: the label of each row of scores `[N, C]` against the class of its largest score.
     ///
     /// # Errors
     /// If the shapes do not go together, or there is another number of classes.
-    pub fn add(&mut self, scores: &Array, labels: &Array) -> Result<()> {
+    pub fn add_scores(&mut self, scores: &Array, labels: &Array) -> Result<()> {
         let rows = rows(scores, labels)?;
         if scores.shape()[1] != self.classes {
             return Err(Error::new(format!(
-                "counts of {} classes cannot take scores {}",
+                "a confusion matrix of {} classes cannot take scores {}",
                 self.classes,
                 scores.meta()
             )));
         }
         for (scores, label) in rows {
             let predicted = (0..scores.len()).find(|&c| rank(&scores, c) == 0);
-            self.counts[label * self.classes + predicted.unwrap_or(0)] += 1;
+            self.add(label, predicted.unwrap_or(0));
         }
         Ok(())
     }
@@ -105,33 +134,64 @@ impl Confusion {
         self.classes
     }
 
-    /// How often `predicted` was given for a sample of class `label`.
-    pub fn count(&self, label: usize, predicted: usize) -> u64 {
-        self.counts[label * self.classes + predicted]
+    /// The counts, row by row.
+    pub fn counts(&self) -> &[u64] {
+        &self.counts
     }
 
-    /// Number of samples counted.
+    /// How often `predicted` was given for a sample of class `label`; 0 beyond the matrix.
+    pub fn count(&self, label: usize, predicted: usize) -> u64 {
+        match label < self.classes && predicted < self.classes {
+            true => self.counts[label * self.classes + predicted],
+            false => 0,
+        }
+    }
+
+    /// Number of samples of a class.
+    pub fn samples(&self, label: usize) -> u64 {
+        (0..self.classes).map(|p| self.count(label, p)).sum()
+    }
+
+    /// Number of all samples.
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()
     }
 
+    /// Number of samples on the diagonal.
+    pub fn correct(&self) -> u64 {
+        (0..self.classes).map(|k| self.count(k, k)).sum()
+    }
+
     /// The share of samples on the diagonal; 0 if there are none.
     pub fn accuracy(&self) -> f64 {
-        let right: u64 = (0..self.classes).map(|c| self.count(c, c)).sum();
-        right as f64 / self.total().max(1) as f64
+        self.correct() as f64 / self.total().max(1) as f64
     }
 
-    /// Of the samples given this class, the share that has it; 0 if none was given it.
-    pub fn precision(&self, class: usize) -> f64 {
-        let given: u64 = (0..self.classes).map(|l| self.count(l, class)).sum();
-        self.count(class, class) as f64 / given.max(1) as f64
+    /// Of the samples of this class, the share that was recognised; `None` if there are none.
+    pub fn recall(&self, class: usize) -> Option<f64> {
+        share(self.count(class, class), self.samples(class))
     }
 
-    /// Of the samples of this class, the share that was given it; 0 if there are none.
-    pub fn recall(&self, class: usize) -> f64 {
-        let of: u64 = (0..self.classes).map(|p| self.count(class, p)).sum();
-        self.count(class, class) as f64 / of.max(1) as f64
+    /// Of the samples that were given this class, the share that has it; `None` if there are none.
+    pub fn precision(&self, class: usize) -> Option<f64> {
+        let given = (0..self.classes).map(|label| self.count(label, class));
+        share(self.count(class, class), given.sum())
     }
+
+    /// The most frequent errors, as label, predicted class and count; at most `limit`.
+    pub fn worst(&self, limit: usize) -> Vec<(usize, usize, u64)> {
+        let mut cells: Vec<_> = (0..self.counts.len())
+            .map(|i| (i / self.classes, i % self.classes, self.counts[i]))
+            .filter(|(label, predicted, count)| label != predicted && *count > 0)
+            .collect();
+        cells.sort_by_key(|(_, _, count)| std::cmp::Reverse(*count));
+        cells.truncate(limit);
+        cells
+    }
+}
+
+fn share(part: u64, all: u64) -> Option<f64> {
+    (all > 0).then(|| part as f64 / all as f64)
 }
 
 #[cfg(test)]
@@ -156,12 +216,15 @@ mod tests {
     #[test]
     fn confusion_counts_labels_against_predictions() {
         let (scores, labels) = arrays();
-        let mut counts = Confusion::new(3);
-        counts.add(&scores, &labels).unwrap();
+        let mut counts = ConfusionMatrix::new(3);
+        counts.add_scores(&scores, &labels).unwrap();
         assert_eq!((counts.count(1, 1), counts.count(1, 0)), (1, 1));
         assert_eq!((counts.count(2, 1), counts.count(0, 2)), (1, 1));
         assert_eq!((counts.total(), counts.accuracy()), (4, 0.25));
-        assert_eq!((counts.precision(1), counts.recall(1)), (0.5, 0.5));
+        assert_eq!(
+            (counts.precision(1), counts.recall(1)),
+            (Some(0.5), Some(0.5))
+        );
     }
 
     #[test]
@@ -170,6 +233,29 @@ mod tests {
         let bad: &[i64] = &[0, 1, 3, 0];
         let error = accuracy(&scores, &Array::new([4], bad)).unwrap_err();
         assert_eq!(error.to_string(), "label 3 is not one of 3 classes");
-        assert!(Confusion::new(4).add(&scores, &arrays().1).is_err());
+        assert!(
+            ConfusionMatrix::new(4)
+                .add_scores(&scores, &arrays().1)
+                .is_err()
+        );
+    }
+
+    fn matrix() -> ConfusionMatrix {
+        ConfusionMatrix::from_rows(&[vec![8, 2, 0], vec![1, 4], vec![]])
+    }
+
+    #[test]
+    fn recall_precision_and_errors() {
+        let m = matrix();
+        assert_eq!((m.classes(), m.total(), m.correct()), (3, 15, 12));
+        assert_eq!(m.recall(0), Some(0.8));
+        assert_eq!(m.precision(1), Some(4.0 / 6.0));
+        assert_eq!((m.recall(2), m.precision(2)), (None, None));
+        assert_eq!(m.worst(5), [(0, 1, 2), (1, 0, 1)]);
+        assert_eq!(m.count(7, 0), 0);
+        let mut n = ConfusionMatrix::new(2);
+        n.add(1, 0);
+        n.add(2, 0);
+        assert_eq!((n.total(), n.count(1, 0)), (1, 1));
     }
 }

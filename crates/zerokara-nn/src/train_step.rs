@@ -335,6 +335,14 @@ impl TrainStep {
             let scalars: Vec<Tensor> = scalars.iter().map(|s| s.cast(dtype)).collect();
             let old_state: Vec<Tensor> = state.iter().map(Parameter::tensor).collect();
             let (new, new_state) = self.optimizer.update(old, &gradient, &old_state, &scalars);
+            if new_state.len() != state.len() {
+                return Err(Error::new(format!(
+                    "the optimizer {} has {} state tensors, but its update gives {}",
+                    self.optimizer.name(),
+                    state.len(),
+                    new_state.len()
+                )));
+            }
             updates.push((parameter.clone(), ok.select(&new, old)));
             for ((cell, new), old) in state.iter().zip(new_state).zip(&old_state) {
                 updates.push((cell.clone(), ok.select(&new, old)));

@@ -5,7 +5,7 @@ use zerokara_train::atomic;
 use zerokara_train::metrics::{Epoch, Step};
 use zerokara_train::report::chart::BarChart;
 use zerokara_train::report::{
-    Confusion, Curves, Filters, LayerRow, LayerTime, Misclassified, Report,
+    ConfusionMatrix, Curves, Filters, LayerRow, LayerTime, Misclassified, Report,
 };
 
 /// Numbers that look random: the steps of a linear congruential generator.
@@ -130,7 +130,7 @@ fn curves(noise: &mut Noise, accuracy: f64) -> Curves {
     }
 }
 
-fn confusion(noise: &mut Noise) -> Confusion {
+fn confusion(noise: &mut Noise) -> ConfusionMatrix {
     let sizes = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009u64];
     let likely = [
         (4, 9),
@@ -159,7 +159,7 @@ fn confusion(noise: &mut Noise) -> Confusion {
         }
         rows[label][label] = size - wrong;
     }
-    Confusion::from_rows(&rows)
+    ConfusionMatrix::from_rows(&rows)
 }
 
 fn misclassified(noise: &mut Noise) -> Result<Vec<Misclassified>, zerokara_mnist::Error> {

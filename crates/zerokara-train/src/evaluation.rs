@@ -4,7 +4,7 @@ use crate::error::Result;
 use std::sync::Arc;
 use zerokara_core::{Array, DType, Meta};
 use zerokara_data::{Loader, Normalization, Split};
-use zerokara_nn::{EvalStep, Forward, Loss};
+use zerokara_nn::{EvalStep, Forward, Loss, metrics::ConfusionMatrix};
 
 /// Samples in a batch of evaluation: large enough that kernels are busy, small enough that activations fit a cache's
 /// order of magnitude and memory stays low.
@@ -38,6 +38,18 @@ impl Evaluation {
     /// The share of right answers.
     pub fn accuracy(&self) -> Option<f64> {
         Some(self.correct? as f64 / self.samples.max(1) as f64)
+    }
+
+    /// How often each class was answered for samples of each class, which these labels give. There are as many
+    /// classes as in the data, or more if the model answered with others; no counts where there are no answers.
+    pub fn confusion(&self, labels: &[i64], classes: usize) -> ConfusionMatrix {
+        let answered = self.answers.iter().map(|answer| answer.class + 1);
+        let mut matrix = ConfusionMatrix::new(answered.fold(classes, usize::max));
+        for (answer, &label) in self.answers.iter().zip(labels) {
+            // What is no class stays uncounted.
+            matrix.add(usize::try_from(label).unwrap_or(usize::MAX), answer.class);
+        }
+        matrix
     }
 }
 

@@ -4,7 +4,6 @@
 //! ([`metrics`]), its model and a page to look at ([`report`]); while it runs, a line at the terminal tells how far it is
 //! ([`progress`]). Files are written whole or not at all ([`atomic`]).
 
-pub mod atomic;
 mod error;
 mod evaluation;
 pub mod metrics;
@@ -18,3 +17,4 @@ pub use error::{Error, NotFinite, Result};
 pub use evaluation::{Answer, Evaluation};
 pub use model::{ModelInfo, SavedModel};
 pub use trainer::{Callback, EarlyStopping, Flow, Run, Trainer};
+pub use zerokara_formats::atomic;

@@ -1,15 +1,20 @@
 //! A model together with what is needed to use it: the samples that it takes and what its answers mean.
 
 use crate::{
-    atomic,
     error::{Error, Result},
     evaluation::{EVALUATION_BATCH, Evaluation, Evaluator, probabilities},
     report::LayerRow,
 };
-use std::{fmt, path::Path, sync::Arc};
+use std::{
+    fmt,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 use zerokara_core::{Array, DType, Meta};
 use zerokara_data::{Normalization, Split};
-use zerokara_nn::{Forward, Predictor, SoftmaxCrossEntropy};
+use zerokara_nn::{
+    Forward, GraphModule, Predictor, SoftmaxCrossEntropy, Summary, record::ModelRecord,
+};
 
 /// What a model's inputs and outputs are.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,12 +36,18 @@ pub struct ModelInfo {
 pub struct SavedModel {
     module: Arc<dyn Forward>,
     info: ModelInfo,
+    /// Made when it is first needed; its programs serve all clones.
+    predictor: Arc<Mutex<Option<Predictor>>>,
 }
 
 impl SavedModel {
     /// A model that was built, for samples as `info` says.
     pub fn new(module: Arc<dyn Forward>, info: ModelInfo) -> Self {
-        Self { module, info }
+        Self {
+            module,
+            info,
+            predictor: Arc::default(),
+        }
     }
 
     /// The layers and parameters.
@@ -54,7 +65,15 @@ impl SavedModel {
     /// # Errors
     /// If the samples do not fit the model.
     pub fn predict(&self, x: &Array) -> Result<Array> {
-        Ok(Predictor::new(self.module.clone())?.predict(x)?)
+        let mut predictor = self
+            .predictor
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let predictor = match &mut *predictor {
+            Some(predictor) => predictor,
+            empty => empty.insert(Predictor::new(self.module.clone())?),
+        };
+        Ok(predictor.predict(x)?)
     }
 
     /// The probability of each class for one sample of stored values, such as the bytes of pixels as numbers from 0 to
@@ -109,24 +128,91 @@ impl SavedModel {
         Ok(found.unwrap_or_default())
     }
 
-    /// The layers with the shapes of their outputs, their parameters and operations.
+    /// The layers with the shapes of their outputs, their parameters and operations, for one sample.
+    ///
+    /// # Errors
+    /// If the model does not take samples of its shape.
     pub fn layers(&self) -> Result<Vec<LayerRow>> {
-        Ok(Vec::new())
+        let summary = Summary::of(&*self.module, &self.sample())?;
+        Ok(summary
+            .rows
+            .into_iter()
+            .map(|row| LayerRow {
+                name: match row.path.as_str() {
+                    "" => row.kind,
+                    path => path.to_string(),
+                },
+                output: row.output.get(1..).unwrap_or_default().to_vec(),
+                parameters: row.parameters as u64,
+                flops: row.flops,
+            })
+            .collect())
     }
 
-    /// Reads a model.
+    fn sample(&self) -> Meta {
+        Meta::new([&[1], &self.info.shape[..]].concat(), DType::F32)
+    }
+
+    /// Reads a model that [`SavedModel::save`] has written. It needs none of the code that the model was written in.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is no model.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        Err(Error::new(format!(
-            "{} cannot be read yet",
-            path.as_ref().display()
-        )))
+        let path = path.as_ref();
+        let (record, info) = zerokara_formats::load_model(path)?;
+        let bad = |what: String| Error::new(format!("{}: {what}", path.display()));
+        let shape = match record.input.shape.get(1..) {
+            Some(shape) if !shape.is_empty() && !shape.contains(&0) => shape.to_vec(),
+            _ => return Err(bad(format!("the model takes {}, no samples", record.input))),
+        };
+        let numbers = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<_>>();
+        let base = match info.notes.get(DIVISOR).map(String::as_str) {
+            Some("255") => Normalization::unit(),
+            _ => Normalization::none(),
+        };
+        let normalization = match info.mean.is_empty() && info.std.is_empty() {
+            true => base,
+            false => base
+                .standard(&numbers(&info.mean), &numbers(&info.std))
+                .map_err(|e| bad(e.to_string()))?,
+        };
+        normalization
+            .check(shape[0])
+            .map_err(|e| bad(e.to_string()))?;
+        let module = GraphModule::new(record).map_err(|e| bad(e.to_string()))?;
+        let info = ModelInfo {
+            name: info.architecture.unwrap_or_else(|| "model".into()),
+            dataset: info.dataset.unwrap_or_default(),
+            shape,
+            class_names: info.classes,
+            normalization,
+        };
+        Ok(Self::new(Arc::new(module), info))
     }
 
-    /// Writes the model into a file, whole or not at all.
+    /// Writes the model into a file, whole or not at all: its forward graph, its parameters, and what is needed to use
+    /// it.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        Ok(atomic::write(path, "")?)
+        let record = ModelRecord::trace(&*self.module, &self.sample())?;
+        let normalization = &self.info.normalization;
+        let numbers = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect();
+        let info = zerokara_formats::ModelInfo {
+            architecture: Some(self.info.name.clone()),
+            dataset: Some(self.info.dataset.clone()),
+            classes: self.info.class_names.clone(),
+            mean: numbers(normalization.mean()),
+            std: numbers(normalization.std()),
+            notes: [(DIVISOR.to_string(), normalization.divisor().to_string())].into(),
+        };
+        Ok(zerokara_formats::save_model(path, &record, &info)?)
     }
 }
+
+/// The note in a model's file of what stored values are divided by first.
+const DIVISOR: &str = "divisor";
 
 impl fmt::Debug for SavedModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

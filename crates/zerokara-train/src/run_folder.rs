@@ -73,9 +73,9 @@ impl RunFolder {
             return Err(FileError::new(
                 &folder.path,
                 "start a run in",
-                io::ErrorKind::AlreadyExists.into(),
+                io::Error::new(io::ErrorKind::AlreadyExists, "it already holds a run"),
             )
-            .advise("it already holds a run: resume that one, remove it or choose another path"));
+            .advise("remove it or choose another path"));
         }
         // Finds out now, and not after an hour of training, that the folder cannot be written.
         let probe = folder.path.join(".writable");

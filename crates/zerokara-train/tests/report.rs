@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use zerokara_train::metrics::{Epoch, Step};
 use zerokara_train::report::{
-    Confusion, Curves, Filters, LayerRow, LayerTime, Misclassified, Report,
+    ConfusionMatrix, Curves, Filters, LayerRow, LayerTime, Misclassified, Report,
 };
 
 const HOSTILE: &str = "</title><script>alert('x')</script>\"'&\u{1b}[31m";
@@ -24,7 +24,7 @@ fn steps(losses: impl IntoIterator<Item = f64>) -> Vec<Step> {
 }
 
 fn full() -> Report {
-    let mut confusion = Confusion::new(10);
+    let mut confusion = ConfusionMatrix::new(10);
     for i in 0..1000 {
         confusion.add(i % 10, if i % 50 == 0 { (i + 1) % 10 } else { i % 10 });
     }
@@ -277,7 +277,7 @@ fn shapes_that_do_not_fit_do_no_harm() {
 #[test]
 fn a_hundred_classes_are_a_picture() {
     let mut report = full();
-    let mut confusion = Confusion::new(100);
+    let mut confusion = ConfusionMatrix::new(100);
     for i in 0..10_000 {
         confusion.add(i % 100, (i * i / 100) % 100);
     }

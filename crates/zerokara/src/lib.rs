@@ -8,7 +8,8 @@
 //! use zerokara::prelude::*;
 //!
 //! fn main() -> Result<()> {
-//!     let mut mnist = Mnist::load()?; // inside the program: no download
+//!     let mnist = Mnist::load()?; // inside the program: no download
+//! #   let mut mnist = mnist;
 //! #   mnist.train = mnist.train.take(1_000);
 //! #   mnist.test = mnist.test.take(500);
 //!     let model = Sequential::new()
@@ -101,4 +102,17 @@ pub mod prelude {
     pub use zerokara_derive::FacadeModule as Module;
     pub use zerokara_nn::*;
     pub use zerokara_train::{Callback, EarlyStopping, Evaluation, Flow, Run, SavedModel, Trainer};
+}
+
+/// The examples in the project's documents are compiled, and run where that is quick.
+#[cfg(all(doctest, feature = "mnist"))]
+mod documents {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../../README.ja.md")]
+    struct ReadmeInJapanese;
+    #[doc = include_str!("../../../CONTRIBUTING.md")]
+    struct Contributing;
+    #[doc = include_str!("../../../docs/book.md")]
+    struct Book;
 }

@@ -1,10 +1,24 @@
 //! Planted miscompiles: the random-graph fuzzer must find every one of them. Outside of this crate's tests
 //! [`planted`] is always false and costs nothing.
 
-/// A rule of the compiler that a test breaks on purpose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(test), allow(dead_code))]
-pub(crate) enum Fault {
+macro_rules! faults {
+    ($($name:ident),* $(,)?) => {
+        /// A rule of the compiler that a test breaks on purpose.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[cfg_attr(not(test), allow(dead_code))]
+        pub(crate) enum Fault {
+            $($name),*
+        }
+
+        #[cfg(test)]
+        impl Fault {
+            /// All of them.
+            pub const ALL: &[Fault] = &[$(Fault::$name),*];
+        }
+    };
+}
+
+faults! {
     MergeIgnoresAttributes,
     MergeIgnoresInputOrder,
     DropsSubtractedConstant,
@@ -33,44 +47,6 @@ pub(crate) enum Fault {
     SharesBufferReadTwice,
     WritesOverRawValueStillWanted,
     InlinesSharedValue,
-}
-
-#[cfg(test)]
-impl Fault {
-    /// All of them.
-    pub const ALL: &[Fault] = {
-        use Fault::*;
-        &[
-            MergeIgnoresAttributes,
-            MergeIgnoresInputOrder,
-            DropsSubtractedConstant,
-            DropsAddedConstant,
-            MergesOppositeComparisons,
-            SwapsSelect,
-            NegatesConstants,
-            PermuteBackwards,
-            BroadcastAlignsLeft,
-            SliceForgetsStart,
-            SliceForgetsDirection,
-            ReshapeForgetsOrder,
-            OrderForgotten,
-            ReduceWrongAxis,
-            ReduceForgetsWalkingOrder,
-            TransposedProductNotSwapped,
-            BatchRepeatsFirstMatrix,
-            ConvSwapsStride,
-            ConvGradientUsesForwardFilters,
-            PooledOrderMislabelled,
-            AssembleForgetsOffset,
-            ArgReduceWrongAxis,
-            StoreBeforeReaders,
-            LivesEndTooEarly,
-            SharesBufferStillRead,
-            SharesBufferReadTwice,
-            WritesOverRawValueStillWanted,
-            InlinesSharedValue,
-        ]
-    };
 }
 
 #[cfg(test)]

@@ -10,90 +10,36 @@
 //! The rules see inputs of one shape: [`Tensor::binary`] broadcasts the inputs first, and the gradient of a
 //! broadcast sums over the axes that it repeated.
 
-use super::prelude::*;
+use super::{elementwise::elementwise_pair, prelude::*};
 use std::ops;
 
-macro_rules! arithmetic {
-    ($type:ident, $name:literal, $code:expr, $reference:expr, |$call:ident| $gradient:expr) => {
-        #[doc = concat!("The operation `", $name, "`.")]
-        #[derive(Debug)]
-        pub struct $type;
+elementwise_pair!(
+    /// The operation `add`.
+    Add, add, infer::number_binary, Binary::Add, numbers binary |a, b| a + b,
+    |call| Gradient::two(call.gradient.clone(), call.gradient.clone())
+);
 
-        impl Op for $type {
-            fn name(&self) -> &'static str {
-                $name
-            }
-            fn attributes(&self) -> Attributes {
-                Attributes::none()
-            }
-            fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
-                infer::number_binary(inputs)
-            }
-            fn kind(&self) -> Kind {
-                binary($code)
-            }
-            fn gradient(&self, $call: &Call<'_>) -> Gradient {
-                $gradient
-            }
-            fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
-                loops::numbers!(inputs[0].dtype(), T => loops::binary::<T>(inputs[0], inputs[1], output, $reference));
-                Ok(())
-            }
-        }
-    };
-}
-
-arithmetic!(Add, "add", Binary::Add, |a, b| a + b, |call| Gradient::two(
-    call.gradient.clone(),
-    call.gradient.clone()
-));
-arithmetic!(
-    Subtract,
-    "subtract",
-    Binary::Subtract,
-    |a, b| a - b,
+elementwise_pair!(
+    /// The operation `subtract`.
+    Subtract, subtract, infer::number_binary, Binary::Subtract, numbers binary |a, b| a - b,
     |call| Gradient::two(call.gradient.clone(), -call.gradient)
 );
-arithmetic!(
-    Multiply,
-    "multiply",
-    Binary::Multiply,
-    |a, b| a * b,
-    |call| Gradient::two(
-        call.gradient * &call.inputs[1],
-        call.gradient * &call.inputs[0]
-    )
+
+elementwise_pair!(
+    /// The operation `multiply`.
+    Multiply, multiply, infer::number_binary, Binary::Multiply, numbers binary |a, b| a * b,
+    |call| Gradient::two(call.gradient * &call.inputs[1], call.gradient * &call.inputs[0])
 );
 
-/// The operation `divide`; integers are not divided, cast them first.
-#[derive(Debug)]
-pub struct Divide;
-
-impl Op for Divide {
-    fn name(&self) -> &'static str {
-        "divide"
-    }
-    fn attributes(&self) -> Attributes {
-        Attributes::none()
-    }
-    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
-        let meta = infer::number_binary(inputs)?;
-        infer::float(&meta)?;
-        Ok(meta)
-    }
-    fn kind(&self) -> Kind {
-        binary(Binary::Divide)
-    }
-    fn gradient(&self, call: &Call<'_>) -> Gradient {
+elementwise_pair!(
+    /// The operation `divide`; integers are not divided, cast them first.
+    Divide, divide, infer::float_binary, Binary::Divide, floats binary |a, b| a / b,
+    |call| {
         let to_a = call.gradient / &call.inputs[1];
         let to_b = -(&to_a * call.output);
         Gradient::two(to_a, to_b)
     }
-    fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
-        loops::floats!(inputs[0].dtype(), T => loops::binary::<T>(inputs[0], inputs[1], output, |a, b| a / b));
-        Ok(())
-    }
-}
+);
 
 impl Tensor {
     /// An elementwise operation of two tensors that are broadcast to one shape.

@@ -2,62 +2,37 @@
 //!
 //! The gradient goes to the element that was taken; where both are equal, half to each, as in PyTorch.
 
-use super::prelude::*;
+use super::{elementwise::elementwise_pair, prelude::*};
 
-/// The operations `maximum` and `minimum`.
-#[derive(Debug)]
-pub struct Extreme {
-    /// Smaller instead of larger.
-    pub min: bool,
+/// The gradients of a choice between two inputs, and where each was taken.
+fn chosen(call: &Call<'_>, a_is_taken: Tensor, b_is_taken: Tensor) -> Gradient {
+    let half = call.gradient * call.gradient.full_like(0.5);
+    let tie = call.inputs[0]
+        .equal(&call.inputs[1])
+        .select(&half, &call.gradient.zeros_like());
+    Gradient::two(
+        a_is_taken.select(call.gradient, &tie),
+        b_is_taken.select(call.gradient, &tie),
+    )
 }
 
-impl Op for Extreme {
-    fn name(&self) -> &'static str {
-        if self.min { "minimum" } else { "maximum" }
+elementwise_pair!(
+    /// The operation `maximum`.
+    Maximum, maximum, infer::float_binary, Binary::Maximum, floats binary |a, b| loops::maximum(a, b),
+    |call| {
+        let (a, b) = (&call.inputs[0], &call.inputs[1]);
+        chosen(call, a.greater(b), b.greater(a))
     }
+);
 
-    fn attributes(&self) -> Attributes {
-        Attributes::none()
+elementwise_pair!(
+    /// The operation `minimum`.
+    Minimum, minimum, infer::float_binary, Binary::Minimum, floats binary |a, b| loops::minimum(a, b),
+    |call| {
+        let (a, b) = (&call.inputs[0], &call.inputs[1]);
+        chosen(call, a.less(b), b.less(a))
     }
-
-    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
-        infer::float_binary(inputs)
-    }
-
-    fn kind(&self) -> Kind {
-        binary(if self.min {
-            Binary::Minimum
-        } else {
-            Binary::Maximum
-        })
-    }
-
-    fn gradient(&self, call: &Call<'_>) -> Gradient {
-        let [a, b] = call.inputs else {
-            return Gradient::Forbidden("takes two inputs");
-        };
-        let zero = call.gradient.zeros_like();
-        let half = call.gradient * call.gradient.full_like(0.5);
-        let tie = a.equal(b).select(&half, &zero);
-        let (to_a, to_b) = if self.min {
-            (a.less(b), b.less(a))
-        } else {
-            (a.greater(b), b.greater(a))
-        };
-        Gradient::two(
-            to_a.select(call.gradient, &tie),
-            to_b.select(call.gradient, &tie),
-        )
-    }
-
-    fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
-        loops::floats!(inputs[0].dtype(), T => {
-            let choose = if self.min { loops::minimum } else { loops::maximum };
-            loops::binary::<T>(inputs[0], inputs[1], output, choose);
-        });
-        Ok(())
-    }
-}
+);
 
 /// The operation `clamp`.
 #[derive(Debug)]
@@ -129,13 +104,13 @@ impl Tensor {
     /// The larger of two tensors, element by element, with broadcasting; NaN if either is NaN.
     #[track_caller]
     pub fn maximum(&self, other: &Tensor) -> Tensor {
-        Tensor::binary(Extreme { min: false }, self, other)
+        Tensor::binary(Maximum, self, other)
     }
 
     /// The smaller of two tensors, element by element, with broadcasting; NaN if either is NaN.
     #[track_caller]
     pub fn minimum(&self, other: &Tensor) -> Tensor {
-        Tensor::binary(Extreme { min: true }, self, other)
+        Tensor::binary(Minimum, self, other)
     }
 
     /// `min(max(x, low), high)`: the gradient passes where x lies strictly within the bounds. A bound can be infinite.

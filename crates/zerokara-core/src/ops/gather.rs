@@ -1,7 +1,7 @@
 //! Picking single elements by index along an axis, `y[.., i, ..] = x[.., indices[.., i, ..], ..]` (NumPy's
 //! `take_along_axis`), and its transpose `scatter_add`. Each is the other's gradient.
 
-use super::{index_select::integers, index_select::within, prelude::*};
+use super::{indices, prelude::*};
 
 /// For each element of the indices: its position, and the position in an array whose axis has this length.
 fn places(
@@ -16,7 +16,7 @@ fn places(
         .iter()
         .enumerate()
         .map(move |(at, &index)| {
-            let index = within(index, length)?;
+            let index = indices::within(index, length)?;
             let outer = at / (count * inner);
             Ok((at, (outer * length + index) * inner + at % inner))
         })
@@ -65,7 +65,7 @@ impl Op for Gather {
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
         let [x, indices] = infer::arity(inputs)?;
-        integers(indices)?;
+        indices::check(indices)?;
         same_but_axis(&x.shape, &indices.shape, self.axis)?;
         Ok(Meta::new(indices.shape.clone(), x.dtype))
     }
@@ -75,19 +75,8 @@ impl Op for Gather {
     }
 
     fn gradient(&self, call: &Call<'_>) -> Gradient {
-        let length = call.inputs[0]
-            .shape()
-            .ok()
-            .and_then(|s| s.get(self.axis).copied())
-            .unwrap_or(0);
-        let g = Tensor::apply(
-            ScatterAdd {
-                axis: self.axis,
-                length,
-            },
-            &[call.gradient, &call.inputs[1]],
-        );
-        Gradient::Of(vec![Some(g), None])
+        let (axis, length) = (self.axis, indices::axis_length(&call.inputs[0], self.axis));
+        indices::gradient(call, ScatterAdd { axis, length })
     }
 
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
@@ -130,7 +119,7 @@ impl Op for ScatterAdd {
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
         let [x, indices] = infer::arity(inputs)?;
         infer::float(x)?;
-        integers(indices)?;
+        indices::check(indices)?;
         if x.shape != indices.shape {
             return Err(format!(
                 "the indices' shape {:?} must be {:?}",
@@ -148,11 +137,7 @@ impl Op for ScatterAdd {
     }
 
     fn gradient(&self, call: &Call<'_>) -> Gradient {
-        let g = Tensor::apply(
-            Gather { axis: self.axis },
-            &[call.gradient, &call.inputs[1]],
-        );
-        Gradient::Of(vec![Some(g), None])
+        indices::gradient(call, Gather { axis: self.axis })
     }
 
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
@@ -180,11 +165,7 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn gather(&self, axis: i64, indices: &Tensor) -> Tensor {
-        let Ok(shape) = self.shape() else {
-            return self.clone();
-        };
-        // An axis that does not exist is reported by the operation.
-        let axis = shape::axis(axis, shape.len()).unwrap_or(shape.len());
+        let axis = indices::axis_of(self, axis);
         Tensor::apply(Gather { axis }, &[self, indices])
     }
 

@@ -1,7 +1,7 @@
 //! Picking whole slices by index along an axis, `y[.., i.., ..] = x[.., indices[i..], ..]` (an embedding, along axis
 //! 0), and its transpose `index_add`, which adds slices up at their indices. Each is the other's gradient.
 
-use super::prelude::*;
+use super::{indices, prelude::*};
 
 /// Sizes around an axis of `x`: product of the axes before, its length, product of the axes behind.
 fn around(x: &[usize], axis: usize) -> [usize; 3] {
@@ -10,23 +10,6 @@ fn around(x: &[usize], axis: usize) -> [usize; 3] {
         x[axis],
         x[axis + 1..].iter().product(),
     ]
-}
-
-/// An error unless the tensor holds indices.
-pub fn integers(x: &Meta) -> Result<(), String> {
-    if x.dtype == DType::I64 {
-        Ok(())
-    } else {
-        Err(format!("needs integer indices, not {}", x.dtype))
-    }
-}
-
-/// An index within an axis.
-pub fn within(index: i64, length: usize) -> Result<usize, String> {
-    usize::try_from(index)
-        .ok()
-        .filter(|&i| i < length)
-        .ok_or_else(|| format!("index {index} is out of range for an axis of length {length}"))
 }
 
 /// The operation `index_select`.
@@ -55,7 +38,7 @@ impl Op for IndexSelect {
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
         let [x, indices] = infer::arity(inputs)?;
-        integers(indices)?;
+        indices::check(indices)?;
         let axis = shape::axis(self.axis as i64, x.rank())?;
         Ok(Meta::new(
             [&x.shape[..axis], &indices.shape, &x.shape[axis + 1..]].concat(),
@@ -68,26 +51,15 @@ impl Op for IndexSelect {
     }
 
     fn gradient(&self, call: &Call<'_>) -> Gradient {
-        let length = call.inputs[0]
-            .shape()
-            .ok()
-            .and_then(|s| s.get(self.axis).copied())
-            .unwrap_or(0);
-        let g = Tensor::apply(
-            IndexAdd {
-                axis: self.axis,
-                length,
-            },
-            &[call.gradient, &call.inputs[1]],
-        );
-        Gradient::Of(vec![Some(g), None])
+        let (axis, length) = (self.axis, indices::axis_length(&call.inputs[0], self.axis));
+        indices::gradient(call, IndexAdd { axis, length })
     }
 
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
         let indices = inputs[1].slice::<i64>();
         let [outer, length, inner] = around(inputs[0].shape(), self.axis);
         for (i, &index) in indices.iter().enumerate() {
-            let index = within(index, length)?;
+            let index = indices::within(index, length)?;
             let pairs = (0..outer * inner).map(|at| {
                 let (o, r) = (at / inner, at % inner);
                 (
@@ -132,7 +104,7 @@ impl Op for IndexAdd {
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
         let [x, indices] = infer::arity(inputs)?;
         infer::float(x)?;
-        integers(indices)?;
+        indices::check(indices)?;
         let end = self.axis + indices.rank();
         if x.shape.get(self.axis..end) != Some(&indices.shape) {
             return Err(format!(
@@ -151,11 +123,7 @@ impl Op for IndexAdd {
     }
 
     fn gradient(&self, call: &Call<'_>) -> Gradient {
-        let g = Tensor::apply(
-            IndexSelect { axis: self.axis },
-            &[call.gradient, &call.inputs[1]],
-        );
-        Gradient::Of(vec![Some(g), None])
+        indices::gradient(call, IndexSelect { axis: self.axis })
     }
 
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
@@ -165,7 +133,7 @@ impl Op for IndexAdd {
             let (x, y) = (inputs[0].slice::<T>(), output.slice_mut::<T>());
             for o in 0..outer {
                 for (i, &index) in indices.iter().enumerate() {
-                    let index = within(index, length)?;
+                    let index = indices::within(index, length)?;
                     for r in 0..inner {
                         y[(o * length + index) * inner + r] += x[(o * indices.len() + i) * inner + r];
                     }
@@ -189,11 +157,7 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn index_select(&self, axis: i64, indices: &Tensor) -> Tensor {
-        let Ok(shape) = self.shape() else {
-            return self.clone();
-        };
-        // An axis that does not exist is reported by the operation.
-        let axis = shape::axis(axis, shape.len()).unwrap_or(shape.len());
+        let axis = indices::axis_of(self, axis);
         Tensor::apply(IndexSelect { axis }, &[self, indices])
     }
 

@@ -3,27 +3,19 @@
 use crate::{Array, DType, array::Scalar};
 use num_traits::Float;
 
-/// `f32` and `f64`.
+/// `f32` and `f64`, as the references compute with them.
 pub trait Real: Float + Scalar + std::iter::Sum + std::ops::AddAssign {
-    /// The nearest value of this type.
-    fn of(value: f64) -> Self;
     /// The error function.
     fn erf(self) -> Self;
 }
 
 impl Real for f32 {
-    fn of(value: f64) -> Self {
-        value as f32
-    }
     fn erf(self) -> Self {
         libm::erff(self)
     }
 }
 
 impl Real for f64 {
-    fn of(value: f64) -> Self {
-        value
-    }
     fn erf(self) -> Self {
         libm::erf(self)
     }

@@ -22,6 +22,7 @@ pub(crate) mod gather;
 pub(crate) mod gelu;
 pub(crate) mod im2col;
 pub(crate) mod index_select;
+pub(crate) mod indices;
 pub(crate) mod leaf;
 pub(crate) mod log;
 pub(crate) mod log_softmax;

@@ -2,7 +2,10 @@
 //!
 //! `d(x^p)/dx = p x^(p-1)` and `d(x^p)/dp = x^p ln x`, which is 0 at `x = 0`.
 
-use super::{elementwise::elementwise, prelude::*};
+use super::{
+    elementwise::{elementwise, elementwise_pair},
+    prelude::*,
+};
 
 elementwise!(
     /// The square, `y = x^2`; `dy/dx = 2x`.
@@ -25,88 +28,40 @@ elementwise!(
     }
 );
 
-/// The operation `powf`: every element to the same power.
-#[derive(Debug)]
-pub struct PowScalar {
-    exponent: f64,
-}
-
-impl PowScalar {
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            exponent: attributes.float("exponent")?,
-        })
-    }
-}
-
-impl Op for PowScalar {
-    fn name(&self) -> &'static str {
-        "powf"
-    }
-
-    fn attributes(&self) -> Attributes {
-        Attributes::none().with("exponent", self.exponent)
-    }
-
-    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
-        infer::float_unary(inputs)
-    }
-
-    fn kind(&self) -> Kind {
-        if self.exponent == 2.0 {
-            return unary(Unary::Square);
-        }
+elementwise!(
+    /// Every element to the same power, `y = x^p`; `dy/dx = p x^(p-1)`.
+    ///
+    /// ```
+    /// # use zerokara_core::Tensor;
+    /// assert_eq!(Tensor::from([1.0, 2.0]).powf(3.0).to_vec::<f32>()?, [1.0, 8.0]);
+    /// # Ok::<(), zerokara_core::Error>(())
+    /// ```
+    Powf { exponent }, powf,
+    if exponent == 2.0 {
+        unary(Unary::Square)
+    } else {
         map([
             Instruction::Load(0),
-            Instruction::Constant(self.exponent as f32),
+            Instruction::Constant(exponent as f32),
             Instruction::Binary(Binary::Power, 0, 1),
         ])
-    }
-
-    fn gradient(&self, call: &Call<'_>) -> Gradient {
-        if self.exponent == 0.0 {
+    },
+    |x| x.powf(exponent as T),
+    |call| {
+        if exponent == 0.0 {
             return Gradient::Zero;
         }
         let x = &call.inputs[0];
-        let slope = x.powf(self.exponent - 1.0) * x.full_like(self.exponent);
+        let slope = x.powf(exponent - 1.0) * x.full_like(exponent);
         Gradient::one(call.gradient * slope)
     }
+);
 
-    fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
-        loops::floats!(inputs[0].dtype(), T => {
-            let exponent = self.exponent as T;
-            loops::unary(inputs[0], output, |x: T| x.powf(exponent));
-        });
-        Ok(())
-    }
-}
-
-/// The operation `pow`: element by element, base and exponent from two tensors.
-#[derive(Debug)]
-pub struct Pow;
-
-impl Op for Pow {
-    fn name(&self) -> &'static str {
-        "pow"
-    }
-
-    fn attributes(&self) -> Attributes {
-        Attributes::none()
-    }
-
-    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
-        infer::float_binary(inputs)
-    }
-
-    fn kind(&self) -> Kind {
-        binary(Binary::Power)
-    }
-
-    fn gradient(&self, call: &Call<'_>) -> Gradient {
-        let [x, p] = call.inputs else {
-            return Gradient::Forbidden("pow takes two inputs");
-        };
+elementwise_pair!(
+    /// The operation `pow`: element by element, base and exponent from two tensors.
+    Pow, pow, infer::float_binary, Binary::Power, floats binary |x, p| x.powf(p),
+    |call| {
+        let (x, p) = (&call.inputs[0], &call.inputs[1]);
         let zero = x.zeros_like();
         let one = x.full_like(1.0);
         let at_zero = x.equal(&zero);
@@ -117,29 +72,12 @@ impl Op for Pow {
             at_zero.select(&zero, &(call.gradient * (call.output * logarithm))),
         )
     }
-
-    fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
-        loops::floats!(inputs[0].dtype(), T => loops::binary(inputs[0], inputs[1], output, |x: T, p: T| x.powf(p)));
-        Ok(())
-    }
-}
+);
 
 impl Tensor {
     /// `self ^ exponent`, element by element, with broadcasting.
     #[track_caller]
     pub fn pow(&self, exponent: &Tensor) -> Tensor {
         Tensor::binary(Pow, self, exponent)
-    }
-
-    /// Every element to the same power; `dy/dx = p x^(p-1)`.
-    ///
-    /// ```
-    /// # use zerokara_core::Tensor;
-    /// assert_eq!(Tensor::from([1.0, 2.0]).powf(3.0).to_vec::<f32>()?, [1.0, 8.0]);
-    /// # Ok::<(), zerokara_core::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn powf(&self, exponent: f64) -> Tensor {
-        Tensor::apply(PowScalar { exponent }, &[self])
     }
 }

@@ -40,13 +40,13 @@ impl Op for Reshape {
                 n => shape.push(usize::try_from(n).map_err(|_| format!("a length cannot be {n}"))?),
             }
         }
-        let known = Meta::new(shape.as_slice(), x.dtype).countable()?.len();
+        let product = |shape: &[usize]| shape.iter().try_fold(1usize, |n, &l| n.checked_mul(l));
         if let Some(axis) = rest
-            && known > 0
+            && let Some(known @ 1..) = product(&shape)
         {
             shape[axis] = x.len() / known;
         }
-        if Meta::new(shape.as_slice(), x.dtype).countable()?.len() != x.len() {
+        if product(&shape) != Some(x.len()) {
             return Err(format!(
                 "{} elements do not fill the shape {:?}",
                 x.len(),

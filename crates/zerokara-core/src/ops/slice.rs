@@ -260,7 +260,7 @@ impl Tensor {
     pub fn split(&self, axis: i64, lengths: &[usize]) -> Vec<Tensor> {
         if let Ok(shape) = self.shape()
             && let Ok(found) = shape::axis(axis, shape.len())
-            && lengths.iter().sum::<usize>() != shape[found]
+            && lengths.iter().try_fold(0usize, |n, &l| n.checked_add(l)) != Some(shape[found])
         {
             let reason = format!(
                 "parts of {lengths:?} do not add up to axis {axis} of length {}",

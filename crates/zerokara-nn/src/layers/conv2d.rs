@@ -1,7 +1,7 @@
 //! The convolutional layer.
 
-use super::{Pair, beside};
-use crate::{Context, Forward, Initializer, Module, ParameterSlot, Place, Visitor};
+use super::{Pair, beside, weight_and_bias};
+use crate::{Context, Forward, Initializer, ParameterSlot, Place};
 use zerokara_core::{Tensor, op::ConvOptions};
 
 /// Convolution of images: the book's `Convolution` (chapter 7).
@@ -67,39 +67,9 @@ impl Conv2d {
         self.options.groups = groups;
         self
     }
-
-    /// Whether a bias is added.
-    #[track_caller]
-    pub fn bias(mut self, bias: bool) -> Self {
-        self.bias = bias.then(|| ParameterSlot::new(Initializer::Constant(0.0)));
-        self
-    }
-
-    /// The initial values of the filters.
-    #[track_caller]
-    pub fn initializer(mut self, initializer: Initializer) -> Self {
-        self.weight = ParameterSlot::new(initializer);
-        self
-    }
-
-    /// The slot of the filters.
-    pub fn weight_slot(&self) -> &ParameterSlot {
-        &self.weight
-    }
-
-    /// The slot of the bias, if there is one.
-    pub fn bias_slot(&self) -> Option<&ParameterSlot> {
-        self.bias.as_ref()
-    }
 }
 
-impl Module for Conv2d {
-    fn visit(&self, visitor: &mut Visitor<'_>) {
-        visitor.layer(&self.place);
-        visitor.part("weight", &self.weight);
-        visitor.part("bias", &self.bias);
-    }
-}
+weight_and_bias!(Conv2d, "filters");
 
 impl Forward for Conv2d {
     fn forward(&self, x: &Tensor, cx: &mut Context) -> Tensor {

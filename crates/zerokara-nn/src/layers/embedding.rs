@@ -1,5 +1,6 @@
 //! Vectors for integers.
 
+use super::weight;
 use crate::{Context, Forward, Initializer, Module, ParameterSlot, Place, Visitor};
 use zerokara_core::{DType, Meta, Tensor};
 
@@ -25,19 +26,9 @@ impl Embedding {
             weight: ParameterSlot::new(Initializer::Normal { std: 1.0 }),
         }
     }
-
-    /// The initial values of the vectors.
-    #[track_caller]
-    pub fn initializer(mut self, initializer: Initializer) -> Self {
-        self.weight = ParameterSlot::new(initializer);
-        self
-    }
-
-    /// The slot of the vectors, `[count, D]`.
-    pub fn weight_slot(&self) -> &ParameterSlot {
-        &self.weight
-    }
 }
+
+weight!(Embedding, "vectors");
 
 impl Module for Embedding {
     fn visit(&self, visitor: &mut Visitor<'_>) {

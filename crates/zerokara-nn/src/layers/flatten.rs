@@ -13,10 +13,6 @@ pub struct Flatten {
 impl Flatten {
     /// The layer.
     #[track_caller]
-    #[expect(
-        clippy::new_without_default,
-        reason = "a default would lose the caller's line"
-    )]
     pub fn new() -> Self {
         Self {
             place: Place::new("Flatten"),

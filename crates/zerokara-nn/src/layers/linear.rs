@@ -1,7 +1,7 @@
 //! The fully connected layer.
 
-use super::beside;
-use crate::{Context, Forward, Initializer, Module, ParameterSlot, Place, Visitor};
+use super::{beside, weight_and_bias};
+use crate::{Context, Forward, Initializer, ParameterSlot, Place};
 use zerokara_core::Tensor;
 
 /// The fully connected layer: the book's `Affine` (page 147).
@@ -40,44 +40,14 @@ impl Linear {
         }
     }
 
-    /// Whether a bias is added.
-    #[track_caller]
-    pub fn bias(mut self, bias: bool) -> Self {
-        self.bias = bias.then(|| ParameterSlot::new(Initializer::Constant(0.0)));
-        self
-    }
-
-    /// The initial values of the weights.
-    #[track_caller]
-    pub fn initializer(mut self, initializer: Initializer) -> Self {
-        self.weight = ParameterSlot::new(initializer);
-        self
-    }
-
     /// The weights of another layer's slot, `[O, I]`, tied to this one: see [`ParameterSlot::share`].
     pub fn tied(mut self, weight: &ParameterSlot) -> Self {
         self.weight = weight.share();
         self
     }
-
-    /// The slot of the weights.
-    pub fn weight_slot(&self) -> &ParameterSlot {
-        &self.weight
-    }
-
-    /// The slot of the bias, if there is one.
-    pub fn bias_slot(&self) -> Option<&ParameterSlot> {
-        self.bias.as_ref()
-    }
 }
 
-impl Module for Linear {
-    fn visit(&self, visitor: &mut Visitor<'_>) {
-        visitor.layer(&self.place);
-        visitor.part("weight", &self.weight);
-        visitor.part("bias", &self.bias);
-    }
-}
+weight_and_bias!(Linear, "weights");
 
 impl Forward for Linear {
     fn forward(&self, x: &Tensor, cx: &mut Context) -> Tensor {

@@ -1,5 +1,10 @@
 //! Layers: structs with builders; the sizes of their inputs are learned when the model is built.
 
+#![expect(
+    clippy::new_without_default,
+    reason = "a default would lose the caller's line"
+)]
+
 mod activate;
 mod conv2d;
 mod dropout;
@@ -62,3 +67,53 @@ macro_rules! place_only {
     };
 }
 use place_only;
+
+/// The builder and the slot of a layer's weights.
+macro_rules! weight {
+    ($type:ty, $what:literal) => {
+        impl $type {
+            #[doc = concat!("The initial values of the ", $what, ".")]
+            #[track_caller]
+            pub fn initializer(mut self, initializer: Initializer) -> Self {
+                self.weight = ParameterSlot::new(initializer);
+                self
+            }
+
+            #[doc = concat!("The slot of the ", $what, ".")]
+            pub fn weight_slot(&self) -> &ParameterSlot {
+                &self.weight
+            }
+        }
+    };
+}
+use weight;
+
+/// The builders, slots and parts of a layer of weights and, unless it is left out, a bias.
+macro_rules! weight_and_bias {
+    ($type:ty, $what:literal) => {
+        super::weight!($type, $what);
+
+        impl $type {
+            /// Whether a bias is added.
+            #[track_caller]
+            pub fn bias(mut self, bias: bool) -> Self {
+                self.bias = bias.then(|| ParameterSlot::new(Initializer::Constant(0.0)));
+                self
+            }
+
+            /// The slot of the bias, if there is one.
+            pub fn bias_slot(&self) -> Option<&ParameterSlot> {
+                self.bias.as_ref()
+            }
+        }
+
+        impl crate::Module for $type {
+            fn visit(&self, visitor: &mut crate::Visitor<'_>) {
+                visitor.layer(&self.place);
+                visitor.part("weight", &self.weight);
+                visitor.part("bias", &self.bias);
+            }
+        }
+    };
+}
+use weight_and_bias;

@@ -25,10 +25,6 @@ macro_rules! batch_norm {
         impl $type {
             /// With momentum 0.1 and eps 1e-5, as in PyTorch.
             #[track_caller]
-            #[expect(
-                clippy::new_without_default,
-                reason = "a default would lose the caller's line"
-            )]
             pub fn new() -> Self {
                 Self {
                     place: Place::new($name),
@@ -131,10 +127,6 @@ pub struct LayerNorm {
 impl LayerNorm {
     /// With eps 1e-5.
     #[track_caller]
-    #[expect(
-        clippy::new_without_default,
-        reason = "a default would lose the caller's line"
-    )]
     pub fn new() -> Self {
         Self {
             place: Place::new("LayerNorm"),

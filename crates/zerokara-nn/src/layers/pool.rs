@@ -97,10 +97,6 @@ pub struct GlobalAvgPool2d {
 impl GlobalAvgPool2d {
     /// The layer.
     #[track_caller]
-    #[expect(
-        clippy::new_without_default,
-        reason = "a default would lose the caller's line"
-    )]
     pub fn new() -> Self {
         Self {
             place: Place::new("GlobalAvgPool2d"),

@@ -26,8 +26,11 @@ pub trait Optimizer: Send + Sync {
     fn state(&self) -> Vec<(&'static str, f64)>;
 
     /// The numbers that [`Optimizer::update`] takes as scalars in update number `update`, counted from 1. There are as
-    /// many in every update.
-    fn scalars(&self, update: u64, learning_rate: f64) -> Vec<f64>;
+    /// many in every update; of most optimizers it is the learning rate alone.
+    fn scalars(&self, update: u64, learning_rate: f64) -> Vec<f64> {
+        let _ = update;
+        vec![learning_rate]
+    }
 
     /// The new value of the parameter, and its new state.
     fn update(
@@ -49,16 +52,82 @@ fn decayed(parameter: &Tensor, gradient: &Tensor, decay: f64) -> Tensor {
     }
 }
 
-/// `weight_decay`, as every optimizer but AdamW has it.
-macro_rules! weight_decay {
-    ($type:ty) => {
+/// An optimizer: its docs, type and name; its hyperparameters with their defaults, each with a builder (those before the
+/// semicolon have none); the names of its state tensors, which begin as zeros; its formula, which sees the
+/// hyperparameters, the parameter, the gradient, the state and the scalars; and, if the learning rate is not the only
+/// scalar, the scalars of an update.
+macro_rules! optimizer {
+    (
+        $(#[$doc:meta])*
+        $type:ident, $name:literal,
+        { $($hidden:ident: $hidden_default:literal),*; $($(#[$field_doc:meta])* $field:ident: $default:literal),+ },
+        [$($state_name:literal),*],
+        |$own:ident, $parameter:ident, $gradient:ident, $state:ident, $scalars:ident| $formula:expr
+        $(, |$owned:ident, $update:ident, $learning_rate:ident| $scalar_values:expr)? $(,)?
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        pub struct $type {
+            learning_rate: f64,
+            $($hidden: f64,)*
+            $($field: f64,)+
+        }
+
         impl $type {
-            /// Adds `decay * parameter` to the gradient: L2 regularization.
-            pub fn weight_decay(mut self, decay: f64) -> Self {
-                self.weight_decay = decay;
-                self
+            #[doc = concat!(
+                "With this learning rate",
+                $(", ", stringify!($hidden), " ", stringify!($hidden_default),)*
+                $(", ", stringify!($field), " ", stringify!($default),)+
+                "."
+            )]
+            pub fn new(learning_rate: f64) -> Self {
+                Self {
+                    learning_rate,
+                    $($hidden: $hidden_default,)*
+                    $($field: $default,)+
+                }
+            }
+
+            $(
+                $(#[$field_doc])*
+                pub fn $field(mut self, $field: f64) -> Self {
+                    self.$field = $field;
+                    self
+                }
+            )+
+        }
+
+        impl Optimizer for $type {
+            fn name(&self) -> &'static str {
+                $name
+            }
+
+            fn learning_rate(&self) -> f64 {
+                self.learning_rate
+            }
+
+            fn state(&self) -> Vec<(&'static str, f64)> {
+                vec![$(($state_name, 0.0)),*]
+            }
+
+            $(
+                fn scalars(&self, $update: u64, $learning_rate: f64) -> Vec<f64> {
+                    let $owned = self;
+                    $scalar_values
+                }
+            )?
+
+            fn update(
+                &self,
+                $parameter: &Tensor,
+                $gradient: &Tensor,
+                $state: &[Tensor],
+                $scalars: &[Tensor],
+            ) -> (Tensor, Vec<Tensor>) {
+                let $own = self;
+                $formula
             }
         }
     };
 }
-use weight_decay;
+use optimizer;

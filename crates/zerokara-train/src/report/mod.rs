@@ -16,8 +16,8 @@ mod tables;
 pub mod terminal;
 
 pub use axis::Scale;
-pub use confusion::Confusion;
 pub use curves::Curves;
+pub use zerokara_nn::metrics::ConfusionMatrix;
 
 /// Everything that a report can show. What is unknown stays `None` or empty.
 ///
@@ -73,7 +73,7 @@ pub struct Report {
     /// Loss, accuracy and learning rate over time.
     pub curves: Curves,
     /// How often each class was answered for each label.
-    pub confusion: Option<Confusion>,
+    pub confusion: Option<ConfusionMatrix>,
     /// Samples that were answered wrongly. The page shows the 60 with the highest probabilities.
     pub misclassified: Vec<Misclassified>,
     /// Weights of the first convolution before training.

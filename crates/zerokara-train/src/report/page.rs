@@ -2,7 +2,7 @@
 
 use super::html::escape;
 use super::numbers::{duration, percent, rate, significant, thousands};
-use super::{Report, gallery, tables};
+use super::{Report, confusion, gallery, tables};
 use std::fmt::Write;
 
 const STYLE: &str = include_str!("style.css");
@@ -21,14 +21,15 @@ pub(super) fn render(report: &Report) -> String {
         headline(report),
         title = escape(title)
     );
-    let confusion = report.confusion.as_ref();
     let sections = [
         ("curves", "Curves", report.curves.render()),
         (
             "confusion",
             "Confusion matrix",
-            confusion
-                .map(|c| c.render(&report.classes))
+            report
+                .confusion
+                .as_ref()
+                .map(|matrix| confusion::render(matrix, &report.classes))
                 .unwrap_or_default(),
         ),
         (

@@ -15,7 +15,7 @@ pub enum Flow {
 /// Something that looks at a training run.
 ///
 /// ```
-/// use zerokara_nn::Module;
+/// use zerokara_nn::{Module, Sequential};
 /// use zerokara_train::{Callback, Flow, metrics::Step};
 ///
 /// /// Stops once the loss of a batch is small.
@@ -27,7 +27,7 @@ pub enum Flow {
 ///     }
 /// }
 /// let step = Step { loss: 0.01, ..Step::default() };
-/// assert_eq!(GoodEnough(0.05).on_step(&step, &()), Flow::Stop);
+/// assert_eq!(GoodEnough(0.05).on_step(&step, &Sequential::new()), Flow::Stop);
 /// ```
 pub trait Callback {
     /// After each step.
@@ -45,10 +45,12 @@ pub trait Callback {
 /// some epochs.
 ///
 /// ```
+/// use zerokara_nn::Sequential;
 /// use zerokara_train::{Callback, EarlyStopping, Flow, metrics::Epoch};
+/// let model = Sequential::new();
 /// let mut stop = EarlyStopping::new(2);
 /// let flow: Vec<Flow> = [0.5, 0.4, 0.41, 0.42]
-///     .map(|loss| stop.on_epoch(&Epoch { validation_loss: Some(loss), ..Epoch::default() }, &()))
+///     .map(|loss| stop.on_epoch(&Epoch { validation_loss: Some(loss), ..Epoch::default() }, &model))
 ///     .to_vec();
 /// assert_eq!(flow, [Flow::Continue, Flow::Continue, Flow::Continue, Flow::Stop]);
 /// ```

@@ -30,6 +30,8 @@ pub(super) struct Session<'a> {
     pub started: Instant,
     /// Images trained on, and the seconds that it took without evaluations.
     pub trained: (u64, f64),
+    /// Steps of the whole training, if it is not ended early.
+    pub total: u64,
     metrics: Option<Writer>,
     progress: Progress,
     evaluator: Evaluator,
@@ -91,7 +93,7 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
     let folder = trainer.folder(&data.name)?;
     let metrics = match &folder {
         Some(folder) => {
-            page::write_settings(&trainer, data, folder)?;
+            page::write_settings(&trainer, data, total, folder)?;
             Some(Writer::create(folder.metrics())?)
         }
         None => None,
@@ -124,6 +126,7 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
         recorded: Vec::new(),
         started: Instant::now(),
         trained: (0, 0.0),
+        total,
         metrics,
         evaluator,
         interrupts,
@@ -158,7 +161,7 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
                 seconds: session.started.elapsed().as_secs_f64(),
                 gradient_norm: Some(output.gradient_norm),
             };
-            if session.steps % every == 0 || session.steps == 1 || !output.ok {
+            if session.steps.is_multiple_of(every) || session.steps == 1 || !output.ok {
                 session.record(&record)?;
             }
             if !output.ok {

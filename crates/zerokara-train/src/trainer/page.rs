@@ -5,7 +5,7 @@ use crate::{
     atomic,
     error::Result,
     evaluation::{Evaluation, gather},
-    report::{Confusion, Curves, Filters, Misclassified, Report},
+    report::{Curves, Filters, LayerRow, LayerTime, Misclassified, Report},
     run_folder::RunFolder,
 };
 use zerokara_core::Runtime;
@@ -30,7 +30,7 @@ pub(super) fn first_filters(model: &dyn Forward) -> Result<Option<Filters>> {
 }
 
 /// Name and value of each setting that says how the run was made.
-fn settings(trainer: &Trainer) -> Vec<(String, String)> {
+fn settings(trainer: &Trainer, steps: u64) -> Vec<(String, String)> {
     let mut settings = vec![
         ("epochs", trainer.epochs.to_string()),
         ("batch size", trainer.batch_size.to_string()),
@@ -41,10 +41,15 @@ fn settings(trainer: &Trainer) -> Vec<(String, String)> {
         ),
         ("loss", trainer.loss.name().to_string()),
     ];
-    match &trainer.schedule {
-        super::Plan::Fixed(Schedule::Constant) => {}
-        super::Plan::Fixed(schedule) => settings.push(("schedule", format!("{schedule:?}"))),
-        super::Plan::Over(schedule) => settings.push(("schedule", format!("{:?}", schedule(1)))),
+    // A name that the caller gave says more than the schedule's numbers.
+    if !trainer.settings.iter().any(|(name, _)| name == "schedule") {
+        match &trainer.schedule {
+            super::Plan::Fixed(Schedule::Constant) => {}
+            super::Plan::Fixed(schedule) => settings.push(("schedule", format!("{schedule:?}"))),
+            super::Plan::Over(schedule) => {
+                settings.push(("schedule", format!("{:?}", schedule(steps))))
+            }
+        }
     }
     if let zerokara_nn::Clipping::Norm(norm) = trainer.clipping {
         settings.push(("gradient norm at most", norm.to_string()));
@@ -60,8 +65,13 @@ fn settings(trainer: &Trainer) -> Vec<(String, String)> {
 }
 
 /// Writes what was asked for into the folder.
-pub(super) fn write_settings(trainer: &Trainer, data: &Dataset, folder: &RunFolder) -> Result<()> {
-    let settings: serde_json::Map<String, serde_json::Value> = settings(trainer)
+pub(super) fn write_settings(
+    trainer: &Trainer,
+    data: &Dataset,
+    steps: u64,
+    folder: &RunFolder,
+) -> Result<()> {
+    let settings: serde_json::Map<String, serde_json::Value> = settings(trainer, steps)
         .into_iter()
         .map(|(name, value)| (name.replace(' ', "_"), value.into()))
         .collect();
@@ -86,6 +96,7 @@ pub(super) fn write(
 ) -> Result<()> {
     let (trainer, data) = (session.trainer, session.data);
     let runtime = Runtime::current()?;
+    let layers = session.model.layers()?;
     let last = session.history.last();
     let name = session.model.info().name.clone();
     let (images, trained) = session.trained;
@@ -101,7 +112,7 @@ pub(super) fn write(
         threads: Some(runtime.threads()),
         isa: runtime.isa().name().to_string(),
         version: env!("CARGO_PKG_VERSION").to_string(),
-        settings: settings(trainer),
+        settings: settings(trainer, session.total),
         seconds: Some(seconds),
         images_per_second: (trained > 0.0).then(|| images as f64 / trained),
         parameters: Some(trainer.model.parameter_count()? as u64),
@@ -114,26 +125,15 @@ pub(super) fn write(
             steps: session.recorded.clone(),
             epochs: session.history.clone(),
         },
-        confusion: confusion(data, test),
+        confusion: (!test.answers.is_empty())
+            .then(|| test.confusion(data.test.labels(), data.classes())),
         misclassified: misclassified(data, test),
         filters_before,
         filters_after: first_filters(&*trainer.model)?,
-        layers: session.model.layers()?,
-        times: times(session)?,
+        times: times(session, &layers)?,
+        layers,
     };
     Ok(atomic::write(folder.report(), report.render())?)
-}
-
-fn confusion(data: &Dataset, test: &Evaluation) -> Option<Confusion> {
-    if test.answers.is_empty() {
-        return None;
-    }
-    let classes = test.answers.iter().map(|a| a.class + 1);
-    let mut counts = Confusion::new(classes.fold(data.classes(), usize::max));
-    for (answer, &label) in test.answers.iter().zip(data.test.labels()) {
-        counts.add(label as usize, answer.class);
-    }
-    Some(counts)
 }
 
 fn misclassified(data: &Dataset, test: &Evaluation) -> Vec<Misclassified> {
@@ -165,9 +165,10 @@ fn misclassified(data: &Dataset, test: &Evaluation) -> Vec<Misclassified> {
         .collect()
 }
 
-fn times(session: &Session<'_>) -> Result<Vec<crate::report::LayerTime>> {
+fn times(session: &Session<'_>, layers: &[LayerRow]) -> Result<Vec<LayerTime>> {
     let loader = Loader::new(&session.train, session.trainer.batch_size)?
         .normalization(session.data.normalization.clone())?;
     let (x, t) = gather(&loader, 0)?;
-    profile::layer_times(session.trainer, &x, &t)
+    let names: Vec<String> = layers.iter().map(|row| row.name.clone()).collect();
+    profile::layer_times(session.trainer, &names, &x, &t)
 }

@@ -9,11 +9,17 @@ use zerokara_nn::{Context, Mode};
 /// Runs that are timed; the median counts.
 const RUNS: usize = 7;
 
-/// Milliseconds of each layer in a step on this batch, forward and backward, in the order of the model.
+/// Milliseconds of each layer in a step on this batch, forward and backward, in the order of `names`. Layers that run as
+/// part of a neighbour are left out.
 ///
 /// The step's program is compiled again with copies of the parameters to write to, so that the model stays as it is. The
 /// forward part is timed alone; what a layer takes longer in the whole step is its backward part.
-pub(super) fn layer_times(trainer: &Trainer, x: &Array, t: &Array) -> Result<Vec<LayerTime>> {
+pub(super) fn layer_times(
+    trainer: &Trainer,
+    names: &[String],
+    x: &Array,
+    t: &Array,
+) -> Result<Vec<LayerTime>> {
     let input = Tensor::input("x", x.shape().to_vec(), x.dtype());
     let target = Tensor::input("t", t.shape().to_vec(), t.dtype());
     let step = Tensor::input("step", [], DType::I64);
@@ -50,8 +56,7 @@ pub(super) fn layer_times(trainer: &Trainer, x: &Array, t: &Array) -> Result<Vec
     }
     let whole = time(Program::compile(&inputs, &[&loss], &updates)?, &values)?;
 
-    let names: Vec<String> = layers(&whole);
-    Ok(names
+    Ok(order(names, &whole)
         .into_iter()
         .map(|name| {
             let sum = |times: &[(Option<String>, f64)]| -> f64 {
@@ -75,16 +80,15 @@ fn name_of(layer: &Option<String>) -> &str {
     layer.as_deref().unwrap_or(OUTSIDE)
 }
 
-/// The layers in the order of their first steps, what is outside of them last.
-fn layers(times: &[(Option<String>, f64)]) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for (layer, _) in times {
-        if let Some(layer) = layer
-            && !names.contains(layer)
-        {
-            names.push(layer.clone());
-        }
-    }
+/// The layers that have times: the known ones in their order, others, and last what is outside of them.
+fn order(known: &[String], times: &[(Option<String>, f64)]) -> Vec<String> {
+    let found: Vec<&String> = times
+        .iter()
+        .filter_map(|(layer, _)| layer.as_ref())
+        .collect();
+    let known_found = known.iter().filter(|name| found.contains(name));
+    let others = found.iter().copied().filter(|name| !known.contains(name));
+    let mut names: Vec<String> = known_found.chain(others).cloned().collect();
     names.push(OUTSIDE.to_string());
     names
 }

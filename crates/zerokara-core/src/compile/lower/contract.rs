@@ -139,15 +139,7 @@ impl Lowering<'_> {
         };
         let source = self.channels_last(inputs[0]);
         let packed = self.packed_filters(inputs[1], geometry, pass);
-        let shape = self.meta(head).shape.clone();
-        let buffer = self.arena(DType::F32, shape.iter().product());
-        let value = Strided::ordered(buffer, &shape, &CHANNELS_LAST);
-        let target = value.permute(&CHANNELS_LAST);
-        let target = Strided {
-            strides: shape::row_major(&target.shape),
-            ..target
-        };
-        self.values[head] = Some(value);
+        let target = self.new_images(head);
         self.push_with_epilogue(head, maps, &[&source, &packed], &target, |epilogue| {
             Step::Conv(ConvStep {
                 geometry,

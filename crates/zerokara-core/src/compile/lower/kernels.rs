@@ -44,14 +44,7 @@ impl Lowering<'_> {
                 let pooled = self.meta(gradient).shape.clone();
                 let geometry = pool_geometry(&options, &shape, &pooled);
                 let gradient = self.value(gradient);
-                let buffer = self.arena(DType::F32, shape.iter().product());
-                let value = Strided::ordered(buffer, &shape, &CHANNELS_LAST);
-                let target = value.permute(&CHANNELS_LAST);
-                let target = Strided {
-                    strides: shape::row_major(&target.shape),
-                    ..target
-                };
-                self.values[head] = Some(value);
+                let target = self.new_images(head);
                 let reads: Vec<&Strided> = [&gradient].into_iter().chain(&input).collect();
                 self.push_with_epilogue(head, maps, &reads, &target, |epilogue| {
                     Step::PoolGradient(PoolGradientStep {

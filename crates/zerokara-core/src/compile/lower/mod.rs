@@ -252,6 +252,19 @@ impl Lowering<'_> {
         }
     }
 
+    /// New images `[N, C, H, W]`, channels innermost, as the value of a node; given as a dense `[N, H, W, C]`.
+    fn new_images(&mut self, at: usize) -> Strided {
+        let shape = self.meta(at).shape.clone();
+        let buffer = self.arena(DType::F32, shape.iter().product());
+        let value = Strided::ordered(buffer, &shape, &CHANNELS_LAST);
+        let images = value.permute(&CHANNELS_LAST);
+        self.values[at] = Some(value);
+        Strided {
+            strides: shape::row_major(&images.shape),
+            ..images
+        }
+    }
+
     fn unit(&mut self, unit: &Unit) -> Result<()> {
         let Some(head) = unit.head else {
             let step = self.map_step(&unit.maps, None);

@@ -1,0 +1,61 @@
+//! Running the command.
+
+// Each test file uses a part of these.
+#![allow(dead_code)]
+
+use std::{
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+/// The command, in this folder.
+pub fn zerokara(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zerokara"));
+    command.current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+/// Runs the command to its end.
+pub fn run(folder: &Path, arguments: &[&str]) -> Output {
+    zerokara(folder).args(arguments).output().unwrap()
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Runs the command and expects success; its standard output.
+#[track_caller]
+pub fn succeed(folder: &Path, arguments: &[&str]) -> String {
+    let output = run(folder, arguments);
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}",
+        stderr(&output)
+    );
+    stdout(&output)
+}
+
+/// Trains two-layer-net on a few images into the folder `run`.
+#[track_caller]
+pub fn small_run(folder: &Path, name: &str) {
+    succeed(
+        folder,
+        &[
+            "train",
+            "--model",
+            "two-layer-net",
+            "--limit",
+            "500",
+            "--epochs",
+            "3",
+            "--quiet",
+            "--output",
+            name,
+        ],
+    );
+}
