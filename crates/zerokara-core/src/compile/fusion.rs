@@ -57,7 +57,7 @@ pub(super) fn schedule(graph: &Graph, request: &Request) -> Schedule {
     let kinds: Vec<Kind> = graph.nodes.iter().map(|n| n.kind()).collect();
     let mut classes: Vec<Class> = Vec::with_capacity(count);
     for at in 0..count {
-        classes.push(classify(graph, &kinds, &classes, at, request.fold_scalars));
+        classes.push(classify(graph, &kinds, &classes, at, request.is_program));
     }
     let mut consumers = vec![Vec::new(); count];
     for (at, node) in graph.nodes.iter().enumerate() {
@@ -71,7 +71,7 @@ pub(super) fn schedule(graph: &Graph, request: &Request) -> Schedule {
     let inlined = inline_into_reductions(graph, &kinds, &classes, &consumers, &roots);
     let readers = parameter_readers(graph, &classes, &consumers, &inlined, request);
     let times = times(graph, &classes, &consumers, &inlined, &readers, &roots);
-    let units = group(graph, &kinds, &classes, &times, &inlined, &readers, request);
+    let units = group(graph, &kinds, &classes, &times, &inlined, &readers);
     let units = order(graph, units, &consumers, &inlined, &readers);
     Schedule {
         kinds,
@@ -91,11 +91,11 @@ fn classify(
     kinds: &[Kind],
     classes: &[Class],
     at: usize,
-    fold_scalars: bool,
+    is_program: bool,
 ) -> Class {
     let node = &graph.nodes[at];
     if let Source::Value(array) = &node.source
-        && fold_scalars
+        && is_program
         && array.len() == 1
         && fast(array.dtype())
     {
@@ -352,7 +352,6 @@ fn group(
     times: &[usize],
     inlined: &[bool],
     readers: &BTreeMap<usize, Readers>,
-    request: &Request,
 ) -> Vec<Unit> {
     let count = graph.nodes.len();
     let mut parent: Vec<usize> = (0..count).collect();
@@ -415,7 +414,7 @@ fn group(
             _ => {}
         }
     }
-    attach_epilogues(graph, kinds, times, readers, request, &mut units);
+    attach_epilogues(graph, kinds, times, readers, &mut units);
     units
 }
 
@@ -425,12 +424,8 @@ fn attach_epilogues(
     kinds: &[Kind],
     times: &[usize],
     readers: &BTreeMap<usize, Readers>,
-    request: &Request,
     units: &mut Vec<Unit>,
 ) {
-    if !request.epilogues {
-        return;
-    }
     let head_unit: HashMap<usize, usize> = units
         .iter()
         .enumerate()

@@ -33,12 +33,9 @@ pub(crate) struct Request {
     outputs: usize,
     /// Nodes whose values replace those of parameters, by the parameter's identity.
     stores: HashMap<usize, u64>,
-    /// Whether known scalars become part of the code (they do not in eager evaluation, where they change).
-    fold_scalars: bool,
-    /// Whether parameters are bound by identity.
-    bind_parameters: bool,
-    /// Whether elementwise groups may run as epilogues.
-    epilogues: bool,
+    /// Whether the plan is for a program: parameters are bound by identity, and known scalars become part of the code.
+    /// In eager evaluation every leaf is bound by its place in the graph, since scalars change from call to call.
+    is_program: bool,
 }
 
 /// A compiled graph: the plan, and what to bind to its externals.
@@ -117,9 +114,7 @@ pub(crate) fn program(
     let mut graph = Graph::expanded(&roots)?;
     let mut request = Request {
         outputs: outputs.len(),
-        fold_scalars: true,
-        bind_parameters: true,
-        epilogues: true,
+        is_program: true,
         ..Request::default()
     };
     for (i, (parameter, value)) in updates.iter().enumerate() {
@@ -159,7 +154,6 @@ pub(crate) fn program(
 pub(crate) fn eager(graph: Graph, isa: Isa) -> Result<Compiled> {
     let request = Request {
         outputs: graph.outputs.len(),
-        epilogues: true,
         ..Request::default()
     };
     compile(graph, request, isa)
@@ -175,7 +169,7 @@ fn compile(mut graph: Graph, request: Request, isa: Isa) -> Result<Compiled> {
         .iter()
         .map(|source| match source {
             ExternalSource::Output(i) => Binding::Output(*i),
-            ExternalSource::Leaf(at) if !request.bind_parameters => Binding::Leaf(*at),
+            ExternalSource::Leaf(at) if !request.is_program => Binding::Leaf(*at),
             ExternalSource::Leaf(at) => match &graph.nodes[*at].source {
                 Source::Parameter(p, _) => Binding::Parameter(p.clone(), stored.contains(&p.id())),
                 Source::Value(value) => Binding::Value(value.clone()),

@@ -53,6 +53,19 @@ struct Sizes {
     output: [usize; 2],
 }
 
+impl Sizes {
+    /// An error unless a gradient has the output's shape.
+    fn expect_output(&self, gradient: &[usize]) -> Result<(), String> {
+        if gradient == [self.n, self.o, self.output[0], self.output[1]] {
+            Ok(())
+        } else {
+            Err(format!(
+                "the gradient's shape {gradient:?} is not that of the convolution's output"
+            ))
+        }
+    }
+}
+
 fn sizes(options: &ConvOptions, x: &[usize], w: &[usize]) -> Result<Sizes, String> {
     let (&[n, c, h, wide], &[o, per_group, kh, kw]) = (x, w) else {
         return Err(format!(
@@ -187,6 +200,28 @@ fn hw(t: &Tensor) -> [usize; 2] {
         .unwrap_or([0, 0])
 }
 
+/// The gradient with respect to an input of the size of `x`.
+fn input_gradient(options: ConvOptions, g: &Tensor, w: &Tensor, x: &Tensor) -> Tensor {
+    Tensor::apply(
+        Conv2dInputGradient {
+            options,
+            input: hw(x),
+        },
+        &[g, w],
+    )
+}
+
+/// The gradient with respect to filters of the size of `w`.
+fn weight_gradient(options: ConvOptions, x: &Tensor, g: &Tensor, w: &Tensor) -> Tensor {
+    Tensor::apply(
+        Conv2dWeightGradient {
+            options,
+            kernel: hw(w),
+        },
+        &[x, g],
+    )
+}
+
 /// The convolution of `x` and `w`.
 #[derive(Debug)]
 pub struct Conv2d {
@@ -218,20 +253,8 @@ impl Op for Conv2d {
             return Gradient::Forbidden("conv2d takes two inputs");
         };
         Gradient::two(
-            Tensor::apply(
-                Conv2dInputGradient {
-                    options: self.options,
-                    input: hw(x),
-                },
-                &[call.gradient, w],
-            ),
-            Tensor::apply(
-                Conv2dWeightGradient {
-                    options: self.options,
-                    kernel: hw(w),
-                },
-                &[x, call.gradient],
-            ),
+            input_gradient(self.options, call.gradient, w, x),
+            weight_gradient(self.options, x, call.gradient, w),
         )
     }
 
@@ -282,11 +305,7 @@ impl Conv2dInputGradient {
             self.input[1],
         ];
         let s = sizes(&self.options, &shape, w)?;
-        if g != [s.n, s.o, s.output[0], s.output[1]] {
-            return Err(format!(
-                "the gradient's shape {g:?} is not that of the convolution's output"
-            ));
-        }
+        s.expect_output(g)?;
         Ok(shape)
     }
 
@@ -323,19 +342,8 @@ impl Op for Conv2dInputGradient {
             return Gradient::Forbidden("conv2d_input_gradient takes two inputs");
         };
         Gradient::two(
-            Tensor::apply(
-                Conv2d {
-                    options: self.options,
-                },
-                &[call.gradient, w],
-            ),
-            Tensor::apply(
-                Conv2dWeightGradient {
-                    options: self.options,
-                    kernel: hw(w),
-                },
-                &[call.gradient, g],
-            ),
+            call.gradient.conv2d(w, self.options),
+            weight_gradient(self.options, call.gradient, g, w),
         )
     }
 
@@ -376,11 +384,7 @@ impl Conv2dWeightGradient {
             self.kernel[1],
         ];
         let s = sizes(&self.options, x, &shape)?;
-        if g != [s.n, s.o, s.output[0], s.output[1]] {
-            return Err(format!(
-                "the gradient's shape {g:?} is not that of the convolution's output"
-            ));
-        }
+        s.expect_output(g)?;
         Ok(shape)
     }
 
@@ -417,19 +421,8 @@ impl Op for Conv2dWeightGradient {
             return Gradient::Forbidden("conv2d_weight_gradient takes two inputs");
         };
         Gradient::two(
-            Tensor::apply(
-                Conv2dInputGradient {
-                    options: self.options,
-                    input: hw(x),
-                },
-                &[g, call.gradient],
-            ),
-            Tensor::apply(
-                Conv2d {
-                    options: self.options,
-                },
-                &[x, call.gradient],
-            ),
+            input_gradient(self.options, g, call.gradient, x),
+            x.conv2d(call.gradient, self.options),
         )
     }
 

@@ -114,7 +114,7 @@ impl Lowering<'_> {
                 continue;
             }
             let buffer = match &node.source {
-                Source::Parameter(p, _) if self.request.bind_parameters => {
+                Source::Parameter(p, _) if self.request.is_program => {
                     match self.parameters.get(&p.id()) {
                         Some(&buffer) => buffer,
                         None => {
