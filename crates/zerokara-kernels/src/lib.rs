@@ -17,4 +17,5 @@ pub mod simd;
 mod softmax;
 pub mod storage;
 pub mod threads;
+mod transpose;
 mod unroll;

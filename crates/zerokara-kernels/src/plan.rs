@@ -295,6 +295,12 @@ pub struct PoolStep {
     pub values: Option<View>,
     /// `[N, Y, X, C]`, any strides.
     pub output: View,
+    /// For [`Pooling::Max`], if the window has at most 256 elements: where to write which element of the window, row by
+    /// row and within the image, was the first largest. Dense `[N, Y, X, C]`, one byte each, in a buffer of
+    /// [`Element::Bool`].
+    pub places: Option<View>,
+    /// Runs on each finished part of `output`.
+    pub epilogue: Option<MapStep>,
 }
 
 /// The gradient of pooling: for max, each window's gradient goes to the first largest element of the window
@@ -305,8 +311,10 @@ pub struct PoolGradientStep {
     pub geometry: PoolGeometry,
     /// Max or Average.
     pub pooling: Pooling,
-    /// Max only: the pooling's input, dense `[N, H, W, C]`.
+    /// Max only: the pooling's input, dense `[N, H, W, C]`, unless there are `places`.
     pub input: Option<View>,
+    /// Max only: what the pooling wrote to [`PoolStep::places`].
+    pub places: Option<View>,
     /// `[N, Y, X, C]`, any strides.
     pub output_gradient: View,
     /// Dense `[N, H, W, C]`.
@@ -467,13 +475,19 @@ impl Step {
             Step::ConvWeightGradient(s) => {
                 vec![&mut s.input, &mut s.output_gradient, &mut s.partials]
             }
-            Step::Pool(s) => [Some(&mut s.input), s.values.as_mut(), Some(&mut s.output)]
-                .into_iter()
-                .flatten()
-                .collect(),
+            Step::Pool(s) => with_epilogue(
+                [
+                    Some(&mut s.input),
+                    s.values.as_mut(),
+                    Some(&mut s.output),
+                    s.places.as_mut(),
+                ],
+                &mut s.epilogue,
+            ),
             Step::PoolGradient(s) => with_epilogue(
                 [
                     s.input.as_mut(),
+                    s.places.as_mut(),
                     Some(&mut s.output_gradient),
                     Some(&mut s.input_gradient),
                 ],

@@ -294,6 +294,13 @@ fn pool(isa: Isa, step: &PoolStep, buffers: &[Buffer]) -> Made {
         (Some(_), _) => return Err("this pooling selects from no values".into()),
         (None, _) => None,
     };
+    if step.places.is_some() && step.pooling != Pooling::Max {
+        return Err("only the maximum of a window has a place".into());
+    }
+    if step.epilogue.is_some() && !fills_its_range(&step.output) {
+        return Err("an epilogue follows only an output without gaps".into());
+    }
+    let places = places(&step.geometry, &step.places, &output, buffers)?;
     Ok(Box::new(PoolTask {
         isa,
         geometry: step.geometry,
@@ -301,7 +308,44 @@ fn pool(isa: Isa, step: &PoolStep, buffers: &[Buffer]) -> Made {
         input: access(&step.input, buffers),
         values,
         output: access(&step.output, buffers),
+        places,
+        epilogue: epilogue(isa, &step.epilogue, buffers, Use::Store)?,
     }))
+}
+
+/// Whether the view's elements are those of a dense one, in some order of the axes but the first.
+fn fills_its_range(view: &View) -> bool {
+    let mut axes: Vec<(isize, usize)> = view.strides[1..]
+        .iter()
+        .copied()
+        .zip(view.shape[1..].iter().copied())
+        .filter(|&(_, length)| length != 1)
+        .collect();
+    axes.sort_unstable();
+    let mut expected = 1;
+    axes.iter()
+        .chain([&(view.strides[0], view.shape[0])])
+        .all(|&(stride, length)| {
+            let fits = stride == expected || length <= 1;
+            expected *= length as isize;
+            fits
+        })
+}
+
+/// The places of the largest elements, a byte for each of the output.
+fn places(
+    g: &PoolGeometry,
+    view: &Option<View>,
+    output: &[usize; 4],
+    buffers: &[Buffer],
+) -> Result<Option<Access>, String> {
+    let Some(view) = view else { return Ok(None) };
+    if !g.has_byte_places() {
+        return Err("the windows have more places than a byte can number".into());
+    }
+    expect_element(view, buffers, Element::Bool, "places")?;
+    expect_dense(view, output, "places")?;
+    Ok(Some(access(view, buffers)))
 }
 
 fn pool_gradient(isa: Isa, step: &PoolGradientStep, buffers: &[Buffer]) -> Made {
@@ -313,18 +357,20 @@ fn pool_gradient(isa: Isa, step: &PoolGradientStep, buffers: &[Buffer]) -> Made 
     expect_floats(&named, buffers)?;
     expect_shape(&step.output_gradient, &output)?;
     expect_dense(&step.input_gradient, &input, "input's gradient")?;
-    let own = match (&step.input, step.pooling) {
-        (Some(own), Pooling::Max) => {
+    let own = match (&step.input, &step.places, step.pooling) {
+        (Some(own), None, Pooling::Max) => {
             expect_floats(&[(own, "input")], buffers)?;
             expect_dense(own, &input, "input")?;
             Some(access(own, buffers))
         }
-        (None, Pooling::Average { .. }) => None,
-        (None, Pooling::Max) => return Err("the gradient of a maximum needs the input".into()),
-        (Some(_), Pooling::Average { .. }) => {
-            return Err("the gradient of an average needs no input".into());
+        (None, Some(_), Pooling::Max) | (None, None, Pooling::Average { .. }) => None,
+        (_, _, Pooling::Max) => {
+            return Err("the gradient of a maximum needs either the input or the places".into());
         }
-        (_, Pooling::SelectAtMax) => {
+        (_, _, Pooling::Average { .. }) => {
+            return Err("the gradient of an average needs neither input nor places".into());
+        }
+        (_, _, Pooling::SelectAtMax) => {
             return Err("a gradient of the pooling that selects is no step".into());
         }
     };
@@ -333,6 +379,7 @@ fn pool_gradient(isa: Isa, step: &PoolGradientStep, buffers: &[Buffer]) -> Made 
         geometry: step.geometry,
         pooling: step.pooling,
         input: own,
+        places: places(&step.geometry, &step.places, &output, buffers)?,
         output_gradient: access(&step.output_gradient, buffers),
         input_gradient: access(&step.input_gradient, buffers),
         epilogue: epilogue(isa, &step.epilogue, buffers, Use::Store)?,

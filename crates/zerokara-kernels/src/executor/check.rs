@@ -104,9 +104,11 @@ fn views(step: &Step) -> Views<'_> {
             v.reads.push(&s.input);
             v.reads.extend(&s.values);
             v.writes.push(&s.output);
+            v.writes.extend(&s.places);
+            v.epilogue = s.epilogue.as_ref().map(|map| (map, &s.output));
         }
         Step::PoolGradient(s) => {
-            v.reads.extend(&s.input);
+            v.reads.extend(s.input.iter().chain(&s.places));
             v.reads.push(&s.output_gradient);
             v.writes.push(&s.input_gradient);
             v.epilogue = s.epilogue.as_ref().map(|map| (map, &s.input_gradient));

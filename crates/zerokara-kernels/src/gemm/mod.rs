@@ -15,6 +15,7 @@ pub use pack::{pack_unit, pack_units, packed_len};
 use crate::{
     isa::{Isa, multiversion},
     simd::Simd,
+    transpose::transpose_body,
 };
 use std::ops::Range;
 use tile::{MAX_LANES, MAX_ROWS, MAX_WIDTH, full_rows, panel_width};
@@ -308,7 +309,14 @@ unsafe fn blocks<S: Simd>(
                 .offset(rows.start as isize * a.strides[1] + depth.start as isize * a.strides[2]);
             if copy_left {
                 let to = scratch.add(DEPTH * MAX_WIDTH * MAX_LANES);
-                pack::transpose::<S>(rows.len(), depth.len(), start, a.strides[2], to, LEFT_PITCH);
+                transpose_body::<S>(
+                    depth.len(),
+                    rows.len(),
+                    start,
+                    a.strides[2],
+                    to,
+                    LEFT_PITCH as isize,
+                );
                 Left {
                     start: to,
                     strides: [0, LEFT_PITCH as isize, 1],
