@@ -157,6 +157,30 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn sum_four([a, b, c, d]: [__m256; 4]) -> [f32; 4] {
+        unsafe {
+            // Halves added to halves, a beside b and c beside d; then the halves of those; then the last two.
+            let ab = _mm256_add_ps(
+                _mm256_permute2f128_ps::<0x20>(a, b),
+                _mm256_permute2f128_ps::<0x31>(a, b),
+            );
+            let cd = _mm256_add_ps(
+                _mm256_permute2f128_ps::<0x20>(c, d),
+                _mm256_permute2f128_ps::<0x31>(c, d),
+            );
+            let pairs = _mm256_add_ps(_mm256_unpacklo_ps(ab, cd), _mm256_unpackhi_ps(ab, cd));
+            let (ac, bd) = (
+                _mm256_castps256_ps128(pairs),
+                _mm256_extractf128_ps::<1>(pairs),
+            );
+            let sums = _mm_add_ps(_mm_unpacklo_ps(ac, bd), _mm_unpackhi_ps(ac, bd));
+            let mut out = [0.0; 4];
+            _mm_storeu_ps(out.as_mut_ptr(), sums);
+            out
+        }
+    }
+
+    #[inline(always)]
     unsafe fn transpose8(from: *const f32, from_stride: isize, to: *mut f32, to_stride: isize) {
         // Halves of rows i and i + 4 are loaded into one register, so that only shuffles within 128 bits remain.
         macro_rules! pair {

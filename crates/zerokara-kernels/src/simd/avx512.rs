@@ -92,6 +92,18 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn sum_four([a, b, c, d]: [__m512; 4]) -> [f32; 4] {
+        unsafe {
+            macro_rules! halves {
+                ($($x:ident)*) => {
+                    [$(_mm256_add_ps(_mm512_castps512_ps256($x), _mm512_extractf32x8_ps::<1>($x))),*]
+                };
+            }
+            Avx2::sum_four(halves!(a b c d))
+        }
+    }
+
+    #[inline(always)]
     unsafe fn transpose8(from: *const f32, from_stride: isize, to: *mut f32, to_stride: isize) {
         unsafe { Avx2::transpose8(from, from_stride, to, to_stride) }
     }

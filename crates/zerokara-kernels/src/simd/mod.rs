@@ -104,6 +104,13 @@ pub trait Simd: Copy + Send + Sync + 'static {
     }
     /// Sum of all lanes: the upper half is added to the lower, until one is left.
     unsafe fn sum(x: Self::Vector) -> f32;
+    /// [`Simd::sum`] of four vectors, to the bit, in fewer operations where the lanes of all four can be summed at once.
+    #[inline(always)]
+    unsafe fn sum_four(x: [Self::Vector; 4]) -> [f32; 4] {
+        let [a, b, c, d] = x;
+        // SAFETY: the caller vouches for the CPU.
+        unsafe { [Self::sum(a), Self::sum(b), Self::sum(c), Self::sum(d)] }
+    }
     /// Transposes an 8 x 8 block: `to[j * to_stride + i] = from[i * from_stride + j]`.
     unsafe fn transpose8(from: *const f32, from_stride: isize, to: *mut f32, to_stride: isize);
 

@@ -30,6 +30,8 @@ unsafe fn check_body<S: Simd>() {
             halves.iter_mut().zip(upper).for_each(|(x, y)| *x += y);
         }
         assert_eq!(S::sum(x), halves[0]);
+        let four = [x, y, S::mul(x, y), S::add(x, y)];
+        assert_eq!(S::sum_four(four), four.map(|v| S::sum(v)));
 
         for n in 0..=lanes {
             // A boxed slice of exactly n numbers: reading beyond would be out of bounds.

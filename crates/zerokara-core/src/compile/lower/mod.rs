@@ -21,7 +21,7 @@ use crate::{
 use std::{collections::HashMap, sync::Arc};
 use zerokara_kernels::{
     conv::{self, ConvGeometry},
-    gemm,
+    gemm::{self, GemmShape},
     isa::Isa,
     plan::*,
     pooling::PoolGeometry,
