@@ -1,7 +1,7 @@
 //! Every pass against plain loops in f64.
 
 use super::*;
-use crate::{isa::Isa, plan::ConvPass, simd::Twin as Lanes16};
+use crate::simd::Twin as Lanes16;
 
 fn numbers(len: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12345);
@@ -99,9 +99,9 @@ fn check(runner: Runner, g: &ConvGeometry) {
             sizes[to] += term.abs();
         });
         for (filters, strides) in [(&filters, by_out), (&transposed, by_tap)] {
-            let mut packed = vec![f32::NAN; pack::len(lanes, g, pass)];
+            let mut packed = vec![f32::NAN; packed_len_of(lanes, g, pass)];
             let mut target = vec![f32::NAN; target_len + 1];
-            let mut scratch = vec![f32::NAN; scratch_len(g, pass)];
+            let mut scratch = vec![f32::NAN; scratch_len_of(lanes, g, pass)];
             let (from, to) = (source.as_ptr(), target[1..].as_mut_ptr());
             let mut covered = 0;
             // SAFETY: all vectors have the lengths asked for, and only instruction sets of this CPU are run.
@@ -129,23 +129,23 @@ fn check(runner: Runner, g: &ConvGeometry) {
                         };
                         let vectors = 0..(channels / g.groups).div_ceil(16);
                         let to = packed.as_mut_ptr();
-                        pack::pack_body::<Lanes16>(g, pass, vectors, filters.as_ptr(), strides, to);
+                        pack_body::<Lanes16>(g, pass, vectors, filters.as_ptr(), strides, to);
                     }
                 }
                 assert!(
                     packed.iter().all(|x| !x.is_nan()),
                     "all of the packed filters are written"
                 );
-                for unit in 0..units(g, pass) {
-                    let range = unit_range(g, pass, unit);
+                for unit in 0..units_of(lanes, g, pass) {
+                    let range = unit_range_of(lanes, g, pass, unit);
                     assert_eq!(range.start, covered);
                     covered = range.end;
                     let (packed, scratch) = (packed.as_ptr(), &mut scratch[..]);
                     match runner {
                         Runner::Isa(isa) => run_unit(isa, g, pass, unit, from, packed, to, scratch),
-                        Runner::Twin => dense::run_unit_body::<Lanes16>(
-                            g, pass, unit, from, packed, to, scratch,
-                        ),
+                        Runner::Twin => {
+                            run_unit_body::<Lanes16>(g, pass, unit, from, packed, to, scratch)
+                        }
                     }
                 }
             }
@@ -168,8 +168,8 @@ fn check(runner: Runner, g: &ConvGeometry) {
         sizes[k] += term.abs();
     });
     let mut parts = vec![f32::NAN; partials(g) * filters_len];
-    let mut scratch = vec![f32::NAN; weight_gradient_scratch_len(g)];
-    for unit in 0..weight_gradient_units(g) {
+    let mut scratch = vec![f32::NAN; weights::scratch_len(g)];
+    for unit in 0..weights::units(g) {
         let (from, to, scratch) = (gradient.as_ptr(), parts.as_mut_ptr(), &mut scratch[..]);
         // SAFETY: all vectors have the lengths asked for, and only instruction sets of this CPU are run.
         unsafe {
@@ -177,9 +177,14 @@ fn check(runner: Runner, g: &ConvGeometry) {
                 Runner::Isa(isa) => {
                     run_weight_gradient_unit(isa, g, unit, input.as_ptr(), from, to, scratch)
                 }
-                Runner::Twin => {
-                    weights::run_unit_body::<Lanes16>(g, unit, input.as_ptr(), from, to, scratch)
-                }
+                Runner::Twin => run_weight_gradient_unit_body::<Lanes16>(
+                    g,
+                    unit,
+                    input.as_ptr(),
+                    from,
+                    to,
+                    scratch,
+                ),
             }
         }
     }
@@ -297,10 +302,10 @@ fn groups() {
 #[test]
 fn large_images_are_cut_into_bands_and_many_runs_into_turns() {
     let g = geometry(1, [8, 24, 1], [40, 37], [3, 3], [1, 1], [1, 1], [1, 1]);
-    assert!(units(&g, ConvPass::Forward) > 1 && units(&g, ConvPass::InputGradient) > 1);
+    assert!(units_of(8, &g, ConvPass::Forward) > 1 && units_of(8, &g, ConvPass::InputGradient) > 1);
     check_everywhere(&g);
     let g = geometry(1, [16, 24, 1], [40, 36], [3, 3], [2, 2], [1, 1], [1, 1]);
-    assert!(units(&g, ConvPass::InputGradient) > 1);
+    assert!(units_of(8, &g, ConvPass::InputGradient) > 1);
     check_everywhere(&g);
     // 7 x 7 taps in 49 runs.
     check_everywhere(&geometry(

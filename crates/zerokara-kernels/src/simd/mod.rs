@@ -65,6 +65,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     unsafe fn store_partial(p: *mut f32, x: Self::Vector, n: usize);
     /// `a + b`
     unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a - b`
+    unsafe fn sub(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a * b`
     unsafe fn mul(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a * b + c`, fused if [`Simd::FMA`].
