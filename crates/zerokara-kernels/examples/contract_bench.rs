@@ -18,7 +18,7 @@ fn seconds(mut call: impl FnMut()) -> f64 {
     let once = start.elapsed().as_secs_f64().max(1e-8);
     let calls = (5e-4 / once).ceil().clamp(1.0, 1e6) as usize;
     let mut best = f64::INFINITY;
-    for _ in 0..40 {
+    for _ in 0..30 {
         let start = Instant::now();
         for _ in 0..calls {
             call();
@@ -198,7 +198,7 @@ fn convolutions(isa: Isa, peak: f64, filter: &str) {
         }
         let out = (size + 2 * padding - kernel) / stride + 1;
         // Short calls, so that the quickest of many is undisturbed on a busy machine.
-        let batch = (20_000_000 / (out * out * o * c * kernel * kernel)).clamp(1, 20);
+        let batch = (300_000_000 / (out * out * o * c * kernel * kernel)).clamp(1, 100);
         let g = ConvGeometry {
             batch,
             in_channels: c,

@@ -52,9 +52,24 @@ enum Runner {
     Twin,
 }
 
-fn assert_close(got: &[f32], sums: &[f64], sizes: &[f64], what: &str, g: &ConvGeometry) {
-    for (i, (&got, (sum, size))) in got.iter().zip(sums.iter().zip(sizes)).enumerate() {
+/// Errors are measured by the sum of the terms' sizes, and where terms of neighbouring elements take part in the sums,
+/// by the largest such sum.
+fn assert_close(
+    algorithm: Algorithm,
+    got: &[f32],
+    sums: &[f64],
+    sizes: &[f64],
+    what: &str,
+    g: &ConvGeometry,
+) {
+    let largest = sizes.iter().copied().fold(0.0, f64::max);
+    for (i, (&got, (sum, &size))) in got.iter().zip(sums.iter().zip(sizes)).enumerate() {
         let error = (f64::from(got) - sum).abs();
+        let size = if algorithm == Algorithm::Winograd {
+            largest
+        } else {
+            size
+        };
         assert!(error <= size * 2e-6, "{what} {g:?} [{i}]: {got} for {sum}");
     }
 }
@@ -152,6 +167,7 @@ fn check(runner: Runner, g: &ConvGeometry) {
             assert_eq!(covered, target_len);
             assert!(target[0].is_nan());
             assert_close(
+                algorithm(lanes, g, pass),
                 &target[1..],
                 &sums,
                 &sizes,
@@ -195,7 +211,8 @@ fn check(runner: Runner, g: &ConvGeometry) {
             .zip(part)
             .for_each(|(total, x)| *total += x);
     }
-    assert_close(&total, &sums, &sizes, &format!("{runner:?} weights"), g);
+    let what = format!("{runner:?} weights");
+    assert_close(Algorithm::Direct, &total, &sums, &sizes, &what, g);
 }
 
 fn check_everywhere(g: &ConvGeometry) {
@@ -323,4 +340,52 @@ fn large_images_are_cut_into_bands_and_many_runs_into_turns() {
 fn an_empty_batch_has_no_gradient() {
     let g = geometry(0, [2, 5, 1], [6, 6], [3, 3], [1, 1], [1, 1], [1, 1]);
     check_everywhere(&g);
+}
+
+/// Layers of 3 x 3, of which all or nearly all pay.
+fn fewer_multiplications(batches: &[usize], each: impl Fn(&ConvGeometry)) -> (usize, usize) {
+    let (mut all, mut fewer) = (0, 0);
+    for channels in [
+        [16, 16, 1],
+        [24, 40, 1],
+        [17, 19, 1],
+        [33, 23, 1],
+        [64, 70, 1],
+    ] {
+        for (size, padding) in [
+            ([8, 8], [1, 1]),
+            ([7, 11], [0, 0]),
+            ([3, 14], [1, 0]),
+            ([5, 6], [2, 2]),
+            ([17, 4], [0, 3]),
+            ([10, 10], [0, 0]),
+        ] {
+            for &batch in batches {
+                let g = geometry(batch, channels, size, [3; 2], [1; 2], padding, [1; 2]);
+                all += 1;
+                fewer += usize::from(algorithm(8, &g, ConvPass::Forward) == Algorithm::Winograd);
+                each(&g);
+            }
+        }
+    }
+    (all, fewer)
+}
+
+#[test]
+fn filters_of_three_by_three() {
+    let (all, fewer) = fewer_multiplications(&[1, 3, 9], check_everywhere);
+    assert!(fewer * 3 > all * 2, "{fewer} of {all}");
+    fewer_multiplications(&[0], check_everywhere);
+}
+
+#[test]
+fn small_batches_of_large_images_are_cut_into_bands_of_tiles() {
+    for (batch, size) in [(1, [28, 30]), (2, [9, 50]), (1, [45, 3])] {
+        let g = geometry(batch, [32, 24, 1], size, [3; 2], [1; 2], [1; 2], [1; 2]);
+        for pass in [ConvPass::Forward, ConvPass::InputGradient] {
+            assert_eq!(algorithm(8, &g, pass), Algorithm::Winograd);
+            assert!(units_of(8, &g, pass) > batch);
+        }
+        check_everywhere(&g);
+    }
 }

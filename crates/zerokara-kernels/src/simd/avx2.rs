@@ -162,6 +162,14 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn hide(mut x: usize) -> usize {
+        unsafe {
+            core::arch::asm!("/* {0} */", inout(reg) x, options(pure, nomem, nostack, preserves_flags))
+        };
+        x
+    }
+
+    #[inline(always)]
     unsafe fn transpose8(from: *const f32, from_stride: isize, to: *mut f32, to_stride: isize) {
         // Halves of rows i and i + 4 are loaded into one register, so that only shuffles within 128 bits remain.
         macro_rules! pair {

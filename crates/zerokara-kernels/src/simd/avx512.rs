@@ -97,6 +97,14 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn hide(mut x: usize) -> usize {
+        unsafe {
+            core::arch::asm!("/* {0} */", inout(reg) x, options(pure, nomem, nostack, preserves_flags))
+        };
+        x
+    }
+
+    #[inline(always)]
     unsafe fn transpose8(from: *const f32, from_stride: isize, to: *mut f32, to_stride: isize) {
         unsafe { Avx2::transpose8(from, from_stride, to, to_stride) }
     }

@@ -20,13 +20,14 @@ use crate::{
         tile::{MAX_WIDTH, panel_width},
     },
     plan::ConvPass,
-    simd::Simd,
+    simd::{Outlined, Simd},
     unroll::each,
 };
 use std::ops::Range;
 
-/// Bytes that all frequencies of the tiles at hand may take.
-const CACHE: usize = 400 * 1024;
+/// Bytes that all frequencies of the tiles at hand take, about: they stay in the second-level cache together with what
+/// streams by.
+const CACHE: usize = 64 * 1024;
 /// Numbers between the frequencies of one tile and the next beside what they take: without them, frequencies would lie
 /// a power of two apart and push one another out of the first-level cache.
 const GAP: usize = 16;
@@ -59,7 +60,7 @@ impl Tiling {
         let tiles = sides.target.map(|length| length.div_ceil(TILE));
         let channels = sides.source_channels.0.next_multiple_of(lanes);
         let bytes = 4 * FREQUENCIES * (channels + MAX_WIDTH.min(2) * lanes);
-        let limit = (CACHE / bytes).max(1);
+        let limit = (CACHE / bytes).next_multiple_of(if lanes > 8 { 8 } else { 6 });
         let in_image = tiles[0] * tiles[1];
         let batch = g.batch.max(1);
         let total = batch.saturating_mul(in_image);
@@ -275,7 +276,14 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd>(
                         start: from,
                         ..readable
                     };
-                    inputs::<S>(readable, channels, [rows.len(), across], to, stride);
+                    let tiles = [rows.len(), across];
+                    S::call(&Inputs {
+                        source: readable,
+                        channels,
+                        tiles,
+                        to,
+                        stride,
+                    });
                 }
                 let mut v = 0;
                 while v < total {
@@ -300,8 +308,15 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd>(
                     for (i, image) in here.clone().enumerate() {
                         let from = products.add(i * tiles * pitch);
                         let to = target.add(image * target_len + v * S::LANES);
-                        let vectors = [width, last];
-                        outputs::<S>(from, product_stride, &sides, &rows, vectors, to);
+                        S::call(&Outputs {
+                            from,
+                            stride: product_stride,
+                            image: [sides.target[0], sides.target[1], target_channels],
+                            rows: [rows.start, rows.end],
+                            width,
+                            last,
+                            to,
+                        });
                     }
                     v += width;
                 }
@@ -310,44 +325,88 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd>(
     }
 }
 
-/// Transforms `tiles` tiles, down and across, of the inputs from `source.start` on.
-#[inline(always)]
-unsafe fn inputs<S: Simd>(
+/// Transforms `tiles` tiles, down and across, of the inputs from `source.start` on, and writes the frequencies of the
+/// first vector of the first tile to `to`, `to + stride`, ..
+struct Inputs {
     source: Readable,
     channels: usize,
     tiles: [usize; 2],
-    mut to: *mut f32,
+    to: *mut f32,
     stride: usize,
-) {
-    for row in 0..tiles[0] {
-        for column in 0..tiles[1] {
-            // SAFETY: the tile lies within the window; partial vectors are read from a copy.
-            unsafe {
-                let from = source
-                    .start
-                    .offset((row * TILE) as isize * source.pitch)
-                    .add(column * TILE * channels);
-                let mut c = 0;
-                while c + S::LANES <= channels {
-                    let to = to.add(c);
-                    input_tile::<S>(from.add(c), source.pitch, channels, to, stride);
-                    c += S::LANES;
-                }
-                if c < channels {
-                    const N: usize = 6;
-                    let mut tile = [[S::zero(); 6]; 6];
-                    for i in 0..N {
-                        for j in 0..N {
-                            let from = from.offset(i as isize * source.pitch).add(c + j * channels);
-                            tile[i][j] = S::load_partial(from, channels - c);
-                        }
+}
+
+impl Outlined for Inputs {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(&self) {
+        let Inputs {
+            source,
+            channels,
+            tiles,
+            mut to,
+            stride,
+        } = *self;
+        for row in 0..tiles[0] {
+            for column in 0..tiles[1] {
+                // SAFETY: the tile lies within the window; partial vectors are read from a copy.
+                unsafe {
+                    let from = source
+                        .start
+                        .offset((row * TILE) as isize * source.pitch)
+                        .add(column * TILE * channels);
+                    let mut c = 0;
+                    while c + S::LANES <= channels {
+                        let to = to.add(c);
+                        let (from, down, across) = (from.add(c), source.pitch, channels);
+                        input_tile::<S>(from, down, across, to, stride);
+                        c += S::LANES;
                     }
-                    let from = tile.as_ptr().cast();
-                    let lanes = S::LANES;
-                    input_tile::<S>(from, (N * lanes) as isize, lanes, to.add(c), stride);
+                    if c < channels {
+                        let code = PartialInput {
+                            from: from.add(c),
+                            down: source.pitch,
+                            across: channels,
+                            lanes: channels - c,
+                            to: to.add(c),
+                            stride,
+                        };
+                        S::call(&code);
+                    }
+                    to = to.add(channels.next_multiple_of(S::LANES));
                 }
-                to = to.add(channels.next_multiple_of(S::LANES));
             }
+        }
+    }
+}
+
+/// The last few channels of one tile.
+struct PartialInput {
+    from: *const f32,
+    down: isize,
+    across: usize,
+    lanes: usize,
+    to: *mut f32,
+    stride: usize,
+}
+
+impl Outlined for PartialInput {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(&self) {
+        const N: usize = 6;
+        // SAFETY: passed on; no lanes beyond are read.
+        unsafe {
+            let mut tile = [[S::zero(); N]; N];
+            for (i, line) in tile.iter_mut().enumerate() {
+                for (j, x) in line.iter_mut().enumerate() {
+                    let from = self
+                        .from
+                        .offset(i as isize * self.down)
+                        .add(j * self.across);
+                    *x = S::load_partial(from, self.lanes);
+                }
+            }
+            let (down, across) = ((N * S::LANES) as isize, S::LANES);
+            let (to, stride) = (self.to, self.stride);
+            input_tile::<S>(tile.as_ptr().cast(), down, across, to, stride);
         }
     }
 }
@@ -362,55 +421,86 @@ unsafe fn input_tile<S: Simd>(
     stride: usize,
 ) {
     const { assert!(PAIRS == 3) };
-    // SAFETY: passed on.
-    unsafe {
-        transform::input::<S, 0>(from, down, across, to, stride);
-        transform::input::<S, 1>(from, down, across, to.add(PAIR * stride), stride);
-        transform::input::<S, 2>(from, down, across, to.add(2 * PAIR * stride), stride);
+    // Only so many addresses at a time as there are registers for.
+    macro_rules! pair {
+        ($p:literal) => {
+            let stride = S::hide(stride);
+            let (down, across) = (S::hide(down as usize) as isize, S::hide(across));
+            // SAFETY: passed on.
+            unsafe {
+                let to = to.add($p * PAIR * stride);
+                transform::input::<S, $p>(from, down, across, to, stride);
+            }
+        };
     }
+    pair!(0);
+    pair!(1);
+    pair!(2);
 }
 
 /// Transforms the products of some vectors of channels back to outputs: of `rows` rows of tiles of the image at `to`.
-#[inline(always)]
-unsafe fn outputs<S: Simd>(
-    mut from: *const f32,
+struct Outputs {
+    from: *const f32,
     stride: usize,
-    sides: &Sides,
-    rows: &Range<usize>,
-    [width, last]: [usize; 2],
+    /// Height, width and channels of the image.
+    image: [usize; 3],
+    rows: [usize; 2],
+    /// Vectors, and lanes of the last of them.
+    width: usize,
+    last: usize,
     to: *mut f32,
-) {
-    let channels = sides.target_channels.0;
-    let [height, breadth] = sides.target;
-    let pitch = breadth * channels;
-    for y in rows.clone().map(|row| row * TILE) {
-        for x in (0..breadth).step_by(TILE) {
-            let whole = y + TILE <= height && x + TILE <= breadth;
-            // SAFETY: the outputs of the tile that lie within the image.
-            unsafe {
-                let to = to.add(y * pitch + x * channels);
-                for v in 0..width {
-                    let from = from.add(v * S::LANES);
-                    let to = to.add(v * S::LANES);
-                    if whole && (v + 1 < width || last == S::LANES) {
-                        output_half::<S, 0, true>(from, stride, to, pitch, channels, [4; 2], last);
-                        output_half::<S, 1, true>(from, stride, to, pitch, channels, [4; 2], last);
-                    } else {
+}
+
+impl Outlined for Outputs {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(&self) {
+        let Outputs {
+            mut from,
+            stride,
+            image: [height, breadth, channels],
+            width,
+            last,
+            to,
+            ..
+        } = *self;
+        let pitch = breadth * channels;
+        for y in (self.rows[0]..self.rows[1]).map(|row| row * TILE) {
+            for x in (0..breadth).step_by(TILE) {
+                let whole = y + TILE <= height && x + TILE <= breadth;
+                // SAFETY: the outputs of the tile that lie within the image.
+                unsafe {
+                    let to = to.add(y * pitch + x * channels);
+                    for v in 0..width {
+                        let from = from.add(v * S::LANES);
+                        let to = to.add(v * S::LANES);
                         let lanes = if v + 1 < width { S::LANES } else { last };
                         let room = [height - y, breadth - x];
-                        output_half::<S, 0, false>(from, stride, to, pitch, channels, room, lanes);
-                        output_half::<S, 1, false>(from, stride, to, pitch, channels, room, lanes);
+                        let tile = OutputTile {
+                            from,
+                            stride,
+                            to,
+                            pitch,
+                            channels,
+                            room,
+                            lanes,
+                        };
+                        if whole && lanes == S::LANES {
+                            output_half::<S, 0, true>(&tile);
+                            output_half::<S, 1, true>(&tile);
+                        } else {
+                            S::call(&tile);
+                        }
                     }
+                    from = from.add(width * S::LANES);
                 }
-                from = from.add(width * S::LANES);
             }
         }
     }
 }
 
-/// Rows 0 and 2 or 1 and 3 of a tile, of which `room` rows and columns, and `lanes` channels, are written.
-#[inline(always)]
-unsafe fn output_half<S: Simd, const HALF: usize, const WHOLE: bool>(
+/// The outputs of one vector of channels of one tile, of which `room` rows and columns, and `lanes` channels, are
+/// written.
+struct OutputTile {
     from: *const f32,
     stride: usize,
     to: *mut f32,
@@ -418,12 +508,36 @@ unsafe fn output_half<S: Simd, const HALF: usize, const WHOLE: bool>(
     channels: usize,
     room: [usize; 2],
     lanes: usize,
-) {
+}
+
+impl Outlined for OutputTile {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(&self) {
+        // SAFETY: passed on.
+        unsafe {
+            output_half::<S, 0, false>(self);
+            output_half::<S, 1, false>(self);
+        }
+    }
+}
+
+/// Rows 0 and 2 or 1 and 3 of a tile.
+#[inline(always)]
+unsafe fn output_half<S: Simd, const HALF: usize, const WHOLE: bool>(t: &OutputTile) {
     const ROWS: usize = 2;
     const COLUMNS: usize = TILE;
+    let OutputTile {
+        to,
+        pitch,
+        channels,
+        room,
+        lanes,
+        ..
+    } = *t;
+    let (pitch, channels) = (S::hide(pitch), S::hide(channels));
     // SAFETY: passed on.
     unsafe {
-        let tile = transform::output::<S, HALF>(from, stride);
+        let tile = transform::output::<S, HALF>(t.from, S::hide(t.stride));
         each!(i < ROWS {
             each!(j < COLUMNS {
                 let row = HALF + 2 * i;
