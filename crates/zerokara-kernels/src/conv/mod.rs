@@ -277,16 +277,36 @@ pub fn partials(g: &ConvGeometry) -> usize {
     weights::partials(g)
 }
 
+fn weight_gradient_algorithm(lanes: usize, g: &ConvGeometry) -> Algorithm {
+    if winograd::filters::pays(lanes, g) {
+        Algorithm::Winograd
+    } else {
+        Algorithm::Direct
+    }
+}
+
 /// Number of independent units of work in the gradient with respect to the filters.
 pub fn weight_gradient_units(isa: Isa, g: &ConvGeometry) -> usize {
-    let _ = isa;
-    weights::units(g)
+    weight_gradient_units_of(isa.lanes(), g)
+}
+
+fn weight_gradient_units_of(lanes: usize, g: &ConvGeometry) -> usize {
+    match weight_gradient_algorithm(lanes, g) {
+        Algorithm::Direct => weights::units(g),
+        Algorithm::Winograd => winograd::filters::units(lanes, g),
+    }
 }
 
 /// Numbers of scratch that [`run_weight_gradient_unit`] takes, per thread.
 pub fn weight_gradient_scratch_len(isa: Isa, g: &ConvGeometry) -> usize {
-    let _ = isa;
-    weights::scratch_len(g)
+    weight_gradient_scratch_len_of(isa.lanes(), g)
+}
+
+fn weight_gradient_scratch_len_of(lanes: usize, g: &ConvGeometry) -> usize {
+    match weight_gradient_algorithm(lanes, g) {
+        Algorithm::Direct => weights::scratch_len(g),
+        Algorithm::Winograd => winograd::filters::scratch_len(lanes, g),
+    }
 }
 
 multiversion! {
@@ -318,7 +338,21 @@ unsafe fn run_weight_gradient_unit_body<S: Simd>(
     scratch: &mut [f32],
 ) {
     // SAFETY: passed on.
-    unsafe { weights::run_unit_body::<S>(g, unit, input, output_gradient, gradient, scratch) }
+    unsafe {
+        match weight_gradient_algorithm(S::LANES, g) {
+            Algorithm::Direct => {
+                weights::run_unit_body::<S>(g, unit, input, output_gradient, gradient, scratch)
+            }
+            Algorithm::Winograd => winograd::filters::run_unit_body::<S>(
+                g,
+                unit,
+                input,
+                output_gradient,
+                gradient,
+                scratch,
+            ),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -184,8 +184,8 @@ fn check(runner: Runner, g: &ConvGeometry) {
         sizes[k] += term.abs();
     });
     let mut parts = vec![f32::NAN; partials(g) * filters_len];
-    let mut scratch = vec![f32::NAN; weights::scratch_len(g)];
-    for unit in 0..weights::units(g) {
+    let mut scratch = vec![f32::NAN; weight_gradient_scratch_len_of(lanes, g)];
+    for unit in 0..weight_gradient_units_of(lanes, g) {
         let (from, to, scratch) = (gradient.as_ptr(), parts.as_mut_ptr(), &mut scratch[..]);
         // SAFETY: all vectors have the lengths asked for, and only instruction sets of this CPU are run.
         unsafe {
@@ -212,7 +212,8 @@ fn check(runner: Runner, g: &ConvGeometry) {
             .for_each(|(total, x)| *total += x);
     }
     let what = format!("{runner:?} weights");
-    assert_close(Algorithm::Direct, &total, &sums, &sizes, &what, g);
+    let algorithm = weight_gradient_algorithm(lanes, g);
+    assert_close(algorithm, &total, &sums, &sizes, &what, g);
 }
 
 fn check_everywhere(g: &ConvGeometry) {

@@ -5,22 +5,20 @@
 //! transforms these back. The filters were transformed when they were packed, and stream by.
 
 use super::{
-    ConvGeometry, RIM, Sides, TILE, origin,
+    ConvGeometry, GAP, RIM, Sides, TILE, origin,
     product::Products,
-    transform::{self, FREQUENCIES, PAIR, PAIRS},
+    tiles::{INPUTS, Outputs, Tiles},
+    transform::{self, FREQUENCIES},
 };
 use crate::{
-    conv::{
-        image::{Readable, Window},
-        phase::Phase,
-    },
+    conv::{image::Window, phase::Phase},
     gemm::{
         pack::pack_panel,
         share,
         tile::{MAX_WIDTH, panel_width},
     },
     plan::ConvPass,
-    simd::{Outlined, Simd},
+    simd::Simd,
     unroll::each,
 };
 use std::ops::Range;
@@ -28,9 +26,6 @@ use std::ops::Range;
 /// Bytes that all frequencies of the tiles at hand take, about: they stay in the second-level cache together with what
 /// streams by.
 const CACHE: usize = 64 * 1024;
-/// Numbers between the frequencies of one tile and the next beside what they take: without them, frequencies would lie
-/// a power of two apart and push one another out of the first-level cache.
-const GAP: usize = 16;
 /// Units into which a pass large enough is cut, at least.
 const UNITS: usize = 16;
 /// Tiles that a unit has at least if it is one of many.
@@ -272,17 +267,16 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd>(
                         window.rows.0 * readable.pitch + window.columns.0 * channels as isize,
                     );
                     let to = frequencies.add(i * tiles * tiling.channels);
-                    let readable = Readable {
-                        start: from,
-                        ..readable
-                    };
-                    let tiles = [rows.len(), across];
-                    S::call(&Inputs {
-                        source: readable,
+                    S::call(&Tiles::<INPUTS> {
+                        from,
+                        down: readable.pitch,
+                        across: channels,
                         channels,
-                        tiles,
+                        tiles: [rows.len(), across],
                         to,
+                        step: tiling.channels,
                         stride,
+                        pair: None,
                     });
                 }
                 let mut v = 0;
@@ -322,232 +316,5 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd>(
                 }
             }
         }
-    }
-}
-
-/// Transforms `tiles` tiles, down and across, of the inputs from `source.start` on, and writes the frequencies of the
-/// first vector of the first tile to `to`, `to + stride`, ..
-struct Inputs {
-    source: Readable,
-    channels: usize,
-    tiles: [usize; 2],
-    to: *mut f32,
-    stride: usize,
-}
-
-impl Outlined for Inputs {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(&self) {
-        let Inputs {
-            source,
-            channels,
-            tiles,
-            mut to,
-            stride,
-        } = *self;
-        for row in 0..tiles[0] {
-            for column in 0..tiles[1] {
-                // SAFETY: the tile lies within the window; partial vectors are read from a copy.
-                unsafe {
-                    let from = source
-                        .start
-                        .offset((row * TILE) as isize * source.pitch)
-                        .add(column * TILE * channels);
-                    let mut c = 0;
-                    while c + S::LANES <= channels {
-                        let to = to.add(c);
-                        let (from, down, across) = (from.add(c), source.pitch, channels);
-                        input_tile::<S>(from, down, across, to, stride);
-                        c += S::LANES;
-                    }
-                    if c < channels {
-                        let code = PartialInput {
-                            from: from.add(c),
-                            down: source.pitch,
-                            across: channels,
-                            lanes: channels - c,
-                            to: to.add(c),
-                            stride,
-                        };
-                        S::call(&code);
-                    }
-                    to = to.add(channels.next_multiple_of(S::LANES));
-                }
-            }
-        }
-    }
-}
-
-/// The last few channels of one tile.
-struct PartialInput {
-    from: *const f32,
-    down: isize,
-    across: usize,
-    lanes: usize,
-    to: *mut f32,
-    stride: usize,
-}
-
-impl Outlined for PartialInput {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(&self) {
-        const N: usize = 6;
-        // SAFETY: passed on; no lanes beyond are read.
-        unsafe {
-            let mut tile = [[S::zero(); N]; N];
-            for (i, line) in tile.iter_mut().enumerate() {
-                for (j, x) in line.iter_mut().enumerate() {
-                    let from = self
-                        .from
-                        .offset(i as isize * self.down)
-                        .add(j * self.across);
-                    *x = S::load_partial(from, self.lanes);
-                }
-            }
-            let (down, across) = ((N * S::LANES) as isize, S::LANES);
-            let (to, stride) = (self.to, self.stride);
-            input_tile::<S>(tile.as_ptr().cast(), down, across, to, stride);
-        }
-    }
-}
-
-/// All frequencies of one vector of channels of one tile.
-#[inline(always)]
-unsafe fn input_tile<S: Simd>(
-    from: *const f32,
-    down: isize,
-    across: usize,
-    to: *mut f32,
-    stride: usize,
-) {
-    const { assert!(PAIRS == 3) };
-    // Only so many addresses at a time as there are registers for.
-    macro_rules! pair {
-        ($p:literal) => {
-            let stride = S::hide(stride);
-            let (down, across) = (S::hide(down as usize) as isize, S::hide(across));
-            // SAFETY: passed on.
-            unsafe {
-                let to = to.add($p * PAIR * stride);
-                transform::input::<S, $p>(from, down, across, to, stride);
-            }
-        };
-    }
-    pair!(0);
-    pair!(1);
-    pair!(2);
-}
-
-/// Transforms the products of some vectors of channels back to outputs: of `rows` rows of tiles of the image at `to`.
-struct Outputs {
-    from: *const f32,
-    stride: usize,
-    /// Height, width and channels of the image.
-    image: [usize; 3],
-    rows: [usize; 2],
-    /// Vectors, and lanes of the last of them.
-    width: usize,
-    last: usize,
-    to: *mut f32,
-}
-
-impl Outlined for Outputs {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(&self) {
-        let Outputs {
-            mut from,
-            stride,
-            image: [height, breadth, channels],
-            width,
-            last,
-            to,
-            ..
-        } = *self;
-        let pitch = breadth * channels;
-        for y in (self.rows[0]..self.rows[1]).map(|row| row * TILE) {
-            for x in (0..breadth).step_by(TILE) {
-                let whole = y + TILE <= height && x + TILE <= breadth;
-                // SAFETY: the outputs of the tile that lie within the image.
-                unsafe {
-                    let to = to.add(y * pitch + x * channels);
-                    for v in 0..width {
-                        let from = from.add(v * S::LANES);
-                        let to = to.add(v * S::LANES);
-                        let lanes = if v + 1 < width { S::LANES } else { last };
-                        let room = [height - y, breadth - x];
-                        let tile = OutputTile {
-                            from,
-                            stride,
-                            to,
-                            pitch,
-                            channels,
-                            room,
-                            lanes,
-                        };
-                        if whole && lanes == S::LANES {
-                            output_half::<S, 0, true>(&tile);
-                            output_half::<S, 1, true>(&tile);
-                        } else {
-                            S::call(&tile);
-                        }
-                    }
-                    from = from.add(width * S::LANES);
-                }
-            }
-        }
-    }
-}
-
-/// The outputs of one vector of channels of one tile, of which `room` rows and columns, and `lanes` channels, are
-/// written.
-struct OutputTile {
-    from: *const f32,
-    stride: usize,
-    to: *mut f32,
-    pitch: usize,
-    channels: usize,
-    room: [usize; 2],
-    lanes: usize,
-}
-
-impl Outlined for OutputTile {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(&self) {
-        // SAFETY: passed on.
-        unsafe {
-            output_half::<S, 0, false>(self);
-            output_half::<S, 1, false>(self);
-        }
-    }
-}
-
-/// Rows 0 and 2 or 1 and 3 of a tile.
-#[inline(always)]
-unsafe fn output_half<S: Simd, const HALF: usize, const WHOLE: bool>(t: &OutputTile) {
-    const ROWS: usize = 2;
-    const COLUMNS: usize = TILE;
-    let OutputTile {
-        to,
-        pitch,
-        channels,
-        room,
-        lanes,
-        ..
-    } = *t;
-    let (pitch, channels) = (S::hide(pitch), S::hide(channels));
-    // SAFETY: passed on.
-    unsafe {
-        let tile = transform::output::<S, HALF>(t.from, S::hide(t.stride));
-        each!(i < ROWS {
-            each!(j < COLUMNS {
-                let row = HALF + 2 * i;
-                let to = to.wrapping_add(row * pitch + j * channels);
-                if WHOLE {
-                    S::store(to, tile[i][j]);
-                } else if row < room[0] && j < room[1] {
-                    S::store_partial(to, tile[i][j], lanes);
-                }
-            });
-        });
     }
 }

@@ -14,9 +14,16 @@
 
 mod dense;
 mod product;
+mod tiles;
 mod transform;
+mod weights;
 
 pub(super) use dense::{pack_panels, packed_len, run_unit_body, scratch_len, unit_range, units};
+
+/// The gradient with respect to the filters.
+pub(super) mod filters {
+    pub(in crate::conv) use super::weights::{pays, run_unit_body, scratch_len, units};
+}
 
 use super::{ConvGeometry, dense::Sides, phase::Phase};
 use crate::plan::ConvPass;
@@ -24,6 +31,9 @@ use crate::plan::ConvPass;
 /// Outputs of a tile along one axis, and inputs beyond them.
 const TILE: usize = 4;
 const RIM: usize = 2;
+/// Numbers between the frequencies of some tiles and the next, beside what they take: without them, frequencies would
+/// lie a power of two apart and push one another out of the first-level cache.
+const GAP: usize = 16;
 
 /// Whether the geometry is one that this file is about.
 fn applies(g: &ConvGeometry) -> bool {

@@ -20,6 +20,9 @@ pub(super) const PAIRS: usize = 3;
 
 const A: f32 = FRAC_1_SQRT_2;
 const B: f32 = SQRT_2;
+/// One over the products of the distances from a and from b to the other points.
+const N: f32 = -2.0 / 3.0;
+const M: f32 = 1.0 / 6.0;
 
 type Line<S> = [<S as Simd>::Vector; LINE];
 
@@ -67,8 +70,6 @@ unsafe fn input_pair<S: Simd, const P: usize>(d: &Line<S>) -> [S::Vector; 2] {
 /// distances from p to the other points: 1 for 0, -3/2 for ±a, 6 for ±b.
 #[inline(always)]
 unsafe fn filter_pair<S: Simd, const P: usize>(g: &[S::Vector; 3]) -> [S::Vector; 2] {
-    const N: f32 = -2.0 / 3.0;
-    const M: f32 = 1.0 / 6.0;
     // SAFETY: the caller vouches for the CPU.
     unsafe {
         match P {
@@ -111,6 +112,45 @@ unsafe fn outputs<S: Simd, const HALF: usize>(m: &Line<S>) -> [S::Vector; 2] {
             let third = more::<S>(more::<S>(m[1], p, A / 2.0), q, B * 2.0);
             [mix::<S>(p, A, q, B), third]
         }
+    }
+}
+
+/// The gradient of three filter elements by that of one pair of frequencies: the transpose of [`filter_pair`].
+#[inline(always)]
+unsafe fn elements<S: Simd, const P: usize>(x: [S::Vector; 2]) -> [S::Vector; 3] {
+    // SAFETY: the caller vouches for the CPU.
+    unsafe {
+        let [p, q] = x;
+        match P {
+            0 => [p, S::zero(), q],
+            1 => {
+                let (even, odd) = (S::add(p, q), S::sub(p, q));
+                let even = S::mul(even, S::splat(N));
+                let half = S::mul(even, S::splat(0.5));
+                [even, S::mul(odd, S::splat(N * A)), half]
+            }
+            _ => {
+                let (even, odd) = (S::add(p, q), S::sub(p, q));
+                let even = S::mul(even, S::splat(M));
+                [even, S::mul(odd, S::splat(M * B)), S::add(even, even)]
+            }
+        }
+    }
+}
+
+/// Three filter elements' gradient of all six frequencies.
+#[inline(always)]
+unsafe fn elements_line<S: Simd>(x: &Line<S>) -> [S::Vector; 3] {
+    // SAFETY: the caller vouches for the CPU.
+    unsafe {
+        let [a, _, c] = elements::<S, 0>([x[0], x[1]]);
+        let [d, e, f] = elements::<S, 1>([x[2], x[3]]);
+        let [g, h, i] = elements::<S, 2>([x[4], x[5]]);
+        [
+            S::add(a, S::add(d, g)),
+            S::add(e, h),
+            S::add(c, S::add(f, i)),
+        ]
     }
 }
 
@@ -160,6 +200,35 @@ pub(super) unsafe fn input<S: Simd, const P: usize>(
         });
         store::<S>(input_line::<S>(&rows[0]), to, stride);
         store::<S>(input_line::<S>(&rows[1]), to.add(LINE * stride), stride);
+    }
+}
+
+/// Writes pair `P` of the rows of frequencies of the gradient of 4 x 4 outputs, as [`input`] does.
+#[inline(always)]
+pub(super) unsafe fn output_gradient<S: Simd, const P: usize>(
+    from: *const f32,
+    down: isize,
+    across: usize,
+    to: *mut f32,
+    stride: usize,
+) {
+    const N: usize = 4;
+    // SAFETY: the caller vouches for the CPU and for all vectors.
+    unsafe {
+        let mut rows = [[S::zero(); N]; 2];
+        each!(j < N {
+            let from = from.add(j * across);
+            let mut column = [S::zero(); N];
+            each!(i < N {
+                // Pair 0 is the first row and the last.
+                if P > 0 || i == 0 || i == 3 {
+                    column[i] = S::load(from.offset(i as isize * down));
+                }
+            });
+            [rows[0][j], rows[1][j]] = output_pair::<S, P>(&column);
+        });
+        store::<S>(output_line::<S>(&rows[0]), to, stride);
+        store::<S>(output_line::<S>(&rows[1]), to.add(LINE * stride), stride);
     }
 }
 
@@ -226,5 +295,30 @@ pub(super) unsafe fn output<S: Simd, const HALF: usize>(
             result[i] = [a, b, c, d];
         });
         result
+    }
+}
+
+/// What pair `P` of the rows of frequencies at `from`, `from + stride`, .. contributes to the gradient of 3 x 3 filter
+/// elements.
+#[inline(always)]
+pub(super) unsafe fn filter_gradient<S: Simd, const P: usize>(
+    from: *const f32,
+    stride: usize,
+) -> [[S::Vector; 3]; 3] {
+    const SIX: usize = LINE;
+    const THREE: usize = 3;
+    // SAFETY: the caller vouches for the CPU and for all vectors.
+    unsafe {
+        let mut rows = [[S::zero(); LINE]; 2];
+        each!(j < SIX {
+            rows[0][j] = S::load(from.add(j * stride));
+            rows[1][j] = S::load(from.add((LINE + j) * stride));
+        });
+        let (p, q) = (elements_line::<S>(&rows[0]), elements_line::<S>(&rows[1]));
+        let mut all = [[S::zero(); 3]; 3];
+        each!(j < THREE {
+            [all[0][j], all[1][j], all[2][j]] = elements::<S, P>([p[j], q[j]]);
+        });
+        all
     }
 }
