@@ -51,7 +51,7 @@ fn seconds(mut call: impl FnMut()) -> f64 {
     let once = start.elapsed().as_secs_f64().max(1e-8);
     let calls = (5e-4 / once).ceil().clamp(1.0, 1e6) as usize;
     let mut best = f64::INFINITY;
-    for _ in 0..40 {
+    for _ in 0..30 {
         let start = Instant::now();
         for _ in 0..calls {
             call();
@@ -212,23 +212,26 @@ fn convolutions(isa: Isa, peak: f64, filter: &str) {
         (16, 16, 28, 3, 1, 1),
         (16, 32, 14, 3, 1, 1),
         (32, 32, 14, 3, 1, 1),
+        (32, 32, 14, 3, 2, 1),
         (32, 64, 8, 3, 1, 1),
         (64, 64, 8, 3, 1, 1),
         (64, 64, 4, 3, 1, 1),
         (32, 64, 7, 3, 1, 1),
         (64, 64, 7, 3, 1, 1),
+        (16, 16, 32, 3, 1, 1),
+        (32, 32, 16, 3, 1, 1),
         (3, 32, 32, 3, 1, 1),
         (64, 64, 32, 3, 1, 1),
         (16, 32, 28, 3, 1, 2),
         (32, 64, 14, 1, 0, 2),
     ] {
-        let name = format!("{c} -> {o} @ {size}, {kernel} x {kernel} / {stride}");
+        let name = format!("{c} -> {o} @ {size}, {kernel} x {kernel} / {stride} + {padding}");
         if !name.contains(filter) {
             continue;
         }
         let out = (size + 2 * padding - kernel) / stride + 1;
         // Short calls, so that the quickest of many is undisturbed on a busy machine.
-        let batch = (20_000_000 / (out * out * o * c * kernel * kernel)).clamp(1, 20);
+        let batch = (300_000_000 / (out * out * o * c * kernel * kernel)).clamp(1, 100);
         let g = ConvGeometry {
             batch,
             in_channels: c,
@@ -266,10 +269,10 @@ fn convolutions(isa: Isa, peak: f64, filter: &str) {
                     )
                 };
             }
-            let mut scratch = vec![0.0; conv::scratch_len(&g, pass)];
+            let mut scratch = vec![0.0; conv::scratch_len(isa, &g, pass)];
             let (source, packed, target) = (source.as_ptr(), packed.as_ptr(), target.as_mut_ptr());
             share(seconds(|| {
-                for unit in 0..conv::units(&g, pass) {
+                for unit in 0..conv::units(isa, &g, pass) {
                     // SAFETY: the vectors have the geometry's lengths, and `isa` comes from `Isa::detect`.
                     unsafe {
                         conv::run_unit(isa, &g, pass, unit, source, packed, target, &mut scratch)
@@ -280,9 +283,9 @@ fn convolutions(isa: Isa, peak: f64, filter: &str) {
         let forward = dense(ConvPass::Forward, &input, &mut output);
         let backward = dense(ConvPass::InputGradient, &output, &mut input);
         let mut partials = vec![0.0; conv::partials(&g) * filters.len()];
-        let mut scratch = vec![0.0; conv::weight_gradient_scratch_len(&g)];
+        let mut scratch = vec![0.0; conv::weight_gradient_scratch_len(isa, &g)];
         let weights = share(seconds(|| {
-            for unit in 0..conv::weight_gradient_units(&g) {
+            for unit in 0..conv::weight_gradient_units(isa, &g) {
                 let (input, output, to) = (input.as_ptr(), output.as_ptr(), partials.as_mut_ptr());
                 // SAFETY: the vectors have the geometry's lengths, and `isa` comes from `Isa::detect`.
                 unsafe {

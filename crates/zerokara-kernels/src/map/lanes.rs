@@ -14,7 +14,6 @@ pub(crate) trait Lanes: Simd {
     /// A truth value for each lane.
     type Mask: Copy;
 
-    unsafe fn sub(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     unsafe fn div(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     unsafe fn sqrt(a: Self::Vector) -> Self::Vector;
     unsafe fn floor(a: Self::Vector) -> Self::Vector;
@@ -104,10 +103,6 @@ mod x86 {
         type Ints = __m256i;
         type Mask = __m256;
 
-        #[inline(always)]
-        unsafe fn sub(a: __m256, b: __m256) -> __m256 {
-            unsafe { _mm256_sub_ps(a, b) }
-        }
         #[inline(always)]
         unsafe fn div(a: __m256, b: __m256) -> __m256 {
             unsafe { _mm256_div_ps(a, b) }
@@ -237,10 +232,6 @@ mod x86 {
         type Ints = __m512i;
         type Mask = __mmask16;
 
-        #[inline(always)]
-        unsafe fn sub(a: __m512, b: __m512) -> __m512 {
-            unsafe { _mm512_sub_ps(a, b) }
-        }
         #[inline(always)]
         unsafe fn div(a: __m512, b: __m512) -> __m512 {
             unsafe { _mm512_div_ps(a, b) }
@@ -377,10 +368,6 @@ impl<const L: usize> Lanes for Portable<L> {
     type Ints = [i32; L];
     type Mask = [i32; L];
 
-    #[inline(always)]
-    unsafe fn sub(a: [f32; L], b: [f32; L]) -> [f32; L] {
-        lanewise!(i => a[i] - b[i])
-    }
     #[inline(always)]
     unsafe fn div(a: [f32; L], b: [f32; L]) -> [f32; L] {
         lanewise!(i => a[i] / b[i])

@@ -92,6 +92,11 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn sub(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
     unsafe fn mul(a: __m256, b: __m256) -> __m256 {
         unsafe { _mm256_mul_ps(a, b) }
     }
@@ -178,6 +183,14 @@ impl Simd for Avx2 {
             _mm_storeu_ps(out.as_mut_ptr(), sums);
             out
         }
+    }
+
+    #[inline(always)]
+    fn hide(mut x: usize) -> usize {
+        unsafe {
+            core::arch::asm!("/* {0} */", inout(reg) x, options(pure, nomem, nostack, preserves_flags))
+        };
+        x
     }
 
     #[inline(always)]

@@ -65,6 +65,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     unsafe fn store_partial(p: *mut f32, x: Self::Vector, n: usize);
     /// `a + b`
     unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a - b`
+    unsafe fn sub(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a * b`
     unsafe fn mul(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a * b + c`, fused if [`Simd::FMA`].
@@ -113,6 +115,13 @@ pub trait Simd: Copy + Send + Sync + 'static {
     }
     /// Transposes an 8 x 8 block: `to[j * to_stride + i] = from[i * from_stride + j]`.
     unsafe fn transpose8(from: *const f32, from_stride: isize, to: *mut f32, to_stride: isize);
+
+    /// The same number, which the compiler takes for a new one. An unrolled body that computes many addresses from few
+    /// strides hides them inside of its loop, or the compiler keeps all the addresses from round to round, in memory.
+    #[inline(always)]
+    fn hide(x: usize) -> usize {
+        x
+    }
 
     /// `a * b + c` of single numbers, fused if [`Simd::FMA`], and never a library call.
     #[inline(always)]

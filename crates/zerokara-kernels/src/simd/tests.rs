@@ -17,6 +17,8 @@ unsafe fn check_body<S: Simd>() {
         let p = out.as_mut_ptr().add(1);
         S::store(p, S::add(x, y));
         assert!((0..lanes).all(|i| out[i + 1] == a[i] + b[i]));
+        S::store(p, S::sub(x, y));
+        assert!((0..lanes).all(|i| out[i + 1] == a[i] - b[i]));
         S::store(p, S::mul(x, y));
         assert!((0..lanes).all(|i| out[i + 1] == a[i] * b[i]));
         S::store(p, S::fma(x, y, S::splat(0.1)));
