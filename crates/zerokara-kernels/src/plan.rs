@@ -66,6 +66,9 @@ pub enum Place {
     Arena(usize),
     /// The i-th storage handed to `Executor::run`: a parameter, an input, an output, a constant.
     External(usize),
+    /// In memory of the thread that runs a slice of a [`ChainStep`], at this byte offset (a multiple of 64). Only the
+    /// steps of one slice see it; what it holds before the slice writes to it is unspecified.
+    Local(usize),
 }
 
 /// A run of elements that steps refer to by its index in [`Plan::buffers`].
@@ -132,6 +135,7 @@ pub enum Step {
     OneHot(OneHotStep),
     Random(RandomStep),
     Host(HostStep),
+    Chain(ChainStep),
 }
 
 /// Elementwise code over an iteration space: for every index, load the inputs there, run the code, store the outputs.
@@ -380,6 +384,16 @@ pub struct RandomStep {
     pub output: View,
 }
 
+/// The same few steps over slices of the batch, each slice by one thread from the first step to the last, so that what
+/// one step leaves to the next ([`Place::Local`]) stays in that thread's cache and is never written to memory.
+///
+/// A slice's steps run in order. Slices must not write what others touch.
+#[derive(Clone, Debug, Default)]
+pub struct ChainStep {
+    /// For each slice, its steps; none of them a chain.
+    pub slices: Vec<Vec<Step>>,
+}
+
 /// A step without a kernel of its own, done by the caller's code on one thread.
 #[derive(Clone)]
 pub struct HostStep {
@@ -499,6 +513,10 @@ impl Step {
             Step::OneHot(s) => vec![&mut s.labels, &mut s.output],
             Step::Random(s) => vec![&mut s.counter, &mut s.output],
             Step::Host(s) => s.inputs.iter_mut().chain(&mut s.outputs).collect(),
+            Step::Chain(s) => {
+                let steps = s.slices.iter_mut().flatten();
+                steps.flat_map(Step::views_mut).collect()
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     Task,
+    chain_task::ChainTask,
     check::{check_map, expect_countable, expect_dense, expect_element, expect_shape},
     contract_task::{GemmTask, PackMatrixTask, RightAccess},
     conv_task::{ConvTask, ConvWeightGradientTask, PackFiltersTask},
@@ -21,9 +22,10 @@ use crate::{
         prepared::{Prepared, Use},
     },
     plan::{
-        ArgReduceStep, Buffer, ConvPass, ConvStep, ConvWeightGradientStep, Element, GatherStep,
-        GemmRight, GemmStep, HostStep, MapStep, OneHotStep, PackFiltersStep, PackMatrixStep, Plan,
-        PoolGradientStep, PoolStep, Pooling, RandomStep, ReduceStep, SoftmaxStep, Step, View,
+        ArgReduceStep, Buffer, ChainStep, ConvPass, ConvStep, ConvWeightGradientStep, Element,
+        GatherStep, GemmRight, GemmStep, HostStep, MapStep, OneHotStep, PackFiltersStep,
+        PackMatrixStep, Plan, PoolGradientStep, PoolStep, Pooling, RandomStep, ReduceStep,
+        SoftmaxStep, Step, View,
     },
     pooling::{PoolGeometry, PoolGradientTask, PoolTask},
     random::RandomTask,
@@ -64,6 +66,7 @@ pub(super) fn task(isa: Isa, plan: &Plan, step: &Step) -> Made {
         Step::PackFilters(step) => pack_filters(isa, step, buffers),
         Step::Conv(step) => convolution(isa, step, buffers),
         Step::ConvWeightGradient(step) => conv_weight_gradient(isa, step, buffers),
+        Step::Chain(step) => chain(isa, plan, step),
         Step::Pool(step) => pool(isa, step, buffers),
         Step::PoolGradient(step) => pool_gradient(isa, step, buffers),
     }
@@ -82,6 +85,15 @@ fn expect_floats(views: &[(&View, &str)], buffers: &[Buffer]) -> Result<(), Stri
 }
 
 /// An epilogue, already checked with its step.
+fn chain(isa: Isa, plan: &Plan, step: &ChainStep) -> Made {
+    let mut slices = Vec::with_capacity(step.slices.len());
+    for steps in &step.slices {
+        let tasks: Result<Vec<_>, String> = steps.iter().map(|s| task(isa, plan, s)).collect();
+        slices.push(tasks?);
+    }
+    Ok(Box::new(ChainTask::new(slices, &plan.buffers)))
+}
+
 fn epilogue(
     isa: Isa,
     map: &Option<MapStep>,
