@@ -4,7 +4,7 @@ use super::Label;
 use std::fmt::Write;
 use zerokara_kernels::{
     map::{Code, Instruction},
-    plan::{ConvPass, GemmRight, MapStep, Place, Plan, Step, View},
+    plan::{ConvPass, GemmRight, MapStep, Place, Plan, Reduction, Step, View},
 };
 
 /// One line per step, stage by stage; a summary first.
@@ -71,21 +71,28 @@ fn with_epilogue(plan: &Plan, head: String, epilogue: &Option<MapStep>) -> Strin
 fn describe(plan: &Plan, step: &Step) -> String {
     match step {
         Step::Map(step) => format!("map {}", map(plan, step)),
-        Step::Reduce(step) => format!(
-            "{:?} {} in, {} ops, {:?} -> {}",
-            step.reduction,
-            step.inputs.len(),
-            instructions(&step.code),
-            step.shape,
-            step.output
-                .shape
+        Step::Reduce(step) => {
+            let kinds: Vec<String> = step
+                .reductions
                 .iter()
-                .zip(&step.reduced)
-                .filter(|(_, r)| !**r)
-                .map(|(n, _)| n)
-                .product::<usize>()
-        )
-        .to_lowercase(),
+                .map(|reduction| match reduction {
+                    Reduction::Sum => "sum".into(),
+                    Reduction::Max => "max".into(),
+                    Reduction::Min => "min".into(),
+                    Reduction::Variance { correction } => format!("var-{correction}"),
+                })
+                .collect();
+            let kept = step.shape.iter().zip(&step.reduced).filter(|(_, r)| !**r);
+            let head = format!(
+                "{} {} in, {} ops, {:?} -> {}",
+                kinds.join(" "),
+                step.inputs.len(),
+                instructions(&step.code),
+                step.shape,
+                kept.map(|(n, _)| n).product::<usize>()
+            );
+            with_epilogue(plan, head, &step.epilogue)
+        }
         Step::PackMatrix(step) => format!("pack matrix {}", shape(&step.b)),
         Step::Gemm(step) => {
             let b = match &step.b {

@@ -47,6 +47,10 @@ faults! {
     SharesBufferReadTwice,
     WritesOverRawValueStillWanted,
     InlinesSharedValue,
+    RecomputesBackwards,
+    JoinsReductionsOfOtherAxes,
+    JoinedReductionsSwapResults,
+    SwapsReductionKinds,
 }
 
 #[cfg(test)]

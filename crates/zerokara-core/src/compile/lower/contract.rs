@@ -227,8 +227,9 @@ impl Lowering<'_> {
                 .view(),
             ],
             code: code.finish(&[result]),
-            reduction: Reduction::Sum,
-            output: flat.view(),
+            reductions: vec![Reduction::Sum],
+            outputs: vec![flat.view()],
+            epilogue: None,
         };
         self.push(head, Step::Reduce(sum), &[&partials], &[&value]);
         self.values[head] = Some(value);

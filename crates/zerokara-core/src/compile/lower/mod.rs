@@ -3,6 +3,7 @@
 mod contract;
 mod kernels;
 mod maps;
+mod reduce;
 
 use super::{
     Request,
@@ -62,6 +63,16 @@ pub(super) enum ExternalSource {
     Leaf(usize),
     /// The i-th output of the request.
     Output(usize),
+}
+
+/// How elementwise nodes are walked.
+pub(super) enum Walk {
+    /// As their operands lie.
+    Free,
+    /// As the node's value lies that a kernel has just written: they are its epilogue.
+    Host(usize),
+    /// In this order of the axes.
+    Order(Vec<usize>),
 }
 
 pub(super) struct Lowering<'a> {
@@ -267,7 +278,7 @@ impl Lowering<'_> {
 
     fn unit(&mut self, unit: &Unit) -> Result<()> {
         let Some(head) = unit.head else {
-            let step = self.map_step(&unit.maps, None);
+            let step = self.map_step(&unit.maps, Walk::Free);
             self.push_map(unit.maps[unit.maps.len() - 1], step);
             return Ok(());
         };
@@ -283,9 +294,7 @@ impl Lowering<'_> {
                 .all(|&i| self.meta(i).dtype == DType::F32);
         let inputs = self.graph.nodes[head].inputs.clone();
         match (self.schedule.kinds[head].clone(), native) {
-            (Kind::Reduce { reduction, axes }, true) => {
-                self.reduce(head, inputs[0], reduction, &axes)
-            }
+            (Kind::Reduce { axes, .. }, true) => self.reduce(unit, head, &axes),
             (Kind::Contract(Contract::MatMul), true) => self.matmul(head, &inputs, &unit.maps),
             (Kind::Contract(contract), true) => {
                 self.convolution(head, &inputs, &contract, &unit.maps)
