@@ -163,9 +163,17 @@ pub enum Reduction {
     Max,
     /// Smallest; NaN if any is NaN; of nothing, +inf.
     Min,
+    /// Sum of the squared deviations from the mean, divided by the number of elements less `correction`, which must be
+    /// smaller.
+    Variance {
+        /// 0 for the variance of the elements themselves, 1 for the unbiased estimate of a population's.
+        correction: usize,
+    },
 }
 
-/// Elementwise code whose single result is reduced over some axes.
+/// Elementwise code whose results are reduced over some axes, each in its own way, in one walk.
+///
+/// A sum over a value whose variance is taken as well comes from the mean found for the variance.
 #[derive(Clone, Debug)]
 pub struct ReduceStep {
     /// The iteration space, slowest axis first.
@@ -174,12 +182,30 @@ pub struct ReduceStep {
     pub reduced: Vec<bool>,
     /// Read by the code, over the iteration space.
     pub inputs: Vec<View>,
-    /// Computes the value to reduce; one result.
+    /// Computes the values to reduce: one result for each output.
     pub code: Code,
-    /// How to combine.
-    pub reduction: Reduction,
+    /// How to combine each result.
+    pub reductions: Vec<Reduction>,
     /// F32, over the iteration space, with stride 0 or length 1 on the reduced axes.
-    pub output: View,
+    pub outputs: Vec<View>,
+    /// Runs on each finished part of the outputs; its iteration space is that of the axes that are not reduced.
+    pub epilogue: Option<MapStep>,
+}
+
+impl ReduceStep {
+    /// An output over the axes that are not reduced.
+    pub fn kept(&self, output: &View) -> View {
+        let kept = |axis: &usize| !self.reduced.get(*axis).copied().unwrap_or(false);
+        let axes: Vec<usize> = (0..output.shape.len()).filter(kept).collect();
+        View {
+            shape: axes.iter().map(|&axis| output.shape[axis]).collect(),
+            strides: axes
+                .iter()
+                .filter_map(|&axis| output.strides.get(axis).copied())
+                .collect(),
+            ..output.clone()
+        }
+    }
 }
 
 /// Rearranges the right operand of a matrix product, `[batch, k, n]` of any strides, into the panels
@@ -468,7 +494,10 @@ impl Step {
         }
         match self {
             Step::Map(s) => of_map(s),
-            Step::Reduce(s) => s.inputs.iter_mut().chain([&mut s.output]).collect(),
+            Step::Reduce(s) => {
+                let own = s.inputs.iter_mut().chain(&mut s.outputs);
+                own.chain(s.epilogue.iter_mut().flat_map(of_map)).collect()
+            }
             Step::PackMatrix(s) => vec![&mut s.b, &mut s.packed],
             Step::Gemm(s) => {
                 let b = match &mut s.b {

@@ -4,7 +4,7 @@ use super::Label;
 use std::fmt::Write;
 use zerokara_kernels::{
     map::{Code, Instruction},
-    plan::{ConvPass, GemmRight, MapStep, Place, Plan, Step, View},
+    plan::{ConvPass, GemmRight, MapStep, Place, Plan, Reduction, Step, View},
 };
 
 /// One line per step, stage by stage; a summary first.
@@ -34,11 +34,12 @@ fn shape(view: &View) -> String {
     format!("[{}]", numbers.join(","))
 }
 
-/// `!` behind a shape: the buffer lies outside of the arena.
+/// `!` behind a shape: the buffer lies outside of the arena; `~`: it is a thread's own.
 fn place(plan: &Plan, view: &View) -> &'static str {
     match plan.buffers[view.buffer].place {
         Place::Arena(_) => "",
         Place::External(_) => "!",
+        Place::Local(_) => "~",
     }
 }
 
@@ -71,21 +72,28 @@ fn with_epilogue(plan: &Plan, head: String, epilogue: &Option<MapStep>) -> Strin
 fn describe(plan: &Plan, step: &Step) -> String {
     match step {
         Step::Map(step) => format!("map {}", map(plan, step)),
-        Step::Reduce(step) => format!(
-            "{:?} {} in, {} ops, {:?} -> {}",
-            step.reduction,
-            step.inputs.len(),
-            instructions(&step.code),
-            step.shape,
-            step.output
-                .shape
+        Step::Reduce(step) => {
+            let kinds: Vec<String> = step
+                .reductions
                 .iter()
-                .zip(&step.reduced)
-                .filter(|(_, r)| !**r)
-                .map(|(n, _)| n)
-                .product::<usize>()
-        )
-        .to_lowercase(),
+                .map(|reduction| match reduction {
+                    Reduction::Sum => "sum".into(),
+                    Reduction::Max => "max".into(),
+                    Reduction::Min => "min".into(),
+                    Reduction::Variance { correction } => format!("var-{correction}"),
+                })
+                .collect();
+            let kept = step.shape.iter().zip(&step.reduced).filter(|(_, r)| !**r);
+            let head = format!(
+                "{} {} in, {} ops, {:?} -> {}",
+                kinds.join(" "),
+                step.inputs.len(),
+                instructions(&step.code),
+                step.shape,
+                kept.map(|(n, _)| n).product::<usize>()
+            );
+            with_epilogue(plan, head, &step.epilogue)
+        }
         Step::PackMatrix(step) => format!("pack matrix {}", shape(&step.b)),
         Step::Gemm(step) => {
             let b = match &step.b {
@@ -114,12 +122,15 @@ fn describe(plan: &Plan, step: &Step) -> String {
                 shape(&step.output_gradient)
             )
         }
-        Step::Pool(step) => format!(
-            "pool {:?} {} -> {}",
-            step.pooling,
-            shape(&step.input),
-            shape(&step.output)
-        ),
+        Step::Pool(step) => {
+            let head = format!(
+                "pool {:?} {} -> {}",
+                step.pooling,
+                shape(&step.input),
+                shape(&step.output)
+            );
+            with_epilogue(plan, head, &step.epilogue)
+        }
         Step::PoolGradient(step) => {
             let head = format!(
                 "pool gradient {:?} -> {}",
@@ -142,5 +153,10 @@ fn describe(plan: &Plan, step: &Step) -> String {
         Step::OneHot(step) => format!("one-hot {}", shape(&step.output)),
         Step::Random(step) => format!("random {}", shape(&step.output)),
         Step::Host(step) => format!("host {}", step.name),
+        Step::Chain(step) => {
+            let first = step.slices.first().into_iter().flatten();
+            let steps: Vec<String> = first.map(|s| describe(plan, s)).collect();
+            format!("{} slices of {}", step.slices.len(), steps.join(" | "))
+        }
     }
 }

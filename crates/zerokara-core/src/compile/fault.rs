@@ -48,6 +48,11 @@ faults! {
     WritesOverRawValueStillWanted,
     InlinesSharedValue,
     ForgetsMaskOfPooledRelu,
+    SlicesStartAtTheFirst,
+    RecomputesBackwards,
+    JoinsReductionsOfOtherAxes,
+    JoinedReductionsSwapResults,
+    SwapsReductionKinds,
 }
 
 #[cfg(test)]

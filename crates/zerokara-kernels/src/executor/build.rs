@@ -25,11 +25,11 @@ use crate::{
         ArgReduceStep, Buffer, ChainStep, ConvPass, ConvStep, ConvWeightGradientStep, Element,
         GatherStep, GemmRight, GemmStep, HostStep, MapStep, OneHotStep, PackFiltersStep,
         PackMatrixStep, Plan, PoolGradientStep, PoolStep, Pooling, RandomStep, ReduceStep,
-        SoftmaxStep, Step, View,
+        Reduction, SoftmaxStep, Step, View,
     },
     pooling::{PoolGeometry, PoolGradientTask, PoolTask},
     random::RandomTask,
-    reduce::ReduceTask,
+    reduce::{Parts, ReduceTask},
     softmax::SoftmaxTask,
 };
 
@@ -543,7 +543,7 @@ fn map(isa: Isa, step: &MapStep, buffers: &[Buffer]) -> Made {
 }
 
 fn reduce(isa: Isa, step: &ReduceStep, buffers: &[Buffer]) -> Made {
-    check_code(&step.code, step.inputs.len(), 1)?;
+    check_code(&step.code, step.inputs.len(), step.outputs.len())?;
     expect_countable(&step.shape)?;
     if step.reduced.len() != step.shape.len() {
         return Err(format!(
@@ -551,6 +551,24 @@ fn reduce(isa: Isa, step: &ReduceStep, buffers: &[Buffer]) -> Made {
             step.shape.len(),
             step.reduced.len()
         ));
+    }
+    if step.reductions.len() != step.outputs.len() {
+        return Err(format!(
+            "{} reductions for {} outputs",
+            step.reductions.len(),
+            step.outputs.len()
+        ));
+    }
+    let marked = step.shape.iter().zip(&step.reduced);
+    let count: usize = marked.filter(|(_, r)| **r).map(|(&n, _)| n).product();
+    for reduction in &step.reductions {
+        if let Reduction::Variance { correction } = reduction
+            && *correction >= count
+        {
+            return Err(format!(
+                "{count} elements have no variance with correction {correction}"
+            ));
+        }
     }
     for input in &step.inputs {
         expect_shape(input, &step.shape)?;
@@ -561,33 +579,46 @@ fn reduce(isa: Isa, step: &ReduceStep, buffers: &[Buffer]) -> Made {
             ));
         }
     }
-    expect_element(&step.output, buffers, Element::F32, "output")?;
-    // The output has either the iteration space's shape, with strides of 0, or lengths of 1 on the reduced axes.
-    for (axis, (&length, &reduced)) in step.shape.iter().zip(&step.reduced).enumerate() {
-        let fits = match step.output.shape.get(axis) {
-            Some(1) if reduced => true,
-            Some(&own) => own == length && (!reduced || step.output.strides[axis] == 0),
-            None => false,
-        };
-        if !fits || step.output.shape.len() != step.shape.len() {
+    for output in &step.outputs {
+        expect_element(output, buffers, Element::F32, "output")?;
+        // It has either the iteration space's shape, with strides of 0, or lengths of 1 on the reduced axes.
+        for (axis, (&length, &reduced)) in step.shape.iter().zip(&step.reduced).enumerate() {
+            let fits = match output.shape.get(axis) {
+                Some(1) if reduced => true,
+                Some(&own) => own == length && (!reduced || output.strides[axis] == 0),
+                None => false,
+            };
+            if !fits || output.shape.len() != step.shape.len() {
+                return Err(format!(
+                    "the output's shape {:?} and strides {:?} do not fit {:?} reduced over {:?}",
+                    output.shape, output.strides, step.shape, step.reduced
+                ));
+            }
+        }
+        if let Some(map) = &step.epilogue
+            && map.shape != step.kept(output).shape
+        {
             return Err(format!(
-                "the output's shape {:?} and strides {:?} do not fit {:?} reduced over {:?}",
-                step.output.shape, step.output.strides, step.shape, step.reduced
+                "its epilogue runs over {:?}, not over what is kept",
+                map.shape
             ));
         }
     }
-    let (inputs, output) = (
-        accesses(&step.inputs, buffers),
-        access(&step.output, buffers),
-    );
-    let task = ReduceTask::new(
-        isa,
-        &step.shape,
-        &step.reduced,
-        inputs,
-        output,
-        &step.code,
-        step.reduction,
-    )?;
-    Ok(Box::new(task))
+    let epilogue = step.epilogue.as_ref().map(|map| {
+        (
+            accesses(&map.inputs, buffers),
+            accesses(&map.outputs, buffers),
+            &map.code,
+        )
+    });
+    let parts = Parts {
+        shape: &step.shape,
+        reduced: &step.reduced,
+        inputs: accesses(&step.inputs, buffers),
+        code: &step.code,
+        reductions: &step.reductions,
+        outputs: accesses(&step.outputs, buffers),
+        epilogue,
+    };
+    Ok(Box::new(ReduceTask::new(isa, parts)?))
 }

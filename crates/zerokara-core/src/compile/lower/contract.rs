@@ -134,19 +134,29 @@ impl Lowering<'_> {
             strides: vec![0, n as isize, 1],
             ..c
         };
+        let epilogue = (!maps.is_empty()).then(|| self.map_step(maps, Walk::Order(vec![0, 1])));
+        let mut reads = vec![products.buffer];
+        let mut writes = vec![c.buffer];
+        if let Some(map) = &epilogue {
+            let inputs = map.inputs.iter().map(|v| v.buffer);
+            reads.extend(inputs.filter(|&b| b != c.buffer));
+            writes.extend(map.outputs.iter().map(|v| v.buffer));
+        }
         let step = ReduceStep {
             shape: shape.to_vec(),
             reduced: vec![true, false, false],
             inputs: vec![products.view()],
             code: code.finish(&[result]),
-            reduction: Reduction::Sum,
-            output: sum.view(),
+            reductions: vec![Reduction::Sum],
+            outputs: vec![sum.view()],
+            epilogue,
         };
-        self.push(head, Step::Reduce(step), &[&products], &[&c]);
-        if let Some(&last) = maps.last() {
-            let step = self.map_step(maps, None);
-            self.push_map(last, step);
-        }
+        self.out.steps.push(LoweredStep {
+            step: Step::Reduce(step),
+            reads,
+            writes,
+            node: head,
+        });
     }
 
     pub(super) fn convolution(
@@ -283,8 +293,9 @@ impl Lowering<'_> {
                 .view(),
             ],
             code: code.finish(&[result]),
-            reduction: Reduction::Sum,
-            output: flat.view(),
+            reductions: vec![Reduction::Sum],
+            outputs: vec![flat.view()],
+            epilogue: None,
         };
         self.push(head, Step::Reduce(sum), &[&partials], &[&value]);
         self.values[head] = Some(value);

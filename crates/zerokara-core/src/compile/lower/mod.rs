@@ -3,6 +3,7 @@
 mod contract;
 mod kernels;
 mod maps;
+mod reduce;
 
 use super::{
     Request,
@@ -46,6 +47,8 @@ pub(super) struct LoweredBuffer {
     pub len: usize,
     /// The number of the external storage, if it is not in the arena.
     pub external: Option<usize>,
+    /// The offset in a thread's own memory, if it is not in the arena.
+    pub local: Option<usize>,
 }
 
 pub(super) struct Lowered {
@@ -62,6 +65,16 @@ pub(super) enum ExternalSource {
     Leaf(usize),
     /// The i-th output of the request.
     Output(usize),
+}
+
+/// How elementwise nodes are walked.
+pub(super) enum Walk {
+    /// As their operands lie.
+    Free,
+    /// As the node's value lies that a kernel has just written: they are its epilogue.
+    Host(usize),
+    /// In this order of the axes.
+    Order(Vec<usize>),
 }
 
 pub(super) struct Lowering<'a> {
@@ -140,6 +153,7 @@ impl Lowering<'_> {
             element: meta.dtype,
             len: meta.len(),
             external,
+            local: None,
         });
         self.out.buffers.len() - 1
     }
@@ -149,6 +163,7 @@ impl Lowering<'_> {
             element,
             len,
             external: None,
+            local: None,
         });
         self.out.buffers.len() - 1
     }
@@ -270,7 +285,7 @@ impl Lowering<'_> {
 
     fn unit(&mut self, unit: &Unit) -> Result<()> {
         let Some(head) = unit.head else {
-            let step = self.map_step(&unit.maps, None);
+            let step = self.map_step(&unit.maps, Walk::Free);
             self.push_map(unit.maps[unit.maps.len() - 1], step);
             return Ok(());
         };
@@ -286,9 +301,7 @@ impl Lowering<'_> {
                 .all(|&i| self.meta(i).dtype == DType::F32);
         let inputs = self.graph.nodes[head].inputs.clone();
         match (self.schedule.kinds[head].clone(), native) {
-            (Kind::Reduce { reduction, axes }, true) => {
-                self.reduce(head, inputs[0], reduction, &axes)
-            }
+            (Kind::Reduce { axes, .. }, true) => self.reduce(unit, head, &axes),
             (Kind::Contract(Contract::MatMul), true) => self.matmul(head, &inputs, &unit.maps),
             (Kind::Contract(contract), true) => {
                 self.convolution(head, &inputs, &contract, &unit.maps)
