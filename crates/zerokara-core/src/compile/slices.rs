@@ -17,12 +17,14 @@ use zerokara_kernels::{
     plan::{ChainStep, Element, MapStep, ReduceStep, Reduction, Step, View},
 };
 
+// The limits are small in tests, so that the random graphs of the fuzzer, whose batches are small, are cut as well.
+
 /// Bytes of a value from which on it is kept out of memory.
-const LARGE: usize = 1 << 20;
+const LARGE: usize = if cfg!(test) { 64 } else { 1 << 20 };
 /// Bytes that the local values of a slice may take: about a third of a second-level cache.
-const SLICE: usize = 160 << 10;
+const SLICE: usize = if cfg!(test) { 1 } else { 160 << 10 };
 /// Slices that there must be, so that they can be shared out.
-const LEAST_SLICES: usize = 8;
+const LEAST_SLICES: usize = if cfg!(test) { 2 } else { 8 };
 /// Numbers that a slice may sum up for itself: they are written, and read again, once for each slice.
 const LARGEST_SUM: usize = 4096;
 
