@@ -10,17 +10,21 @@ use crate::{
 };
 
 /// Inputs under a tile along one axis.
-pub(super) const INPUTS: usize = TILE + super::RIM;
+pub(super) const INPUTS: usize = TILE + 2;
 
 /// Transforms tiles of `SIDE` x `SIDE` positions each, which begin [`TILE`] apart: inputs ([`INPUTS`]) or gradients of
-/// outputs ([`TILE`]).
+/// outputs ([`TILE`]). Positions beyond the image are zeros.
 pub(super) struct Tiles<const SIDE: usize> {
-    /// The first position of the first tile, and the distances to its neighbours below and on the right.
-    pub from: *const f32,
-    pub down: isize,
+    /// The image, its height and width, and the distance between neighbours in a row.
+    pub image: *const f32,
+    pub size: [usize; 2],
     pub across: usize,
-    /// Channels to transform.
+    /// The first position of the first tile; may lie outside of the image.
+    pub first: [isize; 2],
+    /// Channels to transform, from the first.
     pub channels: usize,
+    /// `SIDE` times `across` zeros.
+    pub zeros: *const f32,
     /// Tiles, down and across.
     pub tiles: [usize; 2],
     /// Where the first frequency of the first tile goes, the distance from tile to tile, and from frequency to
@@ -28,34 +32,66 @@ pub(super) struct Tiles<const SIDE: usize> {
     pub to: *mut f32,
     pub step: usize,
     pub stride: usize,
-    /// The only pair of rows of frequencies to compute, or all.
-    pub pair: Option<usize>,
+    /// The pairs of rows of frequencies to compute, of which the first goes to `to`.
+    pub pairs: [usize; 2],
 }
 
 impl<const SIDE: usize> Outlined for Tiles<SIDE> {
     #[inline(always)]
     unsafe fn run<S: Simd>(&self) {
+        let [height, width] = self.size;
         let mut to = self.to;
         for row in 0..self.tiles[0] {
             for column in 0..self.tiles[1] {
-                // SAFETY: the caller vouches for all tiles; partial vectors are read from a copy.
+                let x = self.first[1] + (column * TILE) as isize;
+                let mut place = Place {
+                    rows: [self.zeros; SIDE],
+                    columns: [0; SIDE],
+                    keep: [1.0; SIDE],
+                };
+                let edge = x < 0 || x + SIDE as isize > width as isize;
+                for j in 0..SIDE {
+                    let x = x + j as isize;
+                    let inside = x.clamp(0, width as isize - 1);
+                    place.columns[j] = inside as usize * self.across;
+                    place.keep[j] = if x == inside { 1.0 } else { 0.0 };
+                }
+                for i in 0..SIDE {
+                    let y = self.first[0] + (row * TILE + i) as isize;
+                    place.rows[i] = if (0..height as isize).contains(&y) {
+                        self.image.wrapping_add(y as usize * width * self.across)
+                    } else {
+                        self.zeros.wrapping_sub(place.columns[0])
+                    };
+                }
+                // The positions below, that the next row of tiles adds.
+                let below = self.first[0] + (row * TILE + SIDE) as isize;
+                let below = (below * width as isize + x) * self.across as isize;
+                prefetch::<S>(
+                    self.image.wrapping_offset(below),
+                    width * self.across,
+                    self.across,
+                    self.channels,
+                );
+                // SAFETY: all positions lie within the image or the zeros; partial vectors are read from a copy.
                 unsafe {
-                    let from = self
-                        .from
-                        .offset((row * TILE) as isize * self.down)
-                        .add(column * TILE * self.across);
                     let mut c = 0;
                     while c + S::LANES <= self.channels {
-                        let (from, to) = (from.add(c), to.add(c));
-                        tile::<S, SIDE>(from, self.down, self.across, to, self.stride, self.pair);
+                        if edge {
+                            place.transform::<S, true>(c, to.add(c), self.stride, self.pairs);
+                        } else {
+                            place.transform::<S, false>(c, to.add(c), self.stride, self.pairs);
+                        }
                         c += S::LANES;
                     }
                     if c < self.channels {
                         S::call(&PartialTile {
-                            tiles: self,
-                            from: from.add(c),
+                            place: &place,
+                            first: c,
                             lanes: self.channels - c,
                             to: to.add(c),
+                            stride: self.stride,
+                            pairs: self.pairs,
                         });
                     }
                     to = to.add(self.step);
@@ -65,72 +101,93 @@ impl<const SIDE: usize> Outlined for Tiles<SIDE> {
     }
 }
 
+/// Channels from which on the four positions of a tile in a row are long enough for the CPU to fetch ahead by itself.
+const LONG: usize = 64;
+
+/// Fetches `channels` channels of the 4 x 4 positions from `from` on.
+#[inline(always)]
+fn prefetch<S: Simd>(from: *const f32, down: usize, across: usize, channels: usize) {
+    if across >= LONG {
+        return;
+    }
+    for i in 0..TILE {
+        for j in 0..TILE {
+            let from = from.wrapping_add(i * down + j * across);
+            for line in (0..channels).step_by(16) {
+                S::prefetch(from.wrapping_add(line));
+            }
+        }
+    }
+}
+
+/// Where the positions of a tile are: element `[i, j]` at `rows[i] + columns[j]`, times `keep[j]`.
+pub(super) struct Place<const SIDE: usize> {
+    pub rows: [*const f32; SIDE],
+    pub columns: [usize; SIDE],
+    pub keep: [f32; SIDE],
+}
+
+impl<const SIDE: usize> Place<SIDE> {
+    /// Transforms the vector of channels that starts at channel `c`. `EDGE`: not all columns are kept.
+    #[inline(always)]
+    unsafe fn transform<S: Simd, const EDGE: bool>(
+        &self,
+        c: usize,
+        mut to: *mut f32,
+        stride: usize,
+        pairs: [usize; 2],
+    ) {
+        for pair in pairs[0]..pairs[1] {
+            // Only so many addresses at a time as there are registers for.
+            let step = S::hide(stride);
+            // SAFETY: passed on.
+            unsafe {
+                match (SIDE == INPUTS, pair) {
+                    (true, 0) => transform::input::<S, 0, EDGE, SIDE>(self, c, to, step),
+                    (true, 1) => transform::input::<S, 1, EDGE, SIDE>(self, c, to, step),
+                    (true, _) => transform::input::<S, 2, EDGE, SIDE>(self, c, to, step),
+                    (_, 0) => transform::output_gradient::<S, 0, EDGE, SIDE>(self, c, to, step),
+                    (_, 1) => transform::output_gradient::<S, 1, EDGE, SIDE>(self, c, to, step),
+                    (_, _) => transform::output_gradient::<S, 2, EDGE, SIDE>(self, c, to, step),
+                }
+            }
+            to = to.wrapping_add(PAIR * stride);
+        }
+    }
+}
+
 /// The last few channels of one tile.
 struct PartialTile<'a, const SIDE: usize> {
-    tiles: &'a Tiles<SIDE>,
-    from: *const f32,
+    place: &'a Place<SIDE>,
+    first: usize,
     lanes: usize,
     to: *mut f32,
+    stride: usize,
+    pairs: [usize; 2],
 }
 
 impl<const SIDE: usize> Outlined for PartialTile<'_, SIDE> {
     #[inline(always)]
     unsafe fn run<S: Simd>(&self) {
-        let all = self.tiles;
         // SAFETY: passed on; no lanes beyond are read.
         unsafe {
             let mut copy = [[S::zero(); SIDE]; SIDE];
-            for (i, line) in copy.iter_mut().enumerate() {
-                for (j, x) in line.iter_mut().enumerate() {
-                    let from = self.from.offset(i as isize * all.down);
-                    *x = S::load_partial(from.add(j * all.across), self.lanes);
+            let mut place = Place {
+                rows: self.place.rows,
+                columns: self.place.columns,
+                keep: self.place.keep,
+            };
+            for i in 0..SIDE {
+                for j in 0..SIDE {
+                    let from = self.place.rows[i].wrapping_add(self.place.columns[j] + self.first);
+                    copy[i][j] = S::load_partial(from, self.lanes);
                 }
             }
-            let (from, down) = (copy.as_ptr().cast(), (SIDE * S::LANES) as isize);
-            tile::<S, SIDE>(from, down, S::LANES, self.to, all.stride, all.pair);
-        }
-    }
-}
-
-/// One vector of channels of one tile.
-#[inline(always)]
-unsafe fn tile<S: Simd, const SIDE: usize>(
-    from: *const f32,
-    down: isize,
-    across: usize,
-    to: *mut f32,
-    stride: usize,
-    pair: Option<usize>,
-) {
-    macro_rules! pair {
-        ($p:literal, $to:expr) => {
-            // Only so many addresses at a time as there are registers for.
-            let (down, across) = (S::hide(down as usize) as isize, S::hide(across));
-            let stride = S::hide(stride);
-            // SAFETY: passed on.
-            unsafe {
-                if SIDE == INPUTS {
-                    transform::input::<S, $p>(from, down, across, $to, stride);
-                } else {
-                    transform::output_gradient::<S, $p>(from, down, across, $to, stride);
-                }
+            for i in 0..SIDE {
+                place.rows[i] = copy[i].as_ptr().cast();
+                place.columns[i] = i * S::LANES;
             }
-        };
-    }
-    match pair {
-        None => {
-            pair!(0, to);
-            pair!(1, to.wrapping_add(PAIR * stride));
-            pair!(2, to.wrapping_add(2 * PAIR * stride));
-        }
-        Some(0) => {
-            pair!(0, to);
-        }
-        Some(1) => {
-            pair!(1, to);
-        }
-        Some(_) => {
-            pair!(2, to);
+            place.transform::<S, true>(0, self.to, self.stride, self.pairs);
         }
     }
 }
@@ -165,6 +222,12 @@ impl Outlined for Outputs {
         for y in (self.rows[0]..self.rows[1]).map(|row| row * TILE) {
             for x in (0..breadth).step_by(TILE) {
                 let whole = y + TILE <= height && x + TILE <= breadth;
+                let next = if x + TILE < breadth {
+                    y * pitch + (x + TILE) * channels
+                } else {
+                    (y + TILE) * pitch
+                };
+                prefetch::<S>(to.wrapping_add(next), pitch, channels, width * S::LANES);
                 // SAFETY: the outputs of the tile that lie within the image.
                 unsafe {
                     let to = to.add(y * pitch + x * channels);
