@@ -7,7 +7,7 @@
 use super::{
     ConvGeometry, GAP, Sides, TILE, origin,
     product::Products,
-    tiles::{INPUTS, Outputs, Tiles},
+    tiles::{INPUTS, Outputs, Panels, Tiles},
     transform::{self, FREQUENCIES, PAIRS},
 };
 use crate::{
@@ -258,9 +258,9 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd>(
                         channels,
                         zeros: scratch,
                         tiles: [rows.len(), across],
-                        to: frequencies.add(i * tiles * tiling.channels),
-                        step: tiling.channels,
-                        stride,
+                        to: frequencies,
+                        skip: i * tiles,
+                        panels: Panels::one(channels, tiling.channels, stride),
                         pairs: [0, PAIRS],
                     });
                 }

@@ -27,42 +27,80 @@ pub(super) struct Tiles<const SIDE: usize> {
     pub zeros: *const f32,
     /// Tiles, down and across.
     pub tiles: [usize; 2],
-    /// Where the first frequency of the first tile goes, the distance from tile to tile, and from frequency to
-    /// frequency. Channels are filled up to whole vectors.
+    /// Where the first frequency of the first tile goes, not counting `skip` tiles that lie before.
     pub to: *mut f32,
-    pub step: usize,
-    pub stride: usize,
+    pub skip: usize,
+    /// How the frequencies lie.
+    pub panels: Panels,
     /// The pairs of rows of frequencies to compute, of which the first goes to `to`.
     pub pairs: [usize; 2],
+}
+
+/// How frequencies lie: in panels of channels, of which the last may differ. Channels are filled up to whole vectors.
+#[derive(Clone, Copy)]
+pub(super) struct Panels {
+    /// Number of panels.
+    pub count: usize,
+    /// Channels in a panel but the last, which has the rest.
+    pub channels: usize,
+    /// Distance from panel to panel.
+    pub distance: usize,
+    /// In a panel but the last, and in the last: the distance from tile to tile, and from frequency to frequency.
+    pub steps: [usize; 2],
+    pub strides: [usize; 2],
+}
+
+impl Panels {
+    /// All channels in one panel.
+    pub fn one(channels: usize, step: usize, stride: usize) -> Panels {
+        Panels {
+            count: 1,
+            channels,
+            distance: 0,
+            steps: [step; 2],
+            strides: [stride; 2],
+        }
+    }
 }
 
 impl<const SIDE: usize> Outlined for Tiles<SIDE> {
     #[inline(always)]
     unsafe fn run<S: Simd>(&self) {
         let [height, width] = self.size;
-        let mut to = self.to;
+        let mut inner = [0; SIDE];
+        for (j, column) in inner.iter_mut().enumerate() {
+            *column = j * self.across;
+        }
+        let mut number = self.skip;
         for row in 0..self.tiles[0] {
+            // Where the rows of positions begin, and whether they move on from tile to tile: zeros do not.
+            let (mut lines, mut moves) = ([self.zeros; SIDE], [0; SIDE]);
+            for i in 0..SIDE {
+                let y = self.first[0] + (row * TILE + i) as isize;
+                if (0..height as isize).contains(&y) {
+                    lines[i] = self.image.wrapping_add(y as usize * width * self.across);
+                    moves[i] = self.across;
+                }
+            }
             for column in 0..self.tiles[1] {
                 let x = self.first[1] + (column * TILE) as isize;
+                let edge = x < 0 || x + SIDE as isize > width as isize;
+                let inside = |x: isize| x.clamp(0, width as isize - 1) as usize;
                 let mut place = Place {
-                    rows: [self.zeros; SIDE],
-                    columns: [0; SIDE],
+                    rows: lines,
+                    columns: inner,
                     keep: [1.0; SIDE],
                 };
-                let edge = x < 0 || x + SIDE as isize > width as isize;
-                for j in 0..SIDE {
-                    let x = x + j as isize;
-                    let inside = x.clamp(0, width as isize - 1);
-                    place.columns[j] = inside as usize * self.across;
-                    place.keep[j] = if x == inside { 1.0 } else { 0.0 };
-                }
                 for i in 0..SIDE {
-                    let y = self.first[0] + (row * TILE + i) as isize;
-                    place.rows[i] = if (0..height as isize).contains(&y) {
-                        self.image.wrapping_add(y as usize * width * self.across)
-                    } else {
-                        self.zeros.wrapping_sub(place.columns[0])
-                    };
+                    place.rows[i] = lines[i].wrapping_add(inside(x) * moves[i]);
+                }
+                if edge {
+                    for j in 0..SIDE {
+                        let x_j = x + j as isize;
+                        place.columns[j] = (inside(x_j) - inside(x)) * self.across;
+                        let kept = (0..width as isize).contains(&x_j);
+                        place.keep[j] = if kept { 1.0 } else { 0.0 };
+                    }
                 }
                 // The positions below, that the next row of tiles adds.
                 let below = self.first[0] + (row * TILE + SIDE) as isize;
@@ -73,28 +111,52 @@ impl<const SIDE: usize> Outlined for Tiles<SIDE> {
                     self.across,
                     self.channels,
                 );
-                // SAFETY: all positions lie within the image or the zeros; partial vectors are read from a copy.
-                unsafe {
-                    let mut c = 0;
-                    while c + S::LANES <= self.channels {
-                        if edge {
-                            place.transform::<S, true>(c, to.add(c), self.stride, self.pairs);
-                        } else {
-                            place.transform::<S, false>(c, to.add(c), self.stride, self.pairs);
-                        }
-                        c += S::LANES;
+                // SAFETY: all positions lie within the image or the zeros.
+                unsafe { self.tile::<S>(&place, edge, number) };
+                number += 1;
+            }
+        }
+    }
+}
+
+impl<const SIDE: usize> Tiles<SIDE> {
+    /// All channels of tile `number`.
+    #[inline(always)]
+    unsafe fn tile<S: Simd>(&self, place: &Place<SIDE>, edge: bool, number: usize) {
+        let panels = &self.panels;
+        for panel in 0..panels.count {
+            let last = usize::from(panel + 1 == panels.count);
+            let first = panel * panels.channels;
+            let end = if last == 1 {
+                self.channels
+            } else {
+                first + panels.channels
+            };
+            let stride = panels.strides[last];
+            // SAFETY: passed on; partial vectors are read from a copy.
+            unsafe {
+                let to = self
+                    .to
+                    .add(panel * panels.distance + number * panels.steps[last]);
+                let mut c = first;
+                while c + S::LANES <= end {
+                    let to = to.add(c - first);
+                    if edge {
+                        place.transform::<S, true>(c, to, stride, self.pairs);
+                    } else {
+                        place.transform::<S, false>(c, to, stride, self.pairs);
                     }
-                    if c < self.channels {
-                        S::call(&PartialTile {
-                            place: &place,
-                            first: c,
-                            lanes: self.channels - c,
-                            to: to.add(c),
-                            stride: self.stride,
-                            pairs: self.pairs,
-                        });
-                    }
-                    to = to.add(self.step);
+                    c += S::LANES;
+                }
+                if c < end {
+                    S::call(&PartialTile {
+                        place,
+                        first: c,
+                        lanes: end - c,
+                        to: to.add(c - first),
+                        stride,
+                        pairs: self.pairs,
+                    });
                 }
             }
         }

@@ -8,7 +8,7 @@
 use super::{
     ConvGeometry, GAP, TILE, applies, origin,
     product::Products,
-    tiles::{INPUTS, Tiles},
+    tiles::{INPUTS, Panels, Tiles},
     transform::{self, PAIR, PAIRS},
 };
 use crate::{
@@ -220,6 +220,20 @@ impl Turn<'_> {
         (self.g.out_channels - v * lanes).min(width * lanes)
     }
 
+    /// The vector at which the last panel starts.
+    #[inline(always)]
+    fn last_panel<S: Simd>(&self) -> usize {
+        let total = self.g.out_channels.div_ceil(S::LANES);
+        let mut v = self.vectors.start;
+        loop {
+            let width = panel_width(S::REGISTERS, v, total);
+            if v + width >= self.vectors.end {
+                return v;
+            }
+            v += width;
+        }
+    }
+
     /// Adds the products of some tiles to the sums, or replaces these, for the pairs of rows of frequencies from the first
     /// of `pairs` up to the second.
     #[inline(always)]
@@ -242,6 +256,16 @@ impl Turn<'_> {
         ];
         let top = (rows.start * TILE) as isize;
         let column = tiling.column(tiling.count());
+        // Panels are equally wide but the last.
+        let [width, last] = [self.vectors.start, self.last_panel::<S>()]
+            .map(|v| panel_width(S::REGISTERS, v, total));
+        let panels = Panels {
+            count: (self.vectors.len() - last) / width + 1,
+            channels: width * S::LANES,
+            distance: count * width * column,
+            steps: [width * S::LANES, last * S::LANES],
+            strides: [width * column, last * column],
+        };
         // SAFETY: the caller vouches for images and scratch.
         unsafe {
             for (i, image) in images.clone().enumerate() {
@@ -253,32 +277,25 @@ impl Turn<'_> {
                     channels: g.in_channels,
                     zeros: self.zeros,
                     tiles,
-                    to: self.frequencies[0].add(i * in_image * tiling.channels),
-                    step: tiling.channels,
-                    stride: tiling.stride(),
+                    to: self.frequencies[0],
+                    skip: i * in_image,
+                    panels: Panels::one(g.in_channels, tiling.channels, tiling.stride()),
                     pairs,
                 });
                 let gradient = self.output_gradient.add(image * output_len);
-                let mut v = self.vectors.start;
-                while v < self.vectors.end {
-                    let width = panel_width(S::REGISTERS, v, total);
-                    let before = count * (v - self.vectors.start) * column;
-                    let step = width * S::LANES;
-                    S::call(&Tiles::<TILE> {
-                        image: gradient.add(v * S::LANES),
-                        size: g.output,
-                        across: g.out_channels,
-                        first: [top, 0],
-                        channels: self.columns(v, width),
-                        zeros: self.zeros,
-                        tiles,
-                        to: self.frequencies[1].add(before + i * in_image * step),
-                        step,
-                        stride: width * column,
-                        pairs,
-                    });
-                    v += width;
-                }
+                S::call(&Tiles::<TILE> {
+                    image: gradient.add(self.vectors.start * S::LANES),
+                    size: g.output,
+                    across: g.out_channels,
+                    first: [top, 0],
+                    channels: self.columns(self.vectors.start, self.vectors.len()),
+                    zeros: self.zeros,
+                    tiles,
+                    to: self.frequencies[1],
+                    skip: i * in_image,
+                    panels,
+                    pairs,
+                });
             }
             let mut v = self.vectors.start;
             while v < self.vectors.end {
