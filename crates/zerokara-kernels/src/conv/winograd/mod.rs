@@ -28,9 +28,8 @@ pub(super) mod filters {
 use super::{ConvGeometry, dense::Sides, phase::Phase};
 use crate::plan::ConvPass;
 
-/// Outputs of a tile along one axis, and inputs beyond them.
+/// Outputs of a tile along one axis.
 const TILE: usize = 4;
-const RIM: usize = 2;
 /// Numbers between the frequencies of some tiles and the next, beside what they take: without them, frequencies would
 /// lie a power of two apart and push one another out of the first-level cache.
 const GAP: usize = 16;
