@@ -51,6 +51,8 @@ faults! {
     JoinsReductionsOfOtherAxes,
     JoinedReductionsSwapResults,
     SwapsReductionKinds,
+    StatisticsOfOtherAxes,
+    ReductionForgetsEpilogue,
 }
 
 #[cfg(test)]
