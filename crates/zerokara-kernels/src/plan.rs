@@ -282,6 +282,9 @@ pub struct ConvStep {
     pub target: View,
     /// Runs on each finished part of `target`; iteration space as `target`'s, flattened.
     pub epilogue: Option<MapStep>,
+    /// Reduces each finished part while it is near, after the epilogue: over `target`'s axes, of which the channels are
+    /// kept. It may read what the step writes, element by element.
+    pub statistics: Option<ReduceStep>,
 }
 
 /// Partial gradients with respect to the filters, each over a fixed share of the batch; a [`ReduceStep`] sums them.
@@ -485,6 +488,10 @@ impl Step {
         fn of_map(step: &mut MapStep) -> Vec<&mut View> {
             step.inputs.iter_mut().chain(&mut step.outputs).collect()
         }
+        fn of_reduce(step: &mut ReduceStep) -> impl Iterator<Item = &mut View> {
+            let own = step.inputs.iter_mut().chain(&mut step.outputs);
+            own.chain(step.epilogue.iter_mut().flat_map(of_map))
+        }
         fn with_epilogue<'a, const N: usize>(
             own: [Option<&'a mut View>; N],
             epilogue: &'a mut Option<MapStep>,
@@ -494,10 +501,7 @@ impl Step {
         }
         match self {
             Step::Map(s) => of_map(s),
-            Step::Reduce(s) => {
-                let own = s.inputs.iter_mut().chain(&mut s.outputs);
-                own.chain(s.epilogue.iter_mut().flat_map(of_map)).collect()
-            }
+            Step::Reduce(s) => of_reduce(s).collect(),
             Step::PackMatrix(s) => vec![&mut s.b, &mut s.packed],
             Step::Gemm(s) => {
                 let b = match &mut s.b {
@@ -507,14 +511,12 @@ impl Step {
                 with_epilogue([Some(&mut s.a), Some(b), Some(&mut s.c)], &mut s.epilogue)
             }
             Step::PackFilters(s) => vec![&mut s.filters, &mut s.packed],
-            Step::Conv(s) => with_epilogue(
-                [
-                    Some(&mut s.source),
-                    Some(&mut s.packed),
-                    Some(&mut s.target),
-                ],
-                &mut s.epilogue,
-            ),
+            Step::Conv(s) => {
+                let own = [&mut s.source, &mut s.packed, &mut s.target].map(Some);
+                let mut views = with_epilogue(own, &mut s.epilogue);
+                views.extend(s.statistics.iter_mut().flat_map(of_reduce));
+                views
+            }
             Step::ConvWeightGradient(s) => {
                 vec![&mut s.input, &mut s.output_gradient, &mut s.partials]
             }

@@ -53,6 +53,8 @@ faults! {
     JoinsReductionsOfOtherAxes,
     JoinedReductionsSwapResults,
     SwapsReductionKinds,
+    StatisticsOfOtherAxes,
+    ReductionForgetsEpilogue,
 }
 
 #[cfg(test)]

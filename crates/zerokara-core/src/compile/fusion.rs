@@ -42,6 +42,8 @@ pub(super) struct Unit {
     pub joined: Vec<usize>,
     /// Elementwise nodes, in order.
     pub maps: Vec<usize>,
+    /// For a convolution: a unit of reductions that are done of each part as it is finished.
+    pub statistics: Option<Box<Unit>>,
 }
 
 impl Unit {
@@ -52,8 +54,13 @@ impl Unit {
         }
     }
 
-    fn nodes(&self) -> impl Iterator<Item = &usize> {
+    fn own_nodes(&self) -> impl Iterator<Item = &usize> {
         self.head.iter().chain(&self.joined).chain(&self.maps)
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = &usize> {
+        let statistics = self.statistics.iter().flat_map(|unit| unit.own_nodes());
+        self.own_nodes().chain(statistics)
     }
 }
 
@@ -547,7 +554,79 @@ fn group(
         }
     }
     attach_epilogues(graph, kinds, times, readers, &mut units);
+    attach_statistics(graph, kinds, times, inlined, readers, &mut units);
     units
+}
+
+/// Joins reductions over all but the channels to the convolution that writes what they read, if all else they read is
+/// there before it runs: they then find it in the nearer caches.
+fn attach_statistics(
+    graph: &Graph,
+    kinds: &[Kind],
+    times: &[usize],
+    inlined: &[bool],
+    readers: &BTreeMap<usize, Readers>,
+    units: &mut Vec<Unit>,
+) {
+    let is_host = |unit: &Unit| {
+        unit.head.is_some_and(|h| {
+            let convolves = matches!(
+                kinds[h],
+                Kind::Contract(Contract::Conv(_) | Contract::ConvInputGradient(_))
+            );
+            convolves && graph.nodes[h].meta.dtype == DType::F32
+        })
+    };
+    let mut host_of: HashMap<usize, usize> = HashMap::new();
+    for (u, unit) in units.iter().enumerate().filter(|(_, unit)| is_host(unit)) {
+        host_of.extend(unit.own_nodes().map(|&at| (at, u)));
+    }
+    for u in 0..units.len() {
+        let Some((head, axes)) = units[u].head.and_then(|h| match &kinds[h] {
+            Kind::Reduce { axes, .. } if graph.nodes[h].meta.dtype == DType::F32 => Some((h, axes)),
+            _ => None,
+        }) else {
+            continue;
+        };
+        let shape = &graph.nodes[graph.nodes[head].inputs[0]].meta.shape;
+        let mut axes = crate::ops::reduce::reduced_axes(axes, shape.len()).unwrap_or_default();
+        axes.sort_unstable();
+        let of_channels = axes == [0, 2, 3] || planted(Fault::StatisticsOfOtherAxes);
+        if shape.len() != 4 || !of_channels || shape.contains(&0) {
+            continue;
+        }
+        let mut reads = BTreeSet::new();
+        let heads = units[u].head.iter().chain(&units[u].joined);
+        let mut stack: Vec<usize> = heads.map(|&h| graph.nodes[h].inputs[0]).collect();
+        while let Some(at) = stack.pop() {
+            if inlined[at] {
+                stack.extend(&graph.nodes[at].inputs);
+            } else {
+                reads.insert(at);
+            }
+        }
+        let host = reads.iter().find_map(|at| {
+            let host = host_of.get(at).copied()?;
+            (graph.nodes[*at].meta.shape == *shape && units[host].statistics.is_none())
+                .then_some(host)
+        });
+        let Some(host) = host else { continue };
+        // What the host's time has not brought yet may depend on the host.
+        let time = units[host].head.map_or(0, |h| times[h]);
+        let own: BTreeSet<usize> = units[u].own_nodes().copied().collect();
+        let around = units[u].maps.iter().flat_map(|&m| &graph.nodes[m].inputs);
+        let late = |&at: &usize| times[at] >= time;
+        let fits = reads
+            .iter()
+            .all(|at| !late(at) || host_of.get(at) == Some(&host))
+            && around.into_iter().all(|at| own.contains(at) || !late(at))
+            && !units[u].maps.iter().any(|m| readers.contains_key(m));
+        if fits {
+            let statistics = std::mem::take(&mut units[u]);
+            units[host].statistics = Some(Box::new(statistics));
+        }
+    }
+    units.retain(|unit| unit.head.is_some() || !unit.maps.is_empty());
 }
 
 /// Joins a group to the last kernel it reads, if all else it reads is there before that kernel runs.

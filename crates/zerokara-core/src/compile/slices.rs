@@ -162,7 +162,11 @@ fn is_sliceable(lowered: &Lowered, number: usize, batch: usize, images: usize, i
             let same = |g: &ConvGeometry| {
                 conv::packed_len(isa, g, s.pass) == conv::packed_len(isa, &s.geometry, s.pass)
             };
-            s.geometry.batch == batch && same(&slice) && same(&last) && maps(&s.epilogue)
+            s.geometry.batch == batch
+                && s.statistics.is_none()
+                && same(&slice)
+                && same(&last)
+                && maps(&s.epilogue)
         }
         Step::Pool(s) => s.geometry.batch == batch && maps(&s.epilogue),
         Step::PoolGradient(s) => s.geometry.batch == batch && maps(&s.epilogue),

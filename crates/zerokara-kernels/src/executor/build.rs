@@ -1,5 +1,7 @@
 //! From steps to tasks: each step's own contract is checked, and its kernel made ready.
 
+use std::ops::Range;
+
 use super::{
     Task,
     chain_task::ChainTask,
@@ -240,10 +242,13 @@ fn convolution(isa: Isa, step: &ConvStep, buffers: &[Buffer]) -> Made {
         &[conv::packed_len(isa, &g, pass)],
         "packed filters",
     )?;
+    let ranges = (0..conv::units(isa, &g, pass)).map(|unit| conv::unit_range(isa, &g, pass, unit));
+    let statistics = statistics(isa, &step.statistics, &step.target, ranges, buffers)?;
     Ok(Box::new(ConvTask {
         isa,
         geometry: g,
         pass,
+        statistics,
         source: access(&step.source, buffers),
         packed: access(&step.packed, buffers),
         target: access(&step.target, buffers),
@@ -543,6 +548,36 @@ fn map(isa: Isa, step: &MapStep, buffers: &[Buffer]) -> Made {
 }
 
 fn reduce(isa: Isa, step: &ReduceStep, buffers: &[Buffer]) -> Made {
+    let parts = reduce_parts(step, buffers)?;
+    Ok(Box::new(ReduceTask::new(isa, parts)?))
+}
+
+/// A checked reduction of what a step writes that is cut into these parts of its rows.
+fn statistics(
+    isa: Isa,
+    step: &Option<ReduceStep>,
+    target: &View,
+    ranges: impl Iterator<Item = Range<usize>>,
+    buffers: &[Buffer],
+) -> Result<Option<ReduceTask>, String> {
+    let Some(step) = step else { return Ok(None) };
+    let (Some(&channels), Some((&false, others))) =
+        (target.shape.last(), step.reduced.split_last())
+    else {
+        return Err("its statistics do not keep the channels".into());
+    };
+    if step.shape != target.shape || others.contains(&false) || step.shape.contains(&0) {
+        return Err(format!(
+            "its statistics are those of {:?} reduced over {:?}, not of the channels of {:?}",
+            step.shape, step.reduced, target.shape
+        ));
+    }
+    let parts = reduce_parts(step, buffers)?;
+    let rows = |range: Range<usize>| range.start / channels..range.end / channels;
+    ReduceTask::beside(isa, parts, ranges.map(rows).collect()).map(Some)
+}
+
+fn reduce_parts<'a>(step: &'a ReduceStep, buffers: &[Buffer]) -> Result<Parts<'a>, String> {
     check_code(&step.code, step.inputs.len(), step.outputs.len())?;
     expect_countable(&step.shape)?;
     if step.reduced.len() != step.shape.len() {
@@ -611,7 +646,7 @@ fn reduce(isa: Isa, step: &ReduceStep, buffers: &[Buffer]) -> Made {
             &map.code,
         )
     });
-    let parts = Parts {
+    Ok(Parts {
         shape: &step.shape,
         reduced: &step.reduced,
         inputs: accesses(&step.inputs, buffers),
@@ -619,6 +654,5 @@ fn reduce(isa: Isa, step: &ReduceStep, buffers: &[Buffer]) -> Made {
         reductions: &step.reductions,
         outputs: accesses(&step.outputs, buffers),
         epilogue,
-    };
-    Ok(Box::new(ReduceTask::new(isa, parts)?))
+    })
 }

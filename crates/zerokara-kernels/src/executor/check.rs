@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt};
 use super::extent::{self, Extent};
 use crate::{
     map::prepare::check_code,
-    plan::{Buffer, ChainStep, Element, GemmRight, MapStep, Place, Plan, Step, View},
+    plan::{Buffer, ChainStep, Element, GemmRight, MapStep, Place, Plan, ReduceStep, Step, View},
 };
 
 /// Why a plan is refused: the step, and what is wrong with it.
@@ -56,6 +56,8 @@ pub(super) struct Views<'a> {
     pub(super) in_place: bool,
     /// With the views that it may read and write in place.
     pub(super) epilogue: Option<(&'a MapStep, Vec<Cow<'a, View>>)>,
+    /// A reduction of each part that is written.
+    pub(super) statistics: Option<&'a ReduceStep>,
 }
 
 fn views(step: &Step) -> Views<'_> {
@@ -64,6 +66,7 @@ fn views(step: &Step) -> Views<'_> {
         writes: vec![],
         in_place: false,
         epilogue: None,
+        statistics: None,
     };
     match step {
         Step::Map(s) => {
@@ -71,13 +74,7 @@ fn views(step: &Step) -> Views<'_> {
             v.writes.extend(s.outputs.iter().map(Cow::Borrowed));
             v.in_place = true;
         }
-        Step::Reduce(s) => {
-            v.reads.extend(&s.inputs);
-            // The reduced axes hold the same element again and again; it is written once.
-            let kept = || s.outputs.iter().map(|output| Cow::Owned(s.kept(output)));
-            v.writes.extend(kept());
-            v.epilogue = s.epilogue.as_ref().map(|map| (map, kept().collect()));
-        }
+        Step::Reduce(s) => v = of_reduce(s),
         Step::PackMatrix(s) => {
             v.reads.push(&s.b);
             v.writes.push(Cow::Borrowed(&s.packed));
@@ -99,6 +96,7 @@ fn views(step: &Step) -> Views<'_> {
             v.reads.extend([&s.source, &s.packed]);
             v.writes.push(Cow::Borrowed(&s.target));
             v.epilogue = with_target(&s.epilogue, &s.target);
+            v.statistics = s.statistics.as_ref();
         }
         Step::ConvWeightGradient(s) => {
             v.reads.extend([&s.input, &s.output_gradient]);
@@ -163,6 +161,22 @@ fn views(step: &Step) -> Views<'_> {
     v
 }
 
+fn of_reduce(step: &ReduceStep) -> Views<'_> {
+    // The reduced axes hold the same element again and again; it is written once.
+    let kept = || {
+        step.outputs
+            .iter()
+            .map(|output| Cow::Owned(step.kept(output)))
+    };
+    Views {
+        reads: step.inputs.iter().collect(),
+        writes: kept().collect(),
+        in_place: false,
+        epilogue: step.epilogue.as_ref().map(|map| (map, kept().collect())),
+        statistics: None,
+    }
+}
+
 fn with_target<'a>(
     epilogue: &'a Option<MapStep>,
     target: &'a View,
@@ -198,7 +212,12 @@ pub(super) fn plan(plan: &Plan) -> Result<Vec<bool>, PlanError> {
             }
             let views = views(step);
             let epilogue = views.epilogue.iter().flat_map(|(map, _)| &map.outputs);
-            for view in views.writes.iter().map(|v| &**v).chain(epilogue) {
+            let statistics = views.statistics.iter().flat_map(|reduce| {
+                let epilogue = reduce.epilogue.iter().flat_map(|map| &map.outputs);
+                reduce.outputs.iter().chain(epilogue)
+            });
+            let own = views.writes.iter().map(|v| &**v);
+            for view in own.chain(epilogue).chain(statistics) {
                 if let Place::External(external) = plan.buffers[view.buffer].place {
                     written[external] = true;
                 }
@@ -357,11 +376,47 @@ fn step_extents(views: &Views<'_>, buffers: &[Buffer]) -> Result<Extents, String
                 writes: map.outputs.iter().map(Cow::Borrowed).collect(),
                 in_place: true,
                 epilogue: None,
+                statistics: None,
             },
             buffers,
         )?;
         if own_writes.iter().any(|w| reads.iter().any(|r| w.meets(r))) {
             return Err("its epilogue writes what the step reads".into());
+        }
+        reads.extend(own_reads);
+        writes.extend(own_writes);
+    }
+    if let Some(reduce) = views.statistics {
+        let mut own = of_reduce(reduce);
+        let mut apart = Vec::new();
+        for view in own.reads {
+            let read = extent::of(view, buffers)?;
+            let meets = |w: &Extent| read.as_ref().is_some_and(|r| r.meets(w));
+            if !writes.iter().any(meets) {
+                apart.push(view);
+                continue;
+            }
+            let epilogue = views.epilogue.iter().flat_map(|(map, _)| &map.outputs);
+            let mut written = views.writes.iter().map(|v| &**v).chain(epilogue);
+            let walks = written.any(|w| {
+                let same = (w.buffer, w.offset) == (view.buffer, view.offset);
+                let all = w.shape.iter().product::<usize>() == view.shape.iter().product();
+                same && all && is_dense(w) && is_dense(view) || same_place(w, view)
+            });
+            if !walks {
+                return Err(
+                    "its statistics read what it writes otherwise than element by element".into(),
+                );
+            }
+        }
+        own.reads = apart;
+        let (own_reads, own_writes) = step_extents(&own, buffers)?;
+        let touched = || reads.iter().chain(&writes);
+        if own_writes.iter().any(|w| touched().any(|t| w.meets(t))) {
+            return Err("its statistics are written where the step reads or writes".into());
+        }
+        if own_reads.iter().any(|r| writes.iter().any(|w| r.meets(w))) {
+            return Err("the epilogue of its statistics reads what it writes".into());
         }
         reads.extend(own_reads);
         writes.extend(own_writes);

@@ -96,41 +96,50 @@ multiversion! {
     pub(super) unsafe fn rows_of[C: Combine; C](p: *const f32, rows: usize, length: usize, to: *mut f64) = rows_body;
 }
 
-/// Combines `n` numbers with `n` others.
+/// Combines each column of `rows` rows of `width` neighbours with a number.
 #[inline(always)]
-unsafe fn accumulate_body<S: Lanes, C: Combine>(to: *mut f32, p: *const f32, n: usize) {
+unsafe fn fold_rows_body<S: Lanes, C: Combine>(
+    to: *mut f32,
+    p: *const f32,
+    width: usize,
+    rows: usize,
+) {
     // SAFETY: the caller vouches for the CPU and the pointers.
     unsafe {
         let l = S::LANES;
         let mut i = 0;
-        while i + 4 * l <= n {
-            let a = C::vectors::<S>(S::load(to.add(i)), S::load(p.add(i)));
-            let b = C::vectors::<S>(S::load(to.add(i + l)), S::load(p.add(i + l)));
-            let c = C::vectors::<S>(S::load(to.add(i + 2 * l)), S::load(p.add(i + 2 * l)));
-            let d = C::vectors::<S>(S::load(to.add(i + 3 * l)), S::load(p.add(i + 3 * l)));
-            S::store(to.add(i), a);
-            S::store(to.add(i + l), b);
-            S::store(to.add(i + 2 * l), c);
-            S::store(to.add(i + 3 * l), d);
+        while i + 4 * l <= width {
+            let (to, p) = (to.add(i), p.add(i));
+            let mut a = S::load(to);
+            let mut b = S::load(to.add(l));
+            let mut c = S::load(to.add(2 * l));
+            let mut d = S::load(to.add(3 * l));
+            for row in 0..rows {
+                let p = p.add(row * width);
+                a = C::vectors::<S>(a, S::load(p));
+                b = C::vectors::<S>(b, S::load(p.add(l)));
+                c = C::vectors::<S>(c, S::load(p.add(2 * l)));
+                d = C::vectors::<S>(d, S::load(p.add(3 * l)));
+            }
+            S::store(to, a);
+            S::store(to.add(l), b);
+            S::store(to.add(2 * l), c);
+            S::store(to.add(3 * l), d);
             i += 4 * l;
         }
-        while i + l <= n {
-            S::store(
-                to.add(i),
-                C::vectors::<S>(S::load(to.add(i)), S::load(p.add(i))),
-            );
-            i += l;
-        }
-        if i < n {
-            let rest = n - i;
-            let x = S::load_partial(to.add(i), rest);
-            let y = S::load_partial(p.add(i), rest);
-            S::store_partial(to.add(i), C::vectors::<S>(x, y), rest);
+        while i < width {
+            let rest = (width - i).min(l);
+            let mut a = S::load_partial(to.add(i), rest);
+            for row in 0..rows {
+                a = C::vectors::<S>(a, S::load_partial(p.add(row * width + i), rest));
+            }
+            S::store_partial(to.add(i), a, rest);
+            i += rest;
         }
     }
 }
 multiversion! {
-    pub(super) unsafe fn accumulate[C: Combine; C](to: *mut f32, p: *const f32, n: usize) = accumulate_body;
+    pub(super) unsafe fn fold_rows[C: Combine; C](to: *mut f32, p: *const f32, width: usize, rows: usize) = fold_rows_body;
 }
 
 /// Moves what `n` sums hold to those in double precision, and starts them anew.
@@ -148,40 +157,86 @@ multiversion! {
     pub(super) unsafe fn flush[C: Combine; C](sums: *mut f32, wide: *mut f64, n: usize) = flush_body;
 }
 
-/// Adds the differences of `n` numbers from their shifts, and the squares of those, to sums.
+/// Adds the differences of each column of `rows` rows of `width` neighbours from its shift, and the squares of those, to
+/// sums.
 #[inline(always)]
 unsafe fn deviate_body<S: Lanes>(
     sums: *mut f32,
     squares: *mut f32,
     shifts: *const f32,
     p: *const f32,
-    n: usize,
+    width: usize,
+    rows: usize,
 ) {
     // SAFETY: the caller vouches for the CPU and the pointers.
     unsafe {
         let l = S::LANES;
         let mut i = 0;
-        while i + l <= n {
-            let d = S::sub(S::load(p.add(i)), S::load(shifts.add(i)));
-            S::store(sums.add(i), S::add(S::load(sums.add(i)), d));
-            S::store(squares.add(i), S::fma(d, d, S::load(squares.add(i))));
-            i += l;
+        while i + 4 * l <= width {
+            let (sums, squares, shifts, p) = (sums.add(i), squares.add(i), shifts.add(i), p.add(i));
+            let mut s = [
+                S::load(sums),
+                S::load(sums.add(l)),
+                S::load(sums.add(2 * l)),
+                S::load(sums.add(3 * l)),
+            ];
+            let mut q = [
+                S::load(squares),
+                S::load(squares.add(l)),
+                S::load(squares.add(2 * l)),
+                S::load(squares.add(3 * l)),
+            ];
+            let k = [
+                S::load(shifts),
+                S::load(shifts.add(l)),
+                S::load(shifts.add(2 * l)),
+                S::load(shifts.add(3 * l)),
+            ];
+            for row in 0..rows {
+                let p = p.add(row * width);
+                let d = S::sub(S::load(p), k[0]);
+                (s[0], q[0]) = (S::add(s[0], d), S::fma(d, d, q[0]));
+                let d = S::sub(S::load(p.add(l)), k[1]);
+                (s[1], q[1]) = (S::add(s[1], d), S::fma(d, d, q[1]));
+                let d = S::sub(S::load(p.add(2 * l)), k[2]);
+                (s[2], q[2]) = (S::add(s[2], d), S::fma(d, d, q[2]));
+                let d = S::sub(S::load(p.add(3 * l)), k[3]);
+                (s[3], q[3]) = (S::add(s[3], d), S::fma(d, d, q[3]));
+            }
+            S::store(sums, s[0]);
+            S::store(sums.add(l), s[1]);
+            S::store(sums.add(2 * l), s[2]);
+            S::store(sums.add(3 * l), s[3]);
+            S::store(squares, q[0]);
+            S::store(squares.add(l), q[1]);
+            S::store(squares.add(2 * l), q[2]);
+            S::store(squares.add(3 * l), q[3]);
+            i += 4 * l;
         }
-        if i < n {
-            let rest = n - i;
-            let d = S::sub(
-                S::load_partial(p.add(i), rest),
-                S::load_partial(shifts.add(i), rest),
-            );
-            let sum = S::add(S::load_partial(sums.add(i), rest), d);
-            let square = S::fma(d, d, S::load_partial(squares.add(i), rest));
-            S::store_partial(sums.add(i), sum, rest);
-            S::store_partial(squares.add(i), square, rest);
+        while i < width {
+            let rest = (width - i).min(l);
+            let k = S::load_partial(shifts.add(i), rest);
+            let mut s = S::load_partial(sums.add(i), rest);
+            let mut q = S::load_partial(squares.add(i), rest);
+            for row in 0..rows {
+                let d = S::sub(S::load_partial(p.add(row * width + i), rest), k);
+                (s, q) = (S::add(s, d), S::fma(d, d, q));
+            }
+            S::store_partial(sums.add(i), s, rest);
+            S::store_partial(squares.add(i), q, rest);
+            i += rest;
         }
     }
 }
 multiversion! {
-    pub(super) unsafe fn deviate[](sums: *mut f32, squares: *mut f32, shifts: *const f32, p: *const f32, n: usize) = deviate_body;
+    pub(super) unsafe fn deviate(
+        sums: *mut f32,
+        squares: *mut f32,
+        shifts: *const f32,
+        p: *const f32,
+        width: usize,
+        rows: usize,
+    ) = deviate_body;
 }
 
 /// The sum of the squared differences of `n` numbers from a shift, and that of the differences.

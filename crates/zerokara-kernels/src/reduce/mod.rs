@@ -1,20 +1,21 @@
 //! Sums, extremes, means and variances over axes, with elementwise code before and after.
 //!
-//! Numbers are summed in single precision over a few hundred neighbours at most, in several interleaved sums; those
+//! Numbers are summed in single precision over a few hundred neighbours at most, in many interleaved sums; those
 //! are added up in double precision. The order depends on the shapes (and on the width of a vector) alone.
 //!
 //! A variance needs one walk over memory: the sums are those of the differences from a shift, and of their squares,
 //! where the shift of a column is the mean of what was seen of it before (at first, that of its first tile). What the
 //! shift differs from the mean is thus a small multiple of the deviation, so that no digits cancel.
 
+mod columns;
 mod combine;
 
-use self::combine::{
-    Combine, Max, Min, Moments, Sum, accumulate, deviate, flush, rows_of, squares,
-};
+use self::columns::Columns;
+use self::combine::{Combine, Max, Min, Moments, Sum, rows_of, squares};
 use std::{
     cell::UnsafeCell,
     cmp::Reverse,
+    ops::Range,
     sync::atomic::{AtomicUsize, Ordering},
 };
 
@@ -24,13 +25,13 @@ use crate::{
     isa::Isa,
     map::{
         Code,
-        prepared::{Prepared, TILE, Tiles, Use},
+        prepared::{Prepared, TILE, Use},
     },
     plan::Reduction,
 };
 
 /// How many numbers of a column are added up in single precision.
-const BLOCK: usize = 64;
+const BLOCK: usize = 16;
 
 /// Most parts that one result's elements are cut into.
 const MOST_CHUNKS: usize = 32;
@@ -68,6 +69,8 @@ macro_rules! combining {
         }
     };
 }
+
+use combining;
 
 impl How {
     fn start(self) -> f32 {
@@ -112,21 +115,31 @@ struct Output {
     access: Access,
 }
 
-/// What is gathered of some columns: double precision and single. Of moments `wide` is the mean.
-#[derive(Clone, Copy)]
-struct Columns {
-    wide: *mut f64,
-    wide_squares: *mut f64,
-    sums: *mut f32,
-    squares: *mut f32,
-    shifts: *mut f32,
+/// How the elements that are combined into one are cut into parts.
+#[derive(Debug)]
+enum Parting {
+    /// So many, of this length.
+    Even(usize, usize),
+    /// Beside a step that is cut so.
+    Given(Box<[Range<usize>]>),
 }
 
-/// Rows of columns: those already in double precision, and those since.
-#[derive(Default)]
-struct Rows {
-    settled: usize,
-    fresh: usize,
+impl Parting {
+    fn count(&self) -> usize {
+        match self {
+            Parting::Even(count, _) => *count,
+            Parting::Given(ranges) => ranges.len(),
+        }
+    }
+
+    fn range(&self, part: usize, total: usize) -> Range<usize> {
+        match self {
+            Parting::Even(_, length) => {
+                (part * length).min(total)..((part + 1) * length).min(total)
+            }
+            Parting::Given(ranges) => ranges[part].clone(),
+        }
+    }
 }
 
 /// What parts of a group gathered, in double precision, until the last part is done and folds them.
@@ -156,9 +169,7 @@ pub(crate) struct ReduceTask {
     inner: usize,
     /// Columns of one block.
     block: usize,
-    /// Parts of the reduced elements, and the length of one.
-    chunks: usize,
-    chunk: usize,
+    parts: Parting,
     /// For short rows: rows of one unit.
     rows: usize,
     /// Axes of the outputs.
@@ -209,6 +220,23 @@ fn gather(code: &Code, reductions: &[Reduction]) -> (Vec<Gathered>, Vec<(usize, 
 
 impl ReduceTask {
     pub(crate) fn new(isa: Isa, parts: Parts<'_>) -> Result<ReduceTask, String> {
+        Self::cut(isa, parts, None)
+    }
+
+    /// A reduction of all axes but the last, whose rows are gathered in these parts by [`ReduceTask::run_part`].
+    pub(crate) fn beside(
+        isa: Isa,
+        parts: Parts<'_>,
+        ranges: Box<[Range<usize>]>,
+    ) -> Result<ReduceTask, String> {
+        Self::cut(isa, parts, Some(ranges))
+    }
+
+    fn cut(
+        isa: Isa,
+        parts: Parts<'_>,
+        ranges: Option<Box<[Range<usize>]>>,
+    ) -> Result<ReduceTask, String> {
         let Parts {
             shape,
             reduced,
@@ -226,15 +254,18 @@ impl ReduceTask {
                 .product()
         };
         let main = inputs.iter().max_by_key(|a| spans(a)).cloned();
-        let stride = |axis: usize| {
-            main.as_ref()
-                .map_or(0, |input| input.strides[axis].unsigned_abs())
+        let dense = crate::access::dense_strides(shape);
+        let stride = |axis: usize| match (&ranges, &main) {
+            (Some(_), _) => dense[axis],
+            (None, Some(input)) => input.strides[axis].unsigned_abs(),
+            (None, None) => 0,
         };
         let mut axes: Vec<usize> = (0..shape.len()).filter(|&axis| shape[axis] != 1).collect();
         axes.sort_by_key(|&axis| Reverse(stride(axis)));
         let innermost = axes.iter().rev().find(|&&axis| stride(axis) != 0);
-        let columns =
-            innermost.is_some_and(|&axis| !reduced[axis]) && axes.iter().any(|&axis| reduced[axis]);
+        let columns = ranges.is_some()
+            || innermost.is_some_and(|&axis| !reduced[axis])
+                && axes.iter().any(|&axis| reduced[axis]);
         let widest = axes
             .iter()
             .filter(|&&a| reduced[a])
@@ -309,7 +340,7 @@ impl ReduceTask {
         };
         let work: usize = gathered.iter().map(|g| g.how.weight()).sum();
         let unit = UNIT_WEIGHT / (map.weight() + work);
-        let block = if inner > MOST_COLUMNS {
+        let block = if inner > MOST_COLUMNS && ranges.is_none() {
             MOST_COLUMNS / 2
         } else {
             inner
@@ -332,15 +363,18 @@ impl ReduceTask {
             Form::Columns => (TILE / inner.max(1)).max(1),
         });
         let chunks = many.div_ceil(chunk.max(1)).max(1);
-        let count = if chunks > 1 {
-            groups * chunks * gathered.len() * 2 * block
-        } else {
-            0
+        let whole = chunks == 1 && ranges.is_none();
+        let parts = match ranges {
+            Some(ranges) => Parting::Given(ranges),
+            None => Parting::Even(chunks, chunk),
         };
+        let waiting = if whole { 0 } else { groups };
         let partials = Partials {
-            values: (0..count).map(|_| UnsafeCell::new(0.0)).collect(),
-            waiting: (0..if chunks > 1 { groups } else { 0 })
-                .map(|_| AtomicUsize::new(chunks))
+            values: (0..waiting * parts.count() * gathered.len() * 2 * block)
+                .map(|_| UnsafeCell::new(0.0))
+                .collect(),
+            waiting: (0..waiting)
+                .map(|_| AtomicUsize::new(parts.count()))
                 .collect(),
         };
         let rows = match form {
@@ -349,7 +383,7 @@ impl ReduceTask {
                 (unit / many.max(1)).max(1).next_multiple_of(tile_rows)
             }
             // Whole rows to a unit, as many as it takes.
-            _ if chunks == 1 => (unit / elements.max(1)).max(1),
+            _ if whole => (unit / elements.max(1)).max(1),
             _ => 1,
         };
         Ok(ReduceTask {
@@ -363,8 +397,7 @@ impl ReduceTask {
             reduced: many,
             inner,
             block,
-            chunks,
-            chunk,
+            parts,
             rows,
             kept,
             partials,
@@ -375,15 +408,20 @@ impl ReduceTask {
         self.inner.div_ceil(self.block.max(1))
     }
 
-    /// Rows of columns that share a tile.
-    fn tile_rows(&self) -> usize {
-        (TILE / self.inner.max(1)).min(self.reduced).max(1)
+    /// Rows of columns that have sums of their own, so that these fill whole vectors.
+    fn lanes(&self) -> usize {
+        let enough = |rows: &usize| rows * self.inner >= 32;
+        let whole = |rows: &usize| (rows * self.inner).is_multiple_of(16);
+        let most = TILE / self.inner.max(1);
+        let found = (1..=most).find(|rows| enough(rows) && whole(rows));
+        let rows = found.or_else(|| (1..=most).find(enough));
+        rows.unwrap_or(1).min(self.reduced).max(1)
     }
 
     /// Numbers of each kind that are gathered at a time.
     fn width(&self) -> usize {
         match self.form {
-            Form::Columns if self.inner <= TILE => self.tile_rows() * self.inner,
+            Form::Columns if self.inner <= TILE => self.lanes() * self.inner,
             Form::Columns => self.block,
             Form::ShortRows => TILE,
             Form::LongRows => 1,
@@ -392,7 +430,7 @@ impl ReduceTask {
 
     /// Bytes of what is gathered of one value.
     fn state_bytes(&self) -> usize {
-        (self.width() * (2 * 8 + 3 * 4)).next_multiple_of(64)
+        (self.width() * (4 * 8 + 3 * 4)).next_multiple_of(64)
     }
 
     /// Where the `k`-th value is gathered: at the start of the scratch, one after another.
@@ -401,10 +439,12 @@ impl ReduceTask {
         // SAFETY: the scratch has the size that `scratch_bytes` asks.
         unsafe {
             let start = scratch.add(k * self.state_bytes());
-            let narrow: *mut f32 = start.add(width * 16).cast();
+            let narrow: *mut f32 = start.add(width * 32).cast();
             Columns {
                 wide: start.cast(),
                 wide_squares: start.add(width * 8).cast(),
+                means: start.add(width * 16).cast(),
+                mean_squares: start.add(width * 24).cast(),
                 sums: narrow,
                 squares: narrow.add(width),
                 shifts: narrow.add(2 * width),
@@ -464,34 +504,32 @@ impl ReduceTask {
         }
     }
 
-    /// Keeps what one part gathered, and folds that of the whole group if it is the last: then the `width` results from
-    /// `position` on are written. `chunks` is more than 1.
+    /// Keeps what one part of a group gathered, and folds that of all if it is the last: then the `width` results from
+    /// `position` on are written.
     unsafe fn deliver(
         &self,
         memory: Memory<'_>,
         scratch: *mut u8,
-        [group, chunk]: [usize; 2],
+        [group, part]: [usize; 2],
         position: usize,
         width: usize,
     ) {
-        let part = self.gathered.len() * 2 * self.block;
-        let all = &self.partials.values[group * self.chunks * part..][..self.chunks * part];
-        let place = |chunk: usize, k: usize, i: usize| {
-            let mean = chunk * part + k * 2 * self.block + i;
-            (&all[mean], &all[mean + self.block])
-        };
-        let length = |chunk: usize| {
-            let first = chunk * self.chunk;
-            self.reduced.min(first + self.chunk) - first
+        let (count, block) = (self.parts.count(), self.block);
+        let size = self.gathered.len() * 2 * block;
+        let all = &self.partials.values[group * count * size..][..count * size];
+        // The means (or sums) and the squares of a value in a part.
+        let place = |part: usize, k: usize| {
+            let (means, squares) = all[part * size + k * 2 * block..][..2 * block].split_at(block);
+            (&means[..width], &squares[..width])
         };
         // SAFETY: as told at `Partials`; the state holds `width` numbers.
         unsafe {
             for k in 0..self.gathered.len() {
                 let state = self.state(scratch, k);
+                let (means, squares) = place(part, k);
                 for i in 0..width {
-                    let (mean, squares) = place(chunk, k, i);
-                    *mean.get() = *state.wide.add(i);
-                    *squares.get() = *state.wide_squares.add(i);
+                    *means[i].get() = *state.wide.add(i);
+                    *squares[i].get() = *state.wide_squares.add(i);
                 }
             }
             if self.partials.waiting[group].fetch_sub(1, Ordering::AcqRel) > 1 {
@@ -499,33 +537,51 @@ impl ReduceTask {
             }
             for (k, gathered) in self.gathered.iter().enumerate() {
                 let state = self.state(scratch, k);
-                for i in 0..width {
-                    let of = |chunk: usize| {
-                        let (mean, squares) = place(chunk, k, i);
-                        Moments {
-                            mean: *mean.get(),
-                            squares: *squares.get(),
-                        }
-                    };
-                    let mut total = of(0);
-                    let mut count = length(0);
-                    for chunk in 1..self.chunks {
-                        let (next, more) = (of(chunk), length(chunk));
-                        total = match gathered.how {
-                            How::Moments => total.join(count, next, more),
-                            how => Moments {
-                                mean: how.wide(total.mean, next.mean),
-                                ..total
-                            },
-                        };
-                        count += more;
+                let wide = std::slice::from_raw_parts_mut(state.wide, width);
+                if gathered.how != How::Moments {
+                    for (wide, first) in wide.iter_mut().zip(place(0, k).0) {
+                        *wide = *first.get();
                     }
-                    *state.wide.add(i) = total.mean;
-                    *state.wide_squares.add(i) = total.squares;
+                    for part in 1..count {
+                        for (wide, next) in wide.iter_mut().zip(place(part, k).0) {
+                            *wide = gathered.how.wide(*wide, *next.get());
+                        }
+                    }
+                    continue;
+                }
+                // The mean of all, then the squares around it.
+                let share = |part| self.parts.range(part, self.reduced).len() as f64;
+                wide.fill(0.0);
+                for part in 0..count {
+                    let share = share(part) / self.reduced as f64;
+                    for (wide, mean) in wide.iter_mut().zip(place(part, k).0) {
+                        *wide += *mean.get() * share;
+                    }
+                }
+                let total = std::slice::from_raw_parts_mut(state.wide_squares, width);
+                total.fill(0.0);
+                for part in 0..count {
+                    let (share, (means, squares)) = (share(part), place(part, k));
+                    for (i, total) in total.iter_mut().enumerate() {
+                        let difference = *means[i].get() - wide[i];
+                        *total += *squares[i].get() + difference * difference * share;
+                    }
                 }
             }
             self.write(memory, scratch, position, width);
             self.conclude(memory, scratch, position, width);
+        }
+    }
+
+    /// Gathers one part of a reduction made by [`ReduceTask::beside`]; the last one writes the results.
+    ///
+    /// # Safety
+    /// As for [`Task::run`], with the parts as units; what the part reads is there.
+    pub(crate) unsafe fn run_part(&self, part: usize, memory: Memory<'_>, scratch: *mut u8) {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            let columns = self.columns(0, part, memory, scratch);
+            self.deliver(memory, scratch, [0, part], 0, columns);
         }
     }
 
@@ -570,8 +626,11 @@ impl ReduceTask {
 
     /// A part of a long row.
     unsafe fn long_row(&self, row: usize, chunk: usize, memory: Memory<'_>, scratch: *mut u8) {
-        let start = row * self.reduced + chunk * self.chunk;
-        let end = (start + self.chunk).min((row + 1) * self.reduced);
+        let part = self.parts.range(chunk, self.reduced);
+        let (start, end) = (
+            row * self.reduced + part.start,
+            row * self.reduced + part.end,
+        );
         // SAFETY: as the caller vouches.
         unsafe {
             for (k, gathered) in self.gathered.iter().enumerate() {
@@ -606,8 +665,9 @@ impl ReduceTask {
     unsafe fn long_rows(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) {
         // SAFETY: as the caller vouches.
         unsafe {
-            if self.chunks > 1 {
-                let (row, chunk) = (unit / self.chunks, unit % self.chunks);
+            let parts = self.parts.count();
+            if parts > 1 {
+                let (row, chunk) = (unit / parts, unit % parts);
                 self.long_row(row, chunk, memory, scratch);
                 return self.deliver(memory, scratch, [row, chunk], row, 1);
             }
@@ -621,179 +681,6 @@ impl ReduceTask {
         }
     }
 
-    /// Gathers a tile whose first element is that of column `at`; `first` if nothing was gathered of its columns.
-    #[inline(always)]
-    unsafe fn gather_tile(
-        &self,
-        scratch: *mut u8,
-        tiles: Tiles<'_>,
-        at: usize,
-        n: usize,
-        first: bool,
-    ) {
-        // SAFETY: as the caller vouches; the state holds at least `at + n` numbers.
-        unsafe {
-            for (k, gathered) in self.gathered.iter().enumerate() {
-                let p = tiles.result(gathered.result);
-                let state = self.state(scratch, k);
-                if gathered.how != How::Moments {
-                    combining!(gathered.how, accumulate(self.isa, state.sums.add(at), p, n));
-                    continue;
-                }
-                if first && self.inner <= TILE {
-                    for column in 0..self.inner {
-                        let rows = n / self.inner;
-                        let numbers = (0..rows).map(|row| *p.add(row * self.inner + column));
-                        let shift = numbers.sum::<f32>() / rows as f32;
-                        for row in 0..self.tile_rows() {
-                            *state.shifts.add(row * self.inner + column) = shift;
-                        }
-                    }
-                } else if first {
-                    state.shifts.add(at).copy_from_nonoverlapping(p, n);
-                }
-                deviate(
-                    self.isa,
-                    state.sums.add(at),
-                    state.squares.add(at),
-                    state.shifts.add(at),
-                    p,
-                    n,
-                );
-            }
-        }
-    }
-
-    /// Moves what was gathered in single precision to double precision.
-    unsafe fn settle(&self, scratch: *mut u8, rows: &mut Rows) {
-        let (width, columns) = (self.width(), self.inner.min(self.width()));
-        // SAFETY: the state holds `width` numbers.
-        unsafe {
-            for (k, gathered) in self.gathered.iter().enumerate() {
-                let state = self.state(scratch, k);
-                if gathered.how != How::Moments {
-                    combining!(gathered.how, flush(self.isa, state.sums, state.wide, width));
-                    continue;
-                }
-                if rows.fresh == 0 {
-                    continue;
-                }
-                for column in 0..columns {
-                    let (mut sum, mut squares) = (0.0, 0.0);
-                    for i in (column..width).step_by(columns) {
-                        sum += f64::from(*state.sums.add(i));
-                        squares += f64::from(*state.squares.add(i));
-                    }
-                    let shift = f64::from(*state.shifts.add(column));
-                    let fresh = Moments::shifted(rows.fresh, shift, sum, squares);
-                    let before = Moments {
-                        mean: *state.wide.add(column),
-                        squares: *state.wide_squares.add(column),
-                    };
-                    let joined = before.join(rows.settled, fresh, rows.fresh);
-                    *state.wide.add(column) = joined.mean;
-                    *state.wide_squares.add(column) = joined.squares;
-                    for i in (column..width).step_by(columns) {
-                        *state.shifts.add(i) = joined.mean as f32;
-                    }
-                }
-                state.sums.write_bytes(0, width);
-                state.squares.write_bytes(0, width);
-            }
-        }
-        rows.settled += std::mem::take(&mut rows.fresh);
-    }
-
-    /// A part of the rows of a group of columns; gives the number of columns.
-    unsafe fn columns(
-        &self,
-        group: usize,
-        chunk: usize,
-        memory: Memory<'_>,
-        scratch: *mut u8,
-    ) -> usize {
-        let width = self.width();
-        let (outer, block) = (group / self.blocks(), group % self.blocks());
-        let first = chunk * self.chunk;
-        let last = (first + self.chunk).min(self.reduced);
-        let column = block * self.block;
-        let columns = self.block.min(self.inner - column);
-        let row = |r: usize| (outer * self.reduced + r) * self.inner;
-        let mut rows = Rows::default();
-        // SAFETY: as the caller vouches.
-        unsafe {
-            for (k, gathered) in self.gathered.iter().enumerate() {
-                let state = self.state(scratch, k);
-                for i in 0..width {
-                    *state.wide.add(i) = f64::from(gathered.how.start());
-                    *state.sums.add(i) = gathered.how.start();
-                }
-                state.wide_squares.write_bytes(0, width);
-                if gathered.how == How::Moments {
-                    state.squares.write_bytes(0, width);
-                    state.shifts.write_bytes(0, width);
-                }
-            }
-            let work = self.after(scratch);
-            if self.inner <= TILE {
-                // Several rows to a tile, each with its own sums.
-                let mut tiles = 0;
-                let (start, end) = (row(first), row(last));
-                self.map.evaluate(memory, work, start, end, |tile, _, n| {
-                    self.gather_tile(scratch, tile, 0, n, tiles == 0);
-                    rows.fresh += n / self.inner;
-                    tiles += 1;
-                    if tiles % BLOCK == 0 {
-                        self.settle(scratch, &mut rows);
-                    }
-                });
-                self.settle(scratch, &mut rows);
-                for (k, gathered) in self.gathered.iter().enumerate() {
-                    if gathered.how == How::Moments {
-                        continue;
-                    }
-                    let wide = self.state(scratch, k).wide;
-                    for row in 1..self.tile_rows() {
-                        for i in 0..self.inner {
-                            let more = *wide.add(row * self.inner + i);
-                            *wide.add(i) = gathered.how.wide(*wide.add(i), more);
-                        }
-                    }
-                }
-            } else if self.blocks() == 1 {
-                let (start, end) = (row(first), row(last));
-                self.map
-                    .evaluate(memory, work, start, end, |tile, position, n| {
-                        let at = position % self.inner;
-                        let is_first = rows.settled + rows.fresh == 0;
-                        self.gather_tile(scratch, tile, at, n, is_first);
-                        if at + n == self.inner {
-                            rows.fresh += 1;
-                            if rows.fresh == BLOCK {
-                                self.settle(scratch, &mut rows);
-                            }
-                        }
-                    });
-                self.settle(scratch, &mut rows);
-            } else {
-                for r in first..last {
-                    let start = row(r) + column;
-                    let end = start + columns;
-                    self.map
-                        .evaluate(memory, work, start, end, |tile, position, n| {
-                            self.gather_tile(scratch, tile, position - start, n, r == first);
-                        });
-                    rows.fresh += 1;
-                    if rows.fresh == BLOCK {
-                        self.settle(scratch, &mut rows);
-                    }
-                }
-                self.settle(scratch, &mut rows);
-            }
-        }
-        columns
-    }
-
     /// The position of the first result of a group of columns.
     fn position(&self, group: usize) -> usize {
         group / self.blocks() * self.inner + group % self.blocks() * self.block
@@ -802,8 +689,9 @@ impl ReduceTask {
     unsafe fn groups_of_columns(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) {
         // SAFETY: as the caller vouches.
         unsafe {
-            if self.chunks > 1 {
-                let (group, chunk) = (unit / self.chunks, unit % self.chunks);
+            let parts = self.parts.count();
+            if parts > 1 {
+                let (group, chunk) = (unit / parts, unit % parts);
                 let columns = self.columns(group, chunk, memory, scratch);
                 let position = self.position(group);
                 return self.deliver(memory, scratch, [group, chunk], position, columns);
@@ -846,9 +734,10 @@ impl Task for ReduceTask {
         if self.reduced == 0 {
             return 1;
         }
+        let parts = self.parts.count();
         match self.form {
             Form::ShortRows => self.outer.div_ceil(self.rows),
-            _ if self.chunks > 1 => self.outer * self.blocks() * self.chunks,
+            _ if parts > 1 => self.outer * self.blocks() * parts,
             Form::LongRows => self.outer.div_ceil(self.rows),
             Form::Columns => (self.outer * self.blocks()).div_ceil(self.rows),
         }
@@ -873,7 +762,7 @@ impl Task for ReduceTask {
 
     fn reset(&mut self) {
         for waiting in &mut self.partials.waiting {
-            *waiting.get_mut() = self.chunks;
+            *waiting.get_mut() = self.parts.count();
         }
     }
 

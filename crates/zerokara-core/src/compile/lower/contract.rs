@@ -164,7 +164,7 @@ impl Lowering<'_> {
         head: usize,
         inputs: &[usize],
         contract: &Contract,
-        maps: &[usize],
+        unit: &Unit,
     ) {
         let shape_of = |s: &Self, at: usize| -> [usize; 4] {
             s.meta(at).shape.as_slice().try_into().unwrap_or([0; 4])
@@ -206,7 +206,8 @@ impl Lowering<'_> {
         let source = self.channels_last(inputs[0]);
         let packed = self.packed_filters(inputs[1], geometry, pass);
         let target = self.new_images(head);
-        self.push_with_epilogue(head, maps, &[&source, &packed], &target, |epilogue| {
+        let reads = [&source, &packed];
+        self.push_with_epilogue(head, &unit.maps, &reads, &target, |epilogue| {
             Step::Conv(ConvStep {
                 geometry,
                 pass,
@@ -214,8 +215,27 @@ impl Lowering<'_> {
                 packed: packed.view(),
                 target: target.view(),
                 epilogue,
+                statistics: None,
             })
         });
+        if let Some(statistics) = &unit.statistics {
+            self.statistics(statistics);
+        }
+    }
+
+    /// Puts reductions into the convolution that was lowered last.
+    fn statistics(&mut self, unit: &Unit) {
+        let Some((step, reads, writes)) = self.reduction(unit, Some(&CHANNELS_LAST)) else {
+            return;
+        };
+        if let Some(host) = self.out.steps.last_mut()
+            && let Step::Conv(convolution) = &mut host.step
+        {
+            convolution.statistics = Some(step);
+            let reads = reads.into_iter().filter(|b| !host.writes.contains(b));
+            host.reads.extend(reads);
+            host.writes.extend(writes);
+        }
     }
 
     pub(super) fn packed_filters(

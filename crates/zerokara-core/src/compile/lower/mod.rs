@@ -89,6 +89,8 @@ pub(super) struct Lowering<'a> {
     packed: HashMap<(usize, ConvGeometry, ConvPass), usize>,
     /// For a node that was max pooled, which elements were the largest.
     places: HashMap<(usize, PoolOptions), Strided>,
+    /// Copies of values in other orders of the axes.
+    reordered: HashMap<(usize, Vec<usize>), Strided>,
 }
 
 pub(super) fn lower(
@@ -111,6 +113,7 @@ pub(super) fn lower(
         parameters: HashMap::new(),
         packed: HashMap::new(),
         places: HashMap::new(),
+        reordered: HashMap::new(),
     };
     lowering.leaves();
     for unit in &schedule.units {
@@ -244,10 +247,14 @@ impl Lowering<'_> {
         if value.permute(order).is_row_major() {
             return value;
         }
+        if let Some(copy) = self.reordered.get(&(at, order.to_vec())) {
+            return copy.clone();
+        }
         let element = self.out.buffers[value.buffer].element;
         let buffer = self.arena(element, value.len());
         let target = Strided::ordered(buffer, &value.shape, order);
         self.copy(at, &value, &target);
+        self.reordered.insert((at, order.to_vec()), target.clone());
         target
     }
 
@@ -301,11 +308,9 @@ impl Lowering<'_> {
                 .all(|&i| self.meta(i).dtype == DType::F32);
         let inputs = self.graph.nodes[head].inputs.clone();
         match (self.schedule.kinds[head].clone(), native) {
-            (Kind::Reduce { axes, .. }, true) => self.reduce(unit, head, &axes),
+            (Kind::Reduce { .. }, true) => self.reduce(unit),
             (Kind::Contract(Contract::MatMul), true) => self.matmul(head, &inputs, &unit.maps),
-            (Kind::Contract(contract), true) => {
-                self.convolution(head, &inputs, &contract, &unit.maps)
-            }
+            (Kind::Contract(contract), true) => self.convolution(head, &inputs, &contract, unit),
             (Kind::Window(window), true) => self.window(head, &inputs, window, &unit.maps),
             (Kind::Softmax { log }, true) => self.softmax(head, inputs[0], log),
             (Kind::ArgReduce { min, axis }, _) if self.meta(inputs[0]).dtype == DType::F32 => {

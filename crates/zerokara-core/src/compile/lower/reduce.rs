@@ -3,8 +3,29 @@
 use super::*;
 
 impl Lowering<'_> {
-    /// The reductions of a unit, all over the same axes.
-    pub(super) fn reduce(&mut self, unit: &Unit, head: usize, axes: &[i64]) {
+    /// The reductions of a unit as a step.
+    pub(super) fn reduce(&mut self, unit: &Unit) {
+        if let (Some((step, reads, writes)), Some(node)) = (self.reduction(unit, None), unit.head) {
+            self.out.steps.push(LoweredStep {
+                step: Step::Reduce(step),
+                reads,
+                writes,
+                node,
+            });
+        }
+    }
+
+    /// The reductions of a unit, all over the same axes, walked in an order or as their operands lie; with the buffers
+    /// that are read and written.
+    pub(super) fn reduction(
+        &mut self,
+        unit: &Unit,
+        order: Option<&[usize]>,
+    ) -> Option<(ReduceStep, Vec<usize>, Vec<usize>)> {
+        let head = unit.head?;
+        let Kind::Reduce { axes, .. } = &self.schedule.kinds[head] else {
+            return None;
+        };
         let heads: Vec<usize> = [head].iter().chain(&unit.joined).copied().collect();
         let shape = self.meta(self.graph.nodes[head].inputs[0]).shape.clone();
         let mut axes = crate::ops::reduce::reduced_axes(axes, shape.len()).unwrap_or_default();
@@ -21,7 +42,10 @@ impl Lowering<'_> {
             results.reverse();
         }
         let operands: Vec<Strided> = inputs.iter().map(|&i| self.value(i)).collect();
-        let order = self.walking_order(&shape, &operands);
+        let order = match order {
+            Some(order) => order.to_vec(),
+            None => self.walking_order(&shape, &operands),
+        };
         let kept: Vec<usize> = (0..shape.len())
             .map(|a| if axes.contains(&a) { 1 } else { shape[a] })
             .collect();
@@ -72,12 +96,10 @@ impl Lowering<'_> {
             writes.extend(epilogue.outputs.iter().map(|v| v.buffer));
             step.epilogue = Some(epilogue);
         }
-        self.out.steps.push(LoweredStep {
-            step: Step::Reduce(step),
-            reads,
-            writes,
-            node: head,
-        });
+        if planted(Fault::ReductionForgetsEpilogue) {
+            step.epilogue = None;
+        }
+        Some((step, reads, writes))
     }
 
     /// The code of what a reduction combines, with the elementwise nodes that are computed in it.
