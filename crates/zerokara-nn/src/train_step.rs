@@ -251,12 +251,12 @@ impl TrainStep {
             let scalars = scalars.iter().map(|_| Array::scalar(0.0, DType::F32));
             self.inputs.extend(scalars);
         }
-        let mut inputs = self.inputs.iter_mut();
-        for (input, given) in inputs.by_ref().zip([x, t]) {
+        let numbers = [self.steps as f64].into_iter().chain(scalars);
+        let (batch, rest) = self.inputs.split_at_mut(2);
+        for (input, given) in batch.iter_mut().zip([x, t]) {
             *input = given.clone();
         }
-        let numbers = [self.steps as f64].into_iter().chain(scalars);
-        for (input, number) in inputs.zip(numbers) {
+        for (input, number) in rest.iter_mut().zip(numbers) {
             input.fill(number);
         }
     }

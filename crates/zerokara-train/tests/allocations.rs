@@ -82,7 +82,8 @@ fn allocations(
                 runtime.parallel(units, work)
             })
             .unwrap();
-        assert!(step.step(x, t, 1e-3).unwrap().ok);
+        let found = step.step(x, t, 1e-3).unwrap();
+        assert!(found.ok, "{found:?}");
     };
     train(0);
     std::array::from_fn(|i| {

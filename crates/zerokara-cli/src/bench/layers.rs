@@ -1,6 +1,9 @@
 //! `--layers`: where the time of a step goes.
 
-use super::{Machine, Measured, Options, mode, object, workload::Workload};
+use super::{
+    Machine, Measured, Options, mode, object,
+    workload::{Network, Workload},
+};
 use crate::output::{self, Outcome};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
@@ -36,12 +39,13 @@ struct Layer {
 }
 
 pub fn print(
+    network: &Network,
     workload: &mut Workload,
     measured: &Measured,
     options: &Options,
     machine: &Machine,
 ) -> Outcome {
-    let layers = layers(workload)?;
+    let layers = layers(network, workload)?;
     if options.json {
         for layer in &layers {
             for (pass, cost) in ["forward", "backward"].into_iter().zip(layer.passes) {
@@ -120,8 +124,8 @@ fn cells(cost: &Cost, machine: &Machine) -> [String; 4] {
     ]
 }
 
-/// The layers in the order in which they run forward; what stands outside of them last.
-fn layers(workload: &mut Workload) -> Outcome<Vec<Layer>> {
+/// The layers in the order in which they are applied; what stands outside of them last.
+fn layers(network: &Network, workload: &mut Workload) -> Outcome<Vec<Layer>> {
     let mut runs: Vec<StepTimes> = Vec::new();
     for _ in 0..RUNS {
         runs.push(workload.step_times()?);
@@ -152,6 +156,9 @@ fn layers(workload: &mut Workload) -> Outcome<Vec<Layer>> {
         };
         cost.add(seconds, step.flops, step.bytes);
     }
+    let order = network.layers()?;
+    let place = |layer: &Layer| order.iter().position(|path| **path == *layer.name);
+    layers.sort_by_key(|layer| place(layer).unwrap_or(usize::MAX));
     let rest = [
         ("loss", outside),
         ("norm and update", [Cost::default(), update]),

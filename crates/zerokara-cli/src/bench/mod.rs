@@ -139,8 +139,8 @@ pub fn run(options: &Options) -> Outcome {
     let mut rows = Vec::new();
     for model in chosen(options) {
         forget_peak_memory();
-        let mut workload =
-            Workload::new(&Network::named(model)?, options.infer, options.batch_size)?;
+        let network = Network::named(model)?;
+        let mut workload = Workload::new(&network, options.infer, options.batch_size)?;
         let measured = measure(model, &mut workload, options, &machine)?;
         if options.json {
             output::print(&line(&measured, options, machine.threads))?;
@@ -148,7 +148,7 @@ pub fn run(options: &Options) -> Outcome {
             rows.push(row(&measured));
         }
         if options.layers {
-            layers::print(&mut workload, &measured, options, &machine)?;
+            layers::print(&network, &mut workload, &measured, options, &machine)?;
         }
     }
     if options.json || options.layers {

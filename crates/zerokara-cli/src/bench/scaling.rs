@@ -176,3 +176,39 @@ fn cliffs(points: &[Point]) -> Vec<String> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(at: usize, images_per_second: f64, flops_per_image: f64) -> Point {
+        Point {
+            network: "net".into(),
+            axis: "batch",
+            at,
+            images_per_second,
+            flops_per_image,
+            bytes_per_image: 0.0,
+        }
+    }
+
+    #[test]
+    fn a_cliff_is_a_fall_of_operations_per_second() {
+        // Half the images of twice the work is no fall.
+        let even = [
+            point(1, 100.0, 1.0),
+            point(2, 50.0, 2.0),
+            point(4, 75.0, 1.0),
+        ];
+        assert_eq!(cliffs(&even), Vec::<String>::new());
+        let steep = [
+            point(1, 100.0, 1.0),
+            point(2, 160.0, 1.0),
+            point(4, 80.0, 1.0),
+        ];
+        assert_eq!(
+            cliffs(&steep),
+            ["cliff: net falls 2 times from batch 2 to 4"]
+        );
+    }
+}

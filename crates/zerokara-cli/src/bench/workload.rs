@@ -8,7 +8,8 @@ use std::{
 use zerokara_core::{Array, DType, Meta, Runtime, StepTimes};
 use zerokara_data::{Loader, Split};
 use zerokara_nn::{
-    Adam, Conv2d, Forward, Optimizer, Predictor, Sequential, Sgd, SoftmaxCrossEntropy, TrainStep,
+    Adam, Conv2d, Forward, Optimizer, Predictor, Sequential, Sgd, SoftmaxCrossEntropy, Summary,
+    TrainStep,
     models::{self, MultiLayerNet},
 };
 
@@ -57,6 +58,13 @@ impl Network {
         }
         let module = module.global_avg_pool2d().linear(CLASSES);
         Self::of("conv 3x3, 16", Arc::new(module), false)
+    }
+
+    /// The paths of the layers, in the order in which they are applied.
+    pub fn layers(&self) -> Outcome<Vec<String>> {
+        let sample = Meta::new([&[1], &self.shape[..]].concat(), DType::F32);
+        let summary = Summary::of(&*self.module, &sample)?;
+        Ok(summary.rows.into_iter().map(|row| row.path).collect())
     }
 
     fn of(name: &str, module: Arc<dyn Forward>, colour: bool) -> Outcome<Self> {
