@@ -18,4 +18,5 @@ pub mod simd;
 mod softmax;
 pub mod storage;
 pub mod threads;
+mod transpose;
 mod unroll;

@@ -47,6 +47,7 @@ faults! {
     SharesBufferReadTwice,
     WritesOverRawValueStillWanted,
     InlinesSharedValue,
+    ForgetsMaskOfPooledRelu,
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 //!
 //! 1. [`Graph::expanded`] takes the part that is needed, replaces composite operations by their definitions and
 //!    merges duplicates;
-//! 2. `fusion` decides which elementwise nodes run together, and in which order;
-//! 3. `lower` writes the kernel steps, choosing layouts;
-//! 4. `memory` cuts the steps into stages and places the buffers.
+//! 2. `rewrite` changes it to a graph of the same values with less work;
+//! 3. `fusion` decides which elementwise nodes run together, and in which order;
+//! 4. `lower` writes the kernel steps, choosing layouts;
+//! 5. `memory` cuts the steps into stages and places the buffers.
 
 mod code;
 pub(crate) mod dump;
@@ -15,6 +16,7 @@ mod fuzz;
 mod host;
 mod lower;
 mod memory;
+mod rewrite;
 mod strided;
 
 use crate::{
@@ -115,7 +117,7 @@ pub(crate) fn program(
         .copied()
         .chain(updates.iter().map(|(_, value)| value))
         .collect();
-    let mut graph = Graph::expanded(&roots)?;
+    let mut graph = rewrite::rectify_after_pooling(Graph::expanded(&roots)?);
     let mut request = Request {
         outputs: outputs.len(),
         is_program: true,

@@ -4,6 +4,7 @@ use super::tile::panel_width;
 use crate::{
     isa::{Isa, multiversion},
     simd::Simd,
+    transpose::transpose_body,
 };
 use std::ops::Range;
 
@@ -109,7 +110,7 @@ pub(crate) unsafe fn pack_panel<S: Simd>(
                         S::store(to.add((i + 1) * pitch - S::LANES), S::zero());
                     }
                 }
-                transpose::<S>(k, columns, from, across, to, pitch);
+                transpose_body::<S>(columns, k, from, across, to, pitch as isize);
             }
             [down, across] => {
                 for i in 0..k {
@@ -149,47 +150,6 @@ unsafe fn copy<S: Simd, const NV: usize, const WHOLE: bool>(
             }
             from = from.wrapping_offset(down);
             to = to.add(NV * S::LANES);
-        }
-    }
-}
-
-/// Columns that lie densely become rows: `to[i * pitch + j] = from[i + j * across]` for i below `k`, j below `columns`.
-#[inline(always)]
-pub(super) unsafe fn transpose<S: Simd>(
-    k: usize,
-    columns: usize,
-    from: *const f32,
-    across: isize,
-    to: *mut f32,
-    pitch: usize,
-) {
-    // SAFETY: the caller vouches for both; blocks begin at most 8 before the end.
-    unsafe {
-        if k < 8 || columns < 8 {
-            for j in 0..columns {
-                for i in 0..k {
-                    *to.add(i * pitch + j) = *from.offset(j as isize * across).add(i);
-                }
-            }
-            return;
-        }
-        // Eight by eight; the last blocks overlap their neighbours.
-        let mut j = 0;
-        loop {
-            let (from, to) = (from.offset(j as isize * across), to.add(j));
-            let mut i = 0;
-            while i + 8 <= k {
-                S::transpose8(from.add(i), across, to.add(i * pitch), pitch as isize);
-                i += 8;
-            }
-            if i < k {
-                i = k - 8;
-                S::transpose8(from.add(i), across, to.add(i * pitch), pitch as isize);
-            }
-            if j + 8 == columns {
-                break;
-            }
-            j = (j + 8).min(columns - 8);
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::{
 use std::{collections::HashMap, sync::Arc};
 use zerokara_kernels::{
     conv::{self, ConvGeometry},
-    gemm,
+    gemm::{self, GemmShape},
     isa::Isa,
     plan::*,
     pooling::PoolGeometry,
@@ -74,6 +74,8 @@ pub(super) struct Lowering<'a> {
     /// Externals of parameters by identity.
     parameters: HashMap<u64, usize>,
     packed: HashMap<(usize, ConvGeometry, ConvPass), usize>,
+    /// For a node that was max pooled, which elements were the largest.
+    places: HashMap<(usize, PoolOptions), Strided>,
 }
 
 pub(super) fn lower(
@@ -95,6 +97,7 @@ pub(super) fn lower(
         },
         parameters: HashMap::new(),
         packed: HashMap::new(),
+        places: HashMap::new(),
     };
     lowering.leaves();
     for unit in &schedule.units {

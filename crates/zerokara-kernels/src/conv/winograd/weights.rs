@@ -1,0 +1,415 @@
+//! The gradient with respect to the filters.
+//!
+//! A unit of work transforms its images' inputs and gradients of outputs, some tiles at a time, and adds up their
+//! products over the tiles, which are as many small matrix products as there are frequencies, of channels by channels.
+//! What is summed is transformed back to 3 x 3 elements once, at the end. Where the sums of all frequencies would not
+//! stay in the second-level cache, the unit goes over its images once for each pair of rows of frequencies.
+
+use super::{
+    ConvGeometry, GAP, RIM, TILE, applies, origin,
+    product::Products,
+    tiles::{INPUTS, Tiles},
+    transform::{self, PAIR, PAIRS},
+};
+use crate::{
+    conv::{image::Window, pairs, weights::partials},
+    gemm::{share, tile::panel_width},
+    plan::ConvPass,
+    simd::{Outlined, Simd},
+    unroll::each,
+};
+use std::ops::Range;
+
+/// Bytes that the frequencies of the tiles at hand and the sums may take.
+const CACHE: usize = 320 * 1024;
+/// Bytes that the sums of all frequencies may take.
+const SUMS: usize = 192 * 1024;
+/// Tiles to take at a time, at least and at most, if there are as many.
+const TILES: [usize; 2] = [24, 96];
+/// Most units of work.
+const UNITS: usize = 8;
+
+/// Whether the gradient takes less time this way than directly.
+pub(in crate::conv) fn pays(lanes: usize, g: &ConvGeometry) -> bool {
+    if !applies(g) {
+        return false;
+    }
+    let (input, output) = (g.in_channels, g.out_channels);
+    let vectors = output.div_ceil(lanes);
+    let direct = g.batch * g.output[0] * g.output[1] * 9 * input * vectors;
+    let tiles = g.batch * g.output[0].div_ceil(TILE) * g.output[1].div_ceil(TILE);
+    let transforms = 180 * input.div_ceil(lanes) + 150 * vectors;
+    let back = partials(g) * input * vectors * 250;
+    let winograd = tiles * (PAIRS * PAIR * input * vectors + transforms) + back;
+    input >= lanes && output >= lanes && winograd < direct - direct / 8
+}
+
+/// Parts that the output channels are cut into, where the batch alone gives too few units.
+fn parts(lanes: usize, g: &ConvGeometry) -> usize {
+    let parts = UNITS.div_ceil(partials(g));
+    parts.min(pairs(lanes, g, ConvPass::Forward))
+}
+
+/// Number of independent units of work.
+pub(in crate::conv) fn units(lanes: usize, g: &ConvGeometry) -> usize {
+    partials(g) * parts(lanes, g)
+}
+
+/// How a unit goes over its images.
+#[derive(Clone, Copy, Debug)]
+struct Tiling {
+    /// Height and width of an image, in tiles.
+    tiles: [usize; 2],
+    /// Images, and rows of tiles of each, that are taken at a time.
+    images: usize,
+    rows: usize,
+    /// Pairs of rows of frequencies that are taken at a time: all, or one.
+    pairs: usize,
+    /// Input channels, padded to whole vectors.
+    channels: usize,
+    /// Lanes of a vector, and most vectors of output channels in a unit.
+    lanes: usize,
+    vectors: usize,
+}
+
+impl Tiling {
+    fn new(lanes: usize, g: &ConvGeometry) -> Tiling {
+        let tiles = g.output.map(|length| length.div_ceil(TILE));
+        let channels = g.in_channels.next_multiple_of(lanes);
+        let vectors = g.out_channels.div_ceil(lanes);
+        // A unit has at most one more pair of vectors than another, and perhaps an odd vector.
+        let own = pairs(lanes, g, ConvPass::Forward).div_ceil(parts(lanes, g)) * 2 + 1;
+        let own = own.min(vectors);
+        let columns = own * lanes;
+        let sums = 4 * PAIR * g.in_channels * columns;
+        let pairs = if sums * PAIRS <= SUMS { PAIRS } else { 1 };
+        let room = CACHE.saturating_sub(sums * pairs) / (4 * PAIR * pairs * (channels + columns));
+        let limit = room.clamp(TILES[0], TILES[1]);
+        let in_image = tiles[0] * tiles[1];
+        let turns = in_image.div_ceil(limit).min(tiles[0]);
+        let batch = g.batch.div_ceil(partials(g)).max(1);
+        let images = (limit / in_image).max(1);
+        Tiling {
+            tiles,
+            images: batch.div_ceil(batch.div_ceil(images)),
+            rows: tiles[0].div_ceil(turns),
+            pairs,
+            channels,
+            lanes,
+            vectors: own,
+        }
+    }
+
+    /// Tiles taken at a time, at most.
+    fn count(&self) -> usize {
+        self.images * self.rows * self.tiles[1]
+    }
+
+    /// Distance between frequencies of the inputs.
+    fn stride(&self) -> usize {
+        self.count() * self.channels + GAP
+    }
+
+    /// Distance between frequencies of one vector of `rows` rows: panels of output channels lie one after the other, all
+    /// frequencies of the first vectors before those of the next.
+    fn column(&self, rows: usize) -> usize {
+        rows * self.lanes + GAP
+    }
+
+    /// Numbers in the frequencies of the inputs, of the output gradients, and of the sums.
+    fn lengths(&self, g: &ConvGeometry) -> [usize; 3] {
+        [
+            self.stride(),
+            self.vectors * self.column(self.count()),
+            self.vectors * self.column(g.in_channels),
+        ]
+        .map(|numbers| self.pairs * PAIR * numbers)
+    }
+}
+
+/// The inputs under `rows` rows of tiles, and the output gradients of these.
+fn windows(g: &ConvGeometry, tiling: &Tiling, rows: &Range<usize>) -> [Window; 2] {
+    let [down, across] = origin(g, ConvPass::Forward);
+    let (first, count) = (rows.start * TILE, rows.len() * TILE);
+    let columns = tiling.tiles[1] * TILE;
+    let inputs = Window {
+        rows: (down + first as isize, count + RIM),
+        columns: (across, columns + RIM),
+        image: g.input,
+        channels: g.in_channels,
+    };
+    let outputs = Window {
+        rows: (first as isize, count),
+        columns: (0, columns),
+        image: g.output,
+        channels: g.out_channels,
+    };
+    [inputs, outputs]
+}
+
+/// Numbers of scratch that a unit takes.
+pub(in crate::conv) fn scratch_len(lanes: usize, g: &ConvGeometry) -> usize {
+    let tiling = Tiling::new(lanes, g);
+    let copy = (0..tiling.tiles[0])
+        .step_by(tiling.rows)
+        .flat_map(|row| {
+            windows(g, &tiling, &(row..(row + tiling.rows).min(tiling.tiles[0])))
+                .map(|window| window.len())
+        })
+        .max();
+    tiling.lengths(g).iter().sum::<usize>() + copy.unwrap_or(0)
+}
+
+/// Runs unit `unit` of the partial gradients `[partials, 3, 3, C, O]`.
+#[inline(always)]
+pub(in crate::conv) unsafe fn run_unit_body<S: Simd>(
+    g: &ConvGeometry,
+    unit: usize,
+    input: *const f32,
+    output_gradient: *const f32,
+    gradient: *mut f32,
+    scratch: &mut [f32],
+) {
+    debug_assert!(scratch.len() >= scratch_len(S::LANES, g));
+    let (parts, all) = (parts(S::LANES, g), pairs(S::LANES, g, ConvPass::Forward));
+    let (partial, part) = (unit / parts, unit % parts);
+    let images = share(g.batch, partials(g), partial);
+    let total = g.out_channels.div_ceil(S::LANES);
+    let own = share(all, parts, part);
+    let vectors = own.start * 2..if own.end == all { total } else { own.end * 2 };
+    let tiling = Tiling::new(S::LANES, g);
+    let [inputs, outputs, sums] = tiling.lengths(g);
+    let scratch = scratch.as_mut_ptr();
+    // SAFETY: images, channels and the unit's columns of the partial gradient lie within what the caller vouches for;
+    // the scratch has room for the frequencies of the tiles at hand, for the sums, and for a copy of one image.
+    unsafe {
+        let turn = Turn {
+            g,
+            tiling: &tiling,
+            vectors,
+            input,
+            output_gradient,
+            frequencies: [scratch, scratch.add(inputs)],
+            sums: scratch.add(inputs + outputs),
+            copy: scratch.add(inputs + outputs + sums),
+        };
+        if images.is_empty() {
+            turn.sums.write_bytes(0, sums);
+        }
+        let gradient = gradient.add(partial * 9 * g.in_channels * g.out_channels);
+        for pair in (0..PAIRS).step_by(tiling.pairs) {
+            let only = (tiling.pairs == 1).then_some(pair);
+            let mut first = images.start;
+            while first < images.end {
+                let here = first..(first + tiling.images).min(images.end);
+                for row in (0..tiling.tiles[0]).step_by(tiling.rows) {
+                    let rows = row..(row + tiling.rows).min(tiling.tiles[0]);
+                    let add = first > images.start || row > 0;
+                    turn.add_products::<S>(only, &here, &rows, add);
+                }
+                first = here.end;
+            }
+            for slot in 0..tiling.pairs {
+                turn.write_gradient::<S>(pair + slot, slot, gradient);
+            }
+        }
+    }
+}
+
+/// What a unit works with.
+struct Turn<'a> {
+    g: &'a ConvGeometry,
+    tiling: &'a Tiling,
+    /// The unit's vectors of output channels.
+    vectors: Range<usize>,
+    input: *const f32,
+    output_gradient: *const f32,
+    /// Frequencies of the inputs and of the output gradients.
+    frequencies: [*mut f32; 2],
+    /// Their products, summed.
+    sums: *mut f32,
+    /// A part of an image, with zeros around it.
+    copy: *mut f32,
+}
+
+impl Turn<'_> {
+    /// Output channels that there are in the panel of `width` vectors that starts at vector `v`.
+    fn columns(&self, v: usize, width: usize) -> usize {
+        let lanes = self.tiling.lanes;
+        (self.g.out_channels - v * lanes).min(width * lanes)
+    }
+
+    /// Adds the products of some tiles to the sums, or replaces these.
+    #[inline(always)]
+    unsafe fn add_products<S: Simd>(
+        &self,
+        pair: Option<usize>,
+        images: &Range<usize>,
+        rows: &Range<usize>,
+        add: bool,
+    ) {
+        let (g, tiling) = (self.g, self.tiling);
+        let (pairs, total) = (tiling.pairs, g.out_channels.div_ceil(S::LANES));
+        let tiles = [rows.len(), tiling.tiles[1]];
+        let in_image = tiles[0] * tiles[1];
+        let [inputs, outputs] = windows(g, tiling, rows);
+        let column = tiling.column(tiling.count());
+        // SAFETY: the caller vouches for images and scratch.
+        unsafe {
+            let start = |window: &Window, images: *const f32, image: usize| {
+                let [height, width] = window.image;
+                let image = images.add(image * height * width * window.channels);
+                let readable = window.read(image, self.copy);
+                let corner =
+                    window.rows.0 * readable.pitch + window.columns.0 * window.channels as isize;
+                (readable.start.wrapping_offset(corner), readable.pitch)
+            };
+            for (i, image) in images.clone().enumerate() {
+                let (from, down) = start(&inputs, self.input, image);
+                S::call(&Tiles::<INPUTS> {
+                    from,
+                    down,
+                    across: g.in_channels,
+                    channels: g.in_channels,
+                    tiles,
+                    to: self.frequencies[0].add(i * in_image * tiling.channels),
+                    step: tiling.channels,
+                    stride: tiling.stride(),
+                    pair,
+                });
+                let (from, down) = start(&outputs, self.output_gradient, image);
+                let mut v = self.vectors.start;
+                while v < self.vectors.end {
+                    let width = panel_width(S::REGISTERS, v, total);
+                    let panel = pairs * PAIR * (v - self.vectors.start) * column;
+                    let step = width * S::LANES;
+                    S::call(&Tiles::<TILE> {
+                        from: from.add(v * S::LANES),
+                        down,
+                        across: g.out_channels,
+                        channels: self.columns(v, width),
+                        tiles,
+                        to: self.frequencies[1].add(panel + i * in_image * step),
+                        step,
+                        stride: width * column,
+                        pair,
+                    });
+                    v += width;
+                }
+            }
+            let mut v = self.vectors.start;
+            while v < self.vectors.end {
+                let width = panel_width(S::REGISTERS, v, total);
+                let before = pairs * PAIR * (v - self.vectors.start);
+                let sums = tiling.column(g.in_channels);
+                Products {
+                    count: pairs * PAIR,
+                    rows: g.in_channels,
+                    depth: images.len() * in_image,
+                    width,
+                    left: self.frequencies[0],
+                    left_strides: [tiling.stride(), 1, tiling.channels],
+                    panel: self.frequencies[1].add(before * column),
+                    panel_stride: width * column,
+                    to: self.sums.add(before * sums),
+                    to_stride: width * sums,
+                    add,
+                }
+                .run::<S>();
+                v += width;
+            }
+        }
+    }
+
+    /// Writes what pair `pair` of the rows of frequencies, the `slot`-th of those at hand, contributes to the gradient,
+    /// and adds to what earlier pairs did.
+    #[inline(always)]
+    unsafe fn write_gradient<S: Simd>(&self, pair: usize, slot: usize, gradient: *mut f32) {
+        let (g, tiling) = (self.g, self.tiling);
+        let total = g.out_channels.div_ceil(S::LANES);
+        let column = tiling.column(g.in_channels);
+        let mut v = self.vectors.start;
+        while v < self.vectors.end {
+            let width = panel_width(S::REGISTERS, v, total);
+            let before = tiling.pairs * PAIR * (v - self.vectors.start) * column;
+            let stride = width * column;
+            // SAFETY: the caller vouches for the sums and the gradient.
+            unsafe {
+                S::call(&Back {
+                    from: self.sums.add(before + slot * PAIR * stride),
+                    stride,
+                    pair,
+                    width,
+                    columns: self.columns(v, width),
+                    channels: [g.in_channels, g.out_channels],
+                    to: gradient.add(v * S::LANES),
+                });
+            }
+            v += width;
+        }
+    }
+}
+
+/// The transform back to 3 x 3 elements, for one panel of output channels.
+struct Back {
+    from: *const f32,
+    stride: usize,
+    pair: usize,
+    width: usize,
+    /// Output channels in the panel.
+    columns: usize,
+    /// Input and output channels.
+    channels: [usize; 2],
+    to: *mut f32,
+}
+
+impl Outlined for Back {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(&self) {
+        // SAFETY: passed on.
+        unsafe {
+            match self.pair {
+                0 => self.pair::<S, 0>(),
+                1 => self.pair::<S, 1>(),
+                _ => self.pair::<S, 2>(),
+            }
+        }
+    }
+}
+
+impl Back {
+    #[inline(always)]
+    unsafe fn pair<S: Simd, const P: usize>(&self) {
+        const N: usize = 3;
+        let [inputs, outputs] = self.channels;
+        for c in 0..inputs {
+            for v in 0..self.width {
+                let lanes = (self.columns - v * S::LANES).min(S::LANES);
+                // SAFETY: the caller vouches for the CPU, the sums and the gradient; no lanes beyond are touched.
+                unsafe {
+                    let from = self.from.add((c * self.width + v) * S::LANES);
+                    let elements = transform::filter_gradient::<S, P>(from, S::hide(self.stride));
+                    let to = self.to.add(c * outputs + v * S::LANES);
+                    let step = S::hide(inputs * outputs);
+                    each!(i < N {
+                        each!(j < N {
+                            let to = to.add((i * N + j) * step);
+                            let mut x = elements[i][j];
+                            if lanes == S::LANES {
+                                if P > 0 {
+                                    x = S::add(x, S::load(to));
+                                }
+                                S::store(to, x);
+                            } else {
+                                if P > 0 {
+                                    x = S::add(x, S::load_partial(to, lanes));
+                                }
+                                S::store_partial(to, x, lanes);
+                            }
+                        });
+                    });
+                }
+            }
+        }
+    }
+}
