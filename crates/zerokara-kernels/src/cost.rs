@@ -2,7 +2,7 @@
 
 use crate::{
     conv::ConvGeometry,
-    plan::{Buffer, MapStep, Step, View},
+    plan::{Buffer, MapStep, Place, Step, View},
 };
 
 impl Step {
@@ -20,6 +20,7 @@ impl Step {
             }
             Step::Conv(s) => convolution(&s.geometry),
             Step::ConvWeightGradient(s) => convolution(&s.geometry),
+            Step::Chain(s) => s.slices.iter().flatten().map(Step::flops).sum(),
             Step::Map(_)
             | Step::Reduce(_)
             | Step::PackMatrix(_)
@@ -36,11 +37,21 @@ impl Step {
     }
 
     /// Bytes that the step reads and writes: each view's distinct elements once, and what an epilogue finds in registers
-    /// or puts back in its place not again.
+    /// or puts back in its place not again. What a chain leaves in a thread's own memory does not count.
     pub fn bytes(&self, buffers: &[Buffer]) -> u64 {
-        let of = |view: &View| {
-            let size = buffers.get(view.buffer).map_or(0, |b| b.element.size());
-            size as u64 * distinct(view)
+        if let Step::Chain(s) = self {
+            return s
+                .slices
+                .iter()
+                .flatten()
+                .map(|step| step.bytes(buffers))
+                .sum();
+        }
+        let of = |view: &View| match buffers.get(view.buffer) {
+            Some(buffer) if !matches!(buffer.place, Place::Local(_)) => {
+                buffer.element.size() as u64 * distinct(view)
+            }
+            _ => 0,
         };
         let all: u64 = self.clone().views_mut().iter().map(|view| of(view)).sum();
         let again = match self {
@@ -83,7 +94,7 @@ mod tests {
     use super::*;
     use crate::{
         map::{Code, Instruction},
-        plan::{ConvPass, ConvStep, Element, GemmRight, GemmStep, Place},
+        plan::{ConvPass, ConvStep, Element, GemmRight, GemmStep},
     };
 
     fn view(buffer: usize, shape: &[usize]) -> View {

@@ -62,7 +62,8 @@ impl Network {
 
     /// The paths of the layers, in the order in which they are applied.
     pub fn layers(&self) -> Outcome<Vec<String>> {
-        let sample = Meta::new([&[1], &self.shape[..]].concat(), DType::F32);
+        // Batch normalization of rows takes two of them.
+        let sample = Meta::new([&[2], &self.shape[..]].concat(), DType::F32);
         let summary = Summary::of(&*self.module, &sample)?;
         Ok(summary.rows.into_iter().map(|row| row.path).collect())
     }

@@ -34,11 +34,12 @@ fn shape(view: &View) -> String {
     format!("[{}]", numbers.join(","))
 }
 
-/// `!` behind a shape: the buffer lies outside of the arena.
+/// `!` behind a shape: the buffer lies outside of the arena; `~`: it is a thread's own.
 fn place(plan: &Plan, view: &View) -> &'static str {
     match plan.buffers[view.buffer].place {
         Place::Arena(_) => "",
         Place::External(_) => "!",
+        Place::Local(_) => "~",
     }
 }
 
@@ -142,5 +143,10 @@ fn describe(plan: &Plan, step: &Step) -> String {
         Step::OneHot(step) => format!("one-hot {}", shape(&step.output)),
         Step::Random(step) => format!("random {}", shape(&step.output)),
         Step::Host(step) => format!("host {}", step.name),
+        Step::Chain(step) => {
+            let first = step.slices.first().into_iter().flatten();
+            let steps: Vec<String> = first.map(|s| describe(plan, s)).collect();
+            format!("{} slices of {}", step.slices.len(), steps.join(" | "))
+        }
     }
 }
