@@ -49,6 +49,9 @@ pub fn run(options: &Options, machine: &Machine) -> Outcome {
                 break;
             }
             let network = Network::named(model)?;
+            if batch < network.least_batch() {
+                continue;
+            }
             points.push(point(&network, "batch", batch, batch, seconds)?);
             if options.json {
                 print_line(&points, machine)?;

@@ -60,10 +60,15 @@ impl Network {
         Self::of("conv 3x3, 16", Arc::new(module), false)
     }
 
+    /// The fewest images that it can be trained on together: batch normalization of rows takes two.
+    pub fn least_batch(&self) -> usize {
+        if self.name == "multi-layer-net" { 2 } else { 1 }
+    }
+
     /// The paths of the layers, in the order in which they are applied.
     pub fn layers(&self) -> Outcome<Vec<String>> {
-        // Batch normalization of rows takes two of them.
-        let sample = Meta::new([&[2], &self.shape[..]].concat(), DType::F32);
+        let least = self.least_batch();
+        let sample = Meta::new([&[least], &self.shape[..]].concat(), DType::F32);
         let summary = Summary::of(&*self.module, &sample)?;
         Ok(summary.rows.into_iter().map(|row| row.path).collect())
     }
