@@ -3,6 +3,7 @@
 
 mod access;
 pub mod conv;
+mod cost;
 pub mod executor;
 mod gather;
 pub mod gemm;

@@ -27,6 +27,7 @@ use crate::{
     Array, Attributes, Error, Meta, Parameter, Result, Tensor,
     graph::{Graph, GraphNode, Source},
     op::{Call, Gradient, Kind, Op, map},
+    scope::Phase,
 };
 use lower::ExternalSource;
 use std::{collections::HashMap, panic::Location, sync::Arc};
@@ -63,6 +64,8 @@ pub struct Label {
     pub op: &'static str,
     /// The layer's path, if the operation was built in a layer.
     pub layer: Option<Arc<str>>,
+    /// The part of the step that the operation was built for.
+    pub phase: Phase,
     /// The line of the user's source that built the operation.
     pub location: &'static Location<'static>,
 }
@@ -76,6 +79,7 @@ impl Label {
                 _ => "parameter",
             },
             layer: node.path.clone(),
+            phase: node.phase,
             location: node.location,
         }
     }
@@ -221,6 +225,7 @@ fn leaf(source: Source, meta: Meta) -> GraphNode {
         meta,
         location: Location::caller(),
         path: None,
+        phase: Phase::default(),
     }
 }
 

@@ -241,11 +241,8 @@ impl Lowering<'_> {
         let Source::Op(op) = &self.graph.nodes[head].source else {
             unreachable!("leaves are bound, not run")
         };
-        let call = HostCall {
-            op: op.clone(),
-            inputs: inputs.iter().map(|&i| self.meta(i).clone()).collect(),
-            output: self.meta(head).clone(),
-        };
+        let metas = inputs.iter().map(|&i| self.meta(i).clone()).collect();
+        let call = HostCall::new(op.clone(), metas, self.meta(head).clone());
         let name = op.name();
         let operands: Vec<Strided> = inputs.iter().map(|&i| self.row_major(i)).collect();
         let output = self.new_row_major(head);
