@@ -147,10 +147,12 @@ fn check(runner: Runner, g: &ConvGeometry) {
                         pack_body::<Lanes16>(g, pass, vectors, filters.as_ptr(), strides, to);
                     }
                 }
-                assert!(
-                    packed.iter().all(|x| !x.is_nan()),
-                    "all of the packed filters are written"
-                );
+                if algorithm(lanes, g, pass) == Algorithm::Direct {
+                    assert!(
+                        packed.iter().all(|x| !x.is_nan()),
+                        "all of the packed filters are written"
+                    );
+                }
                 for unit in 0..units_of(lanes, g, pass) {
                     let range = unit_range_of(lanes, g, pass, unit);
                     assert_eq!(range.start, covered);
