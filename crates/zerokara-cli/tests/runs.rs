@@ -189,6 +189,57 @@ fn benchmarks_are_json_lines() {
 }
 
 #[test]
+fn layers_share_the_operations_of_a_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = "bench --model two-layer-net --seconds 0.1 --batch-size 20 --layers --json";
+    let arguments: Vec<&str> = arguments.split(' ').collect();
+    let json = succeed(folder.path(), &arguments);
+    let lines: Vec<serde_json::Value> = json
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let flops = |layer: &str, pass: &str| {
+        let own = |line: &&serde_json::Value| line["layer"] == layer && line["pass"] == pass;
+        let found: Vec<f64> = lines
+            .iter()
+            .filter(own)
+            .map(|line| line["flops"].as_f64().unwrap())
+            .collect();
+        assert_eq!(found.len(), 1, "{layer} {pass}: {json}");
+        found[0]
+    };
+    let (first, second) = (2.0 * 20.0 * 784.0 * 50.0, 2.0 * 20.0 * 50.0 * 10.0);
+    assert_eq!(flops("linear1", "forward"), first);
+    assert_eq!(flops("linear2", "forward"), second);
+    // The images need no gradient, so the first layer has one product less.
+    assert_eq!(flops("linear1", "backward"), first);
+    assert_eq!(flops("linear2", "backward"), 2.0 * second);
+    assert_eq!(flops("norm and update", "backward"), 0.0);
+    // 39,760 parameters are read with their gradients and written.
+    let update = lines
+        .iter()
+        .find(|line| line["layer"] == "norm and update")
+        .unwrap();
+    assert!(
+        update["bytes"].as_f64().unwrap() >= 3.0 * 4.0 * 39760.0,
+        "{json}"
+    );
+    let all: f64 = lines.iter().filter_map(|line| line["flops"].as_f64()).sum();
+    let step = lines[0]["gflop_per_image"].as_f64().unwrap() * 1e9 * 20.0;
+    assert!((all - step).abs() < 1.0, "{json}");
+}
+
+#[test]
+fn the_first_step_of_training_is_timed() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["bench", "--model", "two-layer-net", "--startup", "--json"];
+    let json = succeed(folder.path(), &arguments);
+    let found: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let seconds = found["seconds_to_first_step"].as_f64().unwrap();
+    assert!(seconds > 0.005 && seconds < 60.0, "{json}");
+}
+
+#[test]
 fn help_teaches_and_a_closed_pipe_is_no_panic() {
     let folder = tempfile::tempdir().unwrap();
     for command in ["train", "eval", "predict", "summary", "bench"] {

@@ -148,6 +148,16 @@ impl Array {
         }
     }
 
+    /// The element at this place, counted row by row, as a 64-bit float; `None` beyond the last.
+    pub fn get_f64(&self, at: usize) -> Option<f64> {
+        match self.elements() {
+            Elements::F32(x) => x.get(at).map(|&v| v as f64),
+            Elements::F64(x) => x.get(at).copied(),
+            Elements::I64(x) => x.get(at).map(|&v| v as f64),
+            Elements::Bool(x) => x.get(at).map(|&v| v as f64),
+        }
+    }
+
     /// The elements as 64-bit floats, row by row.
     pub fn to_f64s(&self) -> Vec<f64> {
         match self.elements() {

@@ -56,6 +56,7 @@ fn try_gradients(loss: &Tensor, wrt: &[&Tensor]) -> Result<Vec<Tensor>> {
         wrt: wrt.iter().map(|t| t.node.id).collect(),
         ..Walk::default()
     };
+    let _backward = scope::enter(scope::Phase::Backward);
     walk.backward(loss, loss.full_like(1.0))?;
     Ok(wrt
         .iter()
@@ -93,7 +94,7 @@ impl Walk {
                 continue;
             }
             // What a rule builds belongs to the layer whose operation it differentiates.
-            match scope::in_place_of(node.path.as_ref(), node.location, || {
+            match scope::in_place_of(node.path.as_ref(), node.location, None, || {
                 node.op.gradient(&Call {
                     inputs: &node.inputs,
                     output: &tensor,
@@ -111,7 +112,7 @@ impl Walk {
                 // The definition's nodes are newer than all others, so the walk passes through them next and
                 // reaches the inputs.
                 Gradient::Expand => {
-                    match scope::in_place_of(node.path.as_ref(), node.location, || {
+                    match scope::in_place_of(node.path.as_ref(), node.location, None, || {
                         node.op.expand(&node.inputs)
                     }) {
                         Some(definition) => self.add(&definition, gradient),

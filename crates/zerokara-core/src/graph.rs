@@ -17,6 +17,7 @@ pub(crate) struct GraphNode {
     pub meta: Meta,
     pub location: &'static Location<'static>,
     pub path: Option<Arc<str>>,
+    pub phase: scope::Phase,
 }
 
 /// Where a node's value comes from.
@@ -136,10 +137,12 @@ impl Builder {
                 let definition = match self.expansions.get(&node.id) {
                     Some(definition) => definition.clone(),
                     None => {
-                        let definition =
-                            scope::in_place_of(node.path.as_ref(), node.location, || {
-                                node.op.expand(&node.inputs)
-                            });
+                        let definition = scope::in_place_of(
+                            node.path.as_ref(),
+                            node.location,
+                            Some(node.phase),
+                            || node.op.expand(&node.inputs),
+                        );
                         let definition = definition.ok_or_else(|| {
                             crate::Error::new(format!(
                                 "{} has no definition to compile",
@@ -220,6 +223,7 @@ impl Builder {
             meta,
             location,
             path,
+            phase: tensor.node.phase,
         });
     }
 }

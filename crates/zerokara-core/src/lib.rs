@@ -30,7 +30,7 @@ pub use grad::{grad, gradients, value_and_grad};
 pub use interpreter::{Interpreter, Precision, interpret};
 pub use ops::conv2d_output_size;
 pub use parameter::Parameter;
-pub use program::{Program, StepTimes, eval, plan_text};
+pub use program::{Program, StepTime, StepTimes, eval, plan_text};
 pub use runtime::Runtime;
 pub use shape::Meta;
 pub use tensor::{NodeView, Tensor};

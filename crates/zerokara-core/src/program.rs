@@ -5,13 +5,25 @@ use crate::{
     compile::{self, Binding, Compiled, step_number},
     graph::Graph,
 };
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    fmt,
+    sync::{Arc, RwLockWriteGuard},
+    time::Duration,
+};
 use zerokara_kernels::{
     executor::{Executor, External, RunError},
     isa::Isa,
     plan::Plan,
     storage::Storage,
 };
+
+thread_local! {
+    /// Room for the guards of a run's updated parameters, so that a run need not allocate it.
+    static GUARDS: RefCell<Guards<'static>> = const { RefCell::new(Vec::new()) };
+}
+
+type Guards<'a> = Vec<RwLockWriteGuard<'a, Array>>;
 
 /// The values of several tensors, computed together.
 ///
@@ -21,8 +33,21 @@ pub fn eval(tensors: &[&Tensor]) -> Result<Vec<Array>> {
     Runtime::current()?.evaluate(Graph::expanded(tensors)?)
 }
 
-/// The time of each step of a program, in the order in which they run.
-pub type StepTimes = Vec<(Label, Duration)>;
+/// A step of a program that was timed.
+#[derive(Clone, Debug)]
+pub struct StepTime {
+    /// What it computes.
+    pub label: Label,
+    /// How long it ran.
+    pub duration: Duration,
+    /// Operations of its products and convolutions, as [`Step::flops`](zerokara_kernels::plan::Step::flops) counts them.
+    pub flops: u64,
+    /// Bytes that it reads and writes, as [`Step::bytes`](zerokara_kernels::plan::Step::bytes) counts them.
+    pub bytes: u64,
+}
+
+/// The steps of a program that were timed, in the order in which they ran.
+pub type StepTimes = Vec<StepTime>;
 
 /// A compiled graph.
 ///
@@ -176,18 +201,25 @@ impl Program {
         Ok(&self.outputs)
     }
 
-    /// As [`Program::run`]; also gives the time of each step beside its [`Label`].
+    /// As [`Program::run`]; also gives what each step computes, and its time.
     ///
     /// # Errors
     /// As [`Program::run`].
     pub fn run_timed(&mut self, inputs: &[Array]) -> Result<(Vec<Array>, StepTimes)> {
         let mut nanoseconds = Vec::new();
         self.execute(inputs, Some(&mut nanoseconds))?;
+        let steps = self.plan.stages.iter().flat_map(|stage| &stage.steps);
         let times = self
             .labels
             .iter()
-            .cloned()
-            .zip(nanoseconds.into_iter().map(Duration::from_nanos))
+            .zip(steps)
+            .zip(nanoseconds)
+            .map(|((label, step), nanoseconds)| StepTime {
+                label: label.clone(),
+                duration: Duration::from_nanos(nanoseconds),
+                flops: step.flops(),
+                bytes: step.bytes(&self.plan.buffers),
+            })
             .collect();
         Ok((self.outputs.clone(), times))
     }
@@ -201,7 +233,7 @@ impl Program {
             }
         }
         let (bindings, executor) = (&self.bindings, &mut self.executor);
-        let mut guards: Vec<_> = Vec::with_capacity(self.locks.len());
+        let mut guards: Guards<'_> = GUARDS.take();
         for &at in &self.locks {
             if let Bound::Updated(parameter) = &bindings[at] {
                 let mut guard = parameter.write();
@@ -237,8 +269,10 @@ impl Program {
             None => executor.run(pool, &mut externals),
         };
         externals.clear();
-        // The same allocation, free of this run's borrows.
+        // The same allocations, free of this run's borrows.
         self.externals = externals.into_iter().map_while(|_| None).collect();
+        guards.clear();
+        GUARDS.set(guards.into_iter().map_while(|_| None).collect());
         // Values that were only read must not look shared to whoever writes them next.
         self.read.clear();
         done.map_err(|error| match error {

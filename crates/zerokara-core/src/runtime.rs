@@ -109,6 +109,12 @@ impl Runtime {
         self.isa
     }
 
+    /// Calls `work(unit)` for every unit below `units`, each once, on the threads that run programs. Which thread runs
+    /// which unit is left to chance.
+    pub fn parallel(&self, units: usize, work: &(dyn Fn(usize) + Sync)) {
+        self.pool.run(units, &|unit, _| work(unit));
+    }
+
     /// Number of threads, the caller's included.
     pub fn threads(&self) -> usize {
         self.pool.threads()

@@ -1,4 +1,5 @@
-//! The layer that is being applied: its path and its line stand in errors, profiles and reports.
+//! The layer that is being applied, and the phase of the step that is being built: they stand in errors, profiles and
+//! reports.
 
 use std::{cell::RefCell, panic::Location, sync::Arc};
 
@@ -9,7 +10,45 @@ thread_local! {
 struct Scope {
     path: Arc<str>,
     location: Option<&'static Location<'static>>,
+    phase: Phase,
 }
+
+/// The part of a training step that a tensor was built for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// The model's output and the loss.
+    #[default]
+    Forward,
+    /// Gradients: what [`gradients`](crate::gradients) builds.
+    Backward,
+    /// What is done with the gradients: their norm, clipping, the optimizer's update.
+    Update,
+}
+
+/// Tensors that this thread builds while the guard lives carry the phase.
+///
+/// ```
+/// use zerokara_core::scope::{Phase, enter};
+/// let _update = enter(Phase::Update);
+/// ```
+#[must_use = "the phase ends with the guard"]
+pub fn enter(phase: Phase) -> PhaseGuard {
+    SCOPES.with_borrow_mut(|scopes| {
+        let (path, location) = match scopes.last() {
+            Some(outer) => (outer.path.clone(), outer.location),
+            None => ("".into(), None),
+        };
+        scopes.push(Scope {
+            path,
+            location,
+            phase,
+        });
+    });
+    PhaseGuard(Leave)
+}
+
+/// Ends the phase of [`enter`] when it is dropped; guards are dropped in the reverse of their order.
+pub struct PhaseGuard(#[allow(dead_code)] Leave);
 
 /// Runs `body` as the layer of this name: tensors built in it carry the layer's path (`block1.conv1`) and, if given,
 /// the line where the layer was made.
@@ -25,23 +64,33 @@ pub fn in_layer<T>(
             _ => name.into(),
         };
         let location = location.or_else(|| scopes.last().and_then(|outer| outer.location));
-        scopes.push(Scope { path, location });
+        let phase = scopes.last().map_or_else(Phase::default, |o| o.phase);
+        scopes.push(Scope {
+            path,
+            location,
+            phase,
+        });
     });
     let _leave = Leave;
     body()
 }
 
 /// Runs `body` so that tensors built in it carry this path and this line, whatever layer is being applied: what a rule
-/// builds belongs to the operation that it is a rule of.
+/// builds belongs to the operation that it is a rule of. The phase is the given one, or stays as it is.
 pub(crate) fn in_place_of<T>(
     path: Option<&Arc<str>>,
     location: &'static Location<'static>,
+    phase: Option<Phase>,
     body: impl FnOnce() -> T,
 ) -> T {
     SCOPES.with_borrow_mut(|scopes| {
         let path = path.cloned().unwrap_or_else(|| "".into());
-        let location = Some(location);
-        scopes.push(Scope { path, location });
+        let outer = scopes.last().map_or_else(Phase::default, |o| o.phase);
+        scopes.push(Scope {
+            path,
+            location: Some(location),
+            phase: phase.unwrap_or(outer),
+        });
     });
     let _leave = Leave;
     body()
@@ -69,4 +118,9 @@ pub(crate) fn current() -> (Option<Arc<str>>, Option<&'static Location<'static>>
         ),
         None => (None, None),
     })
+}
+
+/// The phase that tensors built now belong to.
+pub(crate) fn phase() -> Phase {
+    SCOPES.with_borrow(|scopes| scopes.last().map_or_else(Phase::default, |o| o.phase))
 }

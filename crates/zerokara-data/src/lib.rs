@@ -45,6 +45,6 @@ pub use error::{Error, Result};
 #[cfg(feature = "images")]
 pub use image::{digit_from_image, sample_from_image};
 pub use labels::{flatten, one_hot};
-pub use loader::{Batch, Batches, Loader};
+pub use loader::{Batch, Batches, Loader, Spread};
 pub use normalization::Normalization;
 pub use split::{Amount, Samples, Split};

@@ -6,6 +6,16 @@ use crate::labels;
 use crate::normalization::Normalization;
 use crate::random::{Purpose, Random};
 use crate::split::Split;
+use std::sync::{Mutex, PoisonError};
+
+/// Runs `work(unit)` for every unit below a number, each once, in any order and on any threads.
+pub type Spread<'a> = dyn Fn(usize, &(dyn Fn(usize) + Sync)) + 'a;
+
+/// Parts that [`Loader::gather_parallel`] cuts a batch into at most.
+const PARTS: usize = 16;
+
+/// Values that a part has at least: fewer are copied sooner than handed to another thread.
+const PART_VALUES: usize = 1 << 13;
 
 /// Samples gathered for one step.
 #[derive(Clone, Debug, PartialEq)]
@@ -234,6 +244,39 @@ impl Loader {
         images: &mut [f32],
         labels: &mut [i64],
     ) -> Result<usize> {
+        self.gather_parallel(indices, images, labels, &|units, work| {
+            (0..units).for_each(work)
+        })
+    }
+
+    /// As [`gather_indices`](Self::gather_indices), in parts that `spread` gives to several threads.
+    ///
+    /// # Errors
+    ///
+    /// As [`gather_indices`](Self::gather_indices).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use zerokara_data::{Loader, Split};
+    ///
+    /// let split = Split::new((0..200u8).collect::<Vec<u8>>(), &[2], vec![0; 100])?;
+    /// let loader = Loader::new(&split, 100)?;
+    /// let (mut images, mut labels) = ([0.0; 6], [0; 3]);
+    /// // A pool of threads would share the units; here one thread runs them all.
+    /// loader.gather_parallel(&[9, 0, 9], &mut images, &mut labels, &|units, work| {
+    ///     (0..units).for_each(work)
+    /// })?;
+    /// assert_eq!(images.map(|x| (x * 255.0f32).round()), [18.0, 19.0, 0.0, 1.0, 18.0, 19.0]);
+    /// # Ok::<(), zerokara_data::Error>(())
+    /// ```
+    pub fn gather_parallel(
+        &self,
+        indices: &[usize],
+        images: &mut [f32],
+        labels: &mut [i64],
+        spread: &Spread<'_>,
+    ) -> Result<usize> {
         let shape = self.split.shape();
         let length = self.split.sample_len();
         let needed = indices.len() * length;
@@ -248,26 +291,46 @@ impl Loader {
             )));
         }
         let images = &mut images[..needed];
-        for ((out, label), &index) in images
-            .chunks_exact_mut(length)
-            .zip(labels.iter_mut())
-            .zip(indices)
-        {
-            let values = self.split.values(index).ok_or_else(|| {
-                Error::new(format!(
-                    "sample {index} is out of range: there are {} samples, numbered from 0",
-                    self.split.len()
-                ))
-            })?;
-            self.normalization.write(values, shape[0], out);
-            *label = self.split.labels()[index];
+        if let Some(index) = indices.iter().find(|&&index| index >= self.split.len()) {
+            return Err(Error::new(format!(
+                "sample {index} is out of range: there are {} samples, numbered from 0",
+                self.split.len()
+            )));
         }
+        let labels = &mut labels[..indices.len()];
+        let parts = (needed / PART_VALUES).clamp(1, PARTS);
+        let part = indices.len().div_ceil(parts).max(1);
+        let mut left = images
+            .chunks_mut((part * length).max(1))
+            .zip(labels.chunks_mut(part))
+            .zip(indices.chunks(part));
+        let parts = indices.len().div_ceil(part);
+        // Each part is taken by the one unit of its number.
+        let cells: [_; PARTS] = std::array::from_fn(|_| Mutex::new(left.next()));
+        spread(parts, &|unit| {
+            let mut cell = cells[unit].lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(((images, labels), indices)) = cell.take() {
+                self.fill(indices, images, labels);
+            }
+        });
         if let Some(augment) = &self.augment {
             augment.apply_with(images, shape, indices, self.epoch, |channel| {
                 self.normalization.background(channel)
             })?;
         }
         Ok(indices.len())
+    }
+
+    /// Writes samples that are there into room that is there.
+    fn fill(&self, indices: &[usize], images: &mut [f32], labels: &mut [i64]) {
+        let channels = self.split.shape()[0];
+        let outs = images.chunks_exact_mut(self.split.sample_len());
+        for ((out, label), &index) in outs.zip(labels).zip(indices) {
+            if let Some(values) = self.split.values(index) {
+                self.normalization.write(values, channels, out);
+                *label = self.split.labels()[index];
+            }
+        }
     }
 
     /// A batch of the current epoch, in buffers of its own.

@@ -3,6 +3,7 @@
 
 mod access;
 pub mod conv;
+mod cost;
 pub mod executor;
 mod gather;
 pub mod gemm;
@@ -17,4 +18,5 @@ pub mod simd;
 mod softmax;
 pub mod storage;
 pub mod threads;
+mod transpose;
 mod unroll;

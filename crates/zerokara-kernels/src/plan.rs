@@ -66,6 +66,9 @@ pub enum Place {
     Arena(usize),
     /// The i-th storage handed to `Executor::run`: a parameter, an input, an output, a constant.
     External(usize),
+    /// In memory of the thread that runs a slice of a [`ChainStep`], at this byte offset (a multiple of 64). Only the
+    /// steps of one slice see it; what it holds before the slice writes to it is unspecified.
+    Local(usize),
 }
 
 /// A run of elements that steps refer to by its index in [`Plan::buffers`].
@@ -132,6 +135,7 @@ pub enum Step {
     OneHot(OneHotStep),
     Random(RandomStep),
     Host(HostStep),
+    Chain(ChainStep),
 }
 
 /// Elementwise code over an iteration space: for every index, load the inputs there, run the code, store the outputs.
@@ -324,6 +328,12 @@ pub struct PoolStep {
     pub values: Option<View>,
     /// `[N, Y, X, C]`, any strides.
     pub output: View,
+    /// For [`Pooling::Max`], if the window has at most 256 elements: where to write which element of the window, row by
+    /// row and within the image, was the first largest. Dense `[N, Y, X, C]`, one byte each, in a buffer of
+    /// [`Element::Bool`].
+    pub places: Option<View>,
+    /// Runs on each finished part of `output`.
+    pub epilogue: Option<MapStep>,
 }
 
 /// The gradient of pooling: for max, each window's gradient goes to the first largest element of the window
@@ -334,8 +344,10 @@ pub struct PoolGradientStep {
     pub geometry: PoolGeometry,
     /// Max or Average.
     pub pooling: Pooling,
-    /// Max only: the pooling's input, dense `[N, H, W, C]`.
+    /// Max only: the pooling's input, dense `[N, H, W, C]`, unless there are `places`.
     pub input: Option<View>,
+    /// Max only: what the pooling wrote to [`PoolStep::places`].
+    pub places: Option<View>,
     /// `[N, Y, X, C]`, any strides.
     pub output_gradient: View,
     /// Dense `[N, H, W, C]`.
@@ -399,6 +411,16 @@ pub struct RandomStep {
     pub counter: View,
     /// F32, dense row-major; element i is `random::uniform(key, counter, i)`.
     pub output: View,
+}
+
+/// The same few steps over slices of the batch, each slice by one thread from the first step to the last, so that what
+/// one step leaves to the next ([`Place::Local`]) stays in that thread's cache and is never written to memory.
+///
+/// A slice's steps run in order. Slices must not write what others touch.
+#[derive(Clone, Debug, Default)]
+pub struct ChainStep {
+    /// For each slice, its steps; none of them a chain.
+    pub slices: Vec<Vec<Step>>,
 }
 
 /// A step without a kernel of its own, done by the caller's code on one thread.
@@ -498,13 +520,19 @@ impl Step {
             Step::ConvWeightGradient(s) => {
                 vec![&mut s.input, &mut s.output_gradient, &mut s.partials]
             }
-            Step::Pool(s) => [Some(&mut s.input), s.values.as_mut(), Some(&mut s.output)]
-                .into_iter()
-                .flatten()
-                .collect(),
+            Step::Pool(s) => with_epilogue(
+                [
+                    Some(&mut s.input),
+                    s.values.as_mut(),
+                    Some(&mut s.output),
+                    s.places.as_mut(),
+                ],
+                &mut s.epilogue,
+            ),
             Step::PoolGradient(s) => with_epilogue(
                 [
                     s.input.as_mut(),
+                    s.places.as_mut(),
                     Some(&mut s.output_gradient),
                     Some(&mut s.input_gradient),
                 ],
@@ -516,6 +544,10 @@ impl Step {
             Step::OneHot(s) => vec![&mut s.labels, &mut s.output],
             Step::Random(s) => vec![&mut s.counter, &mut s.output],
             Step::Host(s) => s.inputs.iter_mut().chain(&mut s.outputs).collect(),
+            Step::Chain(s) => {
+                let steps = s.slices.iter_mut().flatten();
+                steps.flat_map(Step::views_mut).collect()
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use zerokara_core::{
     Array, DType, Error, Isa, Meta, Parameter, Program, Result, StepTimes, Tensor, gradients,
     plan_text,
+    scope::{Phase, enter},
 };
 
 /// Programs that are kept, one per shape: more shapes than this push out the one used longest ago.
@@ -14,14 +15,16 @@ const PROGRAMS: usize = 8;
 struct Programs(Vec<(Vec<Meta>, Program)>);
 
 impl Programs {
+    /// The program for inputs like these.
     fn get(
         &mut self,
-        key: Vec<Meta>,
+        like: &[&Array],
         compile: impl FnOnce() -> Result<Program>,
     ) -> Result<&mut Program> {
-        let entry = match self.0.iter().position(|(k, _)| *k == key) {
+        let fits = |metas: &[Meta]| metas.iter().zip(like).all(|(meta, a)| a.is_like(meta));
+        let entry = match self.0.iter().position(|(metas, _)| fits(metas)) {
             Some(at) => self.0.remove(at),
-            None => (key, compile()?),
+            None => (like.iter().map(|a| a.meta()).collect(), compile()?),
         };
         if self.0.len() == PROGRAMS {
             self.0.remove(0);
@@ -57,6 +60,19 @@ pub struct StepOutput {
     pub ok: bool,
 }
 
+impl StepOutput {
+    fn read(outputs: &[Array]) -> Result<Self> {
+        let number = |at: usize| outputs.get(at).and_then(|a| a.get_f64(0));
+        let missing = || Error::new("the compiled step gave too few outputs");
+        Ok(Self {
+            loss: number(0).ok_or_else(missing)?,
+            gradient_norm: number(1).ok_or_else(missing)?,
+            ok: number(2).ok_or_else(missing)? != 0.0,
+            correct: number(3).map(|n| n.round() as usize),
+        })
+    }
+}
+
 /// A step of training: forward pass, loss, gradients, clipping, the optimizer's update and the updates of running
 /// statistics, as one program.
 ///
@@ -90,8 +106,8 @@ pub struct TrainStep {
     programs: Programs,
     steps: u64,
     updates: u64,
-    /// The inputs of the last step.
-    last: Option<Vec<Array>>,
+    /// The inputs of the last step: batch, targets, number of the step, the optimizer's scalars. Empty before the first.
+    inputs: Vec<Array>,
 }
 
 /// The graph of a step.
@@ -133,7 +149,7 @@ impl TrainStep {
             programs: Programs(Vec::new()),
             steps: 0,
             updates: 0,
-            last: None,
+            inputs: Vec::new(),
         })
     }
 
@@ -185,7 +201,7 @@ impl TrainStep {
         Ok(self.advance(x, t, learning_rate, false)?.0)
     }
 
-    /// As [`TrainStep::step`], with the time of each kernel step.
+    /// As [`TrainStep::step`], with what each kernel step computes and how long it took.
     ///
     /// # Errors
     /// As [`TrainStep::step`].
@@ -205,37 +221,44 @@ impl TrainStep {
         learning_rate: f64,
         timed: bool,
     ) -> Result<(StepOutput, StepTimes)> {
-        let mut inputs = vec![
-            x.clone(),
-            t.clone(),
-            Array::scalar(self.steps as f64, DType::I64),
-        ];
-        for scalar in self.optimizer.scalars(self.updates + 1, learning_rate) {
-            inputs.push(Array::scalar(scalar, DType::F32));
-        }
-        let key = vec![x.meta(), t.meta()];
+        self.set_inputs(x, t, learning_rate);
         // Taken out, so that compiling can read the rest.
         let mut programs = std::mem::replace(&mut self.programs, Programs(Vec::new()));
-        let outputs = programs
-            .get(key, || self.compile(&x.meta(), &t.meta()))
+        let output = programs
+            .get(&[x, t], || self.compile(&x.meta(), &t.meta()))
             .and_then(|program| match timed {
-                true => program.run_timed(&inputs),
-                false => Ok((program.run_in_place(&inputs)?.to_vec(), Vec::new())),
+                true => {
+                    let (outputs, times) = program.run_timed(&self.inputs)?;
+                    Ok((StepOutput::read(&outputs)?, times))
+                }
+                false => {
+                    let outputs = program.run_in_place(&self.inputs)?;
+                    Ok((StepOutput::read(outputs)?, Vec::new()))
+                }
             });
         self.programs = programs;
-        let (outputs, times) = outputs?;
-        let number = |at: usize| outputs.get(at).and_then(|a| a.to_f64s().first().copied());
-        let missing = || Error::new("the compiled step gave too few outputs");
-        let output = StepOutput {
-            loss: number(0).ok_or_else(missing)?,
-            gradient_norm: number(1).ok_or_else(missing)?,
-            ok: number(2).ok_or_else(missing)? != 0.0,
-            correct: number(3).map(|n| n.round() as usize),
-        };
+        let (output, times) = output?;
         self.steps += 1;
         self.updates += output.ok as u64;
-        self.last = Some(inputs);
         Ok((output, times))
+    }
+
+    /// Puts the inputs of the next step where those of the last one were: nothing is allocated again.
+    fn set_inputs(&mut self, x: &Array, t: &Array, learning_rate: f64) {
+        let scalars = self.optimizer.scalars(self.updates + 1, learning_rate);
+        if self.inputs.is_empty() {
+            self.inputs = vec![x.clone(), t.clone(), Array::scalar(0.0, DType::I64)];
+            let scalars = scalars.iter().map(|_| Array::scalar(0.0, DType::F32));
+            self.inputs.extend(scalars);
+        }
+        let numbers = [self.steps as f64].into_iter().chain(scalars);
+        let (batch, rest) = self.inputs.split_at_mut(2);
+        for (input, given) in batch.iter_mut().zip([x, t]) {
+            *input = given.clone();
+        }
+        for (input, number) in rest.iter_mut().zip(numbers) {
+            input.fill(number);
+        }
     }
 
     /// The plan of the step for batches of these shapes, as text.
@@ -269,9 +292,10 @@ impl TrainStep {
     /// # Errors
     /// If the step cannot be run again.
     pub fn locate_non_finite(&self) -> Result<Option<NonFinite>> {
-        let Some(last) = &self.last else {
+        let last = &self.inputs;
+        if last.is_empty() {
             return Ok(None);
-        };
+        }
         let traced = self.trace(&last[0].meta(), &last[1].meta())?;
         let given: Vec<(&Tensor, &Array)> = traced.inputs.iter().zip(last).collect();
         let roots: Vec<&Tensor> = traced.outputs.iter().collect();
@@ -311,6 +335,8 @@ impl TrainStep {
         let wrt: Vec<&Tensor> = leaves.iter().collect();
         let gradients = gradients(&loss, &wrt);
 
+        let correct = self.loss.correct(&output, &t);
+        let _update = enter(Phase::Update);
         let norm: Tensor = gradients
             .iter()
             .map(|g| g.square().sum().cast(DType::F32))
@@ -352,7 +378,6 @@ impl TrainStep {
             let kept = ok.select(&new, &cell.tensor());
             updates.push((cell, kept));
         }
-        let correct = self.loss.correct(&output, &t);
         Ok(Traced {
             inputs: [x, t, step].into_iter().chain(scalars).collect(),
             outputs: [loss, norm, ok].into_iter().chain(correct).collect(),
@@ -399,7 +424,7 @@ impl EvalStep {
     /// If the batch does not fit the model, or a label is no class.
     pub fn run(&mut self, x: &Array, t: &Array) -> Result<EvalOutput> {
         let (module, loss) = (&self.module, &self.loss);
-        let program = self.programs.get(vec![x.meta(), t.meta()], || {
+        let program = self.programs.get(&[x, t], || {
             let (input, output) = evaluated(&**module, &x.meta())?;
             let t = Tensor::input("t", t.shape(), t.dtype());
             let value = loss.loss(&output, &t);
@@ -445,13 +470,25 @@ impl Predictor {
     /// # Errors
     /// If the batch does not fit the model.
     pub fn predict(&mut self, x: &Array) -> Result<Array> {
+        let output = self.program(x)?.run(std::slice::from_ref(x))?;
+        let output = output.into_iter().next();
+        output.ok_or_else(|| Error::new("the compiled model gave no output"))
+    }
+
+    /// What each kernel step computes for a batch, and how long it took.
+    ///
+    /// # Errors
+    /// As [`Predictor::predict`].
+    pub fn step_times(&mut self, x: &Array) -> Result<StepTimes> {
+        Ok(self.program(x)?.run_timed(std::slice::from_ref(x))?.1)
+    }
+
+    fn program(&mut self, x: &Array) -> Result<&mut Program> {
         let module = &self.module;
-        let program = self.programs.get(vec![x.meta()], || {
+        self.programs.get(&[x], || {
             let (input, output) = evaluated(&**module, &x.meta())?;
             Program::compile(&[&input], &[&output], &[])
-        })?;
-        let output = program.run(std::slice::from_ref(x))?.into_iter().next();
-        output.ok_or_else(|| Error::new("the compiled model gave no output"))
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use std::sync::Arc;
-use zerokara_core::{Array, DType, Meta};
+use zerokara_core::{Array, DType, Meta, Runtime};
 use zerokara_data::{Loader, Normalization, Split};
 use zerokara_nn::{EvalStep, Forward, Loss, metrics::ConfusionMatrix};
 
@@ -128,7 +128,7 @@ impl Feeder {
             _ => empty(loader, n),
         };
         // Elements that somebody still holds are copied before they are written.
-        loader.gather(at, x.slice_mut::<f32>(), t.slice_mut::<i64>())?;
+        fill(loader, at, &mut x, &mut t)?;
         *slot = Some((x.clone(), t.clone()));
         Ok((x, t))
     }
@@ -145,8 +145,18 @@ fn empty(loader: &Loader, n: usize) -> (Array, Array) {
 /// A batch as arrays.
 pub(crate) fn gather(loader: &Loader, at: usize) -> Result<(Array, Array)> {
     let (mut x, mut t) = empty(loader, loader.indices(at)?.len());
-    loader.gather(at, x.slice_mut::<f32>(), t.slice_mut::<i64>())?;
+    fill(loader, at, &mut x, &mut t)?;
     Ok((x, t))
+}
+
+/// Gathers a batch into arrays of its size, on all threads.
+fn fill(loader: &Loader, at: usize, x: &mut Array, t: &mut Array) -> Result<()> {
+    let runtime = Runtime::current()?;
+    let (images, labels) = (x.slice_mut::<f32>(), t.slice_mut::<i64>());
+    loader.gather_parallel(loader.indices(at)?, images, labels, &|units, work| {
+        runtime.parallel(units, work)
+    })?;
+    Ok(())
 }
 
 /// The softmax of each row of scores `[N, C]`.

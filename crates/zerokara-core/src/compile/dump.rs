@@ -34,11 +34,12 @@ fn shape(view: &View) -> String {
     format!("[{}]", numbers.join(","))
 }
 
-/// `!` behind a shape: the buffer lies outside of the arena.
+/// `!` behind a shape: the buffer lies outside of the arena; `~`: it is a thread's own.
 fn place(plan: &Plan, view: &View) -> &'static str {
     match plan.buffers[view.buffer].place {
         Place::Arena(_) => "",
         Place::External(_) => "!",
+        Place::Local(_) => "~",
     }
 }
 
@@ -127,12 +128,15 @@ fn describe(plan: &Plan, step: &Step) -> String {
                 shape(&step.output_gradient)
             )
         }
-        Step::Pool(step) => format!(
-            "pool {:?} {} -> {}",
-            step.pooling,
-            shape(&step.input),
-            shape(&step.output)
-        ),
+        Step::Pool(step) => {
+            let head = format!(
+                "pool {:?} {} -> {}",
+                step.pooling,
+                shape(&step.input),
+                shape(&step.output)
+            );
+            with_epilogue(plan, head, &step.epilogue)
+        }
         Step::PoolGradient(step) => {
             let head = format!(
                 "pool gradient {:?} -> {}",
@@ -155,5 +159,10 @@ fn describe(plan: &Plan, step: &Step) -> String {
         Step::OneHot(step) => format!("one-hot {}", shape(&step.output)),
         Step::Random(step) => format!("random {}", shape(&step.output)),
         Step::Host(step) => format!("host {}", step.name),
+        Step::Chain(step) => {
+            let first = step.slices.first().into_iter().flatten();
+            let steps: Vec<String> = first.map(|s| describe(plan, s)).collect();
+            format!("{} slices of {}", step.slices.len(), steps.join(" | "))
+        }
     }
 }

@@ -47,6 +47,8 @@ faults! {
     SharesBufferReadTwice,
     WritesOverRawValueStillWanted,
     InlinesSharedValue,
+    ForgetsMaskOfPooledRelu,
+    SlicesStartAtTheFirst,
     RecomputesBackwards,
     JoinsReductionsOfOtherAxes,
     JoinedReductionsSwapResults,

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     DType,
     graph::{Graph, Source},
-    op::{Contract, Kind, View, Window},
+    op::{Contract, Kind, View},
 };
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 
@@ -473,7 +473,7 @@ pub(super) fn takes_epilogue(kind: &Kind) -> bool {
         kind,
         Kind::Reduce { .. }
             | Kind::Contract(Contract::MatMul | Contract::Conv(_) | Contract::ConvInputGradient(_))
-            | Kind::Window(Window::PoolGradient(..))
+            | Kind::Window(_)
     )
 }
 

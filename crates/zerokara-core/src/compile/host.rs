@@ -1,33 +1,76 @@
 //! Calls of reference loops from compiled plans, for operations without a kernel.
 
 use crate::{Array, Meta, op::Op};
-use std::sync::Arc;
+use std::{
+    array,
+    sync::{Arc, Mutex, PoisonError},
+};
 use zerokara_kernels::plan::{Elements, ElementsMut, HostFunction};
-use zerokara_kernels::storage::Storage;
 
 /// An operation, and what it is applied to.
 pub(super) struct HostCall {
-    pub op: Arc<dyn Op>,
-    pub inputs: Vec<Meta>,
-    pub output: Meta,
+    op: Arc<dyn Op>,
+    inputs: Vec<Meta>,
+    output: Meta,
+    /// Inputs and output of the last call, to be written over by the next; large ones are not kept.
+    arrays: Mutex<Option<(Vec<Array>, Array)>>,
 }
+
+impl HostCall {
+    pub fn new(op: Arc<dyn Op>, inputs: Vec<Meta>, output: Meta) -> Self {
+        Self {
+            op,
+            inputs,
+            output,
+            arrays: Mutex::default(),
+        }
+    }
+}
+
+/// Arrays of more bytes together are made anew for each call, so that plans at rest hold little memory.
+const KEPT_BYTES: usize = 1 << 16;
+
+/// So many inputs are referred to from the stack; few operations have more.
+const FEW: usize = 4;
 
 impl HostFunction for HostCall {
     fn run(&self, inputs: &[Elements<'_>], outputs: &mut [ElementsMut<'_>]) -> Result<(), String> {
-        let arrays: Vec<Array> = inputs
-            .iter()
-            .zip(&self.inputs)
-            .map(|(&elements, meta)| Array::new(meta.shape.clone(), Storage::copied(elements)))
-            .collect();
-        let mut output = Array::zeros(&self.output);
-        self.op
-            .reference(&arrays.iter().collect::<Vec<_>>(), &mut output)?;
+        let mut kept = self.arrays.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut arrays, mut output) = kept.take().unwrap_or_else(|| {
+            let inputs = self.inputs.iter().map(Array::zeros).collect();
+            (inputs, Array::zeros(&self.output))
+        });
+        for (array, &given) in arrays.iter_mut().zip(inputs) {
+            match (array.elements_mut(), given) {
+                (ElementsMut::F32(x), Elements::F32(y)) => x.copy_from_slice(y),
+                (ElementsMut::F64(x), Elements::F64(y)) => x.copy_from_slice(y),
+                (ElementsMut::I64(x), Elements::I64(y)) => x.copy_from_slice(y),
+                (ElementsMut::Bool(x), Elements::Bool(y)) => x.copy_from_slice(y),
+                _ => return Err(format!("{} got another element type", self.op.name())),
+            }
+        }
+        output.fill(0.0);
+        match &arrays[..] {
+            [] => self.op.reference(&[], &mut output)?,
+            [first, ..] if arrays.len() <= FEW => {
+                let all: [&Array; FEW] = array::from_fn(|i| arrays.get(i).unwrap_or(first));
+                self.op.reference(&all[..arrays.len()], &mut output)?;
+            }
+            many => {
+                let all: Vec<&Array> = many.iter().collect();
+                self.op.reference(&all, &mut output)?;
+            }
+        }
         match outputs {
             [ElementsMut::F32(y)] => y.copy_from_slice(output.slice()),
             [ElementsMut::F64(y)] => y.copy_from_slice(output.slice()),
             [ElementsMut::I64(y)] => y.copy_from_slice(output.slice()),
             [ElementsMut::Bool(y)] => y.copy_from_slice(output.bools()),
             _ => return Err(format!("{} has one output", self.op.name())),
+        }
+        let bytes = |array: &Array| array.len() * array.dtype().size();
+        if arrays.iter().chain([&output]).map(bytes).sum::<usize>() <= KEPT_BYTES {
+            *kept = Some((arrays, output));
         }
         Ok(())
     }

@@ -24,9 +24,10 @@ pub(super) fn place(lowered: Lowered) -> (Plan, Vec<usize>) {
         .map(|(at, buffer)| Buffer {
             element: buffer.element,
             len: buffer.len,
-            place: match buffer.external {
-                Some(external) => Place::External(external),
-                None => Place::Arena(offsets[at]),
+            place: match (buffer.external, buffer.local) {
+                (Some(external), _) => Place::External(external),
+                (None, Some(offset)) => Place::Local(offset),
+                (None, None) => Place::Arena(offsets[at]),
             },
         })
         .collect();

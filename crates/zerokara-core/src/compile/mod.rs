@@ -2,10 +2,12 @@
 //!
 //! 1. [`Graph::expanded`] takes the part that is needed, replaces composite operations by their definitions and
 //!    merges duplicates;
-//! 2. `recompute` copies cheap values for each of their readers;
-//! 3. `fusion` decides which elementwise nodes run together, and in which order;
-//! 4. `lower` writes the kernel steps, choosing layouts;
-//! 5. `memory` cuts the steps into stages and places the buffers.
+//! 2. `rewrite` changes it to a graph of the same values with less work;
+//! 3. `recompute` copies cheap values for each of their readers;
+//! 4. `fusion` decides which elementwise nodes run together, and in which order;
+//! 5. `lower` writes the kernel steps, choosing layouts;
+//! 6. `slices` takes large values from step to step without going through memory;
+//! 7. `memory` cuts the steps into stages and places the buffers.
 
 mod code;
 pub(crate) mod dump;
@@ -17,12 +19,15 @@ mod host;
 mod lower;
 mod memory;
 mod recompute;
+mod rewrite;
+mod slices;
 mod strided;
 
 use crate::{
     Array, Attributes, Error, Meta, Parameter, Result, Tensor,
     graph::{Graph, GraphNode, Source},
     op::{Call, Gradient, Kind, Op, map},
+    scope::Phase,
 };
 use lower::ExternalSource;
 use std::{collections::HashMap, panic::Location, sync::Arc};
@@ -59,6 +64,8 @@ pub struct Label {
     pub op: &'static str,
     /// The layer's path, if the operation was built in a layer.
     pub layer: Option<Arc<str>>,
+    /// The part of the step that the operation was built for.
+    pub phase: Phase,
     /// The line of the user's source that built the operation.
     pub location: &'static Location<'static>,
 }
@@ -72,6 +79,7 @@ impl Label {
                 _ => "parameter",
             },
             layer: node.path.clone(),
+            phase: node.phase,
             location: node.location,
         }
     }
@@ -113,7 +121,7 @@ pub(crate) fn program(
         .copied()
         .chain(updates.iter().map(|(_, value)| value))
         .collect();
-    let mut graph = Graph::expanded(&roots)?;
+    let mut graph = rewrite::rectify_after_pooling(Graph::expanded(&roots)?);
     let mut request = Request {
         outputs: outputs.len(),
         is_program: true,
@@ -181,7 +189,7 @@ fn compile(mut graph: Graph, mut request: Request, isa: Isa) -> Result<Compiled>
             },
         })
         .collect();
-    let (plan, nodes) = memory::place(lowered);
+    let (plan, nodes) = memory::place(slices::chain(lowered, isa));
     let outputs = graph.outputs[..request.outputs]
         .iter()
         .map(|&o| graph.nodes[o].meta.clone())
@@ -217,6 +225,7 @@ fn leaf(source: Source, meta: Meta) -> GraphNode {
         meta,
         location: Location::caller(),
         path: None,
+        phase: Phase::default(),
     }
 }
 

@@ -77,6 +77,14 @@ impl Op for Reshape {
 }
 
 impl Reshape {
+    /// To this shape, where a length of 0 means no elements.
+    pub fn exactly(shape: &[usize]) -> Self {
+        Self {
+            lengths: shape.iter().map(|&n| n as i64).collect(),
+            exact: true,
+        }
+    }
+
     /// From its attributes.
     pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
         Ok(Self {

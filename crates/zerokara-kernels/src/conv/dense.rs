@@ -14,7 +14,6 @@ use crate::{
         share,
         tile::{self, MAX_ROWS, full_rows, panel_width},
     },
-    isa::multiversion,
     plan::ConvPass,
     simd::Simd,
 };
@@ -92,7 +91,7 @@ impl Cut {
 }
 
 /// Number of independent units of work in a pass.
-pub fn units(g: &ConvGeometry, pass: ConvPass) -> usize {
+pub(super) fn units(g: &ConvGeometry, pass: ConvPass) -> usize {
     let sides = Sides::new(g, pass);
     if sides.target[0] * sides.target[1] * sides.target_channels.0 == 0 {
         return 0;
@@ -116,7 +115,7 @@ fn unit_rows(g: &ConvGeometry, pass: ConvPass, unit: usize) -> (Range<usize>, Ra
 }
 
 /// The elements of the target, counted from its start, that unit `unit` (below [`units`]) writes.
-pub fn unit_range(g: &ConvGeometry, pass: ConvPass, unit: usize) -> Range<usize> {
+pub(super) fn unit_range(g: &ConvGeometry, pass: ConvPass, unit: usize) -> Range<usize> {
     let sides = Sides::new(g, pass);
     let row = sides.target[1] * sides.target_channels.0;
     let (images, rows) = unit_rows(g, pass, unit);
@@ -134,8 +133,8 @@ fn window(g: &ConvGeometry, pass: ConvPass, rows: &Range<usize>) -> Window {
     }
 }
 
-/// Numbers of scratch that [`run_unit`] takes, per thread.
-pub fn scratch_len(g: &ConvGeometry, pass: ConvPass) -> usize {
+/// Numbers of scratch that a unit takes.
+pub(super) fn scratch_len(g: &ConvGeometry, pass: ConvPass) -> usize {
     let bands = match Cut::new(g, pass) {
         Cut::Images(_) => 1,
         Cut::Bands(bands) => bands,
@@ -146,26 +145,7 @@ pub fn scratch_len(g: &ConvGeometry, pass: ConvPass) -> usize {
         .unwrap_or(0)
 }
 
-multiversion! {
-    /// Runs unit `unit` of a pass over `source` with filters packed for it.
-    ///
-    /// # Safety
-    ///
-    /// The CPU must have `isa`; `unit` must be below [`units`]; `geometry` must be consistent (see
-    /// [`ConvGeometry::is_consistent`]); `source` must be valid for reading the images, `packed` for reading the
-    /// filters packed for this `isa` and pass, `target` for writing; no one else may touch the unit's [`unit_range`]
-    /// meanwhile. `scratch` must have [`scratch_len`] numbers.
-    pub unsafe fn run_unit(
-        geometry: &ConvGeometry,
-        pass: ConvPass,
-        unit: usize,
-        source: *const f32,
-        packed: *const f32,
-        target: *mut f32,
-        scratch: &mut [f32],
-    ) = run_unit_body;
-}
-
+/// Runs unit `unit` of a pass over `source` with filters packed for it.
 #[inline(always)]
 pub(super) unsafe fn run_unit_body<S: Simd>(
     g: &ConvGeometry,

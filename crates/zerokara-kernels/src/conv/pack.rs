@@ -7,82 +7,22 @@ use super::{
     phase::Phase,
 };
 use crate::{
-    gemm::{pack::pack_panel, share, tile::panel_width},
-    isa::{Isa, multiversion},
+    gemm::{pack::pack_panel, tile::panel_width},
     plan::ConvPass,
     simd::Simd,
 };
 use std::ops::Range;
 
-/// Floats in the filters packed for a pass.
-pub fn packed_len(isa: Isa, g: &ConvGeometry, pass: ConvPass) -> usize {
-    len(isa.lanes(), g, pass)
-}
-
-/// Every tap belongs to exactly one phase.
-pub(super) fn len(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> usize {
+/// Floats in the filters packed for a pass. Every tap belongs to exactly one phase.
+pub(super) fn packed_len(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> usize {
     let sides = Sides::new(g, pass);
     let channels = sides.target_channels.1.next_multiple_of(lanes);
     g.groups * g.kernel[0] * g.kernel[1] * sides.source_channels.1 * channels
 }
 
-/// Elements that one unit of packing moves, about.
-const UNIT: usize = 16 * 1024;
-
-/// Pairs of vectors of target channels, at which panels begin; the last pair takes an odd vector along.
-fn pairs(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> usize {
-    (Sides::new(g, pass).target_channels.1.div_ceil(lanes) / 2).max(1)
-}
-
-/// Number of independent units of work in packing filters for a pass.
-pub fn pack_units(isa: Isa, g: &ConvGeometry, pass: ConvPass) -> usize {
-    packed_len(isa, g, pass)
-        .div_ceil(UNIT)
-        .clamp(1, pairs(isa.lanes(), g, pass))
-}
-
-/// Packs unit `unit` of the filters `[O, C / groups, KH, KW]` with the given strides.
-///
-/// # Safety
-///
-/// The CPU must have `isa`; `unit` must be below [`pack_units`]; `geometry` must be consistent; `filters` must be
-/// valid for reading, and `packed` for writing [`packed_len`] floats, of which no one else may touch this unit's.
-pub unsafe fn pack_unit(
-    isa: Isa,
-    geometry: &ConvGeometry,
-    pass: ConvPass,
-    unit: usize,
-    filters: *const f32,
-    strides: [isize; 4],
-    packed: *mut f32,
-) {
-    let lanes = isa.lanes();
-    let all = pairs(lanes, geometry, pass);
-    let pairs = share(all, pack_units(isa, geometry, pass), unit);
-    let total = Sides::new(geometry, pass).target_channels.1.div_ceil(lanes);
-    let vectors = pairs.start * 2..if pairs.end == all {
-        total
-    } else {
-        pairs.end * 2
-    };
-    // SAFETY: passed on.
-    unsafe { pack(isa, geometry, pass, vectors, filters, strides, packed) }
-}
-
-multiversion! {
-    /// Packs the target channels of `vectors`, which begins and ends at panels, of every group.
-    unsafe fn pack(
-        geometry: &ConvGeometry,
-        pass: ConvPass,
-        vectors: Range<usize>,
-        filters: *const f32,
-        strides: [isize; 4],
-        packed: *mut f32,
-    ) = pack_body;
-}
-
+/// Packs the target channels of `vectors`, which begins and ends at panels, of every group.
 #[inline(always)]
-pub(super) unsafe fn pack_body<S: Simd>(
+pub(super) unsafe fn pack_panels<S: Simd>(
     g: &ConvGeometry,
     pass: ConvPass,
     vectors: Range<usize>,

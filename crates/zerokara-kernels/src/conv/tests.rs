@@ -1,7 +1,7 @@
 //! Every pass against plain loops in f64.
 
 use super::*;
-use crate::{isa::Isa, plan::ConvPass, simd::Twin as Lanes16};
+use crate::simd::Twin as Lanes16;
 
 fn numbers(len: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12345);
@@ -52,9 +52,24 @@ enum Runner {
     Twin,
 }
 
-fn assert_close(got: &[f32], sums: &[f64], sizes: &[f64], what: &str, g: &ConvGeometry) {
-    for (i, (&got, (sum, size))) in got.iter().zip(sums.iter().zip(sizes)).enumerate() {
+/// Errors are measured by the sum of the terms' sizes, and where terms of neighbouring elements take part in the sums,
+/// by the largest such sum.
+fn assert_close(
+    algorithm: Algorithm,
+    got: &[f32],
+    sums: &[f64],
+    sizes: &[f64],
+    what: &str,
+    g: &ConvGeometry,
+) {
+    let largest = sizes.iter().copied().fold(0.0, f64::max);
+    for (i, (&got, (sum, &size))) in got.iter().zip(sums.iter().zip(sizes)).enumerate() {
         let error = (f64::from(got) - sum).abs();
+        let size = if algorithm == Algorithm::Winograd {
+            largest
+        } else {
+            size
+        };
         assert!(error <= size * 2e-6, "{what} {g:?} [{i}]: {got} for {sum}");
     }
 }
@@ -99,9 +114,9 @@ fn check(runner: Runner, g: &ConvGeometry) {
             sizes[to] += term.abs();
         });
         for (filters, strides) in [(&filters, by_out), (&transposed, by_tap)] {
-            let mut packed = vec![f32::NAN; pack::len(lanes, g, pass)];
+            let mut packed = vec![f32::NAN; packed_len_of(lanes, g, pass)];
             let mut target = vec![f32::NAN; target_len + 1];
-            let mut scratch = vec![f32::NAN; scratch_len(g, pass)];
+            let mut scratch = vec![f32::NAN; scratch_len_of(lanes, g, pass)];
             let (from, to) = (source.as_ptr(), target[1..].as_mut_ptr());
             let mut covered = 0;
             // SAFETY: all vectors have the lengths asked for, and only instruction sets of this CPU are run.
@@ -129,29 +144,30 @@ fn check(runner: Runner, g: &ConvGeometry) {
                         };
                         let vectors = 0..(channels / g.groups).div_ceil(16);
                         let to = packed.as_mut_ptr();
-                        pack::pack_body::<Lanes16>(g, pass, vectors, filters.as_ptr(), strides, to);
+                        pack_body::<Lanes16>(g, pass, vectors, filters.as_ptr(), strides, to);
                     }
                 }
                 assert!(
                     packed.iter().all(|x| !x.is_nan()),
                     "all of the packed filters are written"
                 );
-                for unit in 0..units(g, pass) {
-                    let range = unit_range(g, pass, unit);
+                for unit in 0..units_of(lanes, g, pass) {
+                    let range = unit_range_of(lanes, g, pass, unit);
                     assert_eq!(range.start, covered);
                     covered = range.end;
                     let (packed, scratch) = (packed.as_ptr(), &mut scratch[..]);
                     match runner {
                         Runner::Isa(isa) => run_unit(isa, g, pass, unit, from, packed, to, scratch),
-                        Runner::Twin => dense::run_unit_body::<Lanes16>(
-                            g, pass, unit, from, packed, to, scratch,
-                        ),
+                        Runner::Twin => {
+                            run_unit_body::<Lanes16>(g, pass, unit, from, packed, to, scratch)
+                        }
                     }
                 }
             }
             assert_eq!(covered, target_len);
             assert!(target[0].is_nan());
             assert_close(
+                algorithm(lanes, g, pass),
                 &target[1..],
                 &sums,
                 &sizes,
@@ -168,8 +184,8 @@ fn check(runner: Runner, g: &ConvGeometry) {
         sizes[k] += term.abs();
     });
     let mut parts = vec![f32::NAN; partials(g) * filters_len];
-    let mut scratch = vec![f32::NAN; weight_gradient_scratch_len(g)];
-    for unit in 0..weight_gradient_units(g) {
+    let mut scratch = vec![f32::NAN; weight_gradient_scratch_len_of(lanes, g)];
+    for unit in 0..weight_gradient_units_of(lanes, g) {
         let (from, to, scratch) = (gradient.as_ptr(), parts.as_mut_ptr(), &mut scratch[..]);
         // SAFETY: all vectors have the lengths asked for, and only instruction sets of this CPU are run.
         unsafe {
@@ -177,9 +193,14 @@ fn check(runner: Runner, g: &ConvGeometry) {
                 Runner::Isa(isa) => {
                     run_weight_gradient_unit(isa, g, unit, input.as_ptr(), from, to, scratch)
                 }
-                Runner::Twin => {
-                    weights::run_unit_body::<Lanes16>(g, unit, input.as_ptr(), from, to, scratch)
-                }
+                Runner::Twin => run_weight_gradient_unit_body::<Lanes16>(
+                    g,
+                    unit,
+                    input.as_ptr(),
+                    from,
+                    to,
+                    scratch,
+                ),
             }
         }
     }
@@ -190,7 +211,9 @@ fn check(runner: Runner, g: &ConvGeometry) {
             .zip(part)
             .for_each(|(total, x)| *total += x);
     }
-    assert_close(&total, &sums, &sizes, &format!("{runner:?} weights"), g);
+    let what = format!("{runner:?} weights");
+    let algorithm = weight_gradient_algorithm(lanes, g);
+    assert_close(algorithm, &total, &sums, &sizes, &what, g);
 }
 
 fn check_everywhere(g: &ConvGeometry) {
@@ -297,10 +320,10 @@ fn groups() {
 #[test]
 fn large_images_are_cut_into_bands_and_many_runs_into_turns() {
     let g = geometry(1, [8, 24, 1], [40, 37], [3, 3], [1, 1], [1, 1], [1, 1]);
-    assert!(units(&g, ConvPass::Forward) > 1 && units(&g, ConvPass::InputGradient) > 1);
+    assert!(units_of(8, &g, ConvPass::Forward) > 1 && units_of(8, &g, ConvPass::InputGradient) > 1);
     check_everywhere(&g);
     let g = geometry(1, [16, 24, 1], [40, 36], [3, 3], [2, 2], [1, 1], [1, 1]);
-    assert!(units(&g, ConvPass::InputGradient) > 1);
+    assert!(units_of(8, &g, ConvPass::InputGradient) > 1);
     check_everywhere(&g);
     // 7 x 7 taps in 49 runs.
     check_everywhere(&geometry(
@@ -318,4 +341,52 @@ fn large_images_are_cut_into_bands_and_many_runs_into_turns() {
 fn an_empty_batch_has_no_gradient() {
     let g = geometry(0, [2, 5, 1], [6, 6], [3, 3], [1, 1], [1, 1], [1, 1]);
     check_everywhere(&g);
+}
+
+/// Layers of 3 x 3, of which all or nearly all pay.
+fn fewer_multiplications(batches: &[usize], each: impl Fn(&ConvGeometry)) -> (usize, usize) {
+    let (mut all, mut fewer) = (0, 0);
+    for channels in [
+        [16, 16, 1],
+        [24, 40, 1],
+        [17, 19, 1],
+        [33, 23, 1],
+        [64, 70, 1],
+    ] {
+        for (size, padding) in [
+            ([8, 8], [1, 1]),
+            ([7, 11], [0, 0]),
+            ([3, 14], [1, 0]),
+            ([5, 6], [2, 2]),
+            ([17, 4], [0, 3]),
+            ([10, 10], [0, 0]),
+        ] {
+            for &batch in batches {
+                let g = geometry(batch, channels, size, [3; 2], [1; 2], padding, [1; 2]);
+                all += 1;
+                fewer += usize::from(algorithm(8, &g, ConvPass::Forward) == Algorithm::Winograd);
+                each(&g);
+            }
+        }
+    }
+    (all, fewer)
+}
+
+#[test]
+fn filters_of_three_by_three() {
+    let (all, fewer) = fewer_multiplications(&[1, 3, 9], check_everywhere);
+    assert!(fewer * 3 > all * 2, "{fewer} of {all}");
+    fewer_multiplications(&[0], check_everywhere);
+}
+
+#[test]
+fn small_batches_of_large_images_are_cut_into_bands_of_tiles() {
+    for (batch, size) in [(1, [28, 30]), (2, [9, 50]), (1, [45, 3])] {
+        let g = geometry(batch, [32, 24, 1], size, [3; 2], [1; 2], [1; 2], [1; 2]);
+        for pass in [ConvPass::Forward, ConvPass::InputGradient] {
+            assert_eq!(algorithm(8, &g, pass), Algorithm::Winograd);
+            assert!(units_of(8, &g, pass) > batch);
+        }
+        check_everywhere(&g);
+    }
 }

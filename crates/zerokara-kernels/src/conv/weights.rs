@@ -11,7 +11,6 @@ use crate::{
         share,
         tile::{self, MAX_LANES, MAX_ROWS, MAX_WIDTH, full_rows, panel_width},
     },
-    isa::multiversion,
     plan::ConvPass,
     simd::Simd,
 };
@@ -28,7 +27,7 @@ const COPY_ENTRIES: usize = 48;
 const ROWS: usize = 64;
 
 /// Number of partial gradients, each over a fixed share of the batch.
-pub fn partials(g: &ConvGeometry) -> usize {
+pub(super) fn partials(g: &ConvGeometry) -> usize {
     g.batch.clamp(1, PARTIALS)
 }
 
@@ -38,7 +37,7 @@ fn parts(g: &ConvGeometry) -> usize {
 }
 
 /// Number of independent units of work.
-pub fn weight_gradient_units(g: &ConvGeometry) -> usize {
+pub(super) fn units(g: &ConvGeometry) -> usize {
     partials(g) * parts(g)
 }
 
@@ -83,8 +82,8 @@ fn window(g: &ConvGeometry, rows: &Range<usize>) -> Window {
     }
 }
 
-/// Numbers of scratch that [`run_weight_gradient_unit`] takes, per thread.
-pub fn weight_gradient_scratch_len(g: &ConvGeometry) -> usize {
+/// Numbers of scratch that a unit takes.
+pub(super) fn scratch_len(g: &ConvGeometry) -> usize {
     let block = Block::new(g);
     (0..g.output[0])
         .step_by(block.rows)
@@ -93,25 +92,7 @@ pub fn weight_gradient_scratch_len(g: &ConvGeometry) -> usize {
         .map_or(0, |images| images + block.panel_len(g))
 }
 
-multiversion! {
-    /// Runs unit `unit` of the partial gradients `[partials, KH, KW, C / groups, O]`.
-    ///
-    /// # Safety
-    ///
-    /// The CPU must have `isa`; `unit` must be below [`weight_gradient_units`]; `geometry` must be consistent (see
-    /// [`ConvGeometry::is_consistent`]); `input` and `output_gradient` must be valid for reading the images, and
-    /// `partials` for writing; no one else may touch the same unit's part meanwhile. `scratch` must have
-    /// [`weight_gradient_scratch_len`] numbers.
-    pub unsafe fn run_weight_gradient_unit(
-        geometry: &ConvGeometry,
-        unit: usize,
-        input: *const f32,
-        output_gradient: *const f32,
-        partials: *mut f32,
-        scratch: &mut [f32],
-    ) = run_unit_body;
-}
-
+/// Runs unit `unit` of the partial gradients `[partials, KH, KW, C / groups, O]`.
 #[inline(always)]
 pub(super) unsafe fn run_unit_body<S: Simd>(
     g: &ConvGeometry,
@@ -121,7 +102,7 @@ pub(super) unsafe fn run_unit_body<S: Simd>(
     gradient: *mut f32,
     scratch: &mut [f32],
 ) {
-    debug_assert!(scratch.len() >= weight_gradient_scratch_len(g));
+    debug_assert!(scratch.len() >= scratch_len(g));
     let (parts, block) = (parts(g), Block::new(g));
     let (partial, part) = (unit / parts, unit % parts);
     let images = share(g.batch, partials(g), partial);

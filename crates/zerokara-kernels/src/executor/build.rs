@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::{
     Task,
+    chain_task::ChainTask,
     check::{check_map, expect_countable, expect_dense, expect_element, expect_shape},
     contract_task::{GemmTask, PackMatrixTask, RightAccess},
     conv_task::{ConvTask, ConvWeightGradientTask, PackFiltersTask},
@@ -23,10 +24,10 @@ use crate::{
         prepared::{Prepared, Use},
     },
     plan::{
-        ArgReduceStep, Buffer, ConvPass, ConvStep, ConvWeightGradientStep, Element, GatherStep,
-        GemmRight, GemmStep, HostStep, MapStep, OneHotStep, PackFiltersStep, PackMatrixStep, Plan,
-        PoolGradientStep, PoolStep, Pooling, RandomStep, ReduceStep, Reduction, SoftmaxStep, Step,
-        View,
+        ArgReduceStep, Buffer, ChainStep, ConvPass, ConvStep, ConvWeightGradientStep, Element,
+        GatherStep, GemmRight, GemmStep, HostStep, MapStep, OneHotStep, PackFiltersStep,
+        PackMatrixStep, Plan, PoolGradientStep, PoolStep, Pooling, RandomStep, ReduceStep,
+        Reduction, SoftmaxStep, Step, View,
     },
     pooling::{PoolGeometry, PoolGradientTask, PoolTask},
     random::RandomTask,
@@ -67,6 +68,7 @@ pub(super) fn task(isa: Isa, plan: &Plan, step: &Step) -> Made {
         Step::PackFilters(step) => pack_filters(isa, step, buffers),
         Step::Conv(step) => convolution(isa, step, buffers),
         Step::ConvWeightGradient(step) => conv_weight_gradient(isa, step, buffers),
+        Step::Chain(step) => chain(isa, plan, step),
         Step::Pool(step) => pool(isa, step, buffers),
         Step::PoolGradient(step) => pool_gradient(isa, step, buffers),
     }
@@ -85,6 +87,15 @@ fn expect_floats(views: &[(&View, &str)], buffers: &[Buffer]) -> Result<(), Stri
 }
 
 /// An epilogue, already checked with its step.
+fn chain(isa: Isa, plan: &Plan, step: &ChainStep) -> Made {
+    let mut slices = Vec::with_capacity(step.slices.len());
+    for steps in &step.slices {
+        let tasks: Result<Vec<_>, String> = steps.iter().map(|s| task(isa, plan, s)).collect();
+        slices.push(tasks?);
+    }
+    Ok(Box::new(ChainTask::new(slices, &plan.buffers)))
+}
+
 fn epilogue(
     isa: Isa,
     map: &Option<MapStep>,
@@ -231,7 +242,7 @@ fn convolution(isa: Isa, step: &ConvStep, buffers: &[Buffer]) -> Made {
         &[conv::packed_len(isa, &g, pass)],
         "packed filters",
     )?;
-    let ranges = (0..conv::units(&g, pass)).map(|unit| conv::unit_range(&g, pass, unit));
+    let ranges = (0..conv::units(isa, &g, pass)).map(|unit| conv::unit_range(isa, &g, pass, unit));
     let statistics = statistics(isa, &step.statistics, &step.target, ranges, buffers)?;
     Ok(Box::new(ConvTask {
         isa,
@@ -300,6 +311,13 @@ fn pool(isa: Isa, step: &PoolStep, buffers: &[Buffer]) -> Made {
         (Some(_), _) => return Err("this pooling selects from no values".into()),
         (None, _) => None,
     };
+    if step.places.is_some() && step.pooling != Pooling::Max {
+        return Err("only the maximum of a window has a place".into());
+    }
+    if step.epilogue.is_some() && !fills_its_range(&step.output) {
+        return Err("an epilogue follows only an output without gaps".into());
+    }
+    let places = places(&step.geometry, &step.places, &output, buffers)?;
     Ok(Box::new(PoolTask {
         isa,
         geometry: step.geometry,
@@ -307,7 +325,44 @@ fn pool(isa: Isa, step: &PoolStep, buffers: &[Buffer]) -> Made {
         input: access(&step.input, buffers),
         values,
         output: access(&step.output, buffers),
+        places,
+        epilogue: epilogue(isa, &step.epilogue, buffers, Use::Store)?,
     }))
+}
+
+/// Whether the view's elements are those of a dense one, in some order of the axes but the first.
+fn fills_its_range(view: &View) -> bool {
+    let mut axes: Vec<(isize, usize)> = view.strides[1..]
+        .iter()
+        .copied()
+        .zip(view.shape[1..].iter().copied())
+        .filter(|&(_, length)| length != 1)
+        .collect();
+    axes.sort_unstable();
+    let mut expected = 1;
+    axes.iter()
+        .chain([&(view.strides[0], view.shape[0])])
+        .all(|&(stride, length)| {
+            let fits = stride == expected || length <= 1;
+            expected *= length as isize;
+            fits
+        })
+}
+
+/// The places of the largest elements, a byte for each of the output.
+fn places(
+    g: &PoolGeometry,
+    view: &Option<View>,
+    output: &[usize; 4],
+    buffers: &[Buffer],
+) -> Result<Option<Access>, String> {
+    let Some(view) = view else { return Ok(None) };
+    if !g.has_byte_places() {
+        return Err("the windows have more places than a byte can number".into());
+    }
+    expect_element(view, buffers, Element::Bool, "places")?;
+    expect_dense(view, output, "places")?;
+    Ok(Some(access(view, buffers)))
 }
 
 fn pool_gradient(isa: Isa, step: &PoolGradientStep, buffers: &[Buffer]) -> Made {
@@ -319,18 +374,20 @@ fn pool_gradient(isa: Isa, step: &PoolGradientStep, buffers: &[Buffer]) -> Made 
     expect_floats(&named, buffers)?;
     expect_shape(&step.output_gradient, &output)?;
     expect_dense(&step.input_gradient, &input, "input's gradient")?;
-    let own = match (&step.input, step.pooling) {
-        (Some(own), Pooling::Max) => {
+    let own = match (&step.input, &step.places, step.pooling) {
+        (Some(own), None, Pooling::Max) => {
             expect_floats(&[(own, "input")], buffers)?;
             expect_dense(own, &input, "input")?;
             Some(access(own, buffers))
         }
-        (None, Pooling::Average { .. }) => None,
-        (None, Pooling::Max) => return Err("the gradient of a maximum needs the input".into()),
-        (Some(_), Pooling::Average { .. }) => {
-            return Err("the gradient of an average needs no input".into());
+        (None, Some(_), Pooling::Max) | (None, None, Pooling::Average { .. }) => None,
+        (_, _, Pooling::Max) => {
+            return Err("the gradient of a maximum needs either the input or the places".into());
         }
-        (_, Pooling::SelectAtMax) => {
+        (_, _, Pooling::Average { .. }) => {
+            return Err("the gradient of an average needs neither input nor places".into());
+        }
+        (_, _, Pooling::SelectAtMax) => {
             return Err("a gradient of the pooling that selects is no step".into());
         }
     };
@@ -339,6 +396,7 @@ fn pool_gradient(isa: Isa, step: &PoolGradientStep, buffers: &[Buffer]) -> Made 
         geometry: step.geometry,
         pooling: step.pooling,
         input: own,
+        places: places(&step.geometry, &step.places, &output, buffers)?,
         output_gradient: access(&step.output_gradient, buffers),
         input_gradient: access(&step.input_gradient, buffers),
         epilogue: epilogue(isa, &step.epilogue, buffers, Use::Store)?,

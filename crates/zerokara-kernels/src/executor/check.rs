@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt};
 use super::extent::{self, Extent};
 use crate::{
     map::prepare::check_code,
-    plan::{Buffer, Element, GemmRight, MapStep, Place, Plan, ReduceStep, Step, View},
+    plan::{Buffer, ChainStep, Element, GemmRight, MapStep, Place, Plan, ReduceStep, Step, View},
 };
 
 /// Why a plan is refused: the step, and what is wrong with it.
@@ -106,9 +106,17 @@ fn views(step: &Step) -> Views<'_> {
             v.reads.push(&s.input);
             v.reads.extend(&s.values);
             v.writes.push(Cow::Borrowed(&s.output));
+            v.writes.extend(s.places.iter().map(Cow::Borrowed));
+            // Whole images at a time, in whatever order their elements lie.
+            let flat = View {
+                shape: vec![s.output.shape.iter().product()],
+                strides: vec![1],
+                ..s.output.clone()
+            };
+            v.epilogue = s.epilogue.as_ref().map(|map| (map, vec![Cow::Owned(flat)]));
         }
         Step::PoolGradient(s) => {
-            v.reads.extend(&s.input);
+            v.reads.extend(s.input.iter().chain(&s.places));
             v.reads.push(&s.output_gradient);
             v.writes.push(Cow::Borrowed(&s.input_gradient));
             v.epilogue = with_target(&s.epilogue, &s.input_gradient);
@@ -137,6 +145,17 @@ fn views(step: &Step) -> Views<'_> {
         Step::Host(s) => {
             v.reads.extend(&s.inputs);
             v.writes.extend(s.outputs.iter().map(Cow::Borrowed));
+        }
+        Step::Chain(s) => {
+            for views in s.slices.iter().flatten().map(views) {
+                v.reads.extend(views.reads);
+                v.writes.extend(views.writes);
+                // Its inputs and outputs count as the chain's.
+                if let Some((map, _)) = views.epilogue {
+                    v.reads.extend(&map.inputs);
+                    v.writes.extend(map.outputs.iter().map(Cow::Borrowed));
+                }
+            }
         }
     }
     v
@@ -183,8 +202,15 @@ pub(super) fn plan(plan: &Plan) -> Result<Vec<bool>, PlanError> {
         let mut writes: Vec<(usize, Extent)> = Vec::new();
         for (i, step) in stage.steps.iter().enumerate() {
             let fault = |message: String| PlanError::step(s, i, message);
+            let extents = match step {
+                Step::Chain(chain) => chain_extents(chain, &plan.buffers),
+                _ => checked_extents(step, &plan.buffers),
+            };
+            let (own_reads, own_writes) = extents.map_err(fault)?;
+            if own_reads.iter().chain(&own_writes).any(Extent::is_local) {
+                return Err(fault("only the steps of a chain have local buffers".into()));
+            }
             let views = views(step);
-            let (own_reads, own_writes) = step_extents(&views, &plan.buffers).map_err(fault)?;
             let epilogue = views.epilogue.iter().flat_map(|(map, _)| &map.outputs);
             let statistics = views.statistics.iter().flat_map(|reduce| {
                 let epilogue = reduce.epilogue.iter().flat_map(|map| &map.outputs);
@@ -236,6 +262,16 @@ fn check_buffer(buffer: &Buffer, plan: &Plan) -> Result<(), String> {
                 ));
             }
         }
+        Place::Local(offset) => {
+            let end = bytes.and_then(|bytes| offset.checked_add(bytes));
+            if !offset.is_multiple_of(crate::storage::ALIGNMENT)
+                || end.is_none_or(|end| end > isize::MAX as usize / 2)
+            {
+                return Err(format!(
+                    "its offset {offset} is no multiple of 64, or too large"
+                ));
+            }
+        }
         Place::External(external) => {
             if external >= plan.externals {
                 return Err(format!("external {external} of {}", plan.externals));
@@ -249,6 +285,33 @@ fn check_buffer(buffer: &Buffer, plan: &Plan) -> Result<(), String> {
 }
 
 type Extents = (Vec<Extent>, Vec<Extent>);
+
+/// What a step that is no chain reads and writes.
+fn checked_extents(step: &Step, buffers: &[Buffer]) -> Result<Extents, String> {
+    step_extents(&views(step), buffers)
+}
+
+/// What a chain reads and writes beside its local buffers, after checking that its slices do not depend on one another.
+fn chain_extents(chain: &ChainStep, buffers: &[Buffer]) -> Result<Extents, String> {
+    let (mut reads, mut writes) = (Vec::new(), Vec::new());
+    for (number, steps) in chain.slices.iter().enumerate() {
+        for step in steps {
+            if let Step::Chain(_) = step {
+                return Err("a chain within a chain".into());
+            }
+            let (own_reads, own_writes) = checked_extents(step, buffers)
+                .map_err(|message| format!("slice {number}: {message}"))?;
+            let shared = |extent: &Extent| !extent.is_local();
+            reads.extend(own_reads.into_iter().filter(shared).map(|e| (number, e)));
+            writes.extend(own_writes.into_iter().filter(shared).map(|e| (number, e)));
+        }
+    }
+    if let Some((one, other)) = Extent::conflict(&mut reads, &mut writes) {
+        return Err(format!("slices {one} and {other} touch the same elements"));
+    }
+    let extents = |list: Vec<(usize, Extent)>| list.into_iter().map(|(_, extent)| extent).collect();
+    Ok((extents(reads), extents(writes)))
+}
 
 /// Checks the views of one step by themselves.
 fn step_extents(views: &Views<'_>, buffers: &[Buffer]) -> Result<Extents, String> {

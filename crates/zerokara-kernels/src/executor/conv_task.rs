@@ -78,7 +78,7 @@ pub(super) struct ConvTask {
 
 impl Task for ConvTask {
     fn units(&self) -> usize {
-        conv::units(&self.geometry, self.pass)
+        conv::units(self.isa, &self.geometry, self.pass)
     }
 
     fn weight(&self) -> usize {
@@ -95,7 +95,7 @@ impl Task for ConvTask {
     fn scratch_bytes(&self) -> usize {
         let epilogue = self.epilogue.as_ref().map_or(0, Prepared::scratch_bytes);
         let statistics = self.statistics.as_ref().map_or(0, Task::scratch_bytes);
-        bytes(conv::scratch_len(&self.geometry, self.pass)) + epilogue.max(statistics)
+        bytes(conv::scratch_len(self.isa, &self.geometry, self.pass)) + epilogue.max(statistics)
     }
 
     fn reset(&mut self) {
@@ -110,11 +110,11 @@ impl Task for ConvTask {
         unsafe {
             let (source, packed) = (memory.f32s(&self.source), memory.f32s(&self.packed));
             let target = memory.f32s(&self.target);
-            let length = conv::scratch_len(g, pass);
+            let length = conv::scratch_len(self.isa, g, pass);
             let own = slice::from_raw_parts_mut(scratch.cast(), length);
             conv::run_unit(self.isa, g, pass, unit, source, packed, target, own);
             if let Some(map) = &self.epilogue {
-                let range = conv::unit_range(g, pass, unit);
+                let range = conv::unit_range(self.isa, g, pass, unit);
                 map.run(memory, scratch.add(bytes(length)), range.start, range.end);
             }
             if let Some(statistics) = &self.statistics {
@@ -136,7 +136,7 @@ pub(super) struct ConvWeightGradientTask {
 
 impl Task for ConvWeightGradientTask {
     fn units(&self) -> usize {
-        conv::weight_gradient_units(&self.geometry)
+        conv::weight_gradient_units(self.isa, &self.geometry)
     }
 
     fn weight(&self) -> usize {
@@ -144,7 +144,7 @@ impl Task for ConvWeightGradientTask {
     }
 
     fn scratch_bytes(&self) -> usize {
-        bytes(conv::weight_gradient_scratch_len(&self.geometry))
+        bytes(conv::weight_gradient_scratch_len(self.isa, &self.geometry))
     }
 
     unsafe fn run(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) -> Result<(), String> {
@@ -156,7 +156,7 @@ impl Task for ConvWeightGradientTask {
                 memory.f32s(&self.output_gradient),
                 memory.f32s(&self.partials),
             );
-            let length = conv::weight_gradient_scratch_len(g);
+            let length = conv::weight_gradient_scratch_len(self.isa, g);
             let own = slice::from_raw_parts_mut(scratch.cast(), length);
             conv::run_weight_gradient_unit(self.isa, g, unit, input, gradient, to, own);
         }

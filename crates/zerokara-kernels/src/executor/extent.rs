@@ -2,11 +2,18 @@
 
 use crate::plan::{Buffer, Place, View};
 
+/// Memories that have nothing in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Region {
+    Arena,
+    External(usize),
+    Local,
+}
+
 /// The part of memory that a view touches.
 #[derive(Clone, Debug)]
 pub(super) struct Extent {
-    /// None is the arena.
-    external: Option<usize>,
+    region: Region,
     /// First byte.
     start: usize,
     /// Byte after the last.
@@ -49,9 +56,10 @@ pub(super) fn of(view: &View, buffers: &[Buffer]) -> Result<Option<Extent>, Stri
         return Err("a view has more elements than can be counted".into());
     }
     let (first, last) = (first as usize, last as usize);
-    let (external, base) = match buffer.place {
-        Place::Arena(offset) => (None, offset),
-        Place::External(i) => (Some(i), 0),
+    let (region, base) = match buffer.place {
+        Place::Arena(offset) => (Region::Arena, offset),
+        Place::External(i) => (Region::External(i), 0),
+        Place::Local(offset) => (Region::Local, offset),
     };
     let axes = view.shape.iter().zip(&view.strides);
     let mut axes: Vec<(usize, usize)> = axes
@@ -62,7 +70,7 @@ pub(super) fn of(view: &View, buffers: &[Buffer]) -> Result<Option<Extent>, Stri
     let size = buffer.element.size();
     let (start, end) = (base + first * size, base + (last + 1) * size);
     Ok(Some(Extent {
-        external,
+        region,
         start,
         end,
         buffer: view.buffer,
@@ -73,10 +81,58 @@ pub(super) fn of(view: &View, buffers: &[Buffer]) -> Result<Option<Extent>, Stri
 }
 
 impl Extent {
+    /// Whether it is a thread's own memory.
+    pub(super) fn is_local(&self) -> bool {
+        self.region == Region::Local
+    }
+
+    /// Whether any of these `(owner, extent)` that are written meets one, read or written, of another owner: the two
+    /// owners.
+    pub(super) fn conflict(
+        reads: &mut [(usize, Extent)],
+        writes: &mut [(usize, Extent)],
+    ) -> Option<(usize, usize)> {
+        // In the order of memory, only few are open at a time.
+        let place = |(_, extent): &(usize, Extent)| (extent.region, extent.start);
+        reads.sort_by_key(place);
+        writes.sort_by_key(place);
+        let (mut next_read, mut next_write) = (0, 0);
+        let mut open_reads: Vec<&(usize, Extent)> = Vec::new();
+        let mut open_writes: Vec<&(usize, Extent)> = Vec::new();
+        let meets = |open: &mut Vec<&(usize, Extent)>, (owner, extent): &(usize, Extent)| {
+            open.retain(|(_, o)| o.region == extent.region && o.end > extent.start);
+            let met = open.iter().find(|(o, e)| o != owner && e.meets(extent));
+            met.map(|(other, _)| (*owner, *other))
+        };
+        while next_read < reads.len() || next_write < writes.len() {
+            let is_read = match (reads.get(next_read), writes.get(next_write)) {
+                (Some(read), Some(write)) => place(read) <= place(write),
+                (read, _) => read.is_some(),
+            };
+            if is_read {
+                let read = &reads[next_read];
+                next_read += 1;
+                if let Some(owners) = meets(&mut open_writes, read) {
+                    return Some(owners);
+                }
+                open_reads.push(read);
+            } else {
+                let write = &writes[next_write];
+                next_write += 1;
+                let met = meets(&mut open_reads, write).or(meets(&mut open_writes, write));
+                if met.is_some() {
+                    return met;
+                }
+                open_writes.push(write);
+            }
+        }
+        None
+    }
+
     /// Whether the two may share an element. Ranges that only interleave, like two groups of columns of one matrix, are
     /// known to be apart.
     pub(super) fn meets(&self, other: &Extent) -> bool {
-        if self.external != other.external || self.start >= other.end || other.start >= self.end {
+        if self.region != other.region || self.start >= other.end || other.start >= self.end {
             return false;
         }
         if self.buffer != other.buffer {

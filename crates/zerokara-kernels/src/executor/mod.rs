@@ -2,6 +2,7 @@
 //! without allocating.
 
 mod build;
+mod chain_task;
 mod check;
 mod contract_task;
 mod conv_task;
@@ -341,6 +342,8 @@ impl Executor {
         for buffer in &self.buffers {
             let address = match buffer.place {
                 Place::Arena(offset) => arena.wrapping_add(offset),
+                // Each slice of a chain puts its own address there.
+                Place::Local(_) => std::ptr::null_mut(),
                 Place::External(external) => {
                     let (storage, address) = match &mut externals[external] {
                         External::Read(storage) => (&**storage, storage.as_ptr().cast_mut()),

@@ -3,47 +3,9 @@
 use super::{Task, UNIT_WEIGHT};
 use crate::{
     access::{Access, Memory, merge_axes},
-    isa::{Isa, multiversion},
-    simd::Simd,
+    isa::Isa,
+    transpose::transpose,
 };
-
-/// `to[j * to_pitch + i] = from[i * from_pitch + j]` for `i < rows`, `j < columns`.
-#[inline(always)]
-unsafe fn transpose_body<S: Simd>(
-    rows: usize,
-    columns: usize,
-    from: *const f32,
-    from_pitch: isize,
-    to: *mut f32,
-    to_pitch: isize,
-) {
-    // SAFETY: the caller vouches for the CPU and both matrices.
-    unsafe {
-        let (whole_rows, whole_columns) = (rows / 8 * 8, columns / 8 * 8);
-        for i in (0..whole_rows).step_by(8) {
-            for j in (0..whole_columns).step_by(8) {
-                let from = from.offset(i as isize * from_pitch).add(j);
-                let to = to.offset(j as isize * to_pitch).add(i);
-                S::transpose8(from, from_pitch, to, to_pitch);
-            }
-        }
-        let single = |i: usize, j: usize| {
-            *to.offset(j as isize * to_pitch).add(i) = *from.offset(i as isize * from_pitch).add(j);
-        };
-        (0..rows).for_each(|i| (whole_columns..columns).for_each(|j| single(i, j)));
-        (whole_rows..rows).for_each(|i| (0..whole_columns).for_each(|j| single(i, j)));
-    }
-}
-multiversion! {
-    unsafe fn transpose(
-        rows: usize,
-        columns: usize,
-        from: *const f32,
-        from_pitch: isize,
-        to: *mut f32,
-        to_pitch: isize,
-    ) = transpose_body;
-}
 
 /// A copy between an input that is dense on one axis and an output that is dense on another.
 pub(super) struct TransposeTask {

@@ -23,27 +23,31 @@ pub(super) unsafe fn run<S: Simd>(
     c: *mut f32,
     c_row: isize,
 ) {
-    // So much of a block's rows and columns stays in the first-level cache while the other rows pass by.
-    const DEPTH: usize = 768;
+    // So much of a group of rows and of four columns stays in the first-level cache while the other columns pass by.
+    const DEPTH: usize = 512;
+    const GROUP: usize = 12;
     let depths = k.div_ceil(DEPTH).max(1);
     for depth in 0..depths {
         let depth = super::share(k, depths, depth);
-        // SAFETY: a share of what the caller vouches for.
-        unsafe {
-            let (a, b) = (a.add(depth.start), b.add(depth.start));
-            let add = depth.start > 0;
-            slice::<S>(
-                rows.clone(),
-                columns.clone(),
-                depth.len(),
-                a,
-                a_row,
-                b,
-                b_column,
-                c,
-                c_row,
-                add,
-            );
+        for start in rows.clone().step_by(GROUP) {
+            let rows = start..(start + GROUP).min(rows.end);
+            // SAFETY: a share of what the caller vouches for.
+            unsafe {
+                let (a, b) = (a.add(depth.start), b.add(depth.start));
+                let add = depth.start > 0;
+                slice::<S>(
+                    rows,
+                    columns.clone(),
+                    depth.len(),
+                    a,
+                    a_row,
+                    b,
+                    b_column,
+                    c,
+                    c_row,
+                    add,
+                );
+            }
         }
     }
 }
@@ -146,10 +150,18 @@ unsafe fn block<S: Simd, const MR: usize, const NR: usize>(
             });
         }
         each!(r < MR {
-            each!(v < NR {
-                let c = c.offset(r as isize * c_row).add(v);
-                *c = if add { *c + S::sum(sums[v][r]) } else { S::sum(sums[v][r]) };
-            });
+            let c = c.offset(r as isize * c_row);
+            if NR == 4 {
+                let four = S::sum_four([sums[0][r], sums[1 % NR][r], sums[2 % NR][r], sums[3 % NR][r]]);
+                each!(v < NR {
+                    *c.add(v) = if add { *c.add(v) + four[v % 4] } else { four[v % 4] };
+                });
+            } else {
+                each!(v < NR {
+                    let sum = S::sum(sums[v][r]);
+                    *c.add(v) = if add { *c.add(v) + sum } else { sum };
+                });
+            }
         });
     }
 }

@@ -8,6 +8,7 @@
 
 mod dot;
 pub(crate) mod pack;
+pub(crate) mod strip;
 pub(crate) mod tile;
 
 pub use pack::{pack_unit, pack_units, packed_len};
@@ -15,9 +16,11 @@ pub use pack::{pack_unit, pack_units, packed_len};
 use crate::{
     isa::{Isa, multiversion},
     simd::Simd,
+    transpose::transpose_body,
 };
 use std::ops::Range;
-use tile::{MAX_LANES, MAX_ROWS, MAX_WIDTH, full_rows, panel_width};
+use strip::Strip;
+use tile::{MAX_LANES, MAX_WIDTH, panel_width};
 
 /// Sizes of a batch of matrix products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,7 +79,7 @@ const UNIT_WORK: usize = 128 * 1024;
 /// Units into which a product large enough is cut, at least.
 const UNITS: usize = 16;
 /// Most rows in a unit, so that its part of the left operand stays in the second-level cache.
-const UNIT_ROWS: usize = 96;
+const UNIT_ROWS: usize = 128;
 /// Terms that a tile sums before it adds to the result: a panel of so many rows stays in the first-level cache.
 const DEPTH: usize = 256;
 
@@ -86,8 +89,12 @@ const COPY_ROWS: usize = 24;
 const COPY_COLUMNS: usize = 24;
 /// Distance between rows of that copy; off the powers of two, which would crowd few sets of the caches.
 const LEFT_PITCH: usize = DEPTH + 8;
-/// Length of dot products from which on summing up their lanes is cheaper than packing.
+/// Length of dot products from which on summing up their lanes is cheaper than packing, if few rows share it.
 const DOT_DEPTH: usize = 256;
+const DOT_ROWS: usize = 64;
+/// Bytes of a right operand from which on reading it once more for every block of rows costs more than it saves: it
+/// does not stay in the second-level cache.
+const LARGE: usize = 512 * 1024;
 
 /// Numbers of scratch that [`run_unit`] takes, per thread.
 pub const SCRATCH_LEN: usize = DEPTH * MAX_WIDTH * MAX_LANES + UNIT_ROWS * LEFT_PITCH;
@@ -112,6 +119,13 @@ impl Grid {
             let rows = wanted.min(most_rows);
             (rows, wanted.div_ceil(rows).min(most_columns))
         };
+        let rows = rows.max(m.div_ceil(UNIT_ROWS));
+        // Blocks of rows that threads can share evenly.
+        let rows = if rows > 4 && columns == 1 {
+            rows / 4 * 4
+        } else {
+            rows
+        };
         Grid {
             rows: rows.max(m.div_ceil(UNIT_ROWS)),
             columns,
@@ -125,6 +139,18 @@ pub(crate) fn share(len: usize, parts: usize, i: usize) -> Range<usize> {
     let (small, more) = (len / parts, len % parts);
     let start = i * small + i.min(more);
     start..start + small + usize::from(i < more)
+}
+
+/// Parts into which the sums of a product are best cut, each summed by itself over the whole result, and then added:
+/// where a large right operand would be read once for every block of rows. A divisor of `k`; 1 in most cases.
+pub fn depth_parts(shape: &GemmShape) -> usize {
+    let &GemmShape { batch, m, n, k } = shape;
+    let small = m <= UNIT_ROWS && n <= 2 * UNIT_ROWS;
+    if batch != 1 || !small || m < DOT_ROWS || k.saturating_mul(n).saturating_mul(4) < LARGE {
+        return 1;
+    }
+    let fits = |&parts: &usize| k.is_multiple_of(parts) && k / parts >= DEPTH;
+    (4..=UNITS).rev().find(fits).unwrap_or(1)
 }
 
 /// Whether packing the right operand, whose strides along k and n are given, is faster than reading it in place.
@@ -224,7 +250,7 @@ unsafe fn run_unit_body<S: Simd>(
                 if b_k == 1
                     && a.strides[2] == 1
                     && b_n != 1
-                    && (k >= DOT_DEPTH || rows.len() < COPY_ROWS)
+                    && (rows.len() < COPY_ROWS || (k >= DOT_DEPTH && rows.len() < DOT_ROWS))
                 {
                     dot::run::<S>(
                         rows,
@@ -300,7 +326,6 @@ unsafe fn blocks<S: Simd>(
     let copy_left = a.strides[1] == 1 && a.strides[2] != 1 && columns.len() >= COPY_COLUMNS;
     for depth in 0..depths {
         let depth = share(k, depths, depth);
-        let runs = [(0, depth.len())];
         // SAFETY: the caller vouches for the operand; the copy has at most UNIT_ROWS rows of at most DEPTH numbers.
         let a = unsafe {
             let start = a
@@ -308,7 +333,14 @@ unsafe fn blocks<S: Simd>(
                 .offset(rows.start as isize * a.strides[1] + depth.start as isize * a.strides[2]);
             if copy_left {
                 let to = scratch.add(DEPTH * MAX_WIDTH * MAX_LANES);
-                pack::transpose::<S>(rows.len(), depth.len(), start, a.strides[2], to, LEFT_PITCH);
+                transpose_body::<S>(
+                    depth.len(),
+                    rows.len(),
+                    start,
+                    a.strides[2],
+                    to,
+                    LEFT_PITCH as isize,
+                );
                 Left {
                     start: to,
                     strides: [0, LEFT_PITCH as isize, 1],
@@ -359,28 +391,17 @@ unsafe fn blocks<S: Simd>(
                         }
                     }
                 };
-                let tiles = rows.len().div_ceil(full_rows(S::REGISTERS, width));
-                for t in 0..tiles {
-                    let here = share(rows.len(), tiles, t);
-                    let start = a.start.offset(here.start as isize * a.strides[1]);
-                    let to = c.offset((rows.start + here.start) as isize * c_row).add(j);
-                    let (mut from_rows, mut to_rows) = ([start; MAX_ROWS], [to; MAX_ROWS]);
-                    for r in 0..MAX_ROWS {
-                        from_rows[r] = start.wrapping_offset(r as isize * a.strides[1]);
-                        to_rows[r] = to.wrapping_offset(r as isize * c_row);
-                    }
-                    let left = tile::Left {
-                        rows: &from_rows,
-                        step: a.strides[2],
-                        runs: &runs,
-                        offsets: &[],
-                    };
-                    let target = tile::Target {
-                        rows: &to_rows,
-                        add: depth.start > 0,
-                    };
-                    tile::run::<S>(here.len(), left, panel, target);
+                Strip {
+                    rows: rows.len(),
+                    depth: depth.len(),
+                    left: a.start,
+                    left_strides: [a.strides[1], a.strides[2]],
+                    panel,
+                    to: c.offset(rows.start as isize * c_row).add(j),
+                    to_row: c_row,
+                    add: depth.start > 0,
                 }
+                .run::<S>();
             }
             v += width;
         }

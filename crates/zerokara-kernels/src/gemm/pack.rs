@@ -4,6 +4,7 @@ use super::tile::panel_width;
 use crate::{
     isa::{Isa, multiversion},
     simd::Simd,
+    transpose::transpose_body,
 };
 use std::ops::Range;
 
@@ -15,15 +16,22 @@ pub fn packed_len(isa: Isa, k: usize, n: usize) -> usize {
 /// Elements that one unit of packing moves, about; few enough to share out, enough to be worth a unit.
 const UNIT: usize = 16 * 1024;
 
-/// Vectors of columns in one unit of packing; even, so that panels stay whole.
-fn unit_vectors(lanes: usize, k: usize) -> usize {
-    (UNIT / (k * lanes).max(1)).next_multiple_of(2).max(2)
+/// Pairs of vectors of columns, at which panels begin; the last pair takes an odd vector along, as panels do.
+fn pairs(lanes: usize, n: usize) -> usize {
+    (n.div_ceil(lanes) / 2).max(1)
+}
+
+/// Pairs in one unit of packing.
+fn unit_pairs(lanes: usize, k: usize) -> usize {
+    (UNIT / (k * lanes).max(1)).div_ceil(2).max(1)
 }
 
 /// Number of independent units of work in packing a `[k, n]` matrix.
 pub fn pack_units(isa: Isa, k: usize, n: usize) -> usize {
-    n.div_ceil(isa.lanes())
-        .div_ceil(unit_vectors(isa.lanes(), k))
+    if n == 0 {
+        return 0;
+    }
+    pairs(isa.lanes(), n).div_ceil(unit_pairs(isa.lanes(), k))
 }
 
 /// Packs unit `unit` of the matrix `b[i, j]` = `b + i * strides[0] + j * strides[1]`.
@@ -41,11 +49,14 @@ pub unsafe fn pack_unit(
     strides: [isize; 2],
     packed: *mut f32,
 ) {
-    let total = n.div_ceil(isa.lanes());
-    let vectors = unit_vectors(isa.lanes(), k);
-    let range = unit * vectors..((unit + 1) * vectors).min(total);
+    let (all, each) = (pairs(isa.lanes(), n), unit_pairs(isa.lanes(), k));
+    let vectors = unit * each * 2..if (unit + 1) * each >= all {
+        n.div_ceil(isa.lanes())
+    } else {
+        (unit + 1) * each * 2
+    };
     // SAFETY: passed on.
-    unsafe { pack(isa, range, k, n, b, strides, packed) }
+    unsafe { pack(isa, vectors, k, n, b, strides, packed) }
 }
 
 multiversion! {
@@ -109,7 +120,7 @@ pub(crate) unsafe fn pack_panel<S: Simd>(
                         S::store(to.add((i + 1) * pitch - S::LANES), S::zero());
                     }
                 }
-                transpose::<S>(k, columns, from, across, to, pitch);
+                transpose_body::<S>(columns, k, from, across, to, pitch as isize);
             }
             [down, across] => {
                 for i in 0..k {
@@ -149,47 +160,6 @@ unsafe fn copy<S: Simd, const NV: usize, const WHOLE: bool>(
             }
             from = from.wrapping_offset(down);
             to = to.add(NV * S::LANES);
-        }
-    }
-}
-
-/// Columns that lie densely become rows: `to[i * pitch + j] = from[i + j * across]` for i below `k`, j below `columns`.
-#[inline(always)]
-pub(super) unsafe fn transpose<S: Simd>(
-    k: usize,
-    columns: usize,
-    from: *const f32,
-    across: isize,
-    to: *mut f32,
-    pitch: usize,
-) {
-    // SAFETY: the caller vouches for both; blocks begin at most 8 before the end.
-    unsafe {
-        if k < 8 || columns < 8 {
-            for j in 0..columns {
-                for i in 0..k {
-                    *to.add(i * pitch + j) = *from.offset(j as isize * across).add(i);
-                }
-            }
-            return;
-        }
-        // Eight by eight; the last blocks overlap their neighbours.
-        let mut j = 0;
-        loop {
-            let (from, to) = (from.offset(j as isize * across), to.add(j));
-            let mut i = 0;
-            while i + 8 <= k {
-                S::transpose8(from.add(i), across, to.add(i * pitch), pitch as isize);
-                i += 8;
-            }
-            if i < k {
-                i = k - 8;
-                S::transpose8(from.add(i), across, to.add(i * pitch), pitch as isize);
-            }
-            if j + 8 == columns {
-                break;
-            }
-            j = (j + 8).min(columns - 8);
         }
     }
 }

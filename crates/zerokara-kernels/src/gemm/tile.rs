@@ -166,8 +166,9 @@ unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(
     }
 }
 
+/// `sums[r, v] += rows[r][offset] * b[v]`
 #[inline(always)]
-unsafe fn step<S: Simd, const MR: usize, const NV: usize>(
+pub(crate) unsafe fn step<S: Simd, const MR: usize, const NV: usize>(
     sums: &mut [[S::Vector; NV]; MR],
     rows: &[*const f32; MR],
     offset: isize,

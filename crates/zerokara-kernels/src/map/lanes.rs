@@ -14,7 +14,6 @@ pub(crate) trait Lanes: Simd {
     /// A truth value for each lane.
     type Mask: Copy;
 
-    unsafe fn sub(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     unsafe fn div(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     unsafe fn sqrt(a: Self::Vector) -> Self::Vector;
     unsafe fn floor(a: Self::Vector) -> Self::Vector;
@@ -39,6 +38,8 @@ pub(crate) trait Lanes: Simd {
     unsafe fn lt(a: Self::Vector, b: Self::Vector) -> Self::Mask;
     unsafe fn le(a: Self::Vector, b: Self::Vector) -> Self::Mask;
     unsafe fn eq(a: Self::Vector, b: Self::Vector) -> Self::Mask;
+    /// True if `a > b`, or if either is NaN.
+    unsafe fn not_le(a: Self::Vector, b: Self::Vector) -> Self::Mask;
     /// True if either is NaN.
     unsafe fn ne(a: Self::Vector, b: Self::Vector) -> Self::Mask;
     unsafe fn and(a: Self::Mask, b: Self::Mask) -> Self::Mask;
@@ -47,6 +48,24 @@ pub(crate) trait Lanes: Simd {
     unsafe fn select(mask: Self::Mask, yes: Self::Vector, no: Self::Vector) -> Self::Vector;
     /// One byte for each lane, to eight or sixteen numbers.
     unsafe fn load_bytes(p: *const u8) -> Self::Vector;
+
+    /// One byte for each lane, to as many integers.
+    unsafe fn load_byte_ints(p: *const u8) -> Self::Ints;
+    /// The lowest byte of each lane.
+    unsafe fn store_low_bytes(p: *mut u8, a: Self::Ints);
+
+    /// `yes` where the mask holds, else `no`.
+    #[inline(always)]
+    unsafe fn int_select(mask: Self::Mask, yes: Self::Ints, no: Self::Ints) -> Self::Ints {
+        // SAFETY: the caller vouches for the CPU.
+        unsafe {
+            Self::bits(Self::select(
+                mask,
+                Self::from_bits(yes),
+                Self::from_bits(no),
+            ))
+        }
+    }
 
     /// 1 where the mask holds, else 0.
     #[inline(always)]
@@ -84,10 +103,6 @@ mod x86 {
         type Ints = __m256i;
         type Mask = __m256;
 
-        #[inline(always)]
-        unsafe fn sub(a: __m256, b: __m256) -> __m256 {
-            unsafe { _mm256_sub_ps(a, b) }
-        }
         #[inline(always)]
         unsafe fn div(a: __m256, b: __m256) -> __m256 {
             unsafe { _mm256_div_ps(a, b) }
@@ -165,6 +180,10 @@ mod x86 {
             unsafe { _mm256_cmp_ps::<_CMP_EQ_OQ>(a, b) }
         }
         #[inline(always)]
+        unsafe fn not_le(a: __m256, b: __m256) -> __m256 {
+            unsafe { _mm256_cmp_ps::<_CMP_NLE_UQ>(a, b) }
+        }
+        #[inline(always)]
         unsafe fn ne(a: __m256, b: __m256) -> __m256 {
             unsafe { _mm256_cmp_ps::<_CMP_NEQ_UQ>(a, b) }
         }
@@ -186,7 +205,24 @@ mod x86 {
         }
         #[inline(always)]
         unsafe fn load_bytes(p: *const u8) -> __m256 {
-            unsafe { _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadu_si64(p))) }
+            unsafe { _mm256_cvtepi32_ps(Self::load_byte_ints(p)) }
+        }
+        #[inline(always)]
+        unsafe fn load_byte_ints(p: *const u8) -> __m256i {
+            unsafe { _mm256_cvtepu8_epi32(_mm_loadu_si64(p)) }
+        }
+        #[inline(always)]
+        unsafe fn store_low_bytes(p: *mut u8, a: __m256i) {
+            unsafe {
+                // Each half's four bytes to its front.
+                let picks = _mm256_set1_epi32(0x0c08_0400);
+                let packed = _mm256_shuffle_epi8(a, picks);
+                p.cast::<i32>()
+                    .write_unaligned(_mm256_extract_epi32::<0>(packed));
+                p.add(4)
+                    .cast::<i32>()
+                    .write_unaligned(_mm256_extract_epi32::<4>(packed));
+            }
         }
     }
 
@@ -196,10 +232,6 @@ mod x86 {
         type Ints = __m512i;
         type Mask = __mmask16;
 
-        #[inline(always)]
-        unsafe fn sub(a: __m512, b: __m512) -> __m512 {
-            unsafe { _mm512_sub_ps(a, b) }
-        }
         #[inline(always)]
         unsafe fn div(a: __m512, b: __m512) -> __m512 {
             unsafe { _mm512_div_ps(a, b) }
@@ -277,6 +309,10 @@ mod x86 {
             unsafe { _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(a, b) }
         }
         #[inline(always)]
+        unsafe fn not_le(a: __m512, b: __m512) -> __mmask16 {
+            unsafe { _mm512_cmp_ps_mask::<_CMP_NLE_UQ>(a, b) }
+        }
+        #[inline(always)]
         unsafe fn ne(a: __m512, b: __m512) -> __mmask16 {
             unsafe { _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(a, b) }
         }
@@ -298,7 +334,15 @@ mod x86 {
         }
         #[inline(always)]
         unsafe fn load_bytes(p: *const u8) -> __m512 {
-            unsafe { _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(p.cast()))) }
+            unsafe { _mm512_cvtepi32_ps(Self::load_byte_ints(p)) }
+        }
+        #[inline(always)]
+        unsafe fn load_byte_ints(p: *const u8) -> __m512i {
+            unsafe { _mm512_cvtepu8_epi32(_mm_loadu_si128(p.cast())) }
+        }
+        #[inline(always)]
+        unsafe fn store_low_bytes(p: *mut u8, a: __m512i) {
+            unsafe { _mm_storeu_si128(p.cast(), _mm512_cvtepi32_epi8(a)) }
         }
     }
 }
@@ -324,10 +368,6 @@ impl<const L: usize> Lanes for Portable<L> {
     type Ints = [i32; L];
     type Mask = [i32; L];
 
-    #[inline(always)]
-    unsafe fn sub(a: [f32; L], b: [f32; L]) -> [f32; L] {
-        lanewise!(i => a[i] - b[i])
-    }
     #[inline(always)]
     unsafe fn div(a: [f32; L], b: [f32; L]) -> [f32; L] {
         lanewise!(i => a[i] / b[i])
@@ -405,6 +445,10 @@ impl<const L: usize> Lanes for Portable<L> {
         lanewise!(i => flag(a[i] == b[i]))
     }
     #[inline(always)]
+    unsafe fn not_le(a: [f32; L], b: [f32; L]) -> [i32; L] {
+        lanewise!(i => flag(a[i] > b[i] || a[i].is_nan() || b[i].is_nan()))
+    }
+    #[inline(always)]
     unsafe fn ne(a: [f32; L], b: [f32; L]) -> [i32; L] {
         lanewise!(i => flag(a[i] != b[i]))
     }
@@ -434,5 +478,17 @@ impl<const L: usize> Lanes for Portable<L> {
     unsafe fn load_bytes(p: *const u8) -> [f32; L] {
         // SAFETY: the caller vouches for L bytes at `p`.
         lanewise!(i => f32::from(unsafe { *p.add(i) }))
+    }
+    #[inline(always)]
+    unsafe fn load_byte_ints(p: *const u8) -> [i32; L] {
+        // SAFETY: the caller vouches for L bytes at `p`.
+        lanewise!(i => i32::from(unsafe { *p.add(i) }))
+    }
+    #[inline(always)]
+    unsafe fn store_low_bytes(p: *mut u8, a: [i32; L]) {
+        for (i, x) in a.into_iter().enumerate() {
+            // SAFETY: the caller vouches for L bytes at `p`.
+            unsafe { *p.add(i) = x as u8 };
+        }
     }
 }

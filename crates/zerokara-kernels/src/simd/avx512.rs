@@ -72,6 +72,11 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn sub(a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
     unsafe fn mul(a: __m512, b: __m512) -> __m512 {
         unsafe { _mm512_mul_ps(a, b) }
     }
@@ -89,6 +94,31 @@ impl Simd for Avx512 {
                 _mm512_extractf32x8_ps::<1>(x),
             ))
         }
+    }
+
+    #[inline(always)]
+    unsafe fn sum_four([a, b, c, d]: [__m512; 4]) -> [f32; 4] {
+        unsafe {
+            macro_rules! halves {
+                ($($x:ident)*) => {
+                    [$(_mm256_add_ps(_mm512_castps512_ps256($x), _mm512_extractf32x8_ps::<1>($x))),*]
+                };
+            }
+            Avx2::sum_four(halves!(a b c d))
+        }
+    }
+
+    #[inline(always)]
+    fn hide(mut x: usize) -> usize {
+        unsafe {
+            core::arch::asm!("/* {0} */", inout(reg) x, options(pure, nomem, nostack, preserves_flags))
+        };
+        x
+    }
+
+    #[inline(always)]
+    fn prefetch(p: *const f32) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) };
     }
 
     #[inline(always)]

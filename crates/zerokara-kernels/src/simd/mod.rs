@@ -65,6 +65,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     unsafe fn store_partial(p: *mut f32, x: Self::Vector, n: usize);
     /// `a + b`
     unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a - b`
+    unsafe fn sub(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a * b`
     unsafe fn mul(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a * b + c`, fused if [`Simd::FMA`].
@@ -104,8 +106,28 @@ pub trait Simd: Copy + Send + Sync + 'static {
     }
     /// Sum of all lanes: the upper half is added to the lower, until one is left.
     unsafe fn sum(x: Self::Vector) -> f32;
+    /// [`Simd::sum`] of four vectors, to the bit, in fewer operations where the lanes of all four can be summed at once.
+    #[inline(always)]
+    unsafe fn sum_four(x: [Self::Vector; 4]) -> [f32; 4] {
+        let [a, b, c, d] = x;
+        // SAFETY: the caller vouches for the CPU.
+        unsafe { [Self::sum(a), Self::sum(b), Self::sum(c), Self::sum(d)] }
+    }
     /// Transposes an 8 x 8 block: `to[j * to_stride + i] = from[i * from_stride + j]`.
     unsafe fn transpose8(from: *const f32, from_stride: isize, to: *mut f32, to_stride: isize);
+
+    /// The same number, which the compiler takes for a new one. An unrolled body that computes many addresses from few
+    /// strides hides them inside of its loop, or the compiler keeps all the addresses from round to round, in memory.
+    #[inline(always)]
+    fn hide(x: usize) -> usize {
+        x
+    }
+
+    /// Fetches what is at `p`, which may be no valid address, into the first-level cache.
+    #[inline(always)]
+    fn prefetch(p: *const f32) {
+        let _ = p;
+    }
 
     /// `a * b + c` of single numbers, fused if [`Simd::FMA`], and never a library call.
     #[inline(always)]

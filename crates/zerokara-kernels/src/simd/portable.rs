@@ -79,6 +79,14 @@ impl<const L: usize> Simd for Portable<L> {
     }
 
     #[inline(always)]
+    unsafe fn sub(mut a: [f32; L], b: [f32; L]) -> [f32; L] {
+        for i in 0..L {
+            a[i] -= b[i];
+        }
+        a
+    }
+
+    #[inline(always)]
     unsafe fn mul(mut a: [f32; L], b: [f32; L]) -> [f32; L] {
         for i in 0..L {
             a[i] *= b[i];

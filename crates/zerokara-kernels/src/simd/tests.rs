@@ -17,6 +17,8 @@ unsafe fn check_body<S: Simd>() {
         let p = out.as_mut_ptr().add(1);
         S::store(p, S::add(x, y));
         assert!((0..lanes).all(|i| out[i + 1] == a[i] + b[i]));
+        S::store(p, S::sub(x, y));
+        assert!((0..lanes).all(|i| out[i + 1] == a[i] - b[i]));
         S::store(p, S::mul(x, y));
         assert!((0..lanes).all(|i| out[i + 1] == a[i] * b[i]));
         S::store(p, S::fma(x, y, S::splat(0.1)));
@@ -30,6 +32,8 @@ unsafe fn check_body<S: Simd>() {
             halves.iter_mut().zip(upper).for_each(|(x, y)| *x += y);
         }
         assert_eq!(S::sum(x), halves[0]);
+        let four = [x, y, S::mul(x, y), S::add(x, y)];
+        assert_eq!(S::sum_four(four), four.map(|v| S::sum(v)));
 
         for n in 0..=lanes {
             // A boxed slice of exactly n numbers: reading beyond would be out of bounds.

@@ -53,6 +53,10 @@ impl Simd for Twin {
         unsafe { Base::add(a, b) }
     }
     #[inline(never)]
+    unsafe fn sub(a: [f32; 16], b: [f32; 16]) -> [f32; 16] {
+        unsafe { Base::sub(a, b) }
+    }
+    #[inline(never)]
     unsafe fn mul(a: [f32; 16], b: [f32; 16]) -> [f32; 16] {
         unsafe { Base::mul(a, b) }
     }

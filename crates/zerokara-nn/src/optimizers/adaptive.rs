@@ -1,6 +1,6 @@
 //! Optimizers that scale the gradient of each element by its history (pages 172 to 176 of the book).
 
-use super::{Optimizer, decayed, optimizer};
+use super::{Optimizer, Scalars, decayed, optimizer};
 use zerokara_core::Tensor;
 
 optimizer!(
@@ -55,7 +55,7 @@ optimizer!(
         let g = decayed(p, g, own.weight_decay);
         own.moments().update(p, &g, state, scalars)
     },
-    |own, update, learning_rate| own.moments().scalars(update, learning_rate)
+    |own, update, learning_rate| own.moments().scalars(update, learning_rate).into()
 );
 
 optimizer!(
@@ -75,9 +75,8 @@ optimizer!(
         own.moments().update(&shrunk, g, state, scalars)
     },
     |own, update, learning_rate| {
-        let mut scalars = own.moments().scalars(update, learning_rate);
-        scalars.push(1.0 - learning_rate * own.weight_decay);
-        scalars
+        let [rate, root] = own.moments().scalars(update, learning_rate);
+        [rate, root, 1.0 - learning_rate * own.weight_decay].into()
     }
 );
 
@@ -90,9 +89,9 @@ struct Moments {
 
 impl Moments {
     /// `lr / (1 - b1^t)` and `1 / sqrt(1 - b2^t)`: the moments start at 0, which these correct.
-    fn scalars(&self, update: u64, learning_rate: f64) -> Vec<f64> {
+    fn scalars(&self, update: u64, learning_rate: f64) -> [f64; 2] {
         let t = update.max(1) as f64;
-        vec![
+        [
             learning_rate / (1.0 - self.beta1.powf(t)),
             1.0 / (1.0 - self.beta2.powf(t)).sqrt(),
         ]

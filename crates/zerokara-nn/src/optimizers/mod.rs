@@ -14,6 +14,49 @@ pub use sgd::{Momentum, Nesterov, Sgd};
 
 use zerokara_core::Tensor;
 
+/// The numbers of an update: up to four, kept without allocating.
+///
+/// ```
+/// use zerokara_nn::Scalars;
+/// let scalars = Scalars::from([0.1, 0.9]);
+/// assert_eq!(*scalars, [0.1, 0.9]);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scalars {
+    values: [f64; Self::MOST],
+    count: usize,
+}
+
+impl Scalars {
+    const MOST: usize = 4;
+}
+
+impl<const N: usize> From<[f64; N]> for Scalars {
+    fn from(given: [f64; N]) -> Self {
+        const { assert!(N <= Self::MOST, "an update has at most four scalars") };
+        let mut values = [0.0; Self::MOST];
+        values[..N].copy_from_slice(&given);
+        Self { values, count: N }
+    }
+}
+
+impl std::ops::Deref for Scalars {
+    type Target = [f64];
+
+    fn deref(&self) -> &[f64] {
+        &self.values[..self.count]
+    }
+}
+
+impl IntoIterator for Scalars {
+    type Item = f64;
+    type IntoIter = std::iter::Take<std::array::IntoIter<f64, { Self::MOST }>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.values.into_iter().take(self.count)
+    }
+}
+
 /// How a gradient changes a parameter.
 pub trait Optimizer: Send + Sync {
     /// The name, as reports show it.
@@ -27,9 +70,9 @@ pub trait Optimizer: Send + Sync {
 
     /// The numbers that [`Optimizer::update`] takes as scalars in update number `update`, counted from 1. There are as
     /// many in every update; of most optimizers it is the learning rate alone.
-    fn scalars(&self, update: u64, learning_rate: f64) -> Vec<f64> {
+    fn scalars(&self, update: u64, learning_rate: f64) -> Scalars {
         let _ = update;
-        vec![learning_rate]
+        [learning_rate].into()
     }
 
     /// The new value of the parameter, and its new state.
@@ -111,7 +154,7 @@ macro_rules! optimizer {
             }
 
             $(
-                fn scalars(&self, $update: u64, $learning_rate: f64) -> Vec<f64> {
+                fn scalars(&self, $update: u64, $learning_rate: f64) -> Scalars {
                     let $owned = self;
                     $scalar_values
                 }

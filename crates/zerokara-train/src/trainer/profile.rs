@@ -3,7 +3,7 @@
 use super::Trainer;
 use crate::{error::Result, report::LayerTime};
 use std::{collections::HashMap, time::Duration};
-use zerokara_core::{Array, DType, Label, Parameter, Program, Tensor, gradients};
+use zerokara_core::{Array, DType, Parameter, Program, Tensor, gradients};
 use zerokara_nn::{Context, Mode};
 
 /// Runs that are timed; the median counts.
@@ -100,15 +100,15 @@ fn time(mut program: Program, values: &[Array]) -> Result<Vec<(Option<String>, f
     let mut found: HashMap<Option<String>, Vec<Duration>> = HashMap::new();
     for run in 0..RUNS {
         let (_, steps) = program.run_timed(values)?;
-        for (Label { layer, .. }, duration) in steps {
-            let layer = layer.map(|l| l.to_string());
+        for step in steps {
+            let layer = step.label.layer.map(|l| l.to_string());
             if !order.contains(&layer) {
                 order.push(layer.clone());
             }
             let runs = found
                 .entry(layer)
                 .or_insert_with(|| vec![Duration::ZERO; RUNS]);
-            runs[run] += duration;
+            runs[run] += step.duration;
         }
     }
     let median = |layer: &Option<String>| {

@@ -43,6 +43,7 @@ impl Lowering<'_> {
             b.strides[0] = 0;
         }
         let (batch, m, k, n) = (a.shape[0], a.shape[1], a.shape[2], b.shape[2]);
+        let parts = gemm::depth_parts(&GemmShape { batch, m, n, k });
         let c = if transpose {
             let buffer = self.arena(DType::F32, batch * m * n);
             let stored = Strided::row_major(
@@ -54,6 +55,9 @@ impl Lowering<'_> {
         } else {
             self.new_row_major(head)
         };
+        if parts > 1 {
+            return self.product_in_parts(head, parts, [a, b, c], maps);
+        }
         let right = if gemm::wants_packing(self.isa, m, n, k, [b.strides[1], b.strides[2]]) {
             let repeat = b.strides[0] == 0 || batch == 1;
             let copies = if repeat { 1 } else { batch };
@@ -90,6 +94,68 @@ impl Lowering<'_> {
                 c: target.view(),
                 epilogue,
             })
+        });
+    }
+
+    /// A single product `c = a b` whose sums are cut into parts: as many products over a part of the depth each, and
+    /// their sum.
+    fn product_in_parts(
+        &mut self,
+        head: usize,
+        parts: usize,
+        [a, b, c]: [Strided; 3],
+        maps: &[usize],
+    ) {
+        let (m, k, n) = (a.shape[1], a.shape[2], b.shape[2]);
+        let depth = k / parts;
+        let cut = |operand: &Strided, axis: usize, shape: [usize; 3]| Strided {
+            shape: shape.to_vec(),
+            strides: vec![
+                operand.strides[axis] * depth as isize,
+                operand.strides[1],
+                operand.strides[2],
+            ],
+            ..*operand
+        };
+        let (a, b) = (cut(&a, 2, [parts, m, depth]), cut(&b, 1, [parts, depth, n]));
+        let shape = [parts, m, n];
+        let products = Strided::row_major(self.arena(DType::F32, parts * m * n), &shape);
+        let step = GemmStep {
+            a: a.view(),
+            b: GemmRight::InPlace(b.view()),
+            c: products.view(),
+            epilogue: None,
+        };
+        self.push(head, Step::Gemm(step), &[&a, &b], &[&products]);
+        let mut code = CodeBuilder::default();
+        let result = code.load(0);
+        let sum = Strided {
+            shape: shape.to_vec(),
+            strides: vec![0, n as isize, 1],
+            ..c
+        };
+        let epilogue = (!maps.is_empty()).then(|| self.map_step(maps, Walk::Order(vec![0, 1])));
+        let mut reads = vec![products.buffer];
+        let mut writes = vec![c.buffer];
+        if let Some(map) = &epilogue {
+            let inputs = map.inputs.iter().map(|v| v.buffer);
+            reads.extend(inputs.filter(|&b| b != c.buffer));
+            writes.extend(map.outputs.iter().map(|v| v.buffer));
+        }
+        let step = ReduceStep {
+            shape: shape.to_vec(),
+            reduced: vec![true, false, false],
+            inputs: vec![products.view()],
+            code: code.finish(&[result]),
+            reductions: vec![Reduction::Sum],
+            outputs: vec![sum.view()],
+            epilogue,
+        };
+        self.out.steps.push(LoweredStep {
+            step: Step::Reduce(step),
+            reads,
+            writes,
+            node: head,
         });
     }
 

@@ -10,47 +10,54 @@ impl Lowering<'_> {
                 let images = self.channels_last(inputs[0]);
                 let values = inputs.get(1).map(|&v| self.channels_last(v));
                 let geometry = pool_geometry(&options, &self.meta(inputs[0]).shape, &shape);
-                // What is flattened next is best written in row-major order.
-                let consumers = &self.schedule.consumers[head];
-                let flattened = !consumers.is_empty()
-                    && consumers
-                        .iter()
-                        .all(|&c| self.schedule.kinds[c] == Kind::View(View::Reshape));
+                let flattened = self.is_flattened(head, maps);
                 let buffer = self.arena(DType::F32, shape.iter().product());
                 let output = match flattened {
-                    true if planted(Fault::PooledOrderMislabelled) => {
-                        self.values[head] = Some(Strided::row_major(buffer, &shape));
-                        Strided::ordered(buffer, &shape, &CHANNELS_LAST)
-                    }
                     true => Strided::row_major(buffer, &shape),
                     false => Strided::ordered(buffer, &shape, &CHANNELS_LAST),
                 };
-                let step = PoolStep {
-                    geometry,
-                    pooling,
-                    input: images.view(),
-                    values: values.as_ref().map(Strided::view),
-                    output: output.permute(&CHANNELS_LAST).view(),
-                };
+                self.values[head] = Some(match planted(Fault::PooledOrderMislabelled) {
+                    true => Strided::row_major(buffer, &shape),
+                    false => output.clone(),
+                });
+                let places = self.new_places(inputs[0], pooling, options, &geometry);
                 let reads: Vec<&Strided> = [&images].into_iter().chain(&values).collect();
-                self.push(head, Step::Pool(step), &reads, &[&output]);
-                self.values[head].get_or_insert(output);
+                self.push_with_epilogue(head, maps, &reads, &output, |epilogue| {
+                    Step::Pool(PoolStep {
+                        geometry,
+                        pooling,
+                        input: images.view(),
+                        values: values.as_ref().map(Strided::view),
+                        output: output.permute(&CHANNELS_LAST).view(),
+                        places: places.as_ref().map(Strided::view),
+                        epilogue,
+                    })
+                });
+                if let (Some(places), Some(step)) = (places, self.out.steps.last_mut()) {
+                    step.writes.push(places.buffer);
+                }
             }
             Window::PoolGradient(pooling, options) => {
-                let (input, gradient) = match inputs {
-                    [x, g] => (Some(self.channels_last(*x)), *g),
-                    _ => (None, inputs[0]),
+                let &gradient = inputs.last().unwrap_or(&head);
+                // Only for the largest there are two inputs, and what was pooled tells where the largest is.
+                let known = self.places.get(&(inputs[0], options)).cloned();
+                let (input, places) = match (inputs.len(), known) {
+                    (2, Some(places)) => (None, Some(places)),
+                    (2, None) => (Some(self.channels_last(inputs[0])), None),
+                    _ => (None, None),
                 };
                 let pooled = self.meta(gradient).shape.clone();
                 let geometry = pool_geometry(&options, &shape, &pooled);
                 let gradient = self.value(gradient);
                 let target = self.new_images(head);
-                let reads: Vec<&Strided> = [&gradient].into_iter().chain(&input).collect();
+                let told = input.iter().chain(&places);
+                let reads: Vec<&Strided> = [&gradient].into_iter().chain(told).collect();
                 self.push_with_epilogue(head, maps, &reads, &target, |epilogue| {
                     Step::PoolGradient(PoolGradientStep {
                         geometry,
                         pooling,
                         input: input.as_ref().map(Strided::view),
+                        places: places.as_ref().map(Strided::view),
                         output_gradient: gradient.permute(&CHANNELS_LAST).view(),
                         input_gradient: target.view(),
                         epilogue,
@@ -58,6 +65,53 @@ impl Lowering<'_> {
                 });
             }
         }
+    }
+
+    /// Whether what a kernel writes, after its epilogue, is flattened next: then row-major order is best. Elementwise
+    /// readers take any order.
+    fn is_flattened(&self, head: usize, maps: &[usize]) -> bool {
+        let written = [head].into_iter().chain(maps.iter().copied());
+        let readers = written.flat_map(|at| &self.schedule.consumers[at]);
+        let mut readers = readers.filter(|c| !maps.contains(c)).peekable();
+        let mut flattened = false;
+        readers.peek().is_some()
+            && readers.all(|&c| {
+                let flattens = self.schedule.kinds[c] == Kind::View(View::Reshape);
+                flattened |= flattens;
+                flattens || self.schedule.classes[c] == Class::Map
+            })
+            && flattened
+    }
+
+    /// Where a max pooling of this node tells its gradient which elements were largest, if it has a gradient.
+    fn new_places(
+        &mut self,
+        input: usize,
+        pooling: Pooling,
+        options: PoolOptions,
+        geometry: &PoolGeometry,
+    ) -> Option<Strided> {
+        let has_gradient = |&c: &usize| {
+            let kind = &self.schedule.kinds[c];
+            *kind == Kind::Window(Window::PoolGradient(Pooling::Max, options))
+                && self.graph.nodes[c].inputs[0] == input
+        };
+        let told = pooling == Pooling::Max
+            && geometry.has_byte_places()
+            && self.schedule.consumers[input].iter().any(has_gradient);
+        if !told {
+            return None;
+        }
+        let shape = [
+            geometry.batch,
+            geometry.output[0],
+            geometry.output[1],
+            geometry.channels,
+        ];
+        let buffer = self.arena(DType::Bool, shape.iter().product());
+        let places = Strided::row_major(buffer, &shape);
+        self.places.insert((input, options), places.clone());
+        Some(places)
     }
 
     pub(super) fn softmax(&mut self, head: usize, input: usize, log: bool) {
@@ -187,11 +241,8 @@ impl Lowering<'_> {
         let Source::Op(op) = &self.graph.nodes[head].source else {
             unreachable!("leaves are bound, not run")
         };
-        let call = HostCall {
-            op: op.clone(),
-            inputs: inputs.iter().map(|&i| self.meta(i).clone()).collect(),
-            output: self.meta(head).clone(),
-        };
+        let metas = inputs.iter().map(|&i| self.meta(i).clone()).collect();
+        let call = HostCall::new(op.clone(), metas, self.meta(head).clone());
         let name = op.name();
         let operands: Vec<Strided> = inputs.iter().map(|&i| self.row_major(i)).collect();
         let output = self.new_row_major(head);

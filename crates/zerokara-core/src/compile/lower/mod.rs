@@ -22,7 +22,7 @@ use crate::{
 use std::{collections::HashMap, sync::Arc};
 use zerokara_kernels::{
     conv::{self, ConvGeometry},
-    gemm,
+    gemm::{self, GemmShape},
     isa::Isa,
     plan::*,
     pooling::PoolGeometry,
@@ -47,6 +47,8 @@ pub(super) struct LoweredBuffer {
     pub len: usize,
     /// The number of the external storage, if it is not in the arena.
     pub external: Option<usize>,
+    /// The offset in a thread's own memory, if it is not in the arena.
+    pub local: Option<usize>,
 }
 
 pub(super) struct Lowered {
@@ -85,6 +87,8 @@ pub(super) struct Lowering<'a> {
     /// Externals of parameters by identity.
     parameters: HashMap<u64, usize>,
     packed: HashMap<(usize, ConvGeometry, ConvPass), usize>,
+    /// For a node that was max pooled, which elements were the largest.
+    places: HashMap<(usize, PoolOptions), Strided>,
     /// Copies of values in other orders of the axes.
     reordered: HashMap<(usize, Vec<usize>), Strided>,
 }
@@ -108,6 +112,7 @@ pub(super) fn lower(
         },
         parameters: HashMap::new(),
         packed: HashMap::new(),
+        places: HashMap::new(),
         reordered: HashMap::new(),
     };
     lowering.leaves();
@@ -151,6 +156,7 @@ impl Lowering<'_> {
             element: meta.dtype,
             len: meta.len(),
             external,
+            local: None,
         });
         self.out.buffers.len() - 1
     }
@@ -160,6 +166,7 @@ impl Lowering<'_> {
             element,
             len,
             external: None,
+            local: None,
         });
         self.out.buffers.len() - 1
     }

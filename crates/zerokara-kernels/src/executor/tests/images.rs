@@ -385,15 +385,32 @@ fn pooling_and_its_gradient() {
                     Storage::from(x.clone()),
                     Storage::from(values.clone()),
                     Storage::zeros(Element::F32, len),
+                    Storage::zeros(Element::Bool, windows.len()),
                 ];
-                let step = Step::Pool(PoolStep {
+                let max = pooling == Pooling::Max;
+                let places = dense(3, 0, &output_shape);
+                let mut step = PoolStep {
                     geometry: g,
                     pooling,
                     input: dense(0, 0, &input_shape),
                     values: select.then(|| dense(1, 0, &input_shape)),
                     output: view.clone(),
-                });
-                let after = run_plan(&single(step, &buffers), isa, &buffers);
+                    places: None,
+                    epilogue: None,
+                };
+                let plain = single(Step::Pool(step.clone()), &buffers);
+                let after = run_plan(&plain, isa, &buffers);
+                // Each channel's plane by itself, without gaps.
+                let [_, height, width, channels] = output_shape;
+                let plane = height * width;
+                let mut planes = dense(2, 0, &output_shape);
+                planes.strides = [plane * channels, width, 1, plane]
+                    .map(|s| s as isize)
+                    .into();
+                step.places = max.then(|| places.clone());
+                step.epilogue = Some(double_and_one(&dense(2, 0, &[windows.len()])));
+                step.output = planes.clone();
+                let doubled = run_plan(&single(Step::Pool(step), &buffers), isa, &buffers);
                 for (window, at, inside) in &windows {
                     let expected = match pooling {
                         Pooling::Max => f64::from(x[first_largest(inside)]),
@@ -405,26 +422,36 @@ fn pooling_and_its_gradient() {
                     };
                     let got = element(&after[2], position(&view, *window));
                     assert_close(got, expected, 1e-6, what);
+                    let got = element(&doubled[2], position(&planes, *window));
+                    assert_close(got, 2.0 * expected + 1.0, 2e-6, what);
                 }
                 if select {
                     continue;
                 }
-                let max = pooling == Pooling::Max;
                 let target = dense(1, 0, &input_shape);
                 let buffers = [
                     Storage::from(x.clone()),
                     Storage::zeros(Element::F32, inputs),
                     Storage::from(dy.clone()),
+                    doubled[3].clone(),
                 ];
-                let step = Step::PoolGradient(PoolGradientStep {
+                let mut step = PoolGradientStep {
                     geometry: g,
                     pooling,
                     input: max.then(|| dense(0, 0, &input_shape)),
+                    places: None,
                     output_gradient: view.clone(),
                     epilogue: Some(double_and_one(&target)),
                     input_gradient: target,
-                });
-                let after = run_plan(&single(step, &buffers), isa, &buffers);
+                };
+                let searching = single(Step::PoolGradient(step.clone()), &buffers);
+                let after = run_plan(&searching, isa, &buffers);
+                if max {
+                    (step.input, step.places) = (None, Some(places));
+                    let told = single(Step::PoolGradient(step), &buffers);
+                    let told = run_plan(&told, isa, &buffers);
+                    assert_eq!(told[1], after[1], "{}", what());
+                }
                 let mut expected = vec![0.0; inputs];
                 for (window, at, inside) in &windows {
                     let gradient = f64::from(dy[position(&view, *window)]);

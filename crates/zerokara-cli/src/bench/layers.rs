@@ -1,0 +1,173 @@
+//! `--layers`: where the time of a step goes.
+
+use super::{
+    Machine, Measured, Options, mode, object,
+    workload::{Network, Workload},
+};
+use crate::output::{self, Outcome};
+use serde_json::json;
+use std::{sync::Arc, time::Duration};
+use zerokara_core::{Label, StepTimes, scope::Phase};
+use zerokara_train::report::{
+    numbers::{rate, significant},
+    terminal::{Align, table},
+};
+
+/// Steps that are timed; for each kernel the median counts.
+const RUNS: usize = 15;
+
+/// What the kernels of a layer in a pass take together.
+#[derive(Clone, Copy, Default)]
+struct Cost {
+    seconds: f64,
+    flops: f64,
+    bytes: f64,
+}
+
+impl Cost {
+    fn add(&mut self, seconds: f64, flops: u64, bytes: u64) {
+        self.seconds += seconds;
+        self.flops += flops as f64;
+        self.bytes += bytes as f64;
+    }
+}
+
+/// A layer's cost, forward and backward.
+struct Layer {
+    name: Arc<str>,
+    passes: [Cost; 2],
+}
+
+pub fn print(
+    network: &Network,
+    workload: &mut Workload,
+    measured: &Measured,
+    options: &Options,
+    machine: &Machine,
+) -> Outcome {
+    let layers = layers(network, workload)?;
+    if options.json {
+        for layer in &layers {
+            for (pass, cost) in ["forward", "backward"].into_iter().zip(layer.passes) {
+                if cost.seconds > 0.0 {
+                    output::print(&object(&[
+                        ("model", json!(measured.model)),
+                        ("mode", json!(mode(options))),
+                        ("batch_size", json!(options.batch_size)),
+                        ("layer", json!(*layer.name)),
+                        ("pass", json!(pass)),
+                        ("microseconds", json!(cost.seconds * 1e6)),
+                        ("flops", json!(cost.flops)),
+                        ("bytes", json!(cost.bytes)),
+                        ("peak_share", json!(machine.share(cost.flops, cost.seconds))),
+                    ]))?;
+                }
+            }
+        }
+        return Ok(());
+    }
+    let mut total = Layer {
+        name: "total".into(),
+        passes: [Cost::default(); 2],
+    };
+    for layer in &layers {
+        for (sum, cost) in total.passes.iter_mut().zip(layer.passes) {
+            sum.seconds += cost.seconds;
+            sum.flops += cost.flops;
+            sum.bytes += cost.bytes;
+        }
+    }
+    let one = |title| (title, Align::Right);
+    let mut columns = vec![("layer", Align::Left)];
+    let titles = ["forward µs", "MFLOP", "of peak", "GB/s", "backward µs"];
+    columns.extend(titles.map(one));
+    columns.extend(["MFLOP", "of peak", "GB/s"].map(one));
+    let shown = if options.infer { 1 } else { 2 };
+    let rows: Vec<Vec<String>> = layers
+        .iter()
+        .chain([&total])
+        .map(|layer| {
+            let passes = layer.passes.iter().take(shown);
+            let cells = passes.flat_map(|cost| cells(cost, machine));
+            [layer.name.to_string()].into_iter().chain(cells).collect()
+        })
+        .collect();
+    columns.truncate(1 + 4 * shown);
+    let step = options.batch_size as f64 / measured.images_per_second;
+    let kernels: f64 = total.passes.iter().map(|cost| cost.seconds).sum();
+    output::print(&format!(
+        "{}: {} images/s, {} µs a step; kernels one by one {} µs\n{}",
+        measured.model,
+        rate(measured.images_per_second),
+        significant(step * 1e6, 3),
+        significant(kernels * 1e6, 3),
+        table(&columns, &rows),
+    ))
+}
+
+fn cells(cost: &Cost, machine: &Machine) -> [String; 4] {
+    if cost.seconds == 0.0 {
+        return [const { String::new() }; 4];
+    }
+    let share = machine.share(cost.flops, cost.seconds) * 100.0;
+    [
+        significant(cost.seconds * 1e6, 3),
+        match cost.flops > 0.0 {
+            true => significant(cost.flops * 1e-6, 3),
+            false => String::new(),
+        },
+        match cost.flops > 0.0 {
+            true => format!("{share:.0} %"),
+            false => String::new(),
+        },
+        significant(cost.bytes * 1e-9 / cost.seconds, 3),
+    ]
+}
+
+/// The layers in the order in which they are applied; what stands outside of them last.
+fn layers(network: &Network, workload: &mut Workload) -> Outcome<Vec<Layer>> {
+    let mut runs: Vec<StepTimes> = Vec::new();
+    for _ in 0..RUNS {
+        runs.push(workload.step_times()?);
+    }
+    let mut layers: Vec<Layer> = Vec::new();
+    let mut update = Cost::default();
+    let mut outside = [Cost::default(); 2];
+    for at in 0..runs[0].len() {
+        let mut times: Vec<Duration> = runs.iter().map(|run| run[at].duration).collect();
+        times.sort_unstable();
+        let seconds = times[RUNS / 2].as_secs_f64();
+        let step = &runs[0][at];
+        let Label { layer, phase, .. } = &step.label;
+        let cost = match (layer, phase) {
+            (_, Phase::Update) => &mut update,
+            (None, Phase::Forward) => &mut outside[0],
+            (None, Phase::Backward) => &mut outside[1],
+            (Some(layer), phase) => {
+                let known = layers.iter().position(|known| known.name == *layer);
+                let known = known.unwrap_or_else(|| {
+                    let passes = [Cost::default(); 2];
+                    let name = layer.clone();
+                    layers.push(Layer { name, passes });
+                    layers.len() - 1
+                });
+                &mut layers[known].passes[usize::from(*phase == Phase::Backward)]
+            }
+        };
+        cost.add(seconds, step.flops, step.bytes);
+    }
+    let order = network.layers()?;
+    let place = |layer: &Layer| order.iter().position(|path| **path == *layer.name);
+    layers.sort_by_key(|layer| place(layer).unwrap_or(usize::MAX));
+    let rest = [
+        ("loss", outside),
+        ("norm and update", [Cost::default(), update]),
+    ];
+    for (name, passes) in rest {
+        if passes.iter().any(|cost| cost.seconds > 0.0) {
+            let name = name.into();
+            layers.push(Layer { name, passes });
+        }
+    }
+    Ok(layers)
+}

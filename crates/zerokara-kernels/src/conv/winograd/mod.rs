@@ -1,0 +1,63 @@
+//! Winograd's minimal filtering for 3 x 3 filters of stride 1 without dilation: F(4 x 4, 3 x 3).
+//!
+//! An output of 4 x 4 positions and the 6 x 6 inputs under it are seen as values of polynomials at 36 points, where the
+//! convolution is one product of channels by filters for each point: 36 multiplications for 16 outputs instead of 144
+//! (A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016).
+//!
+//! ```text
+//! forward, input gradient   Y  = Aᵀ [ Σ over c (G g Gᵀ) ⊙ (Bᵀ d B) ] A
+//! filter gradient           dg = Gᵀ [ Σ over tiles (Bᵀ d B) ⊙ (A dY Aᵀ) ] G
+//! ```
+//!
+//! The points are 0, ∞, ±√½ and ±√2. With the usual 0, ∞, ±1, ±2 the largest error is four times as large, the
+//! multiplications are as many.
+
+mod dense;
+mod product;
+mod tiles;
+mod transform;
+mod weights;
+
+pub(super) use dense::{pack_panels, packed_len, run_unit_body, scratch_len, unit_range, units};
+
+/// The gradient with respect to the filters.
+pub(super) mod filters {
+    pub(in crate::conv) use super::weights::{pays, run_unit_body, scratch_len, units};
+}
+
+use super::{ConvGeometry, dense::Sides, phase::Phase};
+use crate::plan::ConvPass;
+
+/// Outputs of a tile along one axis.
+const TILE: usize = 4;
+/// Numbers between the frequencies of some tiles and the next, beside what they take: without them, frequencies would
+/// lie a power of two apart and push one another out of the first-level cache.
+const GAP: usize = 16;
+
+/// Whether the geometry is one that this file is about.
+fn applies(g: &ConvGeometry) -> bool {
+    g.kernel == [3, 3] && g.stride == [1, 1] && g.dilation == [1, 1] && g.groups == 1
+}
+
+/// Whether a pass takes less time this way than directly.
+pub(super) fn pays(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> bool {
+    if !applies(g) {
+        return false;
+    }
+    // Half cycles: two multiplications of vectors are one cycle. Transforms and small products reach less of it.
+    let sides = Sides::new(g, pass);
+    let (source, target) = (sides.source_channels.0, sides.target_channels.0);
+    let (source_vectors, vectors) = (source.div_ceil(lanes), target.div_ceil(lanes));
+    let positions = g.batch * sides.target[0] * sides.target[1];
+    let direct = positions * 9 * source * vectors;
+    let tiles = g.batch * sides.target[0].div_ceil(TILE) * sides.target[1].div_ceil(TILE);
+    let packing = source * vectors * 100;
+    let winograd =
+        tiles * (transform::FREQUENCIES * source * vectors + 180 * source_vectors + 130 * vectors);
+    source >= lanes && target >= lanes && winograd + packing < direct - direct / 8
+}
+
+/// The source position under the first target position, down and across.
+fn origin(g: &ConvGeometry, pass: ConvPass) -> [isize; 2] {
+    [0, 1].map(|axis| Phase::new(g, pass, axis, 0).origin)
+}

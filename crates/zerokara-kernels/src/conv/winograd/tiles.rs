@@ -1,0 +1,376 @@
+//! The transforms over all tiles of an image, and over all vectors of channels of a tile.
+
+use super::{
+    TILE,
+    transform::{self, PAIR},
+};
+use crate::{
+    simd::{Outlined, Simd},
+    unroll::each,
+};
+
+/// Inputs under a tile along one axis.
+pub(super) const INPUTS: usize = TILE + 2;
+
+/// Transforms tiles of `SIDE` x `SIDE` positions each, which begin [`TILE`] apart: inputs ([`INPUTS`]) or gradients of
+/// outputs ([`TILE`]). Positions beyond the image are zeros.
+pub(super) struct Tiles<const SIDE: usize> {
+    /// The image, its height and width, and the distance between neighbours in a row.
+    pub image: *const f32,
+    pub size: [usize; 2],
+    pub across: usize,
+    /// The first position of the first tile; may lie outside of the image.
+    pub first: [isize; 2],
+    /// Channels to transform, from the first.
+    pub channels: usize,
+    /// `SIDE` times `across` zeros.
+    pub zeros: *const f32,
+    /// Tiles, down and across.
+    pub tiles: [usize; 2],
+    /// Where the first frequency of the first tile goes, not counting `skip` tiles that lie before.
+    pub to: *mut f32,
+    pub skip: usize,
+    /// How the frequencies lie.
+    pub panels: Panels,
+    /// The pairs of rows of frequencies to compute, of which the first goes to `to`.
+    pub pairs: [usize; 2],
+}
+
+/// How frequencies lie: in panels of channels, of which the last may differ. Channels are filled up to whole vectors.
+#[derive(Clone, Copy)]
+pub(super) struct Panels {
+    /// Number of panels.
+    pub count: usize,
+    /// Channels in a panel but the last, which has the rest.
+    pub channels: usize,
+    /// Distance from panel to panel.
+    pub distance: usize,
+    /// In a panel but the last, and in the last: the distance from tile to tile, and from frequency to frequency.
+    pub steps: [usize; 2],
+    pub strides: [usize; 2],
+}
+
+impl Panels {
+    /// All channels in one panel.
+    pub fn one(channels: usize, step: usize, stride: usize) -> Panels {
+        Panels {
+            count: 1,
+            channels,
+            distance: 0,
+            steps: [step; 2],
+            strides: [stride; 2],
+        }
+    }
+}
+
+impl<const SIDE: usize> Outlined for Tiles<SIDE> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(&self) {
+        let [height, width] = self.size;
+        let mut inner = [0; SIDE];
+        for (j, column) in inner.iter_mut().enumerate() {
+            *column = j * self.across;
+        }
+        let mut number = self.skip;
+        for row in 0..self.tiles[0] {
+            // Where the rows of positions begin, and whether they move on from tile to tile: zeros do not.
+            let (mut lines, mut moves) = ([self.zeros; SIDE], [0; SIDE]);
+            for i in 0..SIDE {
+                let y = self.first[0] + (row * TILE + i) as isize;
+                if (0..height as isize).contains(&y) {
+                    lines[i] = self.image.wrapping_add(y as usize * width * self.across);
+                    moves[i] = self.across;
+                }
+            }
+            for column in 0..self.tiles[1] {
+                let x = self.first[1] + (column * TILE) as isize;
+                let edge = x < 0 || x + SIDE as isize > width as isize;
+                let inside = |x: isize| x.clamp(0, width as isize - 1) as usize;
+                let mut place = Place {
+                    rows: lines,
+                    columns: inner,
+                    keep: [1.0; SIDE],
+                };
+                for i in 0..SIDE {
+                    place.rows[i] = lines[i].wrapping_add(inside(x) * moves[i]);
+                }
+                if edge {
+                    for j in 0..SIDE {
+                        let x_j = x + j as isize;
+                        place.columns[j] = (inside(x_j) - inside(x)) * self.across;
+                        let kept = (0..width as isize).contains(&x_j);
+                        place.keep[j] = if kept { 1.0 } else { 0.0 };
+                    }
+                }
+                // The positions below, that the next row of tiles adds.
+                let below = self.first[0] + (row * TILE + SIDE) as isize;
+                let below = (below * width as isize + x) * self.across as isize;
+                prefetch::<S>(
+                    self.image.wrapping_offset(below),
+                    width * self.across,
+                    self.across,
+                    self.channels,
+                );
+                // SAFETY: all positions lie within the image or the zeros.
+                unsafe { self.tile::<S>(&place, edge, number) };
+                number += 1;
+            }
+        }
+    }
+}
+
+impl<const SIDE: usize> Tiles<SIDE> {
+    /// All channels of tile `number`.
+    #[inline(always)]
+    unsafe fn tile<S: Simd>(&self, place: &Place<SIDE>, edge: bool, number: usize) {
+        let panels = &self.panels;
+        for panel in 0..panels.count {
+            let last = usize::from(panel + 1 == panels.count);
+            let first = panel * panels.channels;
+            let end = if last == 1 {
+                self.channels
+            } else {
+                first + panels.channels
+            };
+            let stride = panels.strides[last];
+            // SAFETY: passed on; partial vectors are read from a copy.
+            unsafe {
+                let to = self
+                    .to
+                    .add(panel * panels.distance + number * panels.steps[last]);
+                let mut c = first;
+                while c + S::LANES <= end {
+                    let to = to.add(c - first);
+                    if edge {
+                        place.transform::<S, true>(c, to, stride, self.pairs);
+                    } else {
+                        place.transform::<S, false>(c, to, stride, self.pairs);
+                    }
+                    c += S::LANES;
+                }
+                if c < end {
+                    S::call(&PartialTile {
+                        place,
+                        first: c,
+                        lanes: end - c,
+                        to: to.add(c - first),
+                        stride,
+                        pairs: self.pairs,
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Channels from which on the four positions of a tile in a row are long enough for the CPU to fetch ahead by itself.
+const LONG: usize = 64;
+
+/// Fetches `channels` channels of the 4 x 4 positions from `from` on.
+#[inline(always)]
+fn prefetch<S: Simd>(from: *const f32, down: usize, across: usize, channels: usize) {
+    if across >= LONG {
+        return;
+    }
+    for i in 0..TILE {
+        for j in 0..TILE {
+            let from = from.wrapping_add(i * down + j * across);
+            for line in (0..channels).step_by(16) {
+                S::prefetch(from.wrapping_add(line));
+            }
+        }
+    }
+}
+
+/// Where the positions of a tile are: element `[i, j]` at `rows[i] + columns[j]`, times `keep[j]`.
+pub(super) struct Place<const SIDE: usize> {
+    pub rows: [*const f32; SIDE],
+    pub columns: [usize; SIDE],
+    pub keep: [f32; SIDE],
+}
+
+impl<const SIDE: usize> Place<SIDE> {
+    /// Transforms the vector of channels that starts at channel `c`. `EDGE`: not all columns are kept.
+    #[inline(always)]
+    unsafe fn transform<S: Simd, const EDGE: bool>(
+        &self,
+        c: usize,
+        mut to: *mut f32,
+        stride: usize,
+        pairs: [usize; 2],
+    ) {
+        for pair in pairs[0]..pairs[1] {
+            // Only so many addresses at a time as there are registers for.
+            let step = S::hide(stride);
+            // SAFETY: passed on.
+            unsafe {
+                match (SIDE == INPUTS, pair) {
+                    (true, 0) => transform::input::<S, 0, EDGE, SIDE>(self, c, to, step),
+                    (true, 1) => transform::input::<S, 1, EDGE, SIDE>(self, c, to, step),
+                    (true, _) => transform::input::<S, 2, EDGE, SIDE>(self, c, to, step),
+                    (_, 0) => transform::output_gradient::<S, 0, EDGE, SIDE>(self, c, to, step),
+                    (_, 1) => transform::output_gradient::<S, 1, EDGE, SIDE>(self, c, to, step),
+                    (_, _) => transform::output_gradient::<S, 2, EDGE, SIDE>(self, c, to, step),
+                }
+            }
+            to = to.wrapping_add(PAIR * stride);
+        }
+    }
+}
+
+/// The last few channels of one tile.
+struct PartialTile<'a, const SIDE: usize> {
+    place: &'a Place<SIDE>,
+    first: usize,
+    lanes: usize,
+    to: *mut f32,
+    stride: usize,
+    pairs: [usize; 2],
+}
+
+impl<const SIDE: usize> Outlined for PartialTile<'_, SIDE> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(&self) {
+        // SAFETY: passed on; no lanes beyond are read.
+        unsafe {
+            let mut copy = [[S::zero(); SIDE]; SIDE];
+            let mut place = Place {
+                rows: self.place.rows,
+                columns: self.place.columns,
+                keep: self.place.keep,
+            };
+            for i in 0..SIDE {
+                for j in 0..SIDE {
+                    let from = self.place.rows[i].wrapping_add(self.place.columns[j] + self.first);
+                    copy[i][j] = S::load_partial(from, self.lanes);
+                }
+            }
+            for i in 0..SIDE {
+                place.rows[i] = copy[i].as_ptr().cast();
+                place.columns[i] = i * S::LANES;
+            }
+            place.transform::<S, true>(0, self.to, self.stride, self.pairs);
+        }
+    }
+}
+
+/// Transforms the products of some vectors of channels back to outputs: of `rows` rows of tiles of the image at `to`.
+pub(super) struct Outputs {
+    pub from: *const f32,
+    pub stride: usize,
+    /// Height, width and channels of the image.
+    pub image: [usize; 3],
+    /// First row of tiles, and the one after the last.
+    pub rows: [usize; 2],
+    /// Vectors, and lanes of the last of them.
+    pub width: usize,
+    pub last: usize,
+    pub to: *mut f32,
+}
+
+impl Outlined for Outputs {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(&self) {
+        let Outputs {
+            mut from,
+            stride,
+            image: [height, breadth, channels],
+            width,
+            last,
+            to,
+            ..
+        } = *self;
+        let pitch = breadth * channels;
+        for y in (self.rows[0]..self.rows[1]).map(|row| row * TILE) {
+            for x in (0..breadth).step_by(TILE) {
+                let whole = y + TILE <= height && x + TILE <= breadth;
+                let next = if x + TILE < breadth {
+                    y * pitch + (x + TILE) * channels
+                } else {
+                    (y + TILE) * pitch
+                };
+                prefetch::<S>(to.wrapping_add(next), pitch, channels, width * S::LANES);
+                // SAFETY: the outputs of the tile that lie within the image.
+                unsafe {
+                    let to = to.add(y * pitch + x * channels);
+                    for v in 0..width {
+                        let from = from.add(v * S::LANES);
+                        let to = to.add(v * S::LANES);
+                        let lanes = if v + 1 < width { S::LANES } else { last };
+                        let room = [height - y, breadth - x];
+                        let tile = OutputTile {
+                            from,
+                            stride,
+                            to,
+                            pitch,
+                            channels,
+                            room,
+                            lanes,
+                        };
+                        if whole && lanes == S::LANES {
+                            output_half::<S, 0, true>(&tile);
+                            output_half::<S, 1, true>(&tile);
+                        } else {
+                            S::call(&tile);
+                        }
+                    }
+                    from = from.add(width * S::LANES);
+                }
+            }
+        }
+    }
+}
+
+/// The outputs of one vector of channels of one tile, of which `room` rows and columns, and `lanes` channels, are
+/// written.
+struct OutputTile {
+    from: *const f32,
+    stride: usize,
+    to: *mut f32,
+    pitch: usize,
+    channels: usize,
+    room: [usize; 2],
+    lanes: usize,
+}
+
+impl Outlined for OutputTile {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(&self) {
+        // SAFETY: passed on.
+        unsafe {
+            output_half::<S, 0, false>(self);
+            output_half::<S, 1, false>(self);
+        }
+    }
+}
+
+/// Rows 0 and 2 or 1 and 3 of a tile.
+#[inline(always)]
+unsafe fn output_half<S: Simd, const HALF: usize, const WHOLE: bool>(t: &OutputTile) {
+    const ROWS: usize = 2;
+    const COLUMNS: usize = TILE;
+    let OutputTile {
+        to,
+        pitch,
+        channels,
+        room,
+        lanes,
+        ..
+    } = *t;
+    let (pitch, channels) = (S::hide(pitch), S::hide(channels));
+    // SAFETY: passed on.
+    unsafe {
+        let tile = transform::output::<S, HALF>(t.from, S::hide(t.stride));
+        each!(i < ROWS {
+            each!(j < COLUMNS {
+                let row = HALF + 2 * i;
+                let to = to.wrapping_add(row * pitch + j * channels);
+                if WHOLE {
+                    S::store(to, tile[i][j]);
+                } else if row < room[0] && j < room[1] {
+                    S::store_partial(to, tile[i][j], lanes);
+                }
+            });
+        });
+    }
+}

@@ -1,0 +1,170 @@
+//! What a step costs: operations and memory traffic, from its shapes.
+
+use crate::{
+    conv::ConvGeometry,
+    plan::{Buffer, MapStep, Place, Step, View},
+};
+
+impl Step {
+    /// Operations of matrix products and convolutions, two for each multiplication with its addition, as the plain
+    /// definition has them (padding counts); of other steps 0. A kernel that computes the same with fewer
+    /// multiplications may so exceed the CPU's peak.
+    pub fn flops(&self) -> u64 {
+        match self {
+            Step::Gemm(s) => {
+                let [batch, m, k] = s.a.shape[..] else {
+                    return 0;
+                };
+                let n = s.c.shape.last().copied().unwrap_or(0);
+                2 * product(&[batch, m, k, n])
+            }
+            Step::Conv(s) => convolution(&s.geometry),
+            Step::ConvWeightGradient(s) => convolution(&s.geometry),
+            Step::Chain(s) => s.slices.iter().flatten().map(Step::flops).sum(),
+            Step::Map(_)
+            | Step::Reduce(_)
+            | Step::PackMatrix(_)
+            | Step::PackFilters(_)
+            | Step::Pool(_)
+            | Step::PoolGradient(_)
+            | Step::Softmax(_)
+            | Step::ArgReduce(_)
+            | Step::Gather(_)
+            | Step::OneHot(_)
+            | Step::Random(_)
+            | Step::Host(_) => 0,
+        }
+    }
+
+    /// Bytes that the step reads and writes: each view's distinct elements once, and what an epilogue finds in registers
+    /// or puts back in its place not again. What a chain leaves in a thread's own memory does not count.
+    pub fn bytes(&self, buffers: &[Buffer]) -> u64 {
+        if let Step::Chain(s) = self {
+            return s
+                .slices
+                .iter()
+                .flatten()
+                .map(|step| step.bytes(buffers))
+                .sum();
+        }
+        let of = |view: &View| match buffers.get(view.buffer) {
+            Some(buffer) if !matches!(buffer.place, Place::Local(_)) => {
+                buffer.element.size() as u64 * distinct(view)
+            }
+            _ => 0,
+        };
+        let all: u64 = self.clone().views_mut().iter().map(|view| of(view)).sum();
+        let again = match self {
+            Step::Gemm(s) => in_place(&s.epilogue, s.c.buffer, of),
+            Step::Conv(s) => in_place(&s.epilogue, s.target.buffer, of),
+            Step::PoolGradient(s) => in_place(&s.epilogue, s.input_gradient.buffer, of),
+            _ => 0,
+        };
+        all - again
+    }
+}
+
+/// Bytes of the epilogue's views on the buffer that the step itself writes.
+fn in_place(epilogue: &Option<MapStep>, buffer: usize, of: impl Fn(&View) -> u64) -> u64 {
+    let views = epilogue
+        .iter()
+        .flat_map(|e| e.inputs.iter().chain(&e.outputs));
+    views.filter(|view| view.buffer == buffer).map(of).sum()
+}
+
+fn product(factors: &[usize]) -> u64 {
+    factors.iter().map(|&n| n as u64).product()
+}
+
+/// The number of elements of a view, repeated ones once.
+fn distinct(view: &View) -> u64 {
+    let axes = view.shape.iter().zip(&view.strides);
+    axes.map(|(&length, &stride)| if stride == 0 { length.min(1) } else { length } as u64)
+        .product()
+}
+
+fn convolution(g: &ConvGeometry) -> u64 {
+    let group = g.in_channels / g.groups.max(1);
+    2 * product(&[g.batch, g.out_channels, g.output[0], g.output[1]])
+        * product(&[group, g.kernel[0], g.kernel[1]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        map::{Code, Instruction},
+        plan::{ConvPass, ConvStep, Element, GemmRight, GemmStep},
+    };
+
+    fn view(buffer: usize, shape: &[usize]) -> View {
+        let mut strides = vec![1isize; shape.len()];
+        for i in (1..shape.len()).rev() {
+            strides[i - 1] = strides[i] * shape[i] as isize;
+        }
+        View {
+            buffer,
+            offset: 0,
+            shape: shape.to_vec(),
+            strides,
+        }
+    }
+
+    fn buffers(n: usize) -> Vec<Buffer> {
+        let buffer = |i| Buffer {
+            element: Element::F32,
+            len: 1 << 20,
+            place: Place::External(i),
+        };
+        (0..n).map(buffer).collect()
+    }
+
+    #[test]
+    fn a_product_with_bias_counts_its_target_once() {
+        let mut bias = view(3, &[5, 7]);
+        bias.strides = vec![0, 1];
+        let epilogue = MapStep {
+            shape: vec![5, 7],
+            inputs: vec![view(2, &[5, 7]), bias],
+            outputs: vec![view(2, &[5, 7])],
+            code: Code {
+                instructions: vec![Instruction::Load(0), Instruction::Load(1)],
+                results: vec![1],
+            },
+        };
+        let step = Step::Gemm(GemmStep {
+            a: view(0, &[1, 5, 3]),
+            b: GemmRight::InPlace(view(1, &[1, 3, 7])),
+            c: view(2, &[1, 5, 7]),
+            epilogue: Some(epilogue),
+        });
+        assert_eq!(step.flops(), 2 * 5 * 3 * 7);
+        assert_eq!(step.bytes(&buffers(4)), 4 * (5 * 3 + 3 * 7 + 5 * 7 + 7));
+    }
+
+    #[test]
+    fn a_convolution_counts_every_tap() {
+        let geometry = ConvGeometry {
+            batch: 2,
+            in_channels: 4,
+            out_channels: 6,
+            input: [5, 5],
+            output: [5, 5],
+            kernel: [3, 3],
+            stride: [1, 1],
+            padding: [1, 1],
+            dilation: [1, 1],
+            groups: 2,
+        };
+        let step = Step::Conv(ConvStep {
+            geometry,
+            pass: ConvPass::Forward,
+            source: view(0, &[2, 5, 5, 4]),
+            packed: view(1, &[108]),
+            target: view(2, &[2, 5, 5, 6]),
+            epilogue: None,
+        });
+        assert_eq!(step.flops(), 2 * 2 * 6 * 25 * 2 * 9);
+        assert_eq!(step.bytes(&buffers(3)), 4 * (200 + 108 + 300));
+    }
+}

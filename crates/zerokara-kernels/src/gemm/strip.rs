@@ -1,0 +1,139 @@
+//! Many rows times one panel: the micro-kernel of `tile`, going down evenly spaced rows in one call.
+
+use super::tile::{Panel, full_rows, step};
+use crate::{
+    simd::{Outlined, Simd},
+    unroll::each,
+};
+
+/// `to[r, v] (+)= sum over k of left[r, k] * panel[k, v]` for all `rows` rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Strip {
+    /// Number of rows.
+    pub rows: usize,
+    /// Length of the sums.
+    pub depth: usize,
+    /// The left operand's element `[r, k]` is at `left + r * left_strides[0] + k * left_strides[1]`.
+    pub left: *const f32,
+    pub left_strides: [isize; 2],
+    /// The right operand.
+    pub panel: Panel,
+    /// Row r of the result is at `to + r * to_row`.
+    pub to: *mut f32,
+    pub to_row: isize,
+    /// Add to what is there, instead of replacing it.
+    pub add: bool,
+}
+
+impl Strip {
+    /// Computes all of it.
+    ///
+    /// # Safety
+    ///
+    /// The CPU must have `S`; all pointers must be valid for the shapes described.
+    #[inline(always)]
+    pub unsafe fn run<S: Simd>(&self) {
+        if self.rows == 0 {
+            return;
+        }
+        // Blocks of nearly the same number of rows: those of `rows` first, then those with one less.
+        let blocks = self
+            .rows
+            .div_ceil(full_rows(S::REGISTERS, self.panel.width));
+        let rows = self.rows.div_ceil(blocks);
+        let larger = blocks - (rows * blocks - self.rows);
+        macro_rules! widths {
+            ($($rows:literal)*) => {
+                match (rows, self.panel.width) {
+                    $(
+                        ($rows, 1) if const { $rows <= full_rows(S::REGISTERS, 1) } => {
+                            // SAFETY: passed on.
+                            unsafe { S::call(&Blocks::<$rows, { $rows - 1 }, 1> { all: self, larger }) }
+                        }
+                        ($rows, 2) if const { S::REGISTERS >= 16 && $rows <= full_rows(S::REGISTERS, 2) } => {
+                            // SAFETY: passed on.
+                            unsafe { S::call(&Blocks::<$rows, { $rows - 1 }, 2> { all: self, larger }) }
+                        }
+                        ($rows, 3) if const { S::REGISTERS >= 16 && $rows <= full_rows(S::REGISTERS, 3) } => {
+                            // SAFETY: passed on.
+                            unsafe { S::call(&Blocks::<$rows, { $rows - 1 }, 3> { all: self, larger }) }
+                        }
+                    )*
+                    _ => debug_assert!(false, "no block of {rows} rows and {} vectors", self.panel.width),
+                }
+            };
+        }
+        widths!(1 2 3 4 5 6 7 8);
+    }
+}
+
+/// A strip in blocks of `MR` rows, the first `larger` of them, and of `LESS`, one fewer.
+struct Blocks<'a, const MR: usize, const LESS: usize, const NV: usize> {
+    all: &'a Strip,
+    larger: usize,
+}
+
+impl<const MR: usize, const LESS: usize, const NV: usize> Outlined for Blocks<'_, MR, LESS, NV> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(&self) {
+        let strip = *self.all;
+        let (mut left, mut to) = (strip.left, strip.to);
+        // SAFETY: passed on.
+        unsafe {
+            for _ in 0..self.larger {
+                block::<S, MR, NV>(&strip, left, to);
+                left = left.wrapping_offset(MR as isize * strip.left_strides[0]);
+                to = to.wrapping_offset(MR as isize * strip.to_row);
+            }
+            if LESS > 0 {
+                let mut rest = strip.rows - self.larger * MR;
+                while rest > 0 {
+                    block::<S, LESS, NV>(&strip, left, to);
+                    left = left.wrapping_offset(LESS as isize * strip.left_strides[0]);
+                    to = to.wrapping_offset(LESS as isize * strip.to_row);
+                    rest -= LESS;
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn block<S: Simd, const MR: usize, const NV: usize>(
+    strip: &Strip,
+    left: *const f32,
+    to: *mut f32,
+) {
+    // SAFETY: the caller vouches for the CPU and for all pointers.
+    unsafe {
+        let panel = strip.panel;
+        let mut sums = [[S::zero(); NV]; MR];
+        let mut rows = [left; MR];
+        for (r, row) in rows.iter_mut().enumerate() {
+            *row = left.wrapping_offset(r as isize * strip.left_strides[0]);
+        }
+        let (mut offset, mut b) = (0, panel.start);
+        for _ in 0..strip.depth {
+            step::<S, MR, NV>(&mut sums, &rows, offset, b);
+            offset += strip.left_strides[1];
+            b = b.wrapping_offset(panel.step);
+        }
+        each!(r < MR {
+            let to = to.wrapping_offset(r as isize * strip.to_row);
+            each!(v < NV {
+                let to = to.add(v * S::LANES);
+                if v + 1 == NV && panel.last < S::LANES {
+                    if strip.add {
+                        sums[r][v] = S::add(sums[r][v], S::load_partial(to, panel.last));
+                    }
+                    S::store_partial(to, sums[r][v], panel.last);
+                } else {
+                    if strip.add {
+                        sums[r][v] = S::add(sums[r][v], S::load(to));
+                    }
+                    S::store(to, sums[r][v]);
+                }
+            });
+        });
+    }
+}

@@ -1,0 +1,280 @@
+//! What each window is summed up to.
+
+use super::{PoolGeometry, beats, load, starts, store, window_weight};
+use crate::{
+    access::{Access, Memory},
+    executor::{Task, UNIT_WEIGHT},
+    gemm::tile::MAX_LANES,
+    isa::{Isa, multiversion},
+    map::{lanes::Lanes, prepared::Prepared},
+    plan::Pooling,
+    transpose::transpose,
+};
+
+/// The largest of the elements at these distances from `p`, and the number of the first of them that is it.
+#[inline(always)]
+unsafe fn largest<S: Lanes>(
+    p: *const f32,
+    n: usize,
+    places: impl Iterator<Item = usize>,
+) -> (S::Vector, S::Ints) {
+    // SAFETY: the caller vouches for the CPU and the elements.
+    unsafe {
+        let (mut best, mut place) = (load::<S>(p, n), S::int(0));
+        for (number, at) in places.enumerate().skip(1) {
+            let x = load::<S>(p.add(at), n);
+            let wins = beats::<S>(x, best);
+            best = S::select(wins, x, best);
+            place = S::int_select(wins, S::int(number as i32), place);
+        }
+        (best, place)
+    }
+}
+
+/// The same for a window of two by two, whose rows are compared first: shorter chains.
+#[inline(always)]
+unsafe fn largest_of_four<S: Lanes>(
+    p: *const f32,
+    n: usize,
+    right: usize,
+    down: usize,
+) -> (S::Vector, S::Ints) {
+    // SAFETY: the caller vouches for the CPU and the elements.
+    unsafe {
+        let (a, b) = (load::<S>(p, n), load::<S>(p.add(right), n));
+        let (c, d) = (load::<S>(p.add(down), n), load::<S>(p.add(down + right), n));
+        let (upper, lower) = (beats::<S>(b, a), beats::<S>(d, c));
+        let (above, below) = (S::select(upper, b, a), S::select(lower, d, c));
+        let wins = beats::<S>(below, above);
+        let place = S::int_select(
+            wins,
+            S::int_select(lower, S::int(3), S::int(2)),
+            S::int_select(upper, S::int(1), S::int(0)),
+        );
+        (S::select(wins, below, above), place)
+    }
+}
+
+/// Writes the first `n` lanes as bytes.
+#[inline(always)]
+unsafe fn store_places<S: Lanes>(to: *mut u8, place: S::Ints, n: usize) {
+    // SAFETY: the caller vouches for the CPU and `n` bytes.
+    unsafe {
+        if n >= S::LANES {
+            S::store_low_bytes(to, place);
+        } else {
+            let mut bytes = [0; MAX_LANES];
+            S::store_low_bytes(bytes.as_mut_ptr(), place);
+            to.copy_from_nonoverlapping(bytes.as_ptr(), n);
+        }
+    }
+}
+
+/// Pools one row of windows, `[X, C]`, of image `image` (`[H, W, C]`); values are picked from `values`. Places are
+/// written, `[X, C]`, if there is where to.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+unsafe fn pool_row_body<S: Lanes>(
+    g: &PoolGeometry,
+    pooling: Pooling,
+    image: *const f32,
+    values: *const f32,
+    y: usize,
+    to: *mut f32,
+    to_pitch: isize,
+    places: *mut u8,
+) {
+    // SAFETY: the caller vouches for the CPU, the image and the row written; windows stay within the image.
+    unsafe {
+        let c = g.channels;
+        let n = c.min(S::LANES);
+        let pitch = g.input[1] * c;
+        let rows = g.window(0, y);
+        for x in 0..g.output[1] {
+            let columns = g.window(1, x);
+            let start = rows.0 * pitch + columns.0 * c;
+            let (height, width) = (rows.1 - rows.0, columns.1 - columns.0);
+            let to = to.offset(x as isize * to_pitch);
+            let window = || (0..height).flat_map(|i| (0..width).map(move |j| i * pitch + j * c));
+            let small = height == 2 && width == 2;
+            for channel in starts::<S>(c) {
+                let p = image.add(start + channel);
+                let result = match pooling {
+                    Pooling::Max => {
+                        let (best, place) = if small {
+                            largest_of_four::<S>(p, n, c, pitch)
+                        } else {
+                            largest::<S>(p, n, window())
+                        };
+                        if !places.is_null() {
+                            store_places::<S>(places.add(x * c + channel), place, n);
+                        }
+                        best
+                    }
+                    Pooling::Average { count_padding } => {
+                        let mut sum = S::zero();
+                        for at in window() {
+                            sum = S::add(sum, load::<S>(p.add(at), n));
+                        }
+                        S::mul(sum, S::splat(g.share(count_padding, [y, x])))
+                    }
+                    Pooling::SelectAtMax => {
+                        let q = values.add(start + channel);
+                        let (mut best, mut value) = (load::<S>(p, n), load::<S>(q, n));
+                        for at in window() {
+                            let v = load::<S>(p.add(at), n);
+                            let wins = beats::<S>(v, best);
+                            best = S::select(wins, v, best);
+                            value = S::select(wins, load::<S>(q.add(at), n), value);
+                        }
+                        value
+                    }
+                };
+                store::<S>(to.add(channel), result, n);
+            }
+        }
+    }
+}
+multiversion! {
+    unsafe fn pool_row(
+        g: &PoolGeometry,
+        pooling: Pooling,
+        image: *const f32,
+        values: *const f32,
+        y: usize,
+        to: *mut f32,
+        to_pitch: isize,
+        places: *mut u8,
+    ) = pool_row_body;
+}
+
+/// A [`PoolStep`](crate::plan::PoolStep) made ready; a unit is some rows of windows, or some images.
+pub(crate) struct PoolTask {
+    pub(crate) isa: Isa,
+    pub(crate) geometry: PoolGeometry,
+    pub(crate) pooling: Pooling,
+    pub(crate) input: Access,
+    pub(crate) values: Option<Access>,
+    pub(crate) output: Access,
+    pub(crate) places: Option<Access>,
+    pub(crate) epilogue: Option<Prepared>,
+}
+
+impl PoolTask {
+    /// Rows of windows in a unit: whole images where the output is written transposed, or an epilogue follows.
+    fn unit_rows(&self) -> usize {
+        let g = &self.geometry;
+        let epilogue = self.epilogue.as_ref().map_or(0, Prepared::weight);
+        let row = g.output[1] * g.channels * (window_weight(g, self.pooling) + epilogue);
+        let rows = (UNIT_WEIGHT / row.max(1)).max(1);
+        if self.is_direct() && self.epilogue.is_none() {
+            rows
+        } else {
+            (rows / g.output[0]).max(1) * g.output[0]
+        }
+    }
+
+    /// Whether channels lie side by side in the output.
+    fn is_direct(&self) -> bool {
+        self.output.strides[3] == 1 || self.geometry.channels == 1
+    }
+
+    /// Bytes of an image that is to be transposed.
+    fn image_bytes(&self) -> usize {
+        if self.is_direct() {
+            0
+        } else {
+            (self.geometry.image_lens().1 * 4).next_multiple_of(64)
+        }
+    }
+}
+
+impl Task for PoolTask {
+    fn units(&self) -> usize {
+        (self.geometry.batch * self.geometry.output[0]).div_ceil(self.unit_rows())
+    }
+
+    fn weight(&self) -> usize {
+        let g = &self.geometry;
+        let windows = g.batch * g.image_lens().1;
+        let epilogue = self.epilogue.as_ref().map_or(0, Prepared::weight);
+        windows.saturating_mul(window_weight(g, self.pooling) + epilogue)
+    }
+
+    fn scratch_bytes(&self) -> usize {
+        self.image_bytes() + self.epilogue.as_ref().map_or(0, Prepared::scratch_bytes)
+    }
+
+    unsafe fn run(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) -> Result<(), String> {
+        let g = &self.geometry;
+        let first = unit * self.unit_rows();
+        let last = (first + self.unit_rows()).min(g.batch * g.output[0]);
+        let &[down, right, across, over] = &self.output.strides[..] else {
+            return Ok(());
+        };
+        let (own, own_pitch) = (scratch.cast::<f32>(), g.channels as isize);
+        for row in first..last {
+            let (n, y) = (row / g.output[0], row % g.output[0]);
+            let image = n * g.image_lens().0;
+            // SAFETY: geometry and views were checked; the scratch holds an image of windows.
+            unsafe {
+                let input = memory.f32s(&self.input).add(image);
+                let values = match &self.values {
+                    Some(values) => memory.f32s(values).add(image),
+                    None => input,
+                };
+                let places = match &self.places {
+                    Some(places) => memory.at(places).add(row * g.output[1] * g.channels),
+                    None => std::ptr::null_mut(),
+                };
+                let (to, to_pitch) = if self.is_direct() {
+                    let to = memory.f32s(&self.output);
+                    (to.offset(n as isize * down + y as isize * right), across)
+                } else {
+                    (own.add(y * g.output[1] * g.channels), own_pitch)
+                };
+                pool_row(
+                    self.isa,
+                    g,
+                    self.pooling,
+                    input,
+                    values,
+                    y,
+                    to,
+                    to_pitch,
+                    places,
+                );
+                if self.is_direct() || y + 1 < g.output[0] {
+                    continue;
+                }
+                // The image is complete: from [Y, X, C] to where each channel has its own plane.
+                let to = memory.f32s(&self.output).offset(n as isize * down);
+                if across == 1 && right == g.output[1] as isize {
+                    let positions = g.output[0] * g.output[1];
+                    transpose(self.isa, positions, g.channels, own, own_pitch, to, over);
+                    continue;
+                }
+                for (y, x) in (0..g.output[0]).flat_map(|y| (0..g.output[1]).map(move |x| (y, x))) {
+                    let from = own.add((y * g.output[1] + x) * g.channels);
+                    let to = to.offset(y as isize * right + x as isize * across);
+                    for c in 0..g.channels {
+                        *to.offset(c as isize * over) = *from.add(c);
+                    }
+                }
+            }
+        }
+        if let Some(map) = &self.epilogue {
+            let row = g.output[1] * g.channels;
+            // SAFETY: the unit's images are its own; the scratch has room after the image.
+            unsafe {
+                map.run(
+                    memory,
+                    scratch.add(self.image_bytes()),
+                    first * row,
+                    last * row,
+                );
+            }
+        }
+        Ok(())
+    }
+}
