@@ -21,6 +21,7 @@ TITLES = {
     "simple-convnet": "SimpleConvNet",
     "deep-convnet": "DeepConvNet",
     "resnet20": "ResNet-20",
+    "lenet5": "LeNet-5",
 }
 
 

@@ -114,6 +114,9 @@ pub struct Plan {
     pub externals: usize,
     /// What to do, in order.
     pub stages: Vec<Stage>,
+    /// So many stages at the start need not run again while the storages that they read hold the same values: nothing
+    /// later writes to what they wrote.
+    pub preparation: usize,
 }
 
 /// One kernel call.

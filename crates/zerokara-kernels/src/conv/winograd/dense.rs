@@ -15,7 +15,7 @@ use crate::{
     gemm::{
         pack::pack_panel,
         share,
-        tile::{MAX_WIDTH, panel_width},
+        tile::{MAX_LANES, MAX_WIDTH, panel_width},
     },
     plan::ConvPass,
     simd::Simd,
@@ -142,10 +142,16 @@ pub(in crate::conv) fn scratch_len(lanes: usize, g: &ConvGeometry, pass: ConvPas
 }
 
 /// Floats in the filters packed for a pass: for each panel of target channels, `[frequencies][source channels][vectors
-/// of the panel]`.
+/// of the panel]`, with gaps between frequencies.
 pub(in crate::conv) fn packed_len(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> usize {
     let sides = Sides::new(g, pass);
-    FREQUENCIES * sides.source_channels.0 * sides.target_channels.0.next_multiple_of(lanes)
+    let vectors = sides.target_channels.0.div_ceil(lanes);
+    FREQUENCIES * vectors * column(lanes, sides.source_channels.0)
+}
+
+/// Numbers of one frequency in one vector of packed filters.
+fn column(lanes: usize, channels: usize) -> usize {
+    channels * lanes + GAP
 }
 
 /// Transforms the filters of the target channels of `vectors`, which begins and ends at panels.
@@ -173,38 +179,41 @@ pub(in crate::conv) unsafe fn pack_panels<S: Simd>(
         let width = panel_width(S::REGISTERS, v, total);
         let pitch = width * S::LANES;
         let columns = (target - v * S::LANES).min(pitch);
-        let stride = source * pitch;
-        // SAFETY: the filters' elements lie within the filters, the panel within the packed ones. The nine elements
-        // of the filters wait where the last nine frequencies go; each is read before anything takes its place.
-        unsafe {
-            let panel = packed.add(v * S::LANES * source * FREQUENCIES);
-            let waiting = panel.add((FREQUENCIES - TAPS) * stride);
-            for tap in 0..TAPS {
-                let (i, j) = ((tap / 3) as isize, (tap % 3) as isize);
-                let from = filters.offset(
-                    (v * S::LANES) as isize * by_target
-                        + (down.0 + i * down.1) * by_row
-                        + (across.0 + j * across.1) * by_column,
-                );
-                let strides = [by_source, by_target];
-                pack_panel::<S>(
-                    source,
-                    columns,
-                    from,
-                    strides,
-                    waiting.add(tap * stride),
-                    pitch,
-                );
-            }
-            for i in 0..source * width {
-                let waiting = waiting.add(i * S::LANES);
-                let mut elements = [[S::zero(); 3]; 3];
-                each!(i < N {
-                    each!(j < N {
-                        elements[i][j] = S::load(waiting.add((i * N + j) * stride));
+        let column = column(S::LANES, source);
+        let panel = packed.wrapping_add(v * FREQUENCIES * column);
+        // The nine elements of the filters for one source channel.
+        let mut taps = [0.0; TAPS * MAX_WIDTH * MAX_LANES];
+        for channel in 0..source {
+            let from = filters.wrapping_offset(
+                channel as isize * by_source + (v * S::LANES) as isize * by_target,
+            );
+            // SAFETY: the elements lie within the filters, the panel within the packed ones.
+            unsafe {
+                if [by_row, by_column] == [3, 1] {
+                    let strides = [1, by_target];
+                    pack_panel::<S>(TAPS, columns, from, strides, taps.as_mut_ptr(), pitch);
+                } else {
+                    for tap in 0..TAPS {
+                        let (i, j) = ((tap / 3) as isize, (tap % 3) as isize);
+                        let from = from.offset(i * by_row + j * by_column);
+                        let to = taps.as_mut_ptr().add(tap * pitch);
+                        pack_panel::<S>(1, columns, from, [0, by_target], to, pitch);
+                    }
+                }
+                for v in 0..width {
+                    let mut elements = [[S::zero(); 3]; 3];
+                    each!(i < N {
+                        each!(j < N {
+                            let tap = (down.0 + i as isize * down.1) * 3
+                                + across.0
+                                + j as isize * across.1;
+                            let from = tap as usize * pitch + v * S::LANES;
+                            elements[i][j] = S::load(taps.as_ptr().add(from));
+                        });
                     });
-                });
-                transform::filter::<S>(&elements, panel.add(i * S::LANES), stride);
+                    let to = panel.add(channel * pitch + v * S::LANES);
+                    transform::filter::<S>(&elements, to, S::hide(width * column));
+                }
             }
         }
         v += width;
@@ -276,8 +285,8 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd>(
                         width,
                         left: frequencies,
                         left_strides: [stride, tiling.channels, 1],
-                        panel: packed.add(v * S::LANES * channels * FREQUENCIES),
-                        panel_stride: channels * pitch,
+                        panel: packed.add(v * FREQUENCIES * column(S::LANES, channels)),
+                        panel_stride: width * column(S::LANES, channels),
                         to: products,
                         to_stride: product_stride,
                         add: false,
