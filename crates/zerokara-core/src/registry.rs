@@ -3,7 +3,6 @@
 use crate::ops::*;
 use crate::{Attributes, Error, Tensor, op::Op};
 use std::sync::Arc;
-use zerokara_kernels::plan::Reduction;
 
 /// An operation's entry.
 pub struct Entry {
@@ -69,13 +68,13 @@ registry! {
     "logical_not" => |_a| logical::LogicalNot;
     "logical_or" => |_a| logical::Logical { or: true };
     "matmul" => |_a| matmul::MatMul;
-    "max" => |a| reduce::Reduce::from_attributes(Reduction::Max, a)?;
+    "max" => |a| reduce::Reduce::from_attributes(reduce::Combine::Max, a)?;
     "max_pool2d" => |a| max_pool2d::MaxPool2d::from_attributes(max_pool2d::Role::Forward, a)?;
     "max_pool2d_gradient" => |a| max_pool2d::MaxPool2d::from_attributes(max_pool2d::Role::Gradient, a)?;
     "max_pool2d_select" => |a| max_pool2d::MaxPool2d::from_attributes(max_pool2d::Role::Select, a)?;
     "maximum" => |_a| extremes::Maximum;
     "mean" => |a| reduce::Mean::from_attributes(a)?;
-    "min" => |a| reduce::Reduce::from_attributes(Reduction::Min, a)?;
+    "min" => |a| reduce::Reduce::from_attributes(reduce::Combine::Min, a)?;
     "minimum" => |_a| extremes::Minimum;
     "multiply" => |_a| arithmetic::Multiply;
     "negate" => |_a| negate::Negate;
@@ -102,7 +101,7 @@ registry! {
     "step" => |_a| piecewise::Step;
     "stop_gradient" => |_a| stop_gradient::StopGradient;
     "subtract" => |_a| arithmetic::Subtract;
-    "sum" => |a| reduce::Reduce::from_attributes(Reduction::Sum, a)?;
+    "sum" => |a| reduce::Reduce::from_attributes(reduce::Combine::Sum, a)?;
     "tanh" => |_a| tanh::Tanh;
     "uniform" => |a| uniform::Uniform::from_attributes(a)?;
     "var" => |a| variance::Variance::from_attributes(a)?;

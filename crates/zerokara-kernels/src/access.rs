@@ -51,6 +51,15 @@ impl Memory<'_> {
     }
 }
 
+/// The strides of a view of this shape without gaps, as lengths.
+pub(crate) fn dense_strides(shape: &[usize]) -> Vec<usize> {
+    let mut strides = vec![1; shape.len()];
+    for axis in (1..shape.len()).rev() {
+        strides[axis - 1] = strides[axis] * shape[axis];
+    }
+    strides
+}
+
 /// Drops axes of length 1 and merges neighbours that all views walk as one; `together` says which neighbours may.
 pub(crate) fn merge_axes(
     shape: &[usize],

@@ -114,6 +114,9 @@ pub struct Plan {
     pub externals: usize,
     /// What to do, in order.
     pub stages: Vec<Stage>,
+    /// So many stages at the start need not run again while the storages that they read hold the same values: nothing
+    /// later writes to what they wrote.
+    pub preparation: usize,
 }
 
 /// One kernel call.
@@ -163,9 +166,17 @@ pub enum Reduction {
     Max,
     /// Smallest; NaN if any is NaN; of nothing, +inf.
     Min,
+    /// Sum of the squared deviations from the mean, divided by the number of elements less `correction`, which must be
+    /// smaller.
+    Variance {
+        /// 0 for the variance of the elements themselves, 1 for the unbiased estimate of a population's.
+        correction: usize,
+    },
 }
 
-/// Elementwise code whose single result is reduced over some axes.
+/// Elementwise code whose results are reduced over some axes, each in its own way, in one walk.
+///
+/// A sum over a value whose variance is taken as well comes from the mean found for the variance.
 #[derive(Clone, Debug)]
 pub struct ReduceStep {
     /// The iteration space, slowest axis first.
@@ -174,12 +185,30 @@ pub struct ReduceStep {
     pub reduced: Vec<bool>,
     /// Read by the code, over the iteration space.
     pub inputs: Vec<View>,
-    /// Computes the value to reduce; one result.
+    /// Computes the values to reduce: one result for each output.
     pub code: Code,
-    /// How to combine.
-    pub reduction: Reduction,
+    /// How to combine each result.
+    pub reductions: Vec<Reduction>,
     /// F32, over the iteration space, with stride 0 or length 1 on the reduced axes.
-    pub output: View,
+    pub outputs: Vec<View>,
+    /// Runs on each finished part of the outputs; its iteration space is that of the axes that are not reduced.
+    pub epilogue: Option<MapStep>,
+}
+
+impl ReduceStep {
+    /// An output over the axes that are not reduced.
+    pub fn kept(&self, output: &View) -> View {
+        let kept = |axis: &usize| !self.reduced.get(*axis).copied().unwrap_or(false);
+        let axes: Vec<usize> = (0..output.shape.len()).filter(kept).collect();
+        View {
+            shape: axes.iter().map(|&axis| output.shape[axis]).collect(),
+            strides: axes
+                .iter()
+                .filter_map(|&axis| output.strides.get(axis).copied())
+                .collect(),
+            ..output.clone()
+        }
+    }
 }
 
 /// Rearranges the right operand of a matrix product, `[batch, k, n]` of any strides, into the panels
@@ -256,6 +285,9 @@ pub struct ConvStep {
     pub target: View,
     /// Runs on each finished part of `target`; iteration space as `target`'s, flattened.
     pub epilogue: Option<MapStep>,
+    /// Reduces each finished part while it is near, after the epilogue: over `target`'s axes, of which the channels are
+    /// kept. It may read what the step writes, element by element.
+    pub statistics: Option<ReduceStep>,
 }
 
 /// Partial gradients with respect to the filters, each over a fixed share of the batch; a [`ReduceStep`] sums them.
@@ -459,6 +491,10 @@ impl Step {
         fn of_map(step: &mut MapStep) -> Vec<&mut View> {
             step.inputs.iter_mut().chain(&mut step.outputs).collect()
         }
+        fn of_reduce(step: &mut ReduceStep) -> impl Iterator<Item = &mut View> {
+            let own = step.inputs.iter_mut().chain(&mut step.outputs);
+            own.chain(step.epilogue.iter_mut().flat_map(of_map))
+        }
         fn with_epilogue<'a, const N: usize>(
             own: [Option<&'a mut View>; N],
             epilogue: &'a mut Option<MapStep>,
@@ -468,7 +504,7 @@ impl Step {
         }
         match self {
             Step::Map(s) => of_map(s),
-            Step::Reduce(s) => s.inputs.iter_mut().chain([&mut s.output]).collect(),
+            Step::Reduce(s) => of_reduce(s).collect(),
             Step::PackMatrix(s) => vec![&mut s.b, &mut s.packed],
             Step::Gemm(s) => {
                 let b = match &mut s.b {
@@ -478,14 +514,12 @@ impl Step {
                 with_epilogue([Some(&mut s.a), Some(b), Some(&mut s.c)], &mut s.epilogue)
             }
             Step::PackFilters(s) => vec![&mut s.filters, &mut s.packed],
-            Step::Conv(s) => with_epilogue(
-                [
-                    Some(&mut s.source),
-                    Some(&mut s.packed),
-                    Some(&mut s.target),
-                ],
-                &mut s.epilogue,
-            ),
+            Step::Conv(s) => {
+                let own = [&mut s.source, &mut s.packed, &mut s.target].map(Some);
+                let mut views = with_epilogue(own, &mut s.epilogue);
+                views.extend(s.statistics.iter_mut().flat_map(of_reduce));
+                views
+            }
             Step::ConvWeightGradient(s) => {
                 vec![&mut s.input, &mut s.output_gradient, &mut s.partials]
             }

@@ -4,7 +4,7 @@ use super::Label;
 use std::fmt::Write;
 use zerokara_kernels::{
     map::{Code, Instruction},
-    plan::{ConvPass, GemmRight, MapStep, Place, Plan, Step, View},
+    plan::{ConvPass, GemmRight, MapStep, Place, Plan, ReduceStep, Reduction, Step, View},
 };
 
 /// One line per step, stage by stage; a summary first.
@@ -69,24 +69,33 @@ fn with_epilogue(plan: &Plan, head: String, epilogue: &Option<MapStep>) -> Strin
     }
 }
 
+fn reduce(plan: &Plan, step: &ReduceStep) -> String {
+    let kinds: Vec<String> = step
+        .reductions
+        .iter()
+        .map(|reduction| match reduction {
+            Reduction::Sum => "sum".into(),
+            Reduction::Max => "max".into(),
+            Reduction::Min => "min".into(),
+            Reduction::Variance { correction } => format!("var-{correction}"),
+        })
+        .collect();
+    let kept = step.shape.iter().zip(&step.reduced).filter(|(_, r)| !**r);
+    let head = format!(
+        "{} {} in, {} ops, {:?} -> {}",
+        kinds.join(" "),
+        step.inputs.len(),
+        instructions(&step.code),
+        step.shape,
+        kept.map(|(n, _)| n).product::<usize>()
+    );
+    with_epilogue(plan, head, &step.epilogue)
+}
+
 fn describe(plan: &Plan, step: &Step) -> String {
     match step {
         Step::Map(step) => format!("map {}", map(plan, step)),
-        Step::Reduce(step) => format!(
-            "{:?} {} in, {} ops, {:?} -> {}",
-            step.reduction,
-            step.inputs.len(),
-            instructions(&step.code),
-            step.shape,
-            step.output
-                .shape
-                .iter()
-                .zip(&step.reduced)
-                .filter(|(_, r)| !**r)
-                .map(|(n, _)| n)
-                .product::<usize>()
-        )
-        .to_lowercase(),
+        Step::Reduce(step) => reduce(plan, step),
         Step::PackMatrix(step) => format!("pack matrix {}", shape(&step.b)),
         Step::Gemm(step) => {
             let b = match &step.b {
@@ -106,7 +115,11 @@ fn describe(plan: &Plan, step: &Step) -> String {
                 ConvPass::InputGradient => "conv input gradient",
             };
             let head = format!("{name} {} -> {}", shape(&step.source), shape(&step.target));
-            with_epilogue(plan, head, &step.epilogue)
+            let own = with_epilogue(plan, head, &step.epilogue);
+            match &step.statistics {
+                Some(step) => format!("{own} with {}", reduce(plan, step)),
+                None => own,
+            }
         }
         Step::ConvWeightGradient(step) => {
             format!(
@@ -115,12 +128,15 @@ fn describe(plan: &Plan, step: &Step) -> String {
                 shape(&step.output_gradient)
             )
         }
-        Step::Pool(step) => format!(
-            "pool {:?} {} -> {}",
-            step.pooling,
-            shape(&step.input),
-            shape(&step.output)
-        ),
+        Step::Pool(step) => {
+            let head = format!(
+                "pool {:?} {} -> {}",
+                step.pooling,
+                shape(&step.input),
+                shape(&step.output)
+            );
+            with_epilogue(plan, head, &step.epilogue)
+        }
         Step::PoolGradient(step) => {
             let head = format!(
                 "pool gradient {:?} -> {}",

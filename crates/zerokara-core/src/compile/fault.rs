@@ -48,6 +48,13 @@ faults! {
     WritesOverRawValueStillWanted,
     InlinesSharedValue,
     ForgetsMaskOfPooledRelu,
+    SlicesStartAtTheFirst,
+    RecomputesBackwards,
+    JoinsReductionsOfOtherAxes,
+    JoinedReductionsSwapResults,
+    SwapsReductionKinds,
+    StatisticsOfOtherAxes,
+    ReductionForgetsEpilogue,
 }
 
 #[cfg(test)]

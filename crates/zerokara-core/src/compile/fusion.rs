@@ -38,8 +38,30 @@ pub(super) enum Class {
 pub(super) struct Unit {
     /// The kernel or view, if it is one; a group's host if it is an epilogue.
     pub head: Option<usize>,
+    /// For a reduction: others that are done in the same walk.
+    pub joined: Vec<usize>,
     /// Elementwise nodes, in order.
     pub maps: Vec<usize>,
+    /// For a convolution: a unit of reductions that are done of each part as it is finished.
+    pub statistics: Option<Box<Unit>>,
+}
+
+impl Unit {
+    fn of(head: usize) -> Self {
+        Self {
+            head: Some(head),
+            ..Self::default()
+        }
+    }
+
+    fn own_nodes(&self) -> impl Iterator<Item = &usize> {
+        self.head.iter().chain(&self.joined).chain(&self.maps)
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = &usize> {
+        let statistics = self.statistics.iter().flat_map(|unit| unit.own_nodes());
+        self.own_nodes().chain(statistics)
+    }
 }
 
 pub(super) struct Schedule {
@@ -53,25 +75,17 @@ pub(super) struct Schedule {
 }
 
 pub(super) fn schedule(graph: &Graph, request: &Request) -> Schedule {
-    let count = graph.nodes.len();
-    let kinds: Vec<Kind> = graph.nodes.iter().map(|n| n.kind()).collect();
-    let mut classes: Vec<Class> = Vec::with_capacity(count);
-    for at in 0..count {
-        classes.push(classify(graph, &kinds, &classes, at, request.is_program));
-    }
-    let mut consumers = vec![Vec::new(); count];
-    for (at, node) in graph.nodes.iter().enumerate() {
-        for &input in &node.inputs {
-            if consumers[input].last() != Some(&at) {
-                consumers[input].push(at);
-            }
-        }
-    }
+    let (kinds, classes) = classes(graph, request.is_program);
+    let consumers = consumers(graph);
+    let narrow = narrow(graph, &kinds, &classes);
     let roots: BTreeSet<usize> = graph.outputs[..request.outputs].iter().copied().collect();
     let inlined = inline_into_reductions(graph, &kinds, &classes, &consumers, &roots);
     let readers = parameter_readers(graph, &classes, &consumers, &inlined, request);
-    let times = times(graph, &classes, &consumers, &inlined, &readers, &roots);
-    let units = group(graph, &kinds, &classes, &times, &inlined, &readers);
+    let times = times(
+        graph, &classes, &narrow, &consumers, &inlined, &readers, &roots,
+    );
+    let joined = join_reductions(graph, &kinds, &narrow, &times, &inlined);
+    let units = group(graph, &kinds, &classes, &times, &inlined, &readers, &joined);
     let units = order(graph, units, &consumers, &inlined, &readers);
     Schedule {
         kinds,
@@ -80,6 +94,43 @@ pub(super) fn schedule(graph: &Graph, request: &Request) -> Schedule {
         inlined,
         consumers,
     }
+}
+
+/// Kind and class of each node.
+pub(super) fn classes(graph: &Graph, is_program: bool) -> (Vec<Kind>, Vec<Class>) {
+    let kinds: Vec<Kind> = graph.nodes.iter().map(|n| n.kind()).collect();
+    let mut classes: Vec<Class> = Vec::with_capacity(kinds.len());
+    for at in 0..kinds.len() {
+        classes.push(classify(graph, &kinds, &classes, at, is_program));
+    }
+    (kinds, classes)
+}
+
+/// The nodes that read each node.
+pub(super) fn consumers(graph: &Graph) -> Vec<Vec<usize>> {
+    let mut consumers = vec![Vec::new(); graph.nodes.len()];
+    for (at, node) in graph.nodes.iter().enumerate() {
+        for &input in &node.inputs {
+            if consumers[input].last() != Some(&at) {
+                consumers[input].push(at);
+            }
+        }
+    }
+    consumers
+}
+
+/// Whether each node repeats fewer elements than it has: a broadcast, or a view of one.
+pub(super) fn narrow(graph: &Graph, kinds: &[Kind], classes: &[Class]) -> Vec<bool> {
+    let mut narrow = Vec::with_capacity(kinds.len());
+    for (at, node) in graph.nodes.iter().enumerate() {
+        let spreads = |input: usize| {
+            kinds[at] == Kind::View(View::Broadcast)
+                && graph.nodes[input].meta.len() < node.meta.len()
+        };
+        let input = node.inputs.first().filter(|_| classes[at] == Class::View);
+        narrow.push(input.is_some_and(|&input| narrow[input] || spreads(input)));
+    }
+    narrow
 }
 
 fn fast(dtype: DType) -> bool {
@@ -219,6 +270,7 @@ fn parameter_readers(
 fn times(
     graph: &Graph,
     classes: &[Class],
+    narrow: &[bool],
     consumers: &[Vec<usize>],
     inlined: &[bool],
     readers: &BTreeMap<usize, Readers>,
@@ -268,7 +320,7 @@ fn times(
             time[store] = time[store].max(same.unwrap_or(0)).max(later.unwrap_or(0));
         }
         sink(
-            graph, classes, consumers, inlined, roots, readers, &mut time,
+            graph, classes, narrow, consumers, inlined, roots, readers, &mut time,
         );
         if time == before {
             return time;
@@ -277,10 +329,12 @@ fn times(
 }
 
 /// Moves elementwise nodes to the time of the group that reads them, so that they need not be stored: what only
-/// updates read, and functions of one stored value.
+/// updates read, and functions of one stored value (beside such as are repeated).
+#[allow(clippy::too_many_arguments)]
 fn sink(
     graph: &Graph,
     classes: &[Class],
+    narrow: &[bool],
     consumers: &[Vec<usize>],
     inlined: &[bool],
     roots: &BTreeSet<usize>,
@@ -299,8 +353,10 @@ fn sink(
             update_only[at] = true;
             continue;
         }
+        // A reader that sank to the store which waits for it would push that away again and again.
+        let pinned = pinned.contains(&at) && consumers[at].iter().any(|&c| update_only[c]);
         if classes[at] != Class::Map
-            || pinned.contains(&at)
+            || pinned
             || inlined[at]
             || roots.contains(&at)
             || consumers[at].is_empty()
@@ -319,7 +375,9 @@ fn sink(
             .inputs
             .iter()
             .filter(|&&i| {
-                !matches!(classes[i], Class::Constant(_)) && graph.nodes[i].meta.len() > 1
+                !matches!(classes[i], Class::Constant(_))
+                    && !narrow[i]
+                    && graph.nodes[i].meta.len() > 1
             })
             .count();
         if !(update_only[at] || stored <= 1) {
@@ -336,11 +394,85 @@ fn sink(
     }
 }
 
+/// Most reductions in one walk.
+const MOST_JOINED: usize = 8;
+
+/// For each reduction, the first of those that are done in one walk: over the same elements and axes at the same time,
+/// with a value that both read.
+fn join_reductions(
+    graph: &Graph,
+    kinds: &[Kind],
+    narrow: &[bool],
+    times: &[usize],
+    inlined: &[bool],
+) -> Vec<usize> {
+    let mut first: Vec<usize> = (0..kinds.len()).collect();
+    // By time and axes: the first reduction, what all of them read, and how many they are.
+    let mut walks: HashMap<(usize, &[usize], Vec<usize>), Vec<Walk>> = HashMap::new();
+    for at in 0..kinds.len() {
+        let Kind::Reduce { axes, .. } = &kinds[at] else {
+            continue;
+        };
+        if graph.nodes[at].meta.dtype != DType::F32 {
+            continue;
+        }
+        let input = graph.nodes[at].inputs[0];
+        let shape = &graph.nodes[input].meta.shape[..];
+        let mut axes = crate::ops::reduce::reduced_axes(axes, shape.len()).unwrap_or_default();
+        axes.sort_unstable();
+        if planted(Fault::JoinsReductionsOfOtherAxes) {
+            axes = graph.nodes[at].meta.shape.clone();
+        }
+        // Values of the whole size that it reads, through what is computed in it.
+        let (mut reads, mut work) = (BTreeSet::new(), 0);
+        let mut stack = vec![input];
+        while let Some(node) = stack.pop() {
+            if inlined[node] {
+                work += 1;
+                stack.extend(&graph.nodes[node].inputs);
+            } else if !narrow[node] && graph.nodes[node].meta.shape == shape {
+                reads.insert(node);
+            }
+        }
+        let walks = walks.entry((times[at], shape, axes)).or_default();
+        let walk = walks.iter_mut().find(|walk| {
+            walk.count < MOST_JOINED
+                && walk.work + work <= LONGEST_CHAIN
+                && !walk.reads.is_disjoint(&reads)
+        });
+        match walk {
+            Some(walk) => {
+                first[at] = walk.first;
+                walk.reads.append(&mut reads);
+                walk.count += 1;
+                walk.work += work;
+            }
+            None => walks.push(Walk {
+                first: at,
+                reads,
+                count: 1,
+                work,
+            }),
+        }
+    }
+    first
+}
+
+/// Reductions that are done in one walk.
+struct Walk {
+    first: usize,
+    reads: BTreeSet<usize>,
+    count: usize,
+    /// Elementwise nodes in it.
+    work: usize,
+}
+
 /// Whether an epilogue can run on what a kernel has just written.
-fn takes_epilogue(kind: &Kind) -> bool {
+pub(super) fn takes_epilogue(kind: &Kind) -> bool {
     matches!(
         kind,
-        Kind::Contract(Contract::MatMul | Contract::Conv(_) | Contract::ConvInputGradient(_))
+        Kind::Reduce { .. }
+            | Kind::Contract(Contract::MatMul | Contract::Conv(_) | Contract::ConvInputGradient(_))
             | Kind::Window(_)
     )
 }
@@ -352,6 +484,7 @@ fn group(
     times: &[usize],
     inlined: &[bool],
     readers: &BTreeMap<usize, Readers>,
+    joined: &[usize],
 ) -> Vec<Unit> {
     let count = graph.nodes.len();
     let mut parent: Vec<usize> = (0..count).collect();
@@ -389,7 +522,8 @@ fn group(
                 && graph.nodes[i].meta.shape == graph.nodes[at].meta.shape
                 && classes[i] == Class::Kernel
             {
-                let first = *readers_of.entry((i, times[at])).or_insert(at);
+                // What several reductions of one walk give is there at once.
+                let first = *readers_of.entry((joined[i], times[at])).or_insert(at);
                 join(first, at);
             }
         }
@@ -397,12 +531,17 @@ fn group(
 
     let mut units: Vec<Unit> = Vec::new();
     let mut unit_of_group: HashMap<usize, usize> = HashMap::new();
+    let mut unit_of_walk: HashMap<usize, usize> = HashMap::new();
     for at in 0..count {
         match classes[at] {
-            Class::View | Class::Kernel => units.push(Unit {
-                head: Some(at),
-                maps: Vec::new(),
-            }),
+            Class::Kernel if joined[at] != at => {
+                let unit = unit_of_walk.get(&joined[at]).copied().unwrap_or_default();
+                units[unit].joined.push(at);
+            }
+            Class::View | Class::Kernel => {
+                unit_of_walk.insert(at, units.len());
+                units.push(Unit::of(at));
+            }
             Class::Map if !inlined[at] => {
                 let root = find(&mut parent, at);
                 let unit = *unit_of_group.entry(root).or_insert_with(|| {
@@ -415,7 +554,79 @@ fn group(
         }
     }
     attach_epilogues(graph, kinds, times, readers, &mut units);
+    attach_statistics(graph, kinds, times, inlined, readers, &mut units);
     units
+}
+
+/// Joins reductions over all but the channels to the convolution that writes what they read, if all else they read is
+/// there before it runs: they then find it in the nearer caches.
+fn attach_statistics(
+    graph: &Graph,
+    kinds: &[Kind],
+    times: &[usize],
+    inlined: &[bool],
+    readers: &BTreeMap<usize, Readers>,
+    units: &mut Vec<Unit>,
+) {
+    let is_host = |unit: &Unit| {
+        unit.head.is_some_and(|h| {
+            let convolves = matches!(
+                kinds[h],
+                Kind::Contract(Contract::Conv(_) | Contract::ConvInputGradient(_))
+            );
+            convolves && graph.nodes[h].meta.dtype == DType::F32
+        })
+    };
+    let mut host_of: HashMap<usize, usize> = HashMap::new();
+    for (u, unit) in units.iter().enumerate().filter(|(_, unit)| is_host(unit)) {
+        host_of.extend(unit.own_nodes().map(|&at| (at, u)));
+    }
+    for u in 0..units.len() {
+        let Some((head, axes)) = units[u].head.and_then(|h| match &kinds[h] {
+            Kind::Reduce { axes, .. } if graph.nodes[h].meta.dtype == DType::F32 => Some((h, axes)),
+            _ => None,
+        }) else {
+            continue;
+        };
+        let shape = &graph.nodes[graph.nodes[head].inputs[0]].meta.shape;
+        let mut axes = crate::ops::reduce::reduced_axes(axes, shape.len()).unwrap_or_default();
+        axes.sort_unstable();
+        let of_channels = axes == [0, 2, 3] || planted(Fault::StatisticsOfOtherAxes);
+        if shape.len() != 4 || !of_channels || shape.contains(&0) {
+            continue;
+        }
+        let mut reads = BTreeSet::new();
+        let heads = units[u].head.iter().chain(&units[u].joined);
+        let mut stack: Vec<usize> = heads.map(|&h| graph.nodes[h].inputs[0]).collect();
+        while let Some(at) = stack.pop() {
+            if inlined[at] {
+                stack.extend(&graph.nodes[at].inputs);
+            } else {
+                reads.insert(at);
+            }
+        }
+        let host = reads.iter().find_map(|at| {
+            let host = host_of.get(at).copied()?;
+            (graph.nodes[*at].meta.shape == *shape && units[host].statistics.is_none())
+                .then_some(host)
+        });
+        let Some(host) = host else { continue };
+        // What the host's time has not brought yet may depend on the host.
+        let time = units[host].head.map_or(0, |h| times[h]);
+        let own: BTreeSet<usize> = units[u].own_nodes().copied().collect();
+        let around = units[u].maps.iter().flat_map(|&m| &graph.nodes[m].inputs);
+        let late = |&at: &usize| times[at] >= time;
+        let fits = reads
+            .iter()
+            .all(|at| !late(at) || host_of.get(at) == Some(&host))
+            && around.into_iter().all(|at| own.contains(at) || !late(at))
+            && !units[u].maps.iter().any(|m| readers.contains_key(m));
+        if fits {
+            let statistics = std::mem::take(&mut units[u]);
+            units[host].statistics = Some(Box::new(statistics));
+        }
+    }
+    units.retain(|unit| unit.head.is_some() || !unit.maps.is_empty());
 }
 
 /// Joins a group to the last kernel it reads, if all else it reads is there before that kernel runs.
@@ -429,7 +640,7 @@ fn attach_epilogues(
     let head_unit: HashMap<usize, usize> = units
         .iter()
         .enumerate()
-        .filter_map(|(u, unit)| unit.head.map(|h| (h, u)))
+        .flat_map(|(u, unit)| unit.head.iter().chain(&unit.joined).map(move |&h| (h, u)))
         .collect();
     for u in 0..units.len() {
         if units[u].head.is_some() || units[u].maps.is_empty() {
@@ -452,9 +663,11 @@ fn attach_epilogues(
         // A store must wait for the other kernels that read the old value; two hosts could wait for each other.
         let waits = |host: usize| {
             let stores = units[u].maps.iter().filter_map(|m| readers.get(m));
+            // A reduction itself reads until it is done.
+            let itself = |r: usize| r == host && !matches!(kinds[host], Kind::Reduce { .. });
             stores
                 .flat_map(Readers::all)
-                .any(|&r| r != host && times[r] >= time && !units[u].maps.contains(&r))
+                .any(|&r| !itself(r) && times[r] >= time && !units[u].maps.contains(&r))
         };
         if let Some(host) = host
             && !waits(host)
@@ -476,7 +689,7 @@ fn order(
 ) -> Vec<Unit> {
     let mut unit_of = HashMap::new();
     for (u, unit) in units.iter().enumerate() {
-        for at in unit.head.iter().chain(&unit.maps) {
+        for at in unit.nodes() {
             unit_of.insert(*at, u);
         }
     }
@@ -508,15 +721,7 @@ fn order(
             edge(unit_of.get(reader), unit_of.get(store));
         }
     }
-    let first = |u: usize| {
-        units[u]
-            .head
-            .iter()
-            .chain(&units[u].maps)
-            .copied()
-            .min()
-            .unwrap_or(0)
-    };
+    let first = |u: usize| units[u].nodes().copied().min().unwrap_or(0);
     let mut ready: BinaryHeap<std::cmp::Reverse<(usize, usize)>> = (0..units.len())
         .filter(|&u| before[u].is_empty())
         .map(|u| std::cmp::Reverse((first(u), u)))

@@ -106,7 +106,7 @@ impl Garden {
         let shape = dims(&x);
         let rank = shape.len();
         let axis = self.random.below(rank) as i64;
-        let y = match self.random.below(26) {
+        let y = match self.random.below(29) {
             0 => x.tanh(),
             1 => x.sigmoid() - self.random.real(),
             2 => x.relu(),
@@ -149,6 +149,7 @@ impl Garden {
                 &x + (&places * &Tensor::from([1.0, 2.0, 4.0])).sum() * 0.1
             }
             23 | 24 if rank >= 2 => self.product(&x),
+            25 | 26 if rank > 0 && !shape.contains(&0) => self.statistics(&x, axis),
             _ => self.image_layers(&x),
         };
         // Keep sizes and values small.
@@ -179,6 +180,34 @@ impl Garden {
                     .collect();
                 x.matmul(&self.plant(number, &batch))
             }
+        }
+    }
+
+    /// What is normalized by statistics of some axes.
+    fn statistics(&mut self, x: &Tensor, axis: i64) -> Tensor {
+        let shape = dims(x);
+        let deviations = x - x.mean_axes(&[axis], true).broadcast_like(x);
+        match self.random.below(6) {
+            0 if shape.len() > 1 => {
+                let number = self.parameters.len();
+                let scale = self.plant(number, &[shape[1]]);
+                let shift = self.plant(number + 1, &[shape[1]]);
+                let (mean, variance) = x.batch_statistics();
+                x.batch_norm(&mean, &variance, &scale, &shift, 0.1)
+            }
+            1 => x.layer_norm(1, None, 0.1),
+            2 if shape[axis as usize] > 1 => {
+                let keep = self.random.below(2) == 0;
+                x.var_axes(&[axis], keep, 1) - x.mean_axes(&[axis], keep)
+            }
+            3 => deviations.square().mean_axes(&[axis], true) + deviations.tanh(),
+            // Several reductions of one value: over the same axes, and over others.
+            4 => {
+                let last = shape.len() as i64 - 1;
+                let spread = x.max_axes(&[axis], true) * 2.0 - x.sum_axes(&[axis], true);
+                spread.broadcast_like(x) * x.min_axes(&[last - axis], true).broadcast_like(x)
+            }
+            _ => &deviations * (x.var_axes(&[axis], true, 0) + 0.1).rsqrt(),
         }
     }
 

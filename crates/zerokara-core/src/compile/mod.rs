@@ -3,9 +3,11 @@
 //! 1. [`Graph::expanded`] takes the part that is needed, replaces composite operations by their definitions and
 //!    merges duplicates;
 //! 2. `rewrite` changes it to a graph of the same values with less work;
-//! 3. `fusion` decides which elementwise nodes run together, and in which order;
-//! 4. `lower` writes the kernel steps, choosing layouts;
-//! 5. `memory` cuts the steps into stages and places the buffers.
+//! 3. `recompute` copies cheap values for each of their readers;
+//! 4. `fusion` decides which elementwise nodes run together, and in which order;
+//! 5. `lower` writes the kernel steps, choosing layouts;
+//! 6. `slices` takes large values from step to step without going through memory;
+//! 7. `memory` cuts the steps into stages and places the buffers.
 
 mod code;
 pub(crate) mod dump;
@@ -16,7 +18,9 @@ mod fuzz;
 mod host;
 mod lower;
 mod memory;
+mod recompute;
 mod rewrite;
+mod slices;
 mod strided;
 
 use crate::{
@@ -165,8 +169,9 @@ pub(crate) fn eager(graph: Graph, isa: Isa) -> Result<Compiled> {
     compile(graph, request, isa)
 }
 
-fn compile(mut graph: Graph, request: Request, isa: Isa) -> Result<Compiled> {
+fn compile(mut graph: Graph, mut request: Request, isa: Isa) -> Result<Compiled> {
     unalias_outputs(&mut graph, request.outputs);
+    let (graph, origin) = recompute::recompute(graph, &mut request);
     let schedule = fusion::schedule(&graph, &request);
     let lowered = lower::lower(&graph, &request, &schedule, isa)?;
     let stored: Vec<u64> = request.stores.values().copied().collect();
@@ -175,7 +180,7 @@ fn compile(mut graph: Graph, request: Request, isa: Isa) -> Result<Compiled> {
         .iter()
         .map(|source| match source {
             ExternalSource::Output(i) => Binding::Output(*i),
-            ExternalSource::Leaf(at) if !request.is_program => Binding::Leaf(*at),
+            ExternalSource::Leaf(at) if !request.is_program => Binding::Leaf(origin[*at]),
             ExternalSource::Leaf(at) => match &graph.nodes[*at].source {
                 Source::Parameter(p, _) => Binding::Parameter(p.clone(), stored.contains(&p.id())),
                 Source::Value(value) => Binding::Value(value.clone()),
@@ -184,7 +189,7 @@ fn compile(mut graph: Graph, request: Request, isa: Isa) -> Result<Compiled> {
             },
         })
         .collect();
-    let (plan, nodes) = memory::place(lowered);
+    let (plan, nodes) = memory::place(slices::chain(lowered, isa));
     let outputs = graph.outputs[..request.outputs]
         .iter()
         .map(|&o| graph.nodes[o].meta.clone())
@@ -198,7 +203,7 @@ fn compile(mut graph: Graph, request: Request, isa: Isa) -> Result<Compiled> {
         bindings,
         outputs,
         labels,
-        nodes,
+        nodes: nodes.into_iter().map(|at| origin[at]).collect(),
     })
 }
 

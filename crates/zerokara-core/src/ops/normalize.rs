@@ -18,6 +18,11 @@ impl BatchNorm {
             epsilon: attributes.float("epsilon")?,
         })
     }
+
+    /// `1 / sqrt(variance + epsilon)`
+    fn inverse_deviation(&self, variance: &Tensor) -> Tensor {
+        (variance + variance.full_like(self.epsilon)).rsqrt()
+    }
 }
 
 impl Op for BatchNorm {
@@ -47,8 +52,29 @@ impl Op for BatchNorm {
         Kind::Composite
     }
 
-    fn gradient(&self, _: &Call<'_>) -> Gradient {
-        Gradient::Expand
+    /// With `s = 1 / sqrt(variance + epsilon)`, `d = x - mean`, and the sums `a` of g and `b` of `g d` over each channel:
+    /// `g scale s`, `-a scale s`, `-b scale s^3 / 2`, `b s` and `a`. So the whole gradient needs two sums over one walk.
+    fn gradient(&self, call: &Call<'_>) -> Gradient {
+        let [x, mean, variance, scale, _] = call.inputs else {
+            return Gradient::Zero;
+        };
+        let axes: Vec<i64> = (0..x.shape().map_or(0, <[usize]>::len) as i64)
+            .filter(|&axis| axis != 1)
+            .collect();
+        let g = call.gradient;
+        let inverse = self.inverse_deviation(variance);
+        let factor = &inverse * scale;
+        let sum = g.sum_axes(&axes, false);
+        let moment = (g * (x - mean.along_channels(x))).sum_axes(&axes, false);
+        let to_scale = &moment * &inverse;
+        let half = inverse.full_like(-0.5);
+        Gradient::Of(vec![
+            Some(g * factor.along_channels(x)),
+            Some(-(&factor * &sum)),
+            Some(&to_scale * (&factor * &inverse) * half),
+            Some(to_scale),
+            Some(sum),
+        ])
     }
 
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
@@ -68,7 +94,7 @@ impl Op for BatchNorm {
         let [x, mean, variance, scale, shift] = inputs else {
             return None;
         };
-        let factor = (variance + variance.full_like(self.epsilon)).rsqrt() * scale;
+        let factor = self.inverse_deviation(variance) * scale;
         Some((x - mean.along_channels(x)) * factor.along_channels(x) + shift.along_channels(x))
     }
 }
@@ -152,10 +178,9 @@ impl Op for LayerNorm {
         let x = &inputs[0];
         let axes: Vec<i64> = (1..=self.axes as i64).map(|i| -i).collect();
         let deviations = x - x.mean_axes(&axes, true).broadcast_like(x);
-        // Of the deviations already at hand.
-        let variance = deviations.square().mean_axes(&axes, true);
+        let variance = x.var_axes(&axes, false, 0);
         let factor = (&variance + variance.full_like(self.epsilon)).rsqrt();
-        let y = deviations * factor.broadcast_like(x);
+        let y = deviations * factor.keep_axes(x, &axes).broadcast_like(x);
         Some(match inputs {
             [_, scale, shift] => y * scale.broadcast_like(x) + shift.broadcast_like(x),
             _ => y,
@@ -219,9 +244,10 @@ impl Tensor {
         let (Ok(shape), Ok([c])) = (x.shape(), self.shape()) else {
             return self.clone();
         };
-        let mut lengths = vec![1; shape.len().saturating_sub(1)];
-        if let Some(first) = lengths.first_mut() {
-            *first = *c as i64;
+        // The shape that a reduction has which keeps its axes: the two are merged.
+        let mut lengths = vec![1; shape.len()];
+        if let Some(channels) = lengths.get_mut(1) {
+            *channels = *c as i64;
         }
         self.reshape_exactly(&lengths).broadcast_like(x)
     }

@@ -6,10 +6,21 @@
 use super::prelude::*;
 use zerokara_kernels::plan::Reduction;
 
+/// How one of these operations combines.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Combine {
+    /// `sum`
+    Sum,
+    /// `max`
+    Max,
+    /// `min`
+    Min,
+}
+
 /// The operations `sum`, `max` and `min`.
 #[derive(Debug)]
 pub struct Reduce {
-    reduction: Reduction,
+    combine: Combine,
     /// Empty: all axes.
     axes: Vec<i64>,
     keep: bool,
@@ -17,9 +28,9 @@ pub struct Reduce {
 
 impl Reduce {
     /// From its attributes.
-    pub fn from_attributes(reduction: Reduction, attributes: &Attributes) -> Result<Self, String> {
+    pub fn from_attributes(combine: Combine, attributes: &Attributes) -> Result<Self, String> {
         Ok(Self {
-            reduction,
+            combine,
             axes: attributes.ints("axes")?.to_vec(),
             keep: attributes.bool("keep")?,
         })
@@ -67,10 +78,10 @@ pub fn reduced_positions(shape: &[usize], axes: &[usize]) -> impl Iterator<Item 
 
 impl Op for Reduce {
     fn name(&self) -> &'static str {
-        match self.reduction {
-            Reduction::Sum => "sum",
-            Reduction::Max => "max",
-            Reduction::Min => "min",
+        match self.combine {
+            Combine::Sum => "sum",
+            Combine::Max => "max",
+            Combine::Min => "min",
         }
     }
 
@@ -91,8 +102,15 @@ impl Op for Reduce {
     }
 
     fn kind(&self) -> Kind {
+        if self.keep {
+            return Kind::Composite;
+        }
         Kind::Reduce {
-            reduction: self.reduction,
+            reduction: match self.combine {
+                Combine::Sum => Reduction::Sum,
+                Combine::Max => Reduction::Max,
+                Combine::Min => Reduction::Min,
+            },
             axes: self.axes.clone(),
         }
     }
@@ -100,7 +118,7 @@ impl Op for Reduce {
     fn gradient(&self, call: &Call<'_>) -> Gradient {
         let x = &call.inputs[0];
         let spread = |t: &Tensor| t.keep_axes(x, &self.axes).broadcast_like(x);
-        if self.reduction == Reduction::Sum {
+        if self.combine == Combine::Sum {
             return Gradient::one(spread(call.gradient));
         }
         let attains = x
@@ -115,20 +133,31 @@ impl Op for Reduce {
         let axes = reduced_axes(&self.axes, x.shape().len())?;
         loops::floats!(x.dtype(), T => {
             let y = output.slice_mut::<T>();
-            match self.reduction {
-                Reduction::Sum => {}
-                Reduction::Max => y.fill(T::NEG_INFINITY),
-                Reduction::Min => y.fill(T::INFINITY),
+            match self.combine {
+                Combine::Sum => {}
+                Combine::Max => y.fill(T::NEG_INFINITY),
+                Combine::Min => y.fill(T::INFINITY),
             }
             for (to, &x) in reduced_positions(x.shape(), &axes).zip(x.slice::<T>()) {
-                y[to] = match self.reduction {
-                    Reduction::Sum => y[to] + x,
-                    Reduction::Max => loops::maximum(y[to], x),
-                    Reduction::Min => loops::minimum(y[to], x),
+                y[to] = match self.combine {
+                    Combine::Sum => y[to] + x,
+                    Combine::Max => loops::maximum(y[to], x),
+                    Combine::Min => loops::minimum(y[to], x),
                 };
             }
         });
         Ok(())
+    }
+
+    /// With `keep`: the reduction without, seen in the other shape, so that the two are computed once.
+    fn expand(&self, inputs: &[Tensor]) -> Option<Tensor> {
+        let without = Reduce {
+            combine: self.combine,
+            axes: self.axes.clone(),
+            keep: false,
+        };
+        let x = &inputs[0];
+        Some(Tensor::apply(without, &[x]).keep_axes(x, &self.axes))
     }
 }
 
@@ -144,7 +173,7 @@ macro_rules! reductions {
             #[doc = concat!($what, " over these axes (negative: from the back; none: all), which are removed or, with `keep`, stay with length 1.")]
             #[track_caller]
             pub fn $some(&self, axes: &[i64], keep: bool) -> Tensor {
-                Tensor::apply(Reduce { reduction: Reduction::$reduction, axes: axes.to_vec(), keep }, &[self])
+                Tensor::apply(Reduce { combine: Combine::$reduction, axes: axes.to_vec(), keep }, &[self])
             }
         }
     };
@@ -220,7 +249,7 @@ impl Op for Mean {
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
         Reduce {
-            reduction: Reduction::Sum,
+            combine: Combine::Sum,
             axes: self.axes.clone(),
             keep: self.keep,
         }
@@ -240,7 +269,7 @@ impl Op for Mean {
         let axes = reduced_axes(&self.axes, x.shape().len())?;
         let count: usize = axes.iter().map(|&a| x.shape()[a]).product();
         Reduce {
-            reduction: Reduction::Sum,
+            combine: Combine::Sum,
             axes: self.axes.clone(),
             keep: self.keep,
         }
@@ -253,7 +282,11 @@ impl Op for Mean {
         let shape = inputs[0].shape().ok()?;
         let axes = reduced_axes(&self.axes, shape.len()).ok()?;
         let count: usize = axes.iter().map(|&a| shape[a]).product();
-        let sum = inputs[0].sum_axes(&self.axes, self.keep);
-        Some(&sum * sum.full_like(1.0 / count as f64))
+        let sum = inputs[0].sum_axes(&self.axes, false);
+        let mean = &sum * sum.full_like(1.0 / count as f64);
+        Some(match self.keep {
+            true => mean.keep_axes(&inputs[0], &self.axes),
+            false => mean,
+        })
     }
 }

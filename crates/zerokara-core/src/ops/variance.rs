@@ -5,6 +5,7 @@ use super::{
     prelude::*,
     reduce::{reduced_axes, reduced_positions, reduced_shape},
 };
+use zerokara_kernels::plan::Reduction;
 
 /// The operation `var`.
 #[derive(Debug)]
@@ -69,7 +70,15 @@ impl Op for Variance {
     }
 
     fn kind(&self) -> Kind {
-        Kind::Composite
+        if self.keep {
+            return Kind::Composite;
+        }
+        Kind::Reduce {
+            reduction: Reduction::Variance {
+                correction: self.correction,
+            },
+            axes: self.axes.clone(),
+        }
     }
 
     fn gradient(&self, call: &Call<'_>) -> Gradient {
@@ -104,13 +113,11 @@ impl Op for Variance {
         Ok(())
     }
 
+    /// With `keep`: the variance without, seen in the other shape, so that the two are computed once.
     fn expand(&self, inputs: &[Tensor]) -> Option<Tensor> {
-        let divisor = self.divisor(inputs[0].shape().ok()?).ok()?;
-        let sum = self
-            .deviations(&inputs[0])
-            .square()
-            .sum_axes(&self.axes, self.keep);
-        Some(&sum * sum.full_like(1.0 / divisor as f64))
+        let x = &inputs[0];
+        let variance = x.var_axes(&self.axes, false, self.correction);
+        Some(variance.keep_axes(x, &self.axes))
     }
 }
 

@@ -1,5 +1,7 @@
 //! From steps to tasks: each step's own contract is checked, and its kernel made ready.
 
+use std::ops::Range;
+
 use super::{
     Task,
     chain_task::ChainTask,
@@ -25,11 +27,11 @@ use crate::{
         ArgReduceStep, Buffer, ChainStep, ConvPass, ConvStep, ConvWeightGradientStep, Element,
         GatherStep, GemmRight, GemmStep, HostStep, MapStep, OneHotStep, PackFiltersStep,
         PackMatrixStep, Plan, PoolGradientStep, PoolStep, Pooling, RandomStep, ReduceStep,
-        SoftmaxStep, Step, View,
+        Reduction, SoftmaxStep, Step, View,
     },
     pooling::{PoolGeometry, PoolGradientTask, PoolTask},
     random::RandomTask,
-    reduce::ReduceTask,
+    reduce::{Parts, ReduceTask},
     softmax::SoftmaxTask,
 };
 
@@ -240,10 +242,13 @@ fn convolution(isa: Isa, step: &ConvStep, buffers: &[Buffer]) -> Made {
         &[conv::packed_len(isa, &g, pass)],
         "packed filters",
     )?;
+    let ranges = (0..conv::units(isa, &g, pass)).map(|unit| conv::unit_range(isa, &g, pass, unit));
+    let statistics = statistics(isa, &step.statistics, &step.target, ranges, buffers)?;
     Ok(Box::new(ConvTask {
         isa,
         geometry: g,
         pass,
+        statistics,
         source: access(&step.source, buffers),
         packed: access(&step.packed, buffers),
         target: access(&step.target, buffers),
@@ -543,7 +548,37 @@ fn map(isa: Isa, step: &MapStep, buffers: &[Buffer]) -> Made {
 }
 
 fn reduce(isa: Isa, step: &ReduceStep, buffers: &[Buffer]) -> Made {
-    check_code(&step.code, step.inputs.len(), 1)?;
+    let parts = reduce_parts(step, buffers)?;
+    Ok(Box::new(ReduceTask::new(isa, parts)?))
+}
+
+/// A checked reduction of what a step writes that is cut into these parts of its rows.
+fn statistics(
+    isa: Isa,
+    step: &Option<ReduceStep>,
+    target: &View,
+    ranges: impl Iterator<Item = Range<usize>>,
+    buffers: &[Buffer],
+) -> Result<Option<ReduceTask>, String> {
+    let Some(step) = step else { return Ok(None) };
+    let (Some(&channels), Some((&false, others))) =
+        (target.shape.last(), step.reduced.split_last())
+    else {
+        return Err("its statistics do not keep the channels".into());
+    };
+    if step.shape != target.shape || others.contains(&false) || step.shape.contains(&0) {
+        return Err(format!(
+            "its statistics are those of {:?} reduced over {:?}, not of the channels of {:?}",
+            step.shape, step.reduced, target.shape
+        ));
+    }
+    let parts = reduce_parts(step, buffers)?;
+    let rows = |range: Range<usize>| range.start / channels..range.end / channels;
+    ReduceTask::beside(isa, parts, ranges.map(rows).collect()).map(Some)
+}
+
+fn reduce_parts<'a>(step: &'a ReduceStep, buffers: &[Buffer]) -> Result<Parts<'a>, String> {
+    check_code(&step.code, step.inputs.len(), step.outputs.len())?;
     expect_countable(&step.shape)?;
     if step.reduced.len() != step.shape.len() {
         return Err(format!(
@@ -551,6 +586,24 @@ fn reduce(isa: Isa, step: &ReduceStep, buffers: &[Buffer]) -> Made {
             step.shape.len(),
             step.reduced.len()
         ));
+    }
+    if step.reductions.len() != step.outputs.len() {
+        return Err(format!(
+            "{} reductions for {} outputs",
+            step.reductions.len(),
+            step.outputs.len()
+        ));
+    }
+    let marked = step.shape.iter().zip(&step.reduced);
+    let count: usize = marked.filter(|(_, r)| **r).map(|(&n, _)| n).product();
+    for reduction in &step.reductions {
+        if let Reduction::Variance { correction } = reduction
+            && *correction >= count
+        {
+            return Err(format!(
+                "{count} elements have no variance with correction {correction}"
+            ));
+        }
     }
     for input in &step.inputs {
         expect_shape(input, &step.shape)?;
@@ -561,33 +614,45 @@ fn reduce(isa: Isa, step: &ReduceStep, buffers: &[Buffer]) -> Made {
             ));
         }
     }
-    expect_element(&step.output, buffers, Element::F32, "output")?;
-    // The output has either the iteration space's shape, with strides of 0, or lengths of 1 on the reduced axes.
-    for (axis, (&length, &reduced)) in step.shape.iter().zip(&step.reduced).enumerate() {
-        let fits = match step.output.shape.get(axis) {
-            Some(1) if reduced => true,
-            Some(&own) => own == length && (!reduced || step.output.strides[axis] == 0),
-            None => false,
-        };
-        if !fits || step.output.shape.len() != step.shape.len() {
+    for output in &step.outputs {
+        expect_element(output, buffers, Element::F32, "output")?;
+        // It has either the iteration space's shape, with strides of 0, or lengths of 1 on the reduced axes.
+        for (axis, (&length, &reduced)) in step.shape.iter().zip(&step.reduced).enumerate() {
+            let fits = match output.shape.get(axis) {
+                Some(1) if reduced => true,
+                Some(&own) => own == length && (!reduced || output.strides[axis] == 0),
+                None => false,
+            };
+            if !fits || output.shape.len() != step.shape.len() {
+                return Err(format!(
+                    "the output's shape {:?} and strides {:?} do not fit {:?} reduced over {:?}",
+                    output.shape, output.strides, step.shape, step.reduced
+                ));
+            }
+        }
+        if let Some(map) = &step.epilogue
+            && map.shape != step.kept(output).shape
+        {
             return Err(format!(
-                "the output's shape {:?} and strides {:?} do not fit {:?} reduced over {:?}",
-                step.output.shape, step.output.strides, step.shape, step.reduced
+                "its epilogue runs over {:?}, not over what is kept",
+                map.shape
             ));
         }
     }
-    let (inputs, output) = (
-        accesses(&step.inputs, buffers),
-        access(&step.output, buffers),
-    );
-    let task = ReduceTask::new(
-        isa,
-        &step.shape,
-        &step.reduced,
-        inputs,
-        output,
-        &step.code,
-        step.reduction,
-    )?;
-    Ok(Box::new(task))
+    let epilogue = step.epilogue.as_ref().map(|map| {
+        (
+            accesses(&map.inputs, buffers),
+            accesses(&map.outputs, buffers),
+            &map.code,
+        )
+    });
+    Ok(Parts {
+        shape: &step.shape,
+        reduced: &step.reduced,
+        inputs: accesses(&step.inputs, buffers),
+        code: &step.code,
+        reductions: &step.reductions,
+        outputs: accesses(&step.outputs, buffers),
+        epilogue,
+    })
 }

@@ -1,11 +1,11 @@
 //! The checks of a plan, made once.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use super::extent::{self, Extent};
 use crate::{
     map::prepare::check_code,
-    plan::{Buffer, ChainStep, Element, GemmRight, MapStep, Place, Plan, Step, View},
+    plan::{Buffer, ChainStep, Element, GemmRight, MapStep, Place, Plan, ReduceStep, Step, View},
 };
 
 /// Why a plan is refused: the step, and what is wrong with it.
@@ -51,10 +51,13 @@ impl std::error::Error for PlanError {}
 /// The views that a step reads and writes; its epilogue's among them.
 pub(super) struct Views<'a> {
     pub(super) reads: Vec<&'a View>,
-    pub(super) writes: Vec<&'a View>,
+    pub(super) writes: Vec<Cow<'a, View>>,
     /// Only on one and the same place may what is written be what is read.
     pub(super) in_place: bool,
-    pub(super) epilogue: Option<(&'a MapStep, &'a View)>,
+    /// With the views that it may read and write in place.
+    pub(super) epilogue: Option<(&'a MapStep, Vec<Cow<'a, View>>)>,
+    /// A reduction of each part that is written.
+    pub(super) statistics: Option<&'a ReduceStep>,
 }
 
 fn views(step: &Step) -> Views<'_> {
@@ -63,20 +66,18 @@ fn views(step: &Step) -> Views<'_> {
         writes: vec![],
         in_place: false,
         epilogue: None,
+        statistics: None,
     };
     match step {
         Step::Map(s) => {
             v.reads.extend(&s.inputs);
-            v.writes.extend(&s.outputs);
+            v.writes.extend(s.outputs.iter().map(Cow::Borrowed));
             v.in_place = true;
         }
-        Step::Reduce(s) => {
-            v.reads.extend(&s.inputs);
-            v.writes.push(&s.output);
-        }
+        Step::Reduce(s) => v = of_reduce(s),
         Step::PackMatrix(s) => {
             v.reads.push(&s.b);
-            v.writes.push(&s.packed);
+            v.writes.push(Cow::Borrowed(&s.packed));
         }
         Step::Gemm(s) => {
             v.reads.push(&s.a);
@@ -84,59 +85,66 @@ fn views(step: &Step) -> Views<'_> {
                 GemmRight::InPlace(b) => b,
                 GemmRight::Packed { panels, .. } => panels,
             });
-            v.writes.push(&s.c);
-            v.epilogue = s.epilogue.as_ref().map(|map| (map, &s.c));
+            v.writes.push(Cow::Borrowed(&s.c));
+            v.epilogue = with_target(&s.epilogue, &s.c);
         }
         Step::PackFilters(s) => {
             v.reads.push(&s.filters);
-            v.writes.push(&s.packed);
+            v.writes.push(Cow::Borrowed(&s.packed));
         }
         Step::Conv(s) => {
             v.reads.extend([&s.source, &s.packed]);
-            v.writes.push(&s.target);
-            v.epilogue = s.epilogue.as_ref().map(|map| (map, &s.target));
+            v.writes.push(Cow::Borrowed(&s.target));
+            v.epilogue = with_target(&s.epilogue, &s.target);
+            v.statistics = s.statistics.as_ref();
         }
         Step::ConvWeightGradient(s) => {
             v.reads.extend([&s.input, &s.output_gradient]);
-            v.writes.push(&s.partials);
+            v.writes.push(Cow::Borrowed(&s.partials));
         }
         Step::Pool(s) => {
             v.reads.push(&s.input);
             v.reads.extend(&s.values);
-            v.writes.push(&s.output);
-            v.writes.extend(&s.places);
-            v.epilogue = s.epilogue.as_ref().map(|map| (map, &s.output));
+            v.writes.push(Cow::Borrowed(&s.output));
+            v.writes.extend(s.places.iter().map(Cow::Borrowed));
+            // Whole images at a time, in whatever order their elements lie.
+            let flat = View {
+                shape: vec![s.output.shape.iter().product()],
+                strides: vec![1],
+                ..s.output.clone()
+            };
+            v.epilogue = s.epilogue.as_ref().map(|map| (map, vec![Cow::Owned(flat)]));
         }
         Step::PoolGradient(s) => {
             v.reads.extend(s.input.iter().chain(&s.places));
             v.reads.push(&s.output_gradient);
-            v.writes.push(&s.input_gradient);
-            v.epilogue = s.epilogue.as_ref().map(|map| (map, &s.input_gradient));
+            v.writes.push(Cow::Borrowed(&s.input_gradient));
+            v.epilogue = with_target(&s.epilogue, &s.input_gradient);
         }
         Step::Softmax(s) => {
             v.reads.push(&s.input);
-            v.writes.push(&s.output);
+            v.writes.push(Cow::Borrowed(&s.output));
             v.in_place = true;
         }
         Step::ArgReduce(s) => {
             v.reads.push(&s.input);
-            v.writes.push(&s.output);
+            v.writes.push(Cow::Borrowed(&s.output));
         }
         Step::Gather(s) => {
             v.reads.extend([&s.input, &s.indices]);
-            v.writes.push(&s.output);
+            v.writes.push(Cow::Borrowed(&s.output));
         }
         Step::OneHot(s) => {
             v.reads.push(&s.labels);
-            v.writes.push(&s.output);
+            v.writes.push(Cow::Borrowed(&s.output));
         }
         Step::Random(s) => {
             v.reads.push(&s.counter);
-            v.writes.push(&s.output);
+            v.writes.push(Cow::Borrowed(&s.output));
         }
         Step::Host(s) => {
             v.reads.extend(&s.inputs);
-            v.writes.extend(&s.outputs);
+            v.writes.extend(s.outputs.iter().map(Cow::Borrowed));
         }
         Step::Chain(s) => {
             for views in s.slices.iter().flatten().map(views) {
@@ -145,7 +153,7 @@ fn views(step: &Step) -> Views<'_> {
                 // Its inputs and outputs count as the chain's.
                 if let Some((map, _)) = views.epilogue {
                     v.reads.extend(&map.inputs);
-                    v.writes.extend(&map.outputs);
+                    v.writes.extend(map.outputs.iter().map(Cow::Borrowed));
                 }
             }
         }
@@ -153,19 +161,28 @@ fn views(step: &Step) -> Views<'_> {
     v
 }
 
-/// The reduced axes of an output hold the same element again and again; only one of them is written.
-fn written_once(step: &Step) -> Option<View> {
-    let Step::Reduce(step) = step else {
-        return None;
+fn of_reduce(step: &ReduceStep) -> Views<'_> {
+    // The reduced axes hold the same element again and again; it is written once.
+    let kept = || {
+        step.outputs
+            .iter()
+            .map(|output| Cow::Owned(step.kept(output)))
     };
-    let mut output = step.output.clone();
-    // Reduced axes of length 0 still give a result.
-    for (length, &reduced) in output.shape.iter_mut().zip(&step.reduced) {
-        if reduced {
-            *length = 1;
-        }
+    Views {
+        reads: step.inputs.iter().collect(),
+        writes: kept().collect(),
+        in_place: false,
+        epilogue: step.epilogue.as_ref().map(|map| (map, kept().collect())),
+        statistics: None,
     }
-    Some(output)
+}
+
+fn with_target<'a>(
+    epilogue: &'a Option<MapStep>,
+    target: &'a View,
+) -> Option<(&'a MapStep, Vec<Cow<'a, View>>)> {
+    let map = epilogue.as_ref()?;
+    Some((map, vec![Cow::Borrowed(target)]))
 }
 
 /// Bounds of the buffers, bounds and conflicts of all views; returns which externals are written.
@@ -195,7 +212,12 @@ pub(super) fn plan(plan: &Plan) -> Result<Vec<bool>, PlanError> {
             }
             let views = views(step);
             let epilogue = views.epilogue.iter().flat_map(|(map, _)| &map.outputs);
-            for view in views.writes.iter().copied().chain(epilogue) {
+            let statistics = views.statistics.iter().flat_map(|reduce| {
+                let epilogue = reduce.epilogue.iter().flat_map(|map| &map.outputs);
+                reduce.outputs.iter().chain(epilogue)
+            });
+            let own = views.writes.iter().map(|v| &**v);
+            for view in own.chain(epilogue).chain(statistics) {
                 if let Place::External(external) = plan.buffers[view.buffer].place {
                     written[external] = true;
                 }
@@ -266,12 +288,7 @@ type Extents = (Vec<Extent>, Vec<Extent>);
 
 /// What a step that is no chain reads and writes.
 fn checked_extents(step: &Step, buffers: &[Buffer]) -> Result<Extents, String> {
-    let once = written_once(step);
-    let mut views = views(step);
-    if let Some(once) = &once {
-        views.writes = vec![once];
-    }
-    step_extents(&views, buffers)
+    step_extents(&views(step), buffers)
 }
 
 /// What a chain reads and writes beside its local buffers, after checking that its slices do not depend on one another.
@@ -322,40 +339,84 @@ fn step_extents(views: &Views<'_>, buffers: &[Buffer]) -> Result<Extents, String
             writes.push(extent);
         }
     }
-    if let Some((map, target)) = views.epilogue {
-        // Part by part the epilogue runs as the target is finished: the target it may read and write in place, element by
+    if let Some((map, targets)) = &views.epilogue {
+        // Part by part the epilogue runs as the targets are finished: those it may read and write in place, element by
         // element; anything else it writes must be apart from all that the step reads.
         check_map(map, buffers).map_err(|message| format!("its epilogue: {message}"))?;
         let elements = |shape: &[usize]| shape.iter().product::<usize>();
-        if elements(&map.shape) != elements(&target.shape) {
-            return Err("its epilogue runs over another number of elements than it writes".into());
-        }
-        let target_extent = extent::of(target, buffers)?;
-        let walks_target = |view: &View| {
-            view.buffer == target.buffer && view.offset == target.offset && is_dense(view)
-        };
-        for view in map.inputs.iter().chain(&map.outputs) {
-            let meets = match (extent::of(view, buffers)?, &target_extent) {
-                (Some(a), Some(b)) => a.meets(b),
-                _ => false,
-            };
-            if meets && !walks_target(view) {
+        for target in targets {
+            if elements(&map.shape) != elements(&target.shape) {
                 return Err(
-                    "its epilogue touches the target otherwise than element by element".into(),
+                    "its epilogue runs over another number of elements than it writes".into(),
                 );
+            }
+            let target_extent = extent::of(target, buffers)?;
+            let walks_target = |view: &View| {
+                let dense = view.buffer == target.buffer
+                    && view.offset == target.offset
+                    && is_dense(view)
+                    && is_dense(target);
+                dense || same_place(view, target)
+            };
+            for view in map.inputs.iter().chain(&map.outputs) {
+                let meets = match (extent::of(view, buffers)?, &target_extent) {
+                    (Some(a), Some(b)) => a.meets(b),
+                    _ => false,
+                };
+                if meets && !walks_target(view) {
+                    return Err(
+                        "its epilogue touches the target otherwise than element by element".into(),
+                    );
+                }
             }
         }
         let (own_reads, own_writes) = step_extents(
             &Views {
                 reads: map.inputs.iter().collect(),
-                writes: map.outputs.iter().collect(),
+                writes: map.outputs.iter().map(Cow::Borrowed).collect(),
                 in_place: true,
                 epilogue: None,
+                statistics: None,
             },
             buffers,
         )?;
         if own_writes.iter().any(|w| reads.iter().any(|r| w.meets(r))) {
             return Err("its epilogue writes what the step reads".into());
+        }
+        reads.extend(own_reads);
+        writes.extend(own_writes);
+    }
+    if let Some(reduce) = views.statistics {
+        let mut own = of_reduce(reduce);
+        let mut apart = Vec::new();
+        for view in own.reads {
+            let read = extent::of(view, buffers)?;
+            let meets = |w: &Extent| read.as_ref().is_some_and(|r| r.meets(w));
+            if !writes.iter().any(meets) {
+                apart.push(view);
+                continue;
+            }
+            let epilogue = views.epilogue.iter().flat_map(|(map, _)| &map.outputs);
+            let mut written = views.writes.iter().map(|v| &**v).chain(epilogue);
+            let walks = written.any(|w| {
+                let same = (w.buffer, w.offset) == (view.buffer, view.offset);
+                let all = w.shape.iter().product::<usize>() == view.shape.iter().product();
+                same && all && is_dense(w) && is_dense(view) || same_place(w, view)
+            });
+            if !walks {
+                return Err(
+                    "its statistics read what it writes otherwise than element by element".into(),
+                );
+            }
+        }
+        own.reads = apart;
+        let (own_reads, own_writes) = step_extents(&own, buffers)?;
+        let touched = || reads.iter().chain(&writes);
+        if own_writes.iter().any(|w| touched().any(|t| w.meets(t))) {
+            return Err("its statistics are written where the step reads or writes".into());
+        }
+        if own_reads.iter().any(|r| writes.iter().any(|w| r.meets(w))) {
+            return Err("the epilogue of its statistics reads what it writes".into());
         }
         reads.extend(own_reads);
         writes.extend(own_writes);

@@ -9,6 +9,7 @@ use crate::{
     isa::Isa,
     map::prepared::Prepared,
     plan::ConvPass,
+    reduce::ReduceTask,
     storage::ALIGNMENT,
 };
 
@@ -63,7 +64,7 @@ impl Task for PackFiltersTask {
     }
 }
 
-/// A pass over images, each unit followed by its part of the epilogue.
+/// A pass over images, each unit followed by its part of the epilogue and of the statistics.
 pub(super) struct ConvTask {
     pub(super) isa: Isa,
     pub(super) geometry: ConvGeometry,
@@ -72,6 +73,7 @@ pub(super) struct ConvTask {
     pub(super) packed: Access,
     pub(super) target: Access,
     pub(super) epilogue: Option<Prepared>,
+    pub(super) statistics: Option<ReduceTask>,
 }
 
 impl Task for ConvTask {
@@ -84,12 +86,22 @@ impl Task for ConvTask {
             .epilogue
             .as_ref()
             .map_or(0, |map| map.total() * map.weight());
-        pass_weight(&self.geometry).saturating_add(epilogue)
+        let statistics = self.statistics.as_ref().map_or(0, Task::weight);
+        pass_weight(&self.geometry)
+            .saturating_add(epilogue)
+            .saturating_add(statistics)
     }
 
     fn scratch_bytes(&self) -> usize {
-        bytes(conv::scratch_len(self.isa, &self.geometry, self.pass))
-            + self.epilogue.as_ref().map_or(0, Prepared::scratch_bytes)
+        let epilogue = self.epilogue.as_ref().map_or(0, Prepared::scratch_bytes);
+        let statistics = self.statistics.as_ref().map_or(0, Task::scratch_bytes);
+        bytes(conv::scratch_len(self.isa, &self.geometry, self.pass)) + epilogue.max(statistics)
+    }
+
+    fn reset(&mut self) {
+        if let Some(statistics) = &mut self.statistics {
+            statistics.reset();
+        }
     }
 
     unsafe fn run(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) -> Result<(), String> {
@@ -104,6 +116,9 @@ impl Task for ConvTask {
             if let Some(map) = &self.epilogue {
                 let range = conv::unit_range(self.isa, g, pass, unit);
                 map.run(memory, scratch.add(bytes(length)), range.start, range.end);
+            }
+            if let Some(statistics) = &self.statistics {
+                statistics.run_part(unit, memory, scratch.add(bytes(length)));
             }
         }
         Ok(())

@@ -393,6 +393,8 @@ unsafe fn blocks<S: Simd>(
                 };
                 Strip {
                     rows: rows.len(),
+                    lines: (1, 0, 0),
+                    offsets: &[],
                     depth: depth.len(),
                     left: a.start,
                     left_strides: [a.strides[1], a.strides[2]],

@@ -16,15 +16,22 @@ pub fn packed_len(isa: Isa, k: usize, n: usize) -> usize {
 /// Elements that one unit of packing moves, about; few enough to share out, enough to be worth a unit.
 const UNIT: usize = 16 * 1024;
 
-/// Vectors of columns in one unit of packing; even, so that panels stay whole.
-fn unit_vectors(lanes: usize, k: usize) -> usize {
-    (UNIT / (k * lanes).max(1)).next_multiple_of(2).max(2)
+/// Pairs of vectors of columns, at which panels begin; the last pair takes an odd vector along, as panels do.
+fn pairs(lanes: usize, n: usize) -> usize {
+    (n.div_ceil(lanes) / 2).max(1)
+}
+
+/// Pairs in one unit of packing.
+fn unit_pairs(lanes: usize, k: usize) -> usize {
+    (UNIT / (k * lanes).max(1)).div_ceil(2).max(1)
 }
 
 /// Number of independent units of work in packing a `[k, n]` matrix.
 pub fn pack_units(isa: Isa, k: usize, n: usize) -> usize {
-    n.div_ceil(isa.lanes())
-        .div_ceil(unit_vectors(isa.lanes(), k))
+    if n == 0 {
+        return 0;
+    }
+    pairs(isa.lanes(), n).div_ceil(unit_pairs(isa.lanes(), k))
 }
 
 /// Packs unit `unit` of the matrix `b[i, j]` = `b + i * strides[0] + j * strides[1]`.
@@ -42,11 +49,14 @@ pub unsafe fn pack_unit(
     strides: [isize; 2],
     packed: *mut f32,
 ) {
-    let total = n.div_ceil(isa.lanes());
-    let vectors = unit_vectors(isa.lanes(), k);
-    let range = unit * vectors..((unit + 1) * vectors).min(total);
+    let (all, each) = (pairs(isa.lanes(), n), unit_pairs(isa.lanes(), k));
+    let vectors = unit * each * 2..if (unit + 1) * each >= all {
+        n.div_ceil(isa.lanes())
+    } else {
+        (unit + 1) * each * 2
+    };
     // SAFETY: passed on.
-    unsafe { pack(isa, range, k, n, b, strides, packed) }
+    unsafe { pack(isa, vectors, k, n, b, strides, packed) }
 }
 
 multiversion! {

@@ -230,7 +230,15 @@ fn sweep(runner: &dyn Runner) {
         }
     }
     // Large enough for many units, of rows and of columns.
-    for (m, n, k) in [(100, 50, 150), (10, 500, 300), (1, 700, 600), (150, 8, 300)] {
+    for (m, n, k) in [
+        (100, 50, 150),
+        (10, 500, 300),
+        (1, 700, 600),
+        (150, 8, 300),
+        // An odd number of vectors, where a unit of packing would end inside the last panel: of 8 lanes, of 16.
+        (50, 40, 600),
+        (50, 72, 300),
+    ] {
         let shape = GemmShape { batch: 1, m, n, k };
         assert!(runner.units(&shape) > 1);
         for layout in &layouts(&shape)[..4] {

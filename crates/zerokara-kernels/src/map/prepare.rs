@@ -99,7 +99,12 @@ impl Prepared {
         purpose: Use,
     ) -> Result<Prepared, String> {
         let reads = matches!(purpose, Use::Read { .. });
-        check_code(code, inputs.len(), if reads { 1 } else { outputs.len() })?;
+        let results = if reads {
+            code.results.len()
+        } else {
+            outputs.len()
+        };
+        check_code(code, inputs.len(), results)?;
         let total: usize = shape.iter().product();
         let live = live(code);
         let loaded = |i: usize| {
@@ -177,11 +182,11 @@ impl Prepared {
             uniform_operations: Vec::new(),
         };
         builder.build();
-        let result = match code.results.first() {
-            Some(&result) if reads => Some(builder.in_vector(result)),
-            _ => None,
+        let read: Vec<Value> = match reads {
+            true => code.results.iter().map(|&r| builder.in_vector(r)).collect(),
+            false => Vec::new(),
         };
-        Ok(builder.assign(total, tile, result))
+        Ok(builder.assign(total, tile, &read))
     }
 }
 
@@ -419,7 +424,7 @@ impl Builder<'_> {
     }
 
     /// Gives registers to definitions and slots to everything.
-    fn assign(self, total: usize, tile: usize, read: Option<Value>) -> Prepared {
+    fn assign(self, total: usize, tile: usize, read: &[Value]) -> Prepared {
         let mut last = vec![None; self.definitions];
         for (number, (_, _, from)) in self.operations.iter().enumerate() {
             for value in from {
@@ -429,7 +434,7 @@ impl Builder<'_> {
             }
         }
         let stored = self.stores.iter().map(|(value, ..)| *value);
-        for value in stored.chain(read) {
+        for value in stored.chain(read.iter().copied()) {
             if let Value::Register(r) = value {
                 last[r] = Some(END);
             }
@@ -495,8 +500,7 @@ impl Builder<'_> {
             long_row: self.long_row,
             in_rows: self.in_rows,
             registers,
-            // The last one stands for results that nobody reads.
-            slots: first_uniform + self.constants.len() + 1,
+            slots: first_uniform + self.constants.len(),
             first_uniform,
             uniform_operations: self.uniform_operations.iter().map(operation).collect(),
             operations: self.operations.iter().map(operation).collect(),
@@ -532,7 +536,7 @@ impl Builder<'_> {
                     },
                 })
                 .collect(),
-            result: read.map_or(first_uniform + self.constants.len(), slot),
+            results: read.iter().copied().map(slot).collect(),
             shape: self.shape.to_vec(),
             constants: self.constants,
             uniform_loads: self.uniform_loads,

@@ -69,8 +69,8 @@ pub(crate) struct Prepared {
     pub(super) fills: Vec<Fill>,
     pub(super) operations: Vec<Operation>,
     pub(super) stores: Vec<Store>,
-    /// Slot of the first result, for those who read it tile by tile.
-    pub(super) result: usize,
+    /// Slots of the results, for those who read them tile by tile.
+    pub(super) results: Vec<usize>,
     pub(super) weight: usize,
 }
 
@@ -81,12 +81,31 @@ pub(crate) enum Use {
     Store,
     /// They are stored, and ranges are mostly parts of rows.
     StoreRows,
-    /// The only result is read tile by tile; tiles are cut at multiples of the product of the axes from `axis` on, if
+    /// The results are read tile by tile; tiles are cut at multiples of the product of the axes from `axis` on, if
     /// that fits in one.
     Read {
         /// First axis of the rows.
         axis: usize,
     },
+}
+
+/// The results of a tile, while it lasts.
+#[derive(Clone, Copy)]
+pub(crate) struct Tiles<'a> {
+    slots: *const *mut f32,
+    results: &'a [usize],
+}
+
+impl Tiles<'_> {
+    /// The tile of the i-th result of code made ready for [`Use::Read`].
+    ///
+    /// # Safety
+    /// Only during the call that was given the tiles.
+    #[inline(always)]
+    pub(crate) unsafe fn result(self, i: usize) -> *const f32 {
+        // SAFETY: slots were assigned below the table's length, which is filled during the call.
+        unsafe { *self.slots.add(self.results[i]) }
+    }
 }
 
 impl Prepared {
@@ -134,11 +153,11 @@ impl Prepared {
         unsafe { self.evaluate(memory, scratch, start, end, |_, _, _| {}) }
     }
 
-    /// Runs the code on a range and shows each finished tile of the first result: where it is, the position of its first
-    /// element, and its length.
+    /// Runs the code on a range and shows each finished tile: its results, the position of its first element, and its
+    /// length.
     ///
     /// # Safety
-    /// As for [`run`](Prepared::run). The tile is there only during the call.
+    /// As for [`run`](Prepared::run). The tiles are there only during the call.
     #[inline(always)]
     pub(crate) unsafe fn evaluate(
         &self,
@@ -146,7 +165,7 @@ impl Prepared {
         scratch: *mut u8,
         start: usize,
         end: usize,
-        mut show: impl FnMut(*const f32, usize, usize),
+        mut show: impl FnMut(Tiles<'_>, usize, usize),
     ) {
         debug_assert!(end <= self.total);
         // SAFETY: as the caller vouches.
@@ -205,7 +224,6 @@ impl Prepared {
             let registers: *mut f32 = scratch
                 .add(self.slots_bytes() + self.uniform_bytes())
                 .cast();
-            *slots.add(self.slots - 1) = registers;
             for i in 0..self.registers {
                 *slots.add(i) = registers.add(i * REGISTER);
             }
@@ -233,7 +251,7 @@ impl Prepared {
         scratch: *mut u8,
         start: usize,
         end: usize,
-        show: &mut impl FnMut(*const f32, usize, usize),
+        show: &mut impl FnMut(Tiles<'_>, usize, usize),
     ) {
         // SAFETY: as for `begin`; views were checked by the executor, and the range lies in the space they cover.
         unsafe {
@@ -287,7 +305,11 @@ impl Prepared {
                         }
                     }
                 }
-                show(*slots.add(self.result), position, n);
+                let tiles = Tiles {
+                    slots,
+                    results: &self.results,
+                };
+                show(tiles, position, n);
                 for stream in &self.streams {
                     let slot = slots.add(stream.slot);
                     *slot = (*slot).wrapping_byte_add(n * stream.access.element.size());

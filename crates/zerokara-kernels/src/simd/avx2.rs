@@ -194,6 +194,11 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn prefetch(p: *const f32) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) };
+    }
+
+    #[inline(always)]
     unsafe fn transpose8(from: *const f32, from_stride: isize, to: *mut f32, to_stride: isize) {
         // Halves of rows i and i + 4 are loaded into one register, so that only shuffles within 128 bits remain.
         macro_rules! pair {

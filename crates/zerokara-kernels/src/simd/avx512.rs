@@ -117,6 +117,11 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn prefetch(p: *const f32) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) };
+    }
+
+    #[inline(always)]
     unsafe fn transpose8(from: *const f32, from_stride: isize, to: *mut f32, to_stride: isize) {
         unsafe { Avx2::transpose8(from, from_stride, to, to_stride) }
     }

@@ -123,6 +123,12 @@ pub trait Simd: Copy + Send + Sync + 'static {
         x
     }
 
+    /// Fetches what is at `p`, which may be no valid address, into the first-level cache.
+    #[inline(always)]
+    fn prefetch(p: *const f32) {
+        let _ = p;
+    }
+
     /// `a * b + c` of single numbers, fused if [`Simd::FMA`], and never a library call.
     #[inline(always)]
     fn scalar_fma(a: f32, b: f32, c: f32) -> f32 {

@@ -134,19 +134,29 @@ impl Lowering<'_> {
             strides: vec![0, n as isize, 1],
             ..c
         };
+        let epilogue = (!maps.is_empty()).then(|| self.map_step(maps, Walk::Order(vec![0, 1])));
+        let mut reads = vec![products.buffer];
+        let mut writes = vec![c.buffer];
+        if let Some(map) = &epilogue {
+            let inputs = map.inputs.iter().map(|v| v.buffer);
+            reads.extend(inputs.filter(|&b| b != c.buffer));
+            writes.extend(map.outputs.iter().map(|v| v.buffer));
+        }
         let step = ReduceStep {
             shape: shape.to_vec(),
             reduced: vec![true, false, false],
             inputs: vec![products.view()],
             code: code.finish(&[result]),
-            reduction: Reduction::Sum,
-            output: sum.view(),
+            reductions: vec![Reduction::Sum],
+            outputs: vec![sum.view()],
+            epilogue,
         };
-        self.push(head, Step::Reduce(step), &[&products], &[&c]);
-        if let Some(&last) = maps.last() {
-            let step = self.map_step(maps, None);
-            self.push_map(last, step);
-        }
+        self.out.steps.push(LoweredStep {
+            step: Step::Reduce(step),
+            reads,
+            writes,
+            node: head,
+        });
     }
 
     pub(super) fn convolution(
@@ -154,7 +164,7 @@ impl Lowering<'_> {
         head: usize,
         inputs: &[usize],
         contract: &Contract,
-        maps: &[usize],
+        unit: &Unit,
     ) {
         let shape_of = |s: &Self, at: usize| -> [usize; 4] {
             s.meta(at).shape.as_slice().try_into().unwrap_or([0; 4])
@@ -196,7 +206,8 @@ impl Lowering<'_> {
         let source = self.channels_last(inputs[0]);
         let packed = self.packed_filters(inputs[1], geometry, pass);
         let target = self.new_images(head);
-        self.push_with_epilogue(head, maps, &[&source, &packed], &target, |epilogue| {
+        let reads = [&source, &packed];
+        self.push_with_epilogue(head, &unit.maps, &reads, &target, |epilogue| {
             Step::Conv(ConvStep {
                 geometry,
                 pass,
@@ -204,8 +215,27 @@ impl Lowering<'_> {
                 packed: packed.view(),
                 target: target.view(),
                 epilogue,
+                statistics: None,
             })
         });
+        if let Some(statistics) = &unit.statistics {
+            self.statistics(statistics);
+        }
+    }
+
+    /// Puts reductions into the convolution that was lowered last.
+    fn statistics(&mut self, unit: &Unit) {
+        let Some((step, reads, writes)) = self.reduction(unit, Some(&CHANNELS_LAST)) else {
+            return;
+        };
+        if let Some(host) = self.out.steps.last_mut()
+            && let Step::Conv(convolution) = &mut host.step
+        {
+            convolution.statistics = Some(step);
+            let reads = reads.into_iter().filter(|b| !host.writes.contains(b));
+            host.reads.extend(reads);
+            host.writes.extend(writes);
+        }
     }
 
     pub(super) fn packed_filters(
@@ -283,8 +313,9 @@ impl Lowering<'_> {
                 .view(),
             ],
             code: code.finish(&[result]),
-            reduction: Reduction::Sum,
-            output: flat.view(),
+            reductions: vec![Reduction::Sum],
+            outputs: vec![flat.view()],
+            epilogue: None,
         };
         self.push(head, Step::Reduce(sum), &[&partials], &[&value]);
         self.values[head] = Some(value);

@@ -1,4 +1,4 @@
-//! Elementwise groups, epilogues and reductions.
+//! Elementwise groups and epilogues.
 
 use super::*;
 
@@ -52,19 +52,21 @@ impl Lowering<'_> {
             .unwrap_or_else(|| (0..shape.len()).collect())
     }
 
-    /// One step for a group of elementwise nodes. `host` is the node whose kernel has just written its value, in an
-    /// epilogue: then the walk follows that value.
-    pub(super) fn map_step(&mut self, maps: &[usize], host: Option<usize>) -> MapStep {
+    /// One step for a group of elementwise nodes.
+    pub(super) fn map_step(&mut self, maps: &[usize], walk: Walk) -> MapStep {
         let mut code = CodeBuilder::default();
         let mut inputs = Vec::new();
         let known = self.splice(maps, &mut code, &mut inputs);
         let shape = self.meta(maps[0]).shape.clone();
         let operands: Vec<Strided> = inputs.iter().map(|&i| self.value(i)).collect();
-        let order = match host.and_then(|h| self.values[h].as_ref()) {
-            Some(value) => value
-                .dense_order()
-                .unwrap_or_else(|| (0..shape.len()).collect()),
-            None => self.walking_order(&shape, &operands),
+        let (order, host) = match walk {
+            Walk::Free => (self.walking_order(&shape, &operands), None),
+            Walk::Order(order) => (order, None),
+            Walk::Host(host) => {
+                let dense = self.values[host].as_ref().and_then(Strided::dense_order);
+                let order = dense.unwrap_or_else(|| (0..shape.len()).collect());
+                (order, Some(host))
+            }
         };
         let mut outputs = Vec::new();
         let mut results = Vec::new();
@@ -123,7 +125,7 @@ impl Lowering<'_> {
         if maps.is_empty() {
             return (None, Vec::new(), Vec::new());
         }
-        let step = self.map_step(maps, Some(head));
+        let step = self.map_step(maps, Walk::Host(head));
         let reads = step.inputs.iter().map(|v| v.buffer).collect();
         let writes = step.outputs.iter().map(|v| v.buffer).collect();
         (Some(step), reads, writes)
@@ -145,68 +147,5 @@ impl Lowering<'_> {
             last.writes
                 .extend(more_writes.into_iter().filter(|&b| b != target.buffer));
         }
-    }
-
-    pub(super) fn reduce(&mut self, head: usize, input: usize, reduction: Reduction, axes: &[i64]) {
-        let shape = self.meta(input).shape.clone();
-        let mut axes = crate::ops::reduce::reduced_axes(axes, shape.len()).unwrap_or_default();
-        if planted(Fault::ReduceWrongAxis) && axes.len() == 1 && shape.len() > 1 {
-            axes[0] = (axes[0] + 1) % shape.len();
-        }
-        // The elementwise nodes that are computed here.
-        let mut maps = Vec::new();
-        let mut stack = vec![input];
-        while let Some(at) = stack.pop() {
-            if self.schedule.inlined[at] && !maps.contains(&at) {
-                maps.push(at);
-                stack.extend(&self.graph.nodes[at].inputs);
-            }
-        }
-        maps.sort_unstable();
-        let mut code = CodeBuilder::default();
-        let mut inputs = Vec::new();
-        let known = self.splice(&maps, &mut code, &mut inputs);
-        let result =
-            known
-                .get(&input)
-                .copied()
-                .unwrap_or_else(|| match self.schedule.classes[input] {
-                    Class::Constant(number) => code.constant(number as f32),
-                    _ => {
-                        inputs.push(input);
-                        code.load(0)
-                    }
-                });
-        let operands: Vec<Strided> = inputs.iter().map(|&i| self.value(i)).collect();
-        let order = self.walking_order(&shape, &operands);
-        let output = self.new_row_major(head);
-        let kept: Vec<usize> = (0..shape.len())
-            .map(|a| if axes.contains(&a) { 1 } else { shape[a] })
-            .collect();
-        let mut strides = shape::row_major(&kept);
-        axes.iter().for_each(|&a| strides[a] = 0);
-        let spread = Strided {
-            buffer: output.buffer,
-            offset: output.offset,
-            shape: shape.clone(),
-            strides,
-        };
-        let step = ReduceStep {
-            shape: order.iter().map(|&a| shape[a]).collect(),
-            reduced: match planted(Fault::ReduceForgetsWalkingOrder) {
-                true => (0..shape.len()).map(|a| axes.contains(&a)).collect(),
-                false => order.iter().map(|a| axes.contains(a)).collect(),
-            },
-            inputs: operands.iter().map(|s| s.permute(&order).view()).collect(),
-            code: code.finish(&[result]),
-            reduction,
-            output: spread.permute(&order).view(),
-        };
-        self.push(
-            head,
-            Step::Reduce(step),
-            &operands.iter().collect::<Vec<_>>(),
-            &[&output],
-        );
     }
 }

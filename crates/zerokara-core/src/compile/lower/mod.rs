@@ -3,6 +3,7 @@
 mod contract;
 mod kernels;
 mod maps;
+mod reduce;
 
 use super::{
     Request,
@@ -46,6 +47,8 @@ pub(super) struct LoweredBuffer {
     pub len: usize,
     /// The number of the external storage, if it is not in the arena.
     pub external: Option<usize>,
+    /// The offset in a thread's own memory, if it is not in the arena.
+    pub local: Option<usize>,
 }
 
 pub(super) struct Lowered {
@@ -53,6 +56,11 @@ pub(super) struct Lowered {
     pub buffers: Vec<LoweredBuffer>,
     /// What the externals are, in order.
     pub externals: Vec<ExternalSource>,
+    /// For each external, whether it mostly stays as it is from run to run: values, and parameters that the plan does not
+    /// replace.
+    pub fixed: Vec<bool>,
+    /// Whether the plan is for a program, which runs again and again.
+    pub is_program: bool,
 }
 
 /// What is bound to an external storage when the plan runs.
@@ -62,6 +70,16 @@ pub(super) enum ExternalSource {
     Leaf(usize),
     /// The i-th output of the request.
     Output(usize),
+}
+
+/// How elementwise nodes are walked.
+pub(super) enum Walk {
+    /// As their operands lie.
+    Free,
+    /// As the node's value lies that a kernel has just written: they are its epilogue.
+    Host(usize),
+    /// In this order of the axes.
+    Order(Vec<usize>),
 }
 
 pub(super) struct Lowering<'a> {
@@ -76,6 +94,8 @@ pub(super) struct Lowering<'a> {
     packed: HashMap<(usize, ConvGeometry, ConvPass), usize>,
     /// For a node that was max pooled, which elements were the largest.
     places: HashMap<(usize, PoolOptions), Strided>,
+    /// Copies of values in other orders of the axes.
+    reordered: HashMap<(usize, Vec<usize>), Strided>,
 }
 
 pub(super) fn lower(
@@ -94,10 +114,13 @@ pub(super) fn lower(
             steps: Vec::new(),
             buffers: Vec::new(),
             externals: Vec::new(),
+            fixed: Vec::new(),
+            is_program: request.is_program,
         },
         parameters: HashMap::new(),
         packed: HashMap::new(),
         places: HashMap::new(),
+        reordered: HashMap::new(),
     };
     lowering.leaves();
     for unit in &schedule.units {
@@ -134,12 +157,22 @@ impl Lowering<'_> {
     }
 
     fn external(&mut self, meta: &Meta, source: ExternalSource) -> usize {
+        let fixed = match source {
+            ExternalSource::Leaf(at) => match &self.graph.nodes[at].source {
+                Source::Parameter(p, _) => !self.request.stores.values().any(|&id| id == p.id()),
+                Source::Value(_) => true,
+                _ => false,
+            },
+            ExternalSource::Output(_) => false,
+        };
+        self.out.fixed.push(fixed);
         self.out.externals.push(source);
         let external = Some(self.out.externals.len() - 1);
         self.out.buffers.push(LoweredBuffer {
             element: meta.dtype,
             len: meta.len(),
             external,
+            local: None,
         });
         self.out.buffers.len() - 1
     }
@@ -149,6 +182,7 @@ impl Lowering<'_> {
             element,
             len,
             external: None,
+            local: None,
         });
         self.out.buffers.len() - 1
     }
@@ -229,10 +263,14 @@ impl Lowering<'_> {
         if value.permute(order).is_row_major() {
             return value;
         }
+        if let Some(copy) = self.reordered.get(&(at, order.to_vec())) {
+            return copy.clone();
+        }
         let element = self.out.buffers[value.buffer].element;
         let buffer = self.arena(element, value.len());
         let target = Strided::ordered(buffer, &value.shape, order);
         self.copy(at, &value, &target);
+        self.reordered.insert((at, order.to_vec()), target.clone());
         target
     }
 
@@ -270,7 +308,7 @@ impl Lowering<'_> {
 
     fn unit(&mut self, unit: &Unit) -> Result<()> {
         let Some(head) = unit.head else {
-            let step = self.map_step(&unit.maps, None);
+            let step = self.map_step(&unit.maps, Walk::Free);
             self.push_map(unit.maps[unit.maps.len() - 1], step);
             return Ok(());
         };
@@ -286,13 +324,9 @@ impl Lowering<'_> {
                 .all(|&i| self.meta(i).dtype == DType::F32);
         let inputs = self.graph.nodes[head].inputs.clone();
         match (self.schedule.kinds[head].clone(), native) {
-            (Kind::Reduce { reduction, axes }, true) => {
-                self.reduce(head, inputs[0], reduction, &axes)
-            }
+            (Kind::Reduce { .. }, true) => self.reduce(unit),
             (Kind::Contract(Contract::MatMul), true) => self.matmul(head, &inputs, &unit.maps),
-            (Kind::Contract(contract), true) => {
-                self.convolution(head, &inputs, &contract, &unit.maps)
-            }
+            (Kind::Contract(contract), true) => self.convolution(head, &inputs, &contract, unit),
             (Kind::Window(window), true) => self.window(head, &inputs, window, &unit.maps),
             (Kind::Softmax { log }, true) => self.softmax(head, inputs[0], log),
             (Kind::ArgReduce { min, axis }, _) if self.meta(inputs[0]).dtype == DType::F32 => {

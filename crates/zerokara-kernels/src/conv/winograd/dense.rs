@@ -5,17 +5,17 @@
 //! transforms these back. The filters were transformed when they were packed, and stream by.
 
 use super::{
-    ConvGeometry, GAP, RIM, Sides, TILE, origin,
+    ConvGeometry, GAP, Sides, TILE, origin,
     product::Products,
-    tiles::{INPUTS, Outputs, Tiles},
-    transform::{self, FREQUENCIES},
+    tiles::{INPUTS, Outputs, Panels, Tiles},
+    transform::{self, FREQUENCIES, PAIRS},
 };
 use crate::{
-    conv::{image::Window, phase::Phase},
+    conv::phase::Phase,
     gemm::{
         pack::pack_panel,
         share,
-        tile::{MAX_WIDTH, panel_width},
+        tile::{MAX_LANES, MAX_WIDTH, panel_width},
     },
     plan::ConvPass,
     simd::Simd,
@@ -23,9 +23,11 @@ use crate::{
 };
 use std::ops::Range;
 
-/// Bytes that all frequencies of the tiles at hand take, about: they stay in the second-level cache together with what
-/// streams by.
-const CACHE: usize = 64 * 1024;
+/// Bytes that all frequencies of the tiles at hand may take. They would fit in the second-level cache several times, but
+/// what of them stays in the first-level cache counts too.
+const CACHE: usize = 80 * 1024;
+/// Tiles to take at a time even so, if there are as many: all filters stream by for them.
+const LEAST_TILES: usize = 12;
 /// Units into which a pass large enough is cut, at least.
 const UNITS: usize = 16;
 /// Tiles that a unit has at least if it is one of many.
@@ -55,7 +57,7 @@ impl Tiling {
         let tiles = sides.target.map(|length| length.div_ceil(TILE));
         let channels = sides.source_channels.0.next_multiple_of(lanes);
         let bytes = 4 * FREQUENCIES * (channels + MAX_WIDTH.min(2) * lanes);
-        let limit = (CACHE / bytes).next_multiple_of(if lanes > 8 { 8 } else { 6 });
+        let limit = (CACHE / bytes).max(LEAST_TILES);
         let in_image = tiles[0] * tiles[1];
         let batch = g.batch.max(1);
         let total = batch.saturating_mul(in_image);
@@ -63,22 +65,27 @@ impl Tiling {
             .saturating_mul(sides.target_channels.0)
             .saturating_mul(total);
         let least = UNITS.min(work / UNIT_WORK).min(total / UNIT_TILES).max(2);
-        // A multiple of four, so that threads get equal shares.
-        let parts = batch.div_ceil((limit / in_image).max(1)).max(least);
-        let parts = parts.next_multiple_of(4).min(batch);
-        let bands = if parts == batch {
+        let images = (limit / in_image).clamp(1, (batch / least).max(1));
+        let parts = batch.div_ceil(images);
+        let images = batch.div_ceil(parts);
+        let bands = if images == 1 {
             least.div_ceil(batch).min(tiles[0])
         } else {
             1
         };
         let rows = tiles[0].div_ceil(bands);
         let turns = (rows * tiles[1]).div_ceil(limit).min(rows);
+        let rows = if images == 1 {
+            rows.div_ceil(turns)
+        } else {
+            rows
+        };
         Tiling {
             tiles,
             parts,
             bands,
-            images: if turns == 1 { batch.div_ceil(parts) } else { 1 },
-            rows: rows.div_ceil(turns),
+            images,
+            rows,
             channels,
         }
     }
@@ -94,33 +101,6 @@ impl Tiling {
     /// Distance between frequencies of which each has rows of `columns` numbers.
     fn stride(&self, columns: usize) -> usize {
         self.images * self.rows * self.tiles[1] * columns + GAP
-    }
-
-    /// The inputs under `rows` rows of tiles.
-    fn window(&self, g: &ConvGeometry, pass: ConvPass, rows: &Range<usize>) -> Window {
-        let sides = Sides::new(g, pass);
-        let [down, across] = origin(g, pass);
-        Window {
-            rows: (down + (rows.start * TILE) as isize, rows.len() * TILE + RIM),
-            columns: (across, self.tiles[1] * TILE + RIM),
-            image: sides.source,
-            channels: sides.source_channels.0,
-        }
-    }
-
-    /// Numbers of scratch for the part of an image at hand.
-    fn window_len(&self, g: &ConvGeometry, pass: ConvPass) -> usize {
-        let window = self.window(g, pass, &(0..self.rows));
-        let reach = self.tiles.map(|tiles| tiles * TILE + RIM);
-        let inside = (0..2).all(|i| {
-            let first = origin(g, pass)[i];
-            first >= 0 && first as usize + reach[i] <= window.image[i]
-        });
-        if inside {
-            0
-        } else {
-            window.rows.1 * window.columns.1 * window.channels
-        }
     }
 }
 
@@ -149,18 +129,29 @@ pub(in crate::conv) fn unit_range(
     images.start * image + line(rows.start)..(images.end - 1) * image + line(rows.end)
 }
 
+/// Zeros that stand for what lies beyond an image.
+fn zeros_len(g: &ConvGeometry, pass: ConvPass) -> usize {
+    INPUTS * Sides::new(g, pass).source_channels.0
+}
+
 /// Numbers of scratch that a unit takes.
 pub(in crate::conv) fn scratch_len(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> usize {
     let tiling = Tiling::new(lanes, g, pass);
     let frequencies = tiling.stride(tiling.channels) + tiling.stride(MAX_WIDTH * lanes);
-    FREQUENCIES * frequencies + tiling.window_len(g, pass)
+    FREQUENCIES * frequencies + zeros_len(g, pass)
 }
 
 /// Floats in the filters packed for a pass: for each panel of target channels, `[frequencies][source channels][vectors
-/// of the panel]`.
+/// of the panel]`, with gaps between frequencies.
 pub(in crate::conv) fn packed_len(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> usize {
     let sides = Sides::new(g, pass);
-    FREQUENCIES * sides.source_channels.0 * sides.target_channels.0.next_multiple_of(lanes)
+    let vectors = sides.target_channels.0.div_ceil(lanes);
+    FREQUENCIES * vectors * column(lanes, sides.source_channels.0)
+}
+
+/// Numbers of one frequency in one vector of packed filters.
+fn column(lanes: usize, channels: usize) -> usize {
+    channels * lanes + GAP
 }
 
 /// Transforms the filters of the target channels of `vectors`, which begins and ends at panels.
@@ -188,38 +179,41 @@ pub(in crate::conv) unsafe fn pack_panels<S: Simd>(
         let width = panel_width(S::REGISTERS, v, total);
         let pitch = width * S::LANES;
         let columns = (target - v * S::LANES).min(pitch);
-        let stride = source * pitch;
-        // SAFETY: the filters' elements lie within the filters, the panel within the packed ones. The nine elements
-        // of the filters wait where the last nine frequencies go; each is read before anything takes its place.
-        unsafe {
-            let panel = packed.add(v * S::LANES * source * FREQUENCIES);
-            let waiting = panel.add((FREQUENCIES - TAPS) * stride);
-            for tap in 0..TAPS {
-                let (i, j) = ((tap / 3) as isize, (tap % 3) as isize);
-                let from = filters.offset(
-                    (v * S::LANES) as isize * by_target
-                        + (down.0 + i * down.1) * by_row
-                        + (across.0 + j * across.1) * by_column,
-                );
-                let strides = [by_source, by_target];
-                pack_panel::<S>(
-                    source,
-                    columns,
-                    from,
-                    strides,
-                    waiting.add(tap * stride),
-                    pitch,
-                );
-            }
-            for i in 0..source * width {
-                let waiting = waiting.add(i * S::LANES);
-                let mut elements = [[S::zero(); 3]; 3];
-                each!(i < N {
-                    each!(j < N {
-                        elements[i][j] = S::load(waiting.add((i * N + j) * stride));
+        let column = column(S::LANES, source);
+        let panel = packed.wrapping_add(v * FREQUENCIES * column);
+        // The nine elements of the filters for one source channel.
+        let mut taps = [0.0; TAPS * MAX_WIDTH * MAX_LANES];
+        for channel in 0..source {
+            let from = filters.wrapping_offset(
+                channel as isize * by_source + (v * S::LANES) as isize * by_target,
+            );
+            // SAFETY: the elements lie within the filters, the panel within the packed ones.
+            unsafe {
+                if [by_row, by_column] == [3, 1] {
+                    let strides = [1, by_target];
+                    pack_panel::<S>(TAPS, columns, from, strides, taps.as_mut_ptr(), pitch);
+                } else {
+                    for tap in 0..TAPS {
+                        let (i, j) = ((tap / 3) as isize, (tap % 3) as isize);
+                        let from = from.offset(i * by_row + j * by_column);
+                        let to = taps.as_mut_ptr().add(tap * pitch);
+                        pack_panel::<S>(1, columns, from, [0, by_target], to, pitch);
+                    }
+                }
+                for v in 0..width {
+                    let mut elements = [[S::zero(); 3]; 3];
+                    each!(i < N {
+                        each!(j < N {
+                            let tap = (down.0 + i as isize * down.1) * 3
+                                + across.0
+                                + j as isize * across.1;
+                            let from = tap as usize * pitch + v * S::LANES;
+                            elements[i][j] = S::load(taps.as_ptr().add(from));
+                        });
                     });
-                });
-                transform::filter::<S>(&elements, panel.add(i * S::LANES), stride);
+                    let to = panel.add(channel * pitch + v * S::LANES);
+                    transform::filter::<S>(&elements, to, S::hide(width * column));
+                }
             }
         }
         v += width;
@@ -247,6 +241,11 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd>(
     let total = target_channels.div_ceil(S::LANES);
     let stride = tiling.stride(tiling.channels);
     let across = tiling.tiles[1];
+    let zeros = zeros_len(g, pass);
+    let scratch = scratch.as_mut_ptr();
+    // SAFETY: the scratch has that many numbers.
+    unsafe { scratch.write_bytes(0, zeros) };
+    let [down, left] = origin(g, pass);
     let mut first = images.start;
     while first < images.end {
         let here = first..(first + tiling.images).min(images.end);
@@ -254,29 +253,24 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd>(
         for row in rows.clone().step_by(tiling.rows) {
             let rows = row..(row + tiling.rows).min(rows.end);
             let tiles = rows.len() * across;
-            let window = tiling.window(g, pass, &rows);
             // SAFETY: images, tiles and panels lie within what the caller vouches for; the scratch has room for all
-            // frequencies of these tiles, for the products of one panel, and for a copy of one image.
+            // frequencies of these tiles and for the products of one panel.
             unsafe {
-                let frequencies = scratch.as_mut_ptr();
+                let frequencies = scratch.add(zeros);
                 let products = frequencies.add(FREQUENCIES * stride);
-                let copy = products.add(FREQUENCIES * tiling.stride(MAX_WIDTH * S::LANES));
                 for (i, image) in here.clone().enumerate() {
-                    let readable = window.read(source.add(image * source_len), copy);
-                    let from = readable.start.wrapping_offset(
-                        window.rows.0 * readable.pitch + window.columns.0 * channels as isize,
-                    );
-                    let to = frequencies.add(i * tiles * tiling.channels);
                     S::call(&Tiles::<INPUTS> {
-                        from,
-                        down: readable.pitch,
+                        image: source.add(image * source_len),
+                        size: sides.source,
                         across: channels,
+                        first: [down + (rows.start * TILE) as isize, left],
                         channels,
+                        zeros: scratch,
                         tiles: [rows.len(), across],
-                        to,
-                        step: tiling.channels,
-                        stride,
-                        pair: None,
+                        to: frequencies,
+                        skip: i * tiles,
+                        panels: Panels::one(channels, tiling.channels, stride),
+                        pairs: [0, PAIRS],
                     });
                 }
                 let mut v = 0;
@@ -291,8 +285,8 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd>(
                         width,
                         left: frequencies,
                         left_strides: [stride, tiling.channels, 1],
-                        panel: packed.add(v * S::LANES * channels * FREQUENCIES),
-                        panel_stride: channels * pitch,
+                        panel: packed.add(v * FREQUENCIES * column(S::LANES, channels)),
+                        panel_stride: width * column(S::LANES, channels),
                         to: products,
                         to_stride: product_stride,
                         add: false,

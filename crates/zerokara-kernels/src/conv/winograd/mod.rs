@@ -9,8 +9,11 @@
 //! filter gradient           dg = Gᵀ [ Σ over tiles (Bᵀ d B) ⊙ (A dY Aᵀ) ] G
 //! ```
 //!
-//! The points are 0, ∞, ±√½ and ±√2. With the usual 0, ∞, ±1, ±2 the largest error is four times as large, the
-//! multiplications are as many.
+//! The points are 0, ∞, ±√½ and ±√2, which come in pairs that share their terms, so that a line of six inputs takes 14
+//! operations. The largest error of an output against f64, as a share of the sum of its terms' sizes (64 channels of
+//! uniform numbers), is 3e-7; direct summation in f32 has 2e-7, and the usual points 0, ∞, ±1, ±2 have 1e-6 at the same
+//! cost. An error is of the size of the whole tile's terms: outputs next to much larger ones have the error of these, and
+//! an infinity or NaN reaches all outputs of its tiles.
 
 mod dense;
 mod product;
@@ -28,9 +31,8 @@ pub(super) mod filters {
 use super::{ConvGeometry, dense::Sides, phase::Phase};
 use crate::plan::ConvPass;
 
-/// Outputs of a tile along one axis, and inputs beyond them.
+/// Outputs of a tile along one axis.
 const TILE: usize = 4;
-const RIM: usize = 2;
 /// Numbers between the frequencies of some tiles and the next, beside what they take: without them, frequencies would
 /// lie a power of two apart and push one another out of the first-level cache.
 const GAP: usize = 16;

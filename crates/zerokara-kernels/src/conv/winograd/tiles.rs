@@ -10,127 +10,244 @@ use crate::{
 };
 
 /// Inputs under a tile along one axis.
-pub(super) const INPUTS: usize = TILE + super::RIM;
+pub(super) const INPUTS: usize = TILE + 2;
 
 /// Transforms tiles of `SIDE` x `SIDE` positions each, which begin [`TILE`] apart: inputs ([`INPUTS`]) or gradients of
-/// outputs ([`TILE`]).
+/// outputs ([`TILE`]). Positions beyond the image are zeros.
 pub(super) struct Tiles<const SIDE: usize> {
-    /// The first position of the first tile, and the distances to its neighbours below and on the right.
-    pub from: *const f32,
-    pub down: isize,
+    /// The image, its height and width, and the distance between neighbours in a row.
+    pub image: *const f32,
+    pub size: [usize; 2],
     pub across: usize,
-    /// Channels to transform.
+    /// The first position of the first tile; may lie outside of the image.
+    pub first: [isize; 2],
+    /// Channels to transform, from the first.
     pub channels: usize,
+    /// `SIDE` times `across` zeros.
+    pub zeros: *const f32,
     /// Tiles, down and across.
     pub tiles: [usize; 2],
-    /// Where the first frequency of the first tile goes, the distance from tile to tile, and from frequency to
-    /// frequency. Channels are filled up to whole vectors.
+    /// Where the first frequency of the first tile goes, not counting `skip` tiles that lie before.
     pub to: *mut f32,
-    pub step: usize,
-    pub stride: usize,
-    /// The only pair of rows of frequencies to compute, or all.
-    pub pair: Option<usize>,
+    pub skip: usize,
+    /// How the frequencies lie.
+    pub panels: Panels,
+    /// The pairs of rows of frequencies to compute, of which the first goes to `to`.
+    pub pairs: [usize; 2],
+}
+
+/// How frequencies lie: in panels of channels, of which the last may differ. Channels are filled up to whole vectors.
+#[derive(Clone, Copy)]
+pub(super) struct Panels {
+    /// Number of panels.
+    pub count: usize,
+    /// Channels in a panel but the last, which has the rest.
+    pub channels: usize,
+    /// Distance from panel to panel.
+    pub distance: usize,
+    /// In a panel but the last, and in the last: the distance from tile to tile, and from frequency to frequency.
+    pub steps: [usize; 2],
+    pub strides: [usize; 2],
+}
+
+impl Panels {
+    /// All channels in one panel.
+    pub fn one(channels: usize, step: usize, stride: usize) -> Panels {
+        Panels {
+            count: 1,
+            channels,
+            distance: 0,
+            steps: [step; 2],
+            strides: [stride; 2],
+        }
+    }
 }
 
 impl<const SIDE: usize> Outlined for Tiles<SIDE> {
     #[inline(always)]
     unsafe fn run<S: Simd>(&self) {
-        let mut to = self.to;
+        let [height, width] = self.size;
+        let mut inner = [0; SIDE];
+        for (j, column) in inner.iter_mut().enumerate() {
+            *column = j * self.across;
+        }
+        let mut number = self.skip;
         for row in 0..self.tiles[0] {
-            for column in 0..self.tiles[1] {
-                // SAFETY: the caller vouches for all tiles; partial vectors are read from a copy.
-                unsafe {
-                    let from = self
-                        .from
-                        .offset((row * TILE) as isize * self.down)
-                        .add(column * TILE * self.across);
-                    let mut c = 0;
-                    while c + S::LANES <= self.channels {
-                        let (from, to) = (from.add(c), to.add(c));
-                        tile::<S, SIDE>(from, self.down, self.across, to, self.stride, self.pair);
-                        c += S::LANES;
-                    }
-                    if c < self.channels {
-                        S::call(&PartialTile {
-                            tiles: self,
-                            from: from.add(c),
-                            lanes: self.channels - c,
-                            to: to.add(c),
-                        });
-                    }
-                    to = to.add(self.step);
+            // Where the rows of positions begin, and whether they move on from tile to tile: zeros do not.
+            let (mut lines, mut moves) = ([self.zeros; SIDE], [0; SIDE]);
+            for i in 0..SIDE {
+                let y = self.first[0] + (row * TILE + i) as isize;
+                if (0..height as isize).contains(&y) {
+                    lines[i] = self.image.wrapping_add(y as usize * width * self.across);
+                    moves[i] = self.across;
                 }
             }
+            for column in 0..self.tiles[1] {
+                let x = self.first[1] + (column * TILE) as isize;
+                let edge = x < 0 || x + SIDE as isize > width as isize;
+                let inside = |x: isize| x.clamp(0, width as isize - 1) as usize;
+                let mut place = Place {
+                    rows: lines,
+                    columns: inner,
+                    keep: [1.0; SIDE],
+                };
+                for i in 0..SIDE {
+                    place.rows[i] = lines[i].wrapping_add(inside(x) * moves[i]);
+                }
+                if edge {
+                    for j in 0..SIDE {
+                        let x_j = x + j as isize;
+                        place.columns[j] = (inside(x_j) - inside(x)) * self.across;
+                        let kept = (0..width as isize).contains(&x_j);
+                        place.keep[j] = if kept { 1.0 } else { 0.0 };
+                    }
+                }
+                // The positions below, that the next row of tiles adds.
+                let below = self.first[0] + (row * TILE + SIDE) as isize;
+                let below = (below * width as isize + x) * self.across as isize;
+                prefetch::<S>(
+                    self.image.wrapping_offset(below),
+                    width * self.across,
+                    self.across,
+                    self.channels,
+                );
+                // SAFETY: all positions lie within the image or the zeros.
+                unsafe { self.tile::<S>(&place, edge, number) };
+                number += 1;
+            }
+        }
+    }
+}
+
+impl<const SIDE: usize> Tiles<SIDE> {
+    /// All channels of tile `number`.
+    #[inline(always)]
+    unsafe fn tile<S: Simd>(&self, place: &Place<SIDE>, edge: bool, number: usize) {
+        let panels = &self.panels;
+        for panel in 0..panels.count {
+            let last = usize::from(panel + 1 == panels.count);
+            let first = panel * panels.channels;
+            let end = if last == 1 {
+                self.channels
+            } else {
+                first + panels.channels
+            };
+            let stride = panels.strides[last];
+            // SAFETY: passed on; partial vectors are read from a copy.
+            unsafe {
+                let to = self
+                    .to
+                    .add(panel * panels.distance + number * panels.steps[last]);
+                let mut c = first;
+                while c + S::LANES <= end {
+                    let to = to.add(c - first);
+                    if edge {
+                        place.transform::<S, true>(c, to, stride, self.pairs);
+                    } else {
+                        place.transform::<S, false>(c, to, stride, self.pairs);
+                    }
+                    c += S::LANES;
+                }
+                if c < end {
+                    S::call(&PartialTile {
+                        place,
+                        first: c,
+                        lanes: end - c,
+                        to: to.add(c - first),
+                        stride,
+                        pairs: self.pairs,
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Channels from which on the four positions of a tile in a row are long enough for the CPU to fetch ahead by itself.
+const LONG: usize = 64;
+
+/// Fetches `channels` channels of the 4 x 4 positions from `from` on.
+#[inline(always)]
+fn prefetch<S: Simd>(from: *const f32, down: usize, across: usize, channels: usize) {
+    if across >= LONG {
+        return;
+    }
+    for i in 0..TILE {
+        for j in 0..TILE {
+            let from = from.wrapping_add(i * down + j * across);
+            for line in (0..channels).step_by(16) {
+                S::prefetch(from.wrapping_add(line));
+            }
+        }
+    }
+}
+
+/// Where the positions of a tile are: element `[i, j]` at `rows[i] + columns[j]`, times `keep[j]`.
+pub(super) struct Place<const SIDE: usize> {
+    pub rows: [*const f32; SIDE],
+    pub columns: [usize; SIDE],
+    pub keep: [f32; SIDE],
+}
+
+impl<const SIDE: usize> Place<SIDE> {
+    /// Transforms the vector of channels that starts at channel `c`. `EDGE`: not all columns are kept.
+    #[inline(always)]
+    unsafe fn transform<S: Simd, const EDGE: bool>(
+        &self,
+        c: usize,
+        mut to: *mut f32,
+        stride: usize,
+        pairs: [usize; 2],
+    ) {
+        for pair in pairs[0]..pairs[1] {
+            // Only so many addresses at a time as there are registers for.
+            let step = S::hide(stride);
+            // SAFETY: passed on.
+            unsafe {
+                match (SIDE == INPUTS, pair) {
+                    (true, 0) => transform::input::<S, 0, EDGE, SIDE>(self, c, to, step),
+                    (true, 1) => transform::input::<S, 1, EDGE, SIDE>(self, c, to, step),
+                    (true, _) => transform::input::<S, 2, EDGE, SIDE>(self, c, to, step),
+                    (_, 0) => transform::output_gradient::<S, 0, EDGE, SIDE>(self, c, to, step),
+                    (_, 1) => transform::output_gradient::<S, 1, EDGE, SIDE>(self, c, to, step),
+                    (_, _) => transform::output_gradient::<S, 2, EDGE, SIDE>(self, c, to, step),
+                }
+            }
+            to = to.wrapping_add(PAIR * stride);
         }
     }
 }
 
 /// The last few channels of one tile.
 struct PartialTile<'a, const SIDE: usize> {
-    tiles: &'a Tiles<SIDE>,
-    from: *const f32,
+    place: &'a Place<SIDE>,
+    first: usize,
     lanes: usize,
     to: *mut f32,
+    stride: usize,
+    pairs: [usize; 2],
 }
 
 impl<const SIDE: usize> Outlined for PartialTile<'_, SIDE> {
     #[inline(always)]
     unsafe fn run<S: Simd>(&self) {
-        let all = self.tiles;
         // SAFETY: passed on; no lanes beyond are read.
         unsafe {
             let mut copy = [[S::zero(); SIDE]; SIDE];
+            let mut place = Place {
+                rows: self.place.rows,
+                columns: self.place.columns,
+                keep: self.place.keep,
+            };
             for (i, line) in copy.iter_mut().enumerate() {
-                for (j, x) in line.iter_mut().enumerate() {
-                    let from = self.from.offset(i as isize * all.down);
-                    *x = S::load_partial(from.add(j * all.across), self.lanes);
+                for (x, column) in line.iter_mut().zip(&self.place.columns) {
+                    let from = self.place.rows[i].wrapping_add(column + self.first);
+                    *x = S::load_partial(from, self.lanes);
                 }
+                place.rows[i] = line.as_ptr().cast();
+                place.columns[i] = i * S::LANES;
             }
-            let (from, down) = (copy.as_ptr().cast(), (SIDE * S::LANES) as isize);
-            tile::<S, SIDE>(from, down, S::LANES, self.to, all.stride, all.pair);
-        }
-    }
-}
-
-/// One vector of channels of one tile.
-#[inline(always)]
-unsafe fn tile<S: Simd, const SIDE: usize>(
-    from: *const f32,
-    down: isize,
-    across: usize,
-    to: *mut f32,
-    stride: usize,
-    pair: Option<usize>,
-) {
-    macro_rules! pair {
-        ($p:literal, $to:expr) => {
-            // Only so many addresses at a time as there are registers for.
-            let (down, across) = (S::hide(down as usize) as isize, S::hide(across));
-            let stride = S::hide(stride);
-            // SAFETY: passed on.
-            unsafe {
-                if SIDE == INPUTS {
-                    transform::input::<S, $p>(from, down, across, $to, stride);
-                } else {
-                    transform::output_gradient::<S, $p>(from, down, across, $to, stride);
-                }
-            }
-        };
-    }
-    match pair {
-        None => {
-            pair!(0, to);
-            pair!(1, to.wrapping_add(PAIR * stride));
-            pair!(2, to.wrapping_add(2 * PAIR * stride));
-        }
-        Some(0) => {
-            pair!(0, to);
-        }
-        Some(1) => {
-            pair!(1, to);
-        }
-        Some(_) => {
-            pair!(2, to);
+            place.transform::<S, true>(0, self.to, self.stride, self.pairs);
         }
     }
 }
@@ -165,6 +282,12 @@ impl Outlined for Outputs {
         for y in (self.rows[0]..self.rows[1]).map(|row| row * TILE) {
             for x in (0..breadth).step_by(TILE) {
                 let whole = y + TILE <= height && x + TILE <= breadth;
+                let next = if x + TILE < breadth {
+                    y * pitch + (x + TILE) * channels
+                } else {
+                    (y + TILE) * pitch
+                };
+                prefetch::<S>(to.wrapping_add(next), pitch, channels, width * S::LANES);
                 // SAFETY: the outputs of the tile that lie within the image.
                 unsafe {
                     let to = to.add(y * pitch + x * channels);

@@ -6,6 +6,7 @@
 //! Frequency `(pair of the row * 2 + row) * 6 + column` of a tile is at that number times a stride; both rows of a pair
 //! are made at a time, so that all that lives between the two directions stays in registers.
 
+use super::tiles::Place;
 use crate::{simd::Simd, unroll::each};
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
@@ -173,64 +174,64 @@ line!(input_line, input_pair, 6);
 line!(filter_line, filter_pair, 3);
 line!(output_line, output_pair, 4);
 
-/// Writes pair `P` of the rows of frequencies of 6 x 6 inputs: element `[i, j]` is at `from + i * down + j * across`,
-/// the first frequency of the pair goes to `to`, the next to `to + stride`.
-#[inline(always)]
-pub(super) unsafe fn input<S: Simd, const P: usize>(
-    from: *const f32,
-    down: isize,
-    across: usize,
-    to: *mut f32,
-    stride: usize,
-) {
-    const N: usize = 6;
-    // SAFETY: the caller vouches for the CPU and for all vectors.
-    unsafe {
-        let mut rows = [[S::zero(); LINE]; 2];
-        each!(j < N {
-            let from = from.add(j * across);
-            let mut column = [S::zero(); LINE];
-            each!(i < N {
-                // Pairs 1 and 2 read the four in the middle only.
-                if P == 0 || (i > 0 && i < 5) {
-                    column[i] = S::load(from.offset(i as isize * down));
-                }
-            });
-            [rows[0][j], rows[1][j]] = input_pair::<S, P>(&column);
-        });
-        store::<S>(input_line::<S>(&rows[0]), to, stride);
-        store::<S>(input_line::<S>(&rows[1]), to.add(LINE * stride), stride);
-    }
+macro_rules! forth {
+    ($(#[$meta:meta])* $name:ident, $side:literal, $pair:ident, $line:ident, $reads:expr) => {
+        $(#[$meta])*
+        #[inline(always)]
+        pub(super) unsafe fn $name<S: Simd, const P: usize, const EDGE: bool, const SIDE: usize>(
+            place: &Place<SIDE>,
+            channel: usize,
+            to: *mut f32,
+            stride: usize,
+        ) {
+            const N: usize = $side;
+            const fn reads(pair: usize, i: usize) -> bool {
+                $reads(pair, i)
+            }
+            // SAFETY: the caller vouches for the CPU and for all vectors.
+            unsafe {
+                let mut rows = [[S::zero(); N]; 2];
+                each!(j < N {
+                    let offset = place.columns[j] + channel;
+                    let mut column = [S::zero(); N];
+                    each!(i < N {
+                        if const { reads(P, i) } {
+                            column[i] = S::load(place.rows[i].wrapping_add(offset));
+                        }
+                    });
+                    [rows[0][j], rows[1][j]] = $pair::<S, P>(&column);
+                    if EDGE {
+                        let keep = S::broadcast(&place.keep[j]);
+                        rows[0][j] = S::mul(rows[0][j], keep);
+                        rows[1][j] = S::mul(rows[1][j], keep);
+                    }
+                });
+                store::<S>($line::<S>(&rows[0]), to, stride);
+                store::<S>($line::<S>(&rows[1]), to.add(LINE * stride), stride);
+            }
+        }
+    };
 }
 
-/// Writes pair `P` of the rows of frequencies of the gradient of 4 x 4 outputs, as [`input`] does.
-#[inline(always)]
-pub(super) unsafe fn output_gradient<S: Simd, const P: usize>(
-    from: *const f32,
-    down: isize,
-    across: usize,
-    to: *mut f32,
-    stride: usize,
-) {
-    const N: usize = 4;
-    // SAFETY: the caller vouches for the CPU and for all vectors.
-    unsafe {
-        let mut rows = [[S::zero(); N]; 2];
-        each!(j < N {
-            let from = from.add(j * across);
-            let mut column = [S::zero(); N];
-            each!(i < N {
-                // Pair 0 is the first row and the last.
-                if P > 0 || i == 0 || i == 3 {
-                    column[i] = S::load(from.offset(i as isize * down));
-                }
-            });
-            [rows[0][j], rows[1][j]] = output_pair::<S, P>(&column);
-        });
-        store::<S>(output_line::<S>(&rows[0]), to, stride);
-        store::<S>(output_line::<S>(&rows[1]), to.add(LINE * stride), stride);
-    }
+const fn input_reads(pair: usize, i: usize) -> bool {
+    // Pairs 1 and 2 read the four in the middle only.
+    pair == 0 || (i > 0 && i < 5)
 }
+
+const fn output_gradient_reads(pair: usize, i: usize) -> bool {
+    // Pair 0 is the first row and the last.
+    pair > 0 || i == 0 || i == 3
+}
+
+forth!(
+    /// Writes pair `P` of the rows of frequencies of 6 x 6 inputs: the first frequency of the pair goes to `to`, the next
+    /// to `to + stride`.
+    input, 6, input_pair, input_line, input_reads
+);
+forth!(
+    /// Writes pair `P` of the rows of frequencies of the gradient of 4 x 4 outputs, as [`input`] does.
+    output_gradient, 4, output_pair, output_line, output_gradient_reads
+);
 
 /// Writes all frequencies of a filter of 3 x 3 elements.
 #[inline(always)]

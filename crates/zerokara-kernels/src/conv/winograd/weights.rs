@@ -6,13 +6,13 @@
 //! stay in the second-level cache, the unit goes over its images once for each pair of rows of frequencies.
 
 use super::{
-    ConvGeometry, GAP, RIM, TILE, applies, origin,
+    ConvGeometry, GAP, TILE, applies, origin,
     product::Products,
-    tiles::{INPUTS, Tiles},
+    tiles::{INPUTS, Panels, Tiles},
     transform::{self, PAIR, PAIRS},
 };
 use crate::{
-    conv::{image::Window, pairs, weights::partials},
+    conv::{pairs, weights::partials},
     gemm::{share, tile::panel_width},
     plan::ConvPass,
     simd::{Outlined, Simd},
@@ -127,37 +127,15 @@ impl Tiling {
     }
 }
 
-/// The inputs under `rows` rows of tiles, and the output gradients of these.
-fn windows(g: &ConvGeometry, tiling: &Tiling, rows: &Range<usize>) -> [Window; 2] {
-    let [down, across] = origin(g, ConvPass::Forward);
-    let (first, count) = (rows.start * TILE, rows.len() * TILE);
-    let columns = tiling.tiles[1] * TILE;
-    let inputs = Window {
-        rows: (down + first as isize, count + RIM),
-        columns: (across, columns + RIM),
-        image: g.input,
-        channels: g.in_channels,
-    };
-    let outputs = Window {
-        rows: (first as isize, count),
-        columns: (0, columns),
-        image: g.output,
-        channels: g.out_channels,
-    };
-    [inputs, outputs]
+/// Zeros that stand for what lies beyond an image.
+fn zeros_len(g: &ConvGeometry) -> usize {
+    (INPUTS * g.in_channels).max(TILE * g.out_channels)
 }
 
 /// Numbers of scratch that a unit takes.
 pub(in crate::conv) fn scratch_len(lanes: usize, g: &ConvGeometry) -> usize {
     let tiling = Tiling::new(lanes, g);
-    let copy = (0..tiling.tiles[0])
-        .step_by(tiling.rows)
-        .flat_map(|row| {
-            windows(g, &tiling, &(row..(row + tiling.rows).min(tiling.tiles[0])))
-                .map(|window| window.len())
-        })
-        .max();
-    tiling.lengths(g).iter().sum::<usize>() + copy.unwrap_or(0)
+    tiling.lengths(g).iter().sum::<usize>() + zeros_len(g)
 }
 
 /// Runs unit `unit` of the partial gradients `[partials, 3, 3, C, O]`.
@@ -181,7 +159,7 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd>(
     let [inputs, outputs, sums] = tiling.lengths(g);
     let scratch = scratch.as_mut_ptr();
     // SAFETY: images, channels and the unit's columns of the partial gradient lie within what the caller vouches for;
-    // the scratch has room for the frequencies of the tiles at hand, for the sums, and for a copy of one image.
+    // the scratch has room for the frequencies of the tiles at hand, for the sums, and for zeros.
     unsafe {
         let turn = Turn {
             g,
@@ -191,21 +169,24 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd>(
             output_gradient,
             frequencies: [scratch, scratch.add(inputs)],
             sums: scratch.add(inputs + outputs),
-            copy: scratch.add(inputs + outputs + sums),
+            zeros: scratch.add(inputs + outputs + sums),
         };
+        scratch
+            .add(inputs + outputs + sums)
+            .write_bytes(0, zeros_len(g));
         if images.is_empty() {
             turn.sums.write_bytes(0, sums);
         }
         let gradient = gradient.add(partial * 9 * g.in_channels * g.out_channels);
         for pair in (0..PAIRS).step_by(tiling.pairs) {
-            let only = (tiling.pairs == 1).then_some(pair);
+            let pairs = [pair, pair + tiling.pairs];
             let mut first = images.start;
             while first < images.end {
                 let here = first..(first + tiling.images).min(images.end);
                 for row in (0..tiling.tiles[0]).step_by(tiling.rows) {
                     let rows = row..(row + tiling.rows).min(tiling.tiles[0]);
                     let add = first > images.start || row > 0;
-                    turn.add_products::<S>(only, &here, &rows, add);
+                    turn.add_products::<S>(pairs, &here, &rows, add);
                 }
                 first = here.end;
             }
@@ -228,8 +209,8 @@ struct Turn<'a> {
     frequencies: [*mut f32; 2],
     /// Their products, summed.
     sums: *mut f32,
-    /// A part of an image, with zeros around it.
-    copy: *mut f32,
+    /// What lies beyond an image.
+    zeros: *const f32,
 }
 
 impl Turn<'_> {
@@ -239,71 +220,90 @@ impl Turn<'_> {
         (self.g.out_channels - v * lanes).min(width * lanes)
     }
 
-    /// Adds the products of some tiles to the sums, or replaces these.
+    /// The vector at which the last panel starts.
+    #[inline(always)]
+    fn last_panel<S: Simd>(&self) -> usize {
+        let total = self.g.out_channels.div_ceil(S::LANES);
+        let mut v = self.vectors.start;
+        loop {
+            let width = panel_width(S::REGISTERS, v, total);
+            if v + width >= self.vectors.end {
+                return v;
+            }
+            v += width;
+        }
+    }
+
+    /// Adds the products of some tiles to the sums, or replaces these, for the pairs of rows of frequencies from the first
+    /// of `pairs` up to the second.
     #[inline(always)]
     unsafe fn add_products<S: Simd>(
         &self,
-        pair: Option<usize>,
+        pairs: [usize; 2],
         images: &Range<usize>,
         rows: &Range<usize>,
         add: bool,
     ) {
         let (g, tiling) = (self.g, self.tiling);
-        let (pairs, total) = (tiling.pairs, g.out_channels.div_ceil(S::LANES));
+        let total = g.out_channels.div_ceil(S::LANES);
+        let count = tiling.pairs * PAIR;
         let tiles = [rows.len(), tiling.tiles[1]];
         let in_image = tiles[0] * tiles[1];
-        let [inputs, outputs] = windows(g, tiling, rows);
+        let [down, left] = origin(g, ConvPass::Forward);
+        let [input_len, output_len] = [
+            g.input[0] * g.input[1] * g.in_channels,
+            g.output[0] * g.output[1] * g.out_channels,
+        ];
+        let top = (rows.start * TILE) as isize;
         let column = tiling.column(tiling.count());
+        // Panels are equally wide but the last.
+        let [width, last] = [self.vectors.start, self.last_panel::<S>()]
+            .map(|v| panel_width(S::REGISTERS, v, total));
+        let panels = Panels {
+            count: (self.vectors.len() - last) / width + 1,
+            channels: width * S::LANES,
+            distance: count * width * column,
+            steps: [width * S::LANES, last * S::LANES],
+            strides: [width * column, last * column],
+        };
         // SAFETY: the caller vouches for images and scratch.
         unsafe {
-            let start = |window: &Window, images: *const f32, image: usize| {
-                let [height, width] = window.image;
-                let image = images.add(image * height * width * window.channels);
-                let readable = window.read(image, self.copy);
-                let corner =
-                    window.rows.0 * readable.pitch + window.columns.0 * window.channels as isize;
-                (readable.start.wrapping_offset(corner), readable.pitch)
-            };
             for (i, image) in images.clone().enumerate() {
-                let (from, down) = start(&inputs, self.input, image);
                 S::call(&Tiles::<INPUTS> {
-                    from,
-                    down,
+                    image: self.input.add(image * input_len),
+                    size: g.input,
                     across: g.in_channels,
+                    first: [down + top, left],
                     channels: g.in_channels,
+                    zeros: self.zeros,
                     tiles,
-                    to: self.frequencies[0].add(i * in_image * tiling.channels),
-                    step: tiling.channels,
-                    stride: tiling.stride(),
-                    pair,
+                    to: self.frequencies[0],
+                    skip: i * in_image,
+                    panels: Panels::one(g.in_channels, tiling.channels, tiling.stride()),
+                    pairs,
                 });
-                let (from, down) = start(&outputs, self.output_gradient, image);
-                let mut v = self.vectors.start;
-                while v < self.vectors.end {
-                    let width = panel_width(S::REGISTERS, v, total);
-                    let panel = pairs * PAIR * (v - self.vectors.start) * column;
-                    let step = width * S::LANES;
-                    S::call(&Tiles::<TILE> {
-                        from: from.add(v * S::LANES),
-                        down,
-                        across: g.out_channels,
-                        channels: self.columns(v, width),
-                        tiles,
-                        to: self.frequencies[1].add(panel + i * in_image * step),
-                        step,
-                        stride: width * column,
-                        pair,
-                    });
-                    v += width;
-                }
+                let gradient = self.output_gradient.add(image * output_len);
+                S::call(&Tiles::<TILE> {
+                    image: gradient.add(self.vectors.start * S::LANES),
+                    size: g.output,
+                    across: g.out_channels,
+                    first: [top, 0],
+                    channels: self.columns(self.vectors.start, self.vectors.len()),
+                    zeros: self.zeros,
+                    tiles,
+                    to: self.frequencies[1],
+                    skip: i * in_image,
+                    panels,
+                    pairs,
+                });
             }
             let mut v = self.vectors.start;
             while v < self.vectors.end {
                 let width = panel_width(S::REGISTERS, v, total);
-                let before = pairs * PAIR * (v - self.vectors.start);
+                let before = count * (v - self.vectors.start);
                 let sums = tiling.column(g.in_channels);
                 Products {
-                    count: pairs * PAIR,
+                    count,
                     rows: g.in_channels,
                     depth: images.len() * in_image,
                     width,

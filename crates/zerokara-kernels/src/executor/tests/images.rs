@@ -5,7 +5,7 @@ use crate::{
     conv::{self, ConvGeometry},
     plan::{
         ConvPass, ConvStep, ConvWeightGradientStep, MapStep, PackFiltersStep, PoolGradientStep,
-        PoolStep, Pooling,
+        PoolStep, Pooling, ReduceStep, Reduction,
     },
     pooling::PoolGeometry,
 };
@@ -129,12 +129,48 @@ fn convolutions_and_their_gradients() {
                 let length = conv::packed_len(isa, &g, pass);
                 let target = dense(2, 0, &shapes.1);
                 let packed = dense(3, 0, &[length]);
+                let channels = shapes.1[3];
                 let buffers = [
                     source.clone(),
                     w.clone(),
                     Storage::zeros(Element::F32, expected.len()),
                     Storage::zeros(Element::F32, length),
+                    Storage::zeros(Element::F32, channels),
+                    Storage::zeros(Element::F32, channels),
+                    Storage::zeros(Element::F32, channels),
                 ];
+                // Of what the epilogue leaves: sum and variance of each channel, and half the sum.
+                let of_channels = |buffer| View {
+                    buffer,
+                    offset: 0,
+                    shape: shapes.1.to_vec(),
+                    strides: vec![0, 0, 0, 1],
+                };
+                let half = MapStep {
+                    shape: vec![channels],
+                    inputs: vec![dense(4, 0, &[channels])],
+                    outputs: vec![dense(6, 0, &[channels])],
+                    code: Code {
+                        instructions: vec![
+                            Instruction::Load(0),
+                            Instruction::Constant(0.5),
+                            Instruction::Binary(Binary::Multiply, 0, 1),
+                        ],
+                        results: vec![2],
+                    },
+                };
+                let statistics = ReduceStep {
+                    shape: shapes.1.to_vec(),
+                    reduced: vec![true, true, true, false],
+                    inputs: vec![target.clone()],
+                    code: Code {
+                        instructions: vec![Instruction::Load(0)],
+                        results: vec![0, 0],
+                    },
+                    reductions: vec![Reduction::Sum, Reduction::Variance { correction: 0 }],
+                    outputs: vec![of_channels(4), of_channels(5)],
+                    epilogue: Some(half),
+                };
                 let pack = PackFiltersStep {
                     geometry: g,
                     pass,
@@ -148,6 +184,8 @@ fn convolutions_and_their_gradients() {
                     packed,
                     epilogue: Some(double_and_one(&target)),
                     target,
+                    // Of no elements there are none.
+                    statistics: (!expected.is_empty()).then_some(statistics),
                 };
                 let mut plan = single(Step::PackFilters(pack), &buffers);
                 plan.stages.push(PlanStage {
@@ -158,6 +196,24 @@ fn convolutions_and_their_gradients() {
                     assert_close(element(&after[2], i), 2.0 * expected + 1.0, 2e-5, || {
                         format!("{} {pass:?} {g:?} element {i}", isa.name())
                     });
+                }
+                for channel in (0..channels).filter(|_| !expected.is_empty()) {
+                    let values = expected[channel..].iter().step_by(channels);
+                    let values: Vec<f64> = values.map(|y| 2.0 * y + 1.0).collect();
+                    let n = values.len() as f64;
+                    let sum: f64 = values.iter().sum();
+                    let squares = values.iter().map(|y| (y - sum / n).powi(2));
+                    let variance = squares.sum::<f64>() / n;
+                    let size = values.iter().map(|y| y.abs()).sum::<f64>().max(1.0);
+                    let at = || format!("{} {pass:?} {g:?} channel {channel}", isa.name());
+                    assert_close(element(&after[4], channel) / size, sum / size, 2e-5, at);
+                    assert_close(element(&after[5], channel), variance, 1e-4, at);
+                    assert_close(
+                        element(&after[6], channel) / size,
+                        sum / size / 2.0,
+                        2e-5,
+                        at,
+                    );
                 }
             }
             let parts = conv::partials(&g);

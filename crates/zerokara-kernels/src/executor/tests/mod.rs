@@ -58,6 +58,7 @@ pub(super) fn single(step: Step, buffers: &[Storage]) -> Plan {
         buffers,
         arena_bytes: 0,
         stages: vec![PlanStage { steps: vec![step] }],
+        preparation: 0,
     }
 }
 

@@ -4,85 +4,120 @@ use super::{
     map::{any_shape, any_view},
     *,
 };
-use crate::plan::{ReduceStep, Reduction};
+use crate::plan::{MapStep, ReduceStep, Reduction};
 use Instruction::Load;
 
+/// What a reduction gives of these numbers, and the size of what was summed.
+fn reduce(reduction: Reduction, numbers: &[f64]) -> (f64, f64) {
+    let sum: f64 = numbers.iter().sum();
+    let size: f64 = numbers.iter().map(|x| x.abs()).sum();
+    let extreme = |start: f64, better: fn(f64, f64) -> bool| {
+        numbers.iter().fold(start, |best, &x| {
+            if best.is_nan() || better(best, x) {
+                best
+            } else {
+                x
+            }
+        })
+    };
+    match reduction {
+        Reduction::Sum => (sum, size),
+        Reduction::Max => (extreme(f64::NEG_INFINITY, |a, b| a > b), 1.0),
+        Reduction::Min => (extreme(f64::INFINITY, |a, b| a < b), 1.0),
+        Reduction::Variance { correction } => {
+            let mean = sum / numbers.len() as f64;
+            let squares: f64 = numbers.iter().map(|x| (x - mean).powi(2)).sum();
+            let divisor = (numbers.len() - correction) as f64;
+            // The numbers themselves are rounded, and so are their deviations.
+            let size = 4.0 * numbers.iter().map(|x| x * x).sum::<f64>() / divisor;
+            (squares / divisor, size)
+        }
+    }
+}
+
 fn check(step: &ReduceStep, buffers: &[Storage]) {
-    // For each result the numbers that are combined.
     let total: usize = step.shape.iter().product();
-    let mut expected: std::collections::BTreeMap<usize, (f64, f64)> = Default::default();
     let kept: Vec<usize> = step
         .shape
         .iter()
         .zip(&step.reduced)
         .map(|(&n, &r)| if r { 1 } else { n })
         .collect();
-    let start = match step.reduction {
-        Reduction::Sum => 0.0,
-        Reduction::Max => f64::NEG_INFINITY,
-        Reduction::Min => f64::INFINITY,
-    };
-    let once = View {
-        shape: kept.clone(),
-        ..step.output.clone()
-    };
-    for i in 0..kept.iter().product() {
-        expected.insert(position(&once, i), (start, 0.0));
-    }
-    for i in 0..total {
-        let inputs: Vec<f64> = step
-            .inputs
-            .iter()
-            .map(|v| element(&buffers[v.buffer], position(v, i)))
-            .collect();
-        let value = interpret(&step.code, &inputs)[0];
-        let at = position(
-            &View {
-                shape: step.shape.clone(),
-                ..step.output.clone()
-            },
-            i,
-        );
-        let (sum, size) = expected.get_mut(&at).unwrap();
-        *size += value.abs();
-        *sum = match step.reduction {
-            Reduction::Sum => *sum + value,
-            Reduction::Max => {
-                if sum.is_nan() || *sum > value {
-                    *sum
-                } else {
-                    value
-                }
-            }
-            Reduction::Min => {
-                if sum.is_nan() || *sum < value {
-                    *sum
-                } else {
-                    value
-                }
-            }
+    let mut expected: std::collections::BTreeMap<(usize, usize), (f64, f64)> = Default::default();
+    // Elements that the epilogue writes, from the results as f32.
+    let mut results = Vec::new();
+    for (o, (output, &reduction)) in step.outputs.iter().zip(&step.reductions).enumerate() {
+        let over = |shape: &[usize]| View {
+            shape: shape.to_vec(),
+            ..output.clone()
         };
+        let mut numbers: std::collections::BTreeMap<usize, Vec<f64>> = Default::default();
+        for i in 0..total {
+            let inputs: Vec<f64> = step
+                .inputs
+                .iter()
+                .map(|v| element(&buffers[v.buffer], position(v, i)))
+                .collect();
+            let value = interpret(&step.code, &inputs)[o];
+            let at = position(&over(&step.shape), i);
+            numbers.entry(at).or_default().push(value);
+        }
+        let each = 0..kept.iter().product();
+        let row: Vec<(f64, f64)> = each
+            .map(|i| {
+                let at = position(&over(&kept), i);
+                let found = reduce(reduction, numbers.get(&at).map_or(&[][..], |v| v));
+                expected.insert((output.buffer, at), found);
+                found
+            })
+            .collect();
+        results.push(row);
+    }
+    if let Some(map) = &step.epilogue {
+        for i in 0..map.shape.iter().product() {
+            let inputs: Vec<f64> = map
+                .inputs
+                .iter()
+                .map(|v| {
+                    let at = position(v, i);
+                    let result = expected.get(&(v.buffer, at));
+                    result.map_or_else(|| element(&buffers[v.buffer], at), |r| r.0)
+                })
+                .collect();
+            let size = results.iter().map(|row| row[i].1).sum::<f64>();
+            for (view, value) in map.outputs.iter().zip(interpret(&map.code, &inputs)) {
+                expected.insert((view.buffer, position(view, i)), (value, size));
+            }
+        }
     }
     for isa in Isa::available() {
         let after = run_plan(&single(Step::Reduce(step.clone()), buffers), isa, buffers);
-        let (got, before) = (&after[step.output.buffer], &buffers[step.output.buffer]);
-        for i in 0..got.len() {
-            let (expected, size) = expected
-                .get(&i)
-                .copied()
-                .unwrap_or((element(before, i), 1.0));
-            let got = element(got, i);
-            let close = (got - expected).abs() <= 3e-7 * size.max(expected.abs())
-                || got == expected
-                || (got.is_nan() && expected.is_nan());
-            assert!(
-                close,
-                "{} element {i}: {got}, not {expected}; {step:?}",
-                isa.name()
-            );
+        for (buffer, (got, before)) in after.iter().zip(buffers).enumerate() {
+            for i in 0..got.len() {
+                let (expected, size) = expected
+                    .get(&(buffer, i))
+                    .copied()
+                    .unwrap_or((element(before, i), 1.0));
+                let got = element(got, i);
+                let close = (got - expected).abs() <= 3e-7 * size.max(expected.abs())
+                    || got == expected
+                    || (got.is_nan() && expected.is_nan());
+                assert!(
+                    close,
+                    "{} buffer {buffer} element {i}: {got}, not {expected}; {step:?}",
+                    isa.name()
+                );
+            }
         }
     }
 }
+
+const KINDS: [Reduction; 4] = [
+    Reduction::Sum,
+    Reduction::Max,
+    Reduction::Min,
+    Reduction::Variance { correction: 0 },
+];
 
 fn load() -> Code {
     Code {
@@ -128,7 +163,14 @@ fn common_forms() {
         (vec![2, 3, 4], vec![false, false, false]),
         (vec![64, 27, 128], vec![true, false, false]),
     ] {
-        for reduction in [Reduction::Sum, Reduction::Max, Reduction::Min] {
+        let count: usize = (0..shape.len())
+            .filter(|&a| reduced[a])
+            .map(|a| shape[a])
+            .product();
+        for reduction in KINDS {
+            if matches!(reduction, Reduction::Variance { correction } if correction >= count) {
+                continue;
+            }
             let n: usize = shape.iter().product();
             let (output, len) = output(1, &shape, &reduced);
             let buffers = [
@@ -140,8 +182,9 @@ fn common_forms() {
                 shape: shape.clone(),
                 reduced: reduced.clone(),
                 code: load(),
-                reduction,
-                output,
+                reductions: vec![reduction],
+                outputs: vec![output],
+                epilogue: None,
             };
             check(&step, &buffers);
         }
@@ -156,32 +199,117 @@ fn any_strides_with_code() {
         let reduced: Vec<bool> = shape.iter().map(|_| random.below(2) == 0).collect();
         let (a, a_len) = any_view(&mut random, 0, &shape, true);
         let (b, b_len) = any_view(&mut random, 1, &shape, true);
-        let (output, len) = output(2, &shape, &reduced);
+        let count: usize = (0..shape.len())
+            .filter(|&a| reduced[a])
+            .map(|a| shape[a])
+            .product();
+        let outputs: Vec<(View, usize)> = (2..5).map(|b| output(b, &shape, &reduced)).collect();
+        let len = outputs[0].1;
         let buffers = [
             Storage::from(random.floats(a_len)),
             Storage::from(random.floats(b_len)),
             Storage::zeros(Element::F32, len),
+            Storage::zeros(Element::F32, len),
+            Storage::zeros(Element::F32, len),
+            Storage::zeros(Element::F32, len),
         ];
+        // Three results in one walk, two of them of the same value, and a product of two of them.
         let code = Code {
             instructions: vec![
                 Load(0),
                 Load(1),
                 Instruction::Binary(Binary::Multiply, 0, 1),
             ],
-            results: vec![2],
+            results: vec![2, random.below(2), 2],
         };
-        let reduction = [Reduction::Sum, Reduction::Max, Reduction::Min][random.below(3)];
-        check(
-            &ReduceStep {
-                shape,
-                reduced,
-                inputs: vec![a, b],
-                code,
-                reduction,
-                output,
+        let kinds = if count > 0 { 4 } else { 3 };
+        let step = ReduceStep {
+            reductions: (0..3).map(|_| KINDS[random.below(kinds)]).collect(),
+            outputs: outputs.into_iter().map(|(view, _)| view).collect(),
+            inputs: vec![a, b],
+            code,
+            epilogue: None,
+            shape,
+            reduced,
+        };
+        let kept: Vec<View> = step.outputs.iter().map(|o| step.kept(o)).collect();
+        let epilogue = (random.below(2) == 0).then(|| MapStep {
+            shape: kept[0].shape.clone(),
+            outputs: vec![View {
+                buffer: 5,
+                ..kept[0].clone()
+            }],
+            inputs: vec![kept[0].clone(), kept[2].clone()],
+            code: Code {
+                instructions: vec![Load(0), Load(1), Instruction::Binary(Binary::Maximum, 0, 1)],
+                results: vec![2],
             },
-            &buffers,
-        );
+        });
+        check(&ReduceStep { epilogue, ..step }, &buffers);
+    }
+}
+
+/// Far from 0, drifting, and with an outlier in front: naive sums of squares would lose all digits.
+#[test]
+fn a_variance_keeps_its_digits() {
+    let mut random = Random::new(77);
+    for (shape, reduced) in [
+        (vec![20_000, 16], vec![true, false]),
+        (vec![9_000, 100], vec![true, false]),
+        (vec![700, 1300], vec![true, false]),
+        (vec![40, 5000], vec![true, false]),
+        (vec![30, 400], vec![false, true]),
+        (vec![3, 100_000], vec![false, true]),
+    ] {
+        let n: usize = shape.iter().product();
+        let noise = random.floats(n);
+        let inner = if reduced[0] { shape[1] } else { 1 };
+        for form in 0..3 {
+            let row = |i: usize| (i / inner) as f32;
+            let x: Vec<f32> = noise
+                .iter()
+                .enumerate()
+                .map(|(i, &noise)| match form {
+                    0 => noise + 3000.0,
+                    1 => noise + row(i) * 0.01,
+                    _ if i < inner => 1e4,
+                    _ => noise,
+                })
+                .collect();
+            let (output, len) = output(1, &shape, &reduced);
+            let step = ReduceStep {
+                inputs: vec![dense(0, 0, &shape)],
+                shape: shape.clone(),
+                reduced: reduced.clone(),
+                code: load(),
+                reductions: vec![Reduction::Variance { correction: 1 }],
+                outputs: vec![output],
+                epilogue: None,
+            };
+            let exact: Vec<f64> = (0..len)
+                .map(|i| {
+                    let numbers: Vec<f64> = match reduced[0] {
+                        true => x[i..].iter().step_by(inner).map(|&x| x.into()).collect(),
+                        false => x[i * shape[1]..][..shape[1]]
+                            .iter()
+                            .map(|&x| x.into())
+                            .collect(),
+                    };
+                    reduce(step.reductions[0], &numbers).0
+                })
+                .collect();
+            let buffers = [Storage::from(x), Storage::zeros(Element::F32, len)];
+            for isa in Isa::available() {
+                let plan = single(Step::Reduce(step.clone()), &buffers);
+                let after = run_plan(&plan, isa, &buffers);
+                for (i, &exact) in exact.iter().enumerate() {
+                    let got = element(&after[1], i);
+                    let error = (got - exact).abs() / exact;
+                    let bound = if form == 2 { 3e-5 } else { 2e-6 };
+                    assert!(error < bound, "{shape:?}, form {form}: {got}, not {exact}");
+                }
+            }
+        }
     }
 }
 
@@ -197,13 +325,14 @@ fn a_nan_is_the_largest_and_the_smallest() {
                     reduced: vec![true],
                     inputs: vec![dense(0, 0, &[n])],
                     code: load(),
-                    reduction,
-                    output: View {
+                    reductions: vec![reduction],
+                    outputs: vec![View {
                         buffer: 1,
                         offset: 0,
                         shape: vec![n],
                         strides: vec![0],
-                    },
+                    }],
+                    epilogue: None,
                 };
                 check(
                     &step,
@@ -226,8 +355,9 @@ fn a_million_numbers_keep_their_digits() {
         reduced: vec![true],
         inputs: vec![dense(0, 0, &[1_000_000])],
         code: load(),
-        reduction: Reduction::Sum,
-        output: dense(1, 0, &[1]),
+        reductions: vec![Reduction::Sum],
+        outputs: vec![dense(1, 0, &[1])],
+        epilogue: None,
     };
     let buffers = [Storage::from(x), Storage::zeros(Element::F32, 1)];
     for isa in Isa::available() {

@@ -1,0 +1,136 @@
+//! Reductions: one or several in one walk, with what is computed in them before and after.
+
+use super::*;
+
+impl Lowering<'_> {
+    /// The reductions of a unit as a step.
+    pub(super) fn reduce(&mut self, unit: &Unit) {
+        if let (Some((step, reads, writes)), Some(node)) = (self.reduction(unit, None), unit.head) {
+            self.out.steps.push(LoweredStep {
+                step: Step::Reduce(step),
+                reads,
+                writes,
+                node,
+            });
+        }
+    }
+
+    /// The reductions of a unit, all over the same axes, walked in an order or as their operands lie; with the buffers
+    /// that are read and written.
+    pub(super) fn reduction(
+        &mut self,
+        unit: &Unit,
+        order: Option<&[usize]>,
+    ) -> Option<(ReduceStep, Vec<usize>, Vec<usize>)> {
+        let head = unit.head?;
+        let Kind::Reduce { axes, .. } = &self.schedule.kinds[head] else {
+            return None;
+        };
+        let heads: Vec<usize> = [head].iter().chain(&unit.joined).copied().collect();
+        let shape = self.meta(self.graph.nodes[head].inputs[0]).shape.clone();
+        let mut axes = crate::ops::reduce::reduced_axes(axes, shape.len()).unwrap_or_default();
+        if planted(Fault::ReduceWrongAxis) && axes.len() == 1 && shape.len() > 1 {
+            axes[0] = (axes[0] + 1) % shape.len();
+        }
+        let mut code = CodeBuilder::default();
+        let mut inputs = Vec::new();
+        let mut results: Vec<usize> = heads
+            .iter()
+            .map(|&head| self.reduced_value(head, &mut code, &mut inputs))
+            .collect();
+        if planted(Fault::JoinedReductionsSwapResults) {
+            results.reverse();
+        }
+        let operands: Vec<Strided> = inputs.iter().map(|&i| self.value(i)).collect();
+        let order = match order {
+            Some(order) => order.to_vec(),
+            None => self.walking_order(&shape, &operands),
+        };
+        let kept: Vec<usize> = (0..shape.len())
+            .map(|a| if axes.contains(&a) { 1 } else { shape[a] })
+            .collect();
+        let mut strides = shape::row_major(&kept);
+        axes.iter().for_each(|&a| strides[a] = 0);
+        let outputs: Vec<Strided> = heads.iter().map(|&h| self.new_row_major(h)).collect();
+        let spread = |output: &Strided| Strided {
+            buffer: output.buffer,
+            offset: output.offset,
+            shape: shape.clone(),
+            strides: strides.clone(),
+        };
+        let mut reductions: Vec<Reduction> = heads
+            .iter()
+            .filter_map(|&head| match self.schedule.kinds[head] {
+                Kind::Reduce { reduction, .. } => Some(reduction),
+                _ => None,
+            })
+            .collect();
+        if planted(Fault::SwapsReductionKinds) {
+            reductions.reverse();
+        }
+        let mut step = ReduceStep {
+            shape: order.iter().map(|&a| shape[a]).collect(),
+            reduced: match planted(Fault::ReduceForgetsWalkingOrder) {
+                true => (0..shape.len()).map(|a| axes.contains(&a)).collect(),
+                false => order.iter().map(|a| axes.contains(a)).collect(),
+            },
+            inputs: operands.iter().map(|s| s.permute(&order).view()).collect(),
+            code: code.finish(&results),
+            reductions,
+            outputs: outputs
+                .iter()
+                .map(|o| spread(o).permute(&order).view())
+                .collect(),
+            epilogue: None,
+        };
+        let mut reads: Vec<usize> = operands.iter().map(|s| s.buffer).collect();
+        let mut writes: Vec<usize> = outputs.iter().map(|s| s.buffer).collect();
+        if !unit.maps.is_empty() {
+            // The kept axes, as they come in the walk.
+            let number = |axis: usize| (0..axis).filter(|a| !axes.contains(a)).count();
+            let kept = order.iter().filter(|a| !axes.contains(a));
+            let walk = Walk::Order(kept.map(|&axis| number(axis)).collect());
+            let epilogue = self.map_step(&unit.maps, walk);
+            let inputs = epilogue.inputs.iter().map(|v| v.buffer);
+            reads.extend(inputs.filter(|b| !writes.contains(b)));
+            writes.extend(epilogue.outputs.iter().map(|v| v.buffer));
+            step.epilogue = Some(epilogue);
+        }
+        if planted(Fault::ReductionForgetsEpilogue) {
+            step.epilogue = None;
+        }
+        Some((step, reads, writes))
+    }
+
+    /// The code of what a reduction combines, with the elementwise nodes that are computed in it.
+    fn reduced_value(
+        &mut self,
+        head: usize,
+        code: &mut CodeBuilder,
+        inputs: &mut Vec<usize>,
+    ) -> usize {
+        let input = self.graph.nodes[head].inputs[0];
+        let mut maps = Vec::new();
+        let mut stack = vec![input];
+        while let Some(at) = stack.pop() {
+            if self.schedule.inlined[at] && !maps.contains(&at) {
+                maps.push(at);
+                stack.extend(&self.graph.nodes[at].inputs);
+            }
+        }
+        maps.sort_unstable();
+        let known = self.splice(&maps, code, inputs);
+        match (known.get(&input), self.schedule.classes[input]) {
+            (Some(&value), _) => value,
+            (None, Class::Constant(number)) => code.constant(number as f32),
+            _ => {
+                let number = inputs.iter().position(|&i| i == input);
+                let number = number.unwrap_or_else(|| {
+                    inputs.push(input);
+                    inputs.len() - 1
+                });
+                code.load(number)
+            }
+        }
+    }
+}

@@ -1,0 +1,484 @@
+//! Depth first: steps that hand large values to one another are cut into slices of the batch, and each slice goes through
+//! all of them in one thread's cache ([`ChainStep`]). A value that nobody else reads is then never written to memory.
+//!
+//! Only values that would be large against the cache are worth it, and only steps that read and write image by image can
+//! take part: convolutions, pooling, elementwise steps, and sums over the batch, which become sums per slice and a sum of
+//! these. The order of all sums depends on shapes alone.
+
+use super::{
+    code::CodeBuilder,
+    fault::{Fault, planted},
+    lower::{Lowered, LoweredBuffer, LoweredStep},
+};
+use std::collections::{BTreeMap, BTreeSet};
+use zerokara_kernels::{
+    conv::{self, ConvGeometry},
+    isa::Isa,
+    plan::{ChainStep, Element, MapStep, ReduceStep, Reduction, Step, View},
+};
+
+// The limits are small in tests, so that the random graphs of the fuzzer, whose batches are small, are cut as well.
+
+/// Bytes of a value from which on it is kept out of memory.
+const LARGE: usize = if cfg!(test) { 64 } else { 1 << 20 };
+/// Bytes that the local values of a slice may take: about a third of a second-level cache.
+const SLICE: usize = if cfg!(test) { 1 } else { 160 << 10 };
+/// Slices that there must be, so that they can be shared out.
+const LEAST_SLICES: usize = if cfg!(test) { 2 } else { 8 };
+/// Numbers that a slice may sum up for itself: they are written, and read again, once for each slice.
+const LARGEST_SUM: usize = 4096;
+
+/// The plan's steps with chains in place of what can be taken slice by slice.
+pub(super) fn chain(mut lowered: Lowered, isa: Isa) -> Lowered {
+    for mut group in groups(&lowered, isa) {
+        // Earlier chains have moved the steps.
+        let touches = |step: &LoweredStep| {
+            let mut all = step.reads.iter().chain(&step.writes);
+            all.any(|b| group.local.contains(b))
+        };
+        group.members = (0..lowered.steps.len())
+            .filter(|&s| touches(&lowered.steps[s]))
+            .collect();
+        lowered = with_chain(lowered, &group);
+    }
+    lowered
+}
+
+/// Steps that become one chain.
+struct Group {
+    /// The members, by number, in order.
+    members: BTreeSet<usize>,
+    /// What they hand on to one another, and nobody else reads.
+    local: BTreeSet<usize>,
+    /// Images in the batch.
+    batch: usize,
+    /// Images in a slice.
+    images: usize,
+}
+
+/// Images that a step works on one by one.
+fn batch_of(step: &Step) -> Option<usize> {
+    match step {
+        Step::Conv(s) => Some(s.geometry.batch),
+        Step::Pool(s) => Some(s.geometry.batch),
+        Step::PoolGradient(s) => Some(s.geometry.batch),
+        _ => None,
+    }
+}
+
+fn groups(lowered: &Lowered, isa: Isa) -> Vec<Group> {
+    let mut readers: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    let mut writers: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (number, step) in lowered.steps.iter().enumerate() {
+        let reads: BTreeSet<usize> = step.reads.iter().copied().collect();
+        let writes: BTreeSet<usize> = step.writes.iter().copied().collect();
+        for b in reads {
+            readers.entry(b).or_default().push(number);
+        }
+        for b in writes {
+            writers.entry(b).or_default().push(number);
+        }
+    }
+    let mut groups: Vec<Group> = Vec::new();
+    for (number, step) in lowered.steps.iter().enumerate() {
+        let Some(batch) = batch_of(&step.step) else {
+            continue;
+        };
+        let private = |b: &&usize| {
+            let buffer: &LoweredBuffer = &lowered.buffers[**b];
+            let readers = readers.get(*b).map_or(&[][..], Vec::as_slice);
+            buffer.external.is_none()
+                && buffer.len * buffer.element.size() >= LARGE
+                && buffer.len.is_multiple_of(batch.max(1))
+                && writers[*b] == [number]
+                && !readers.is_empty()
+                && readers.iter().all(|r| *r > number)
+        };
+        let local: BTreeSet<usize> = step.writes.iter().filter(private).copied().collect();
+        for b in local {
+            let mut group = Group {
+                members: readers[&b].iter().copied().chain([number]).collect(),
+                local: [b].into(),
+                batch,
+                images: 0,
+            };
+            // Joined to those that share a member.
+            let (mut shared, apart): (Vec<Group>, Vec<Group>) = groups
+                .into_iter()
+                .partition(|g| !g.members.is_disjoint(&group.members));
+            groups = apart;
+            if shared.iter().all(|g| g.batch == batch) {
+                for other in &shared {
+                    group.members.extend(&other.members);
+                    group.local.extend(&other.local);
+                }
+                if let Some(images) = images_in_slice(lowered, &group, isa) {
+                    groups.push(Group { images, ..group });
+                    continue;
+                }
+            }
+            groups.append(&mut shared);
+        }
+    }
+    groups
+}
+
+/// Images in a slice of the group, if it can be cut at all.
+fn images_in_slice(lowered: &Lowered, group: &Group, isa: Isa) -> Option<usize> {
+    let bytes: usize = group
+        .local
+        .iter()
+        .map(|&b| lowered.buffers[b].len * lowered.buffers[b].element.size() / group.batch.max(1))
+        .sum();
+    let images = (SLICE / bytes.max(1)).max(1);
+    if group.batch.div_ceil(images) < LEAST_SLICES {
+        return None;
+    }
+    let sliceable = |&m: &usize| is_sliceable(lowered, m, group.batch, images, isa);
+    (group.members.iter().all(sliceable) && split(lowered, group).is_some()).then_some(images)
+}
+
+/// Whether the axis that comes first walks image by image.
+fn by_image(shape: &[usize], batch: usize) -> bool {
+    batch > 0
+        && shape
+            .first()
+            .is_some_and(|n| n.is_multiple_of(batch) && *n > 0)
+}
+
+fn is_sliceable(lowered: &Lowered, number: usize, batch: usize, images: usize, isa: Isa) -> bool {
+    let maps = |map: &Option<MapStep>| map.as_ref().is_none_or(|m| by_image(&m.shape, batch));
+    match &lowered.steps[number].step {
+        Step::Conv(s) => {
+            let slice = ConvGeometry {
+                batch: images,
+                ..s.geometry
+            };
+            let last = ConvGeometry {
+                batch: (batch - 1) % images + 1,
+                ..s.geometry
+            };
+            // The filters were packed for the whole batch.
+            let same = |g: &ConvGeometry| {
+                conv::packed_len(isa, g, s.pass) == conv::packed_len(isa, &s.geometry, s.pass)
+            };
+            s.geometry.batch == batch
+                && s.statistics.is_none()
+                && same(&slice)
+                && same(&last)
+                && maps(&s.epilogue)
+        }
+        Step::Pool(s) => s.geometry.batch == batch && maps(&s.epilogue),
+        Step::PoolGradient(s) => s.geometry.batch == batch && maps(&s.epilogue),
+        Step::ConvWeightGradient(s) => {
+            s.geometry.batch == batch
+                && s.partials.shape[1..].iter().product::<usize>() <= LARGEST_SUM
+                && sum_of_partials(lowered, s.partials.buffer).is_some()
+        }
+        Step::Reduce(s) => {
+            let kept = s.shape.iter().zip(&s.reduced).filter(|(_, r)| !**r);
+            by_image(&s.shape, batch)
+                && s.reduced.first() == Some(&true)
+                && s.epilogue.is_none()
+                && s.reductions == [Reduction::Sum]
+                && kept.map(|(n, _)| n).product::<usize>() <= LARGEST_SUM
+        }
+        Step::Map(s) => by_image(&s.shape, batch),
+        _ => false,
+    }
+}
+
+/// The step that sums partial gradients, if one does, and it alone reads them.
+fn sum_of_partials(lowered: &Lowered, buffer: usize) -> Option<usize> {
+    let mut readers =
+        (0..lowered.steps.len()).filter(|&s| lowered.steps[s].reads.contains(&buffer));
+    let (reader, None) = (readers.next()?, readers.next()) else {
+        return None;
+    };
+    match &lowered.steps[reader].step {
+        Step::Reduce(s)
+            if s.inputs.len() == 1
+                && s.inputs[0].buffer == buffer
+                && s.inputs[0].offset == 0
+                && s.reduced.first() == Some(&true) =>
+        {
+            Some(reader)
+        }
+        _ => None,
+    }
+}
+
+/// The other steps between the group's first and last: those that run before the chain, and those after. None if one of
+/// them stands between two members.
+fn split(lowered: &Lowered, group: &Group) -> Option<(Vec<usize>, Vec<usize>)> {
+    let (first, last) = (*group.members.first()?, *group.members.last()?);
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    // What the members and those after them have read and written so far.
+    let (mut read, mut written) = (BTreeSet::new(), BTreeSet::new());
+    let mut written_after = BTreeSet::new();
+    let mut read_after = BTreeSet::new();
+    for number in first..=last {
+        let step = &lowered.steps[number];
+        let touches = |read: &BTreeSet<usize>, written: &BTreeSet<usize>| {
+            step.reads.iter().any(|b| written.contains(b))
+                || step
+                    .writes
+                    .iter()
+                    .any(|b| written.contains(b) || read.contains(b))
+        };
+        if group.members.contains(&number) {
+            if touches(&read_after, &written_after) {
+                return None;
+            }
+            read.extend(&step.reads);
+            written.extend(&step.writes);
+        } else if touches(&read, &written) || touches(&read_after, &written_after) {
+            read_after.extend(&step.reads);
+            written_after.extend(&step.writes);
+            after.push(number);
+        } else {
+            before.push(number);
+        }
+    }
+    Some((before, after))
+}
+
+/// A run of images.
+#[derive(Clone, Copy)]
+struct Slice {
+    number: usize,
+    first: usize,
+    images: usize,
+    batch: usize,
+}
+
+fn with_chain(mut lowered: Lowered, group: &Group) -> Lowered {
+    let Some((before, after)) = split(&lowered, group) else {
+        return lowered;
+    };
+    let slices: Vec<Slice> = (0..group.batch)
+        .step_by(group.images)
+        .enumerate()
+        .map(|(number, first)| Slice {
+            number,
+            first,
+            images: group.images.min(group.batch - first),
+            batch: group.batch,
+        })
+        .collect();
+    let mut offset = 0;
+    for &b in &group.local {
+        let buffer = &mut lowered.buffers[b];
+        buffer.len = buffer.len / group.batch * group.images;
+        buffer.local = Some(offset);
+        offset += (buffer.len * buffer.element.size()).next_multiple_of(64);
+    }
+    let mut chain = ChainStep {
+        slices: vec![Vec::new(); slices.len()],
+    };
+    let (mut reads, mut writes) = (BTreeSet::new(), BTreeSet::new());
+    // Sums of what the slices summed up, to run after the chain.
+    let mut sums = Vec::new();
+    for &member in &group.members {
+        let node = lowered.steps[member].node;
+        let mut step = lowered.steps[member].step.clone();
+        match &mut step {
+            Step::Reduce(reduce) => {
+                let sum = sum_per_slice(&mut lowered, reduce, &slices);
+                sums.push(LoweredStep {
+                    reads: vec![reduce.outputs[0].buffer],
+                    writes: vec![sum.outputs[0].buffer],
+                    step: Step::Reduce(sum),
+                    node,
+                });
+                writes.insert(reduce.outputs[0].buffer);
+            }
+            Step::ConvWeightGradient(gradient) => {
+                more_partials(&mut lowered, gradient.partials.buffer, gradient, &slices);
+                writes.insert(gradient.partials.buffer);
+            }
+            _ => writes.extend(lowered.steps[member].writes.iter().copied()),
+        }
+        reads.extend(lowered.steps[member].reads.iter().copied());
+        for (steps, &slice) in chain.slices.iter_mut().zip(&slices) {
+            steps.push(cut(&step, slice, &group.local));
+        }
+    }
+    let shared = |b: &usize| !group.local.contains(b);
+    let node = group
+        .members
+        .first()
+        .map_or(0, |&first| lowered.steps[first].node);
+    let chain = LoweredStep {
+        step: Step::Chain(chain),
+        reads: reads.into_iter().filter(shared).collect(),
+        writes: writes.into_iter().filter(shared).collect(),
+        node,
+    };
+    let (first, last) = match (group.members.first(), group.members.last()) {
+        (Some(&first), Some(&last)) => (first, last),
+        _ => return lowered,
+    };
+    let mut steps: Vec<Option<LoweredStep>> = lowered.steps.into_iter().map(Some).collect();
+    let mut order: Vec<LoweredStep> = Vec::new();
+    order.extend(steps[..first].iter_mut().filter_map(Option::take));
+    order.extend(before.iter().filter_map(|&s| steps[s].take()));
+    order.push(chain);
+    order.append(&mut sums);
+    order.extend(after.iter().filter_map(|&s| steps[s].take()));
+    order.extend(steps[last + 1..].iter_mut().filter_map(Option::take));
+    lowered.steps = order;
+    lowered
+}
+
+/// Makes a sum write one result for each slice, to a new buffer, and gives the sum of those.
+fn sum_per_slice(lowered: &mut Lowered, reduce: &mut ReduceStep, slices: &[Slice]) -> ReduceStep {
+    let target = reduce.kept(&reduce.outputs[0]);
+    let len: usize = target.shape.iter().product();
+    lowered.buffers.push(LoweredBuffer {
+        element: Element::F32,
+        len: slices.len() * len,
+        external: None,
+        local: None,
+    });
+    let buffer = lowered.buffers.len() - 1;
+    let mut dense = crate::shape::row_major(&target.shape);
+    let mut kept = dense.iter().copied();
+    let strides = reduce
+        .reduced
+        .iter()
+        .map(|&reduced| if reduced { 0 } else { kept.next().unwrap_or(0) })
+        .collect();
+    // Each slice adds its own offset.
+    reduce.outputs[0] = View {
+        buffer,
+        offset: 0,
+        shape: reduce.shape.clone(),
+        strides,
+    };
+    let shape = [&[slices.len()], &target.shape[..]].concat();
+    dense.insert(0, len as isize);
+    let mut code = CodeBuilder::default();
+    let result = code.load(0);
+    ReduceStep {
+        reduced: (0..shape.len()).map(|axis| axis == 0).collect(),
+        inputs: vec![View {
+            buffer,
+            offset: 0,
+            shape: shape.clone(),
+            strides: dense,
+        }],
+        code: code.finish(&[result]),
+        reductions: vec![Reduction::Sum],
+        outputs: vec![View {
+            shape: shape.clone(),
+            strides: [&[0], &target.strides[..]].concat(),
+            ..target
+        }],
+        epilogue: None,
+        shape,
+    }
+}
+
+/// Gives each slice partial gradients of its own, and the step that sums them as many more.
+fn more_partials(
+    lowered: &mut Lowered,
+    buffer: usize,
+    gradient: &mut zerokara_kernels::plan::ConvWeightGradientStep,
+    slices: &[Slice],
+) {
+    let total: usize = slices
+        .iter()
+        .map(|&slice| partials(&gradient.geometry, slice))
+        .sum();
+    let each: usize = gradient.partials.shape[1..].iter().product();
+    lowered.buffers[buffer].len = total * each;
+    if let Some(sum) = sum_of_partials(lowered, buffer)
+        && let Step::Reduce(reduce) = &mut lowered.steps[sum].step
+    {
+        reduce.shape[0] = total;
+        reduce.inputs[0].shape[0] = total;
+        let outputs = reduce.outputs.iter_mut();
+        for output in outputs.filter(|output| output.strides[0] == 0) {
+            output.shape[0] = total;
+        }
+    }
+}
+
+/// Partial gradients of one slice.
+fn partials(geometry: &ConvGeometry, slice: Slice) -> usize {
+    conv::partials(&slice_of(geometry, slice))
+}
+
+fn slice_of(geometry: &ConvGeometry, slice: Slice) -> ConvGeometry {
+    ConvGeometry {
+        batch: slice.images,
+        ..*geometry
+    }
+}
+
+/// The step over one slice.
+fn cut(step: &Step, slice: Slice, local: &BTreeSet<usize>) -> Step {
+    let view = |view: &mut View| cut_view(view, slice, local);
+    let map = |map: &mut MapStep| {
+        map.shape[0] = map.shape[0] / slice.batch * slice.images;
+        map.inputs.iter_mut().chain(&mut map.outputs).for_each(view);
+    };
+    let mut step = step.clone();
+    match &mut step {
+        Step::Conv(s) => {
+            s.geometry.batch = slice.images;
+            [&mut s.source, &mut s.target].into_iter().for_each(view);
+            s.epilogue.iter_mut().for_each(map);
+        }
+        Step::Pool(s) => {
+            s.geometry.batch = slice.images;
+            let all = [&mut s.input, &mut s.output].into_iter();
+            all.chain(&mut s.values).chain(&mut s.places).for_each(view);
+            s.epilogue.iter_mut().for_each(map);
+        }
+        Step::PoolGradient(s) => {
+            s.geometry.batch = slice.images;
+            let all = [&mut s.output_gradient, &mut s.input_gradient].into_iter();
+            all.chain(&mut s.input).chain(&mut s.places).for_each(view);
+            s.epilogue.iter_mut().for_each(map);
+        }
+        Step::ConvWeightGradient(s) => {
+            let full = Slice {
+                images: slice.first.div_ceil(slice.number.max(1)),
+                ..slice
+            };
+            let first = slice.number * partials(&s.geometry, full);
+            s.geometry.batch = slice.images;
+            [&mut s.input, &mut s.output_gradient]
+                .into_iter()
+                .for_each(view);
+            let each: usize = s.partials.shape[1..].iter().product();
+            s.partials.offset = first * each;
+            s.partials.shape[0] = conv::partials(&s.geometry);
+        }
+        Step::Reduce(s) => {
+            let len: usize = s.kept(&s.outputs[0]).shape.iter().product();
+            s.shape[0] = s.shape[0] / slice.batch * slice.images;
+            s.inputs.iter_mut().for_each(view);
+            s.outputs[0].shape[0] = s.shape[0];
+            s.outputs[0].offset = len * slice.number;
+        }
+        Step::Map(s) => map(s),
+        _ => {}
+    }
+    step
+}
+
+/// The part of a view that belongs to a slice. Local buffers hold no more than one slice.
+fn cut_view(view: &mut View, slice: Slice, local: &BTreeSet<usize>) {
+    let per_image = view.shape[0] / slice.batch;
+    let first = match planted(Fault::SlicesStartAtTheFirst) {
+        true => 0,
+        false => slice.first * per_image,
+    };
+    view.shape[0] = slice.images * per_image;
+    if !local.contains(&view.buffer) {
+        view.offset = (view.offset as isize + first as isize * view.strides[0]) as usize;
+    }
+}

@@ -1,0 +1,302 @@
+//! The loops that combine numbers, and the arithmetic of means and variances.
+
+use crate::{isa::multiversion, map::lanes::Lanes};
+
+/// A way to combine numbers.
+pub(super) trait Combine: 'static {
+    const START: f32;
+    unsafe fn vectors<S: Lanes>(a: S::Vector, b: S::Vector) -> S::Vector;
+    fn wide(a: f64, b: f64) -> f64;
+}
+
+pub(super) struct Sum;
+impl Combine for Sum {
+    const START: f32 = 0.0;
+    #[inline(always)]
+    unsafe fn vectors<S: Lanes>(a: S::Vector, b: S::Vector) -> S::Vector {
+        // SAFETY: the caller vouches for the CPU.
+        unsafe { S::add(a, b) }
+    }
+    #[inline(always)]
+    fn wide(a: f64, b: f64) -> f64 {
+        a + b
+    }
+}
+
+pub(super) struct Max;
+impl Combine for Max {
+    const START: f32 = f32::NEG_INFINITY;
+    #[inline(always)]
+    unsafe fn vectors<S: Lanes>(a: S::Vector, b: S::Vector) -> S::Vector {
+        // SAFETY: the caller vouches for the CPU.
+        unsafe { S::select(S::ne(a, a), a, S::max(a, b)) }
+    }
+    #[inline(always)]
+    fn wide(a: f64, b: f64) -> f64 {
+        if a > b || a.is_nan() { a } else { b }
+    }
+}
+
+pub(super) struct Min;
+impl Combine for Min {
+    const START: f32 = f32::INFINITY;
+    #[inline(always)]
+    unsafe fn vectors<S: Lanes>(a: S::Vector, b: S::Vector) -> S::Vector {
+        // SAFETY: the caller vouches for the CPU.
+        unsafe { S::select(S::ne(a, a), a, S::min(a, b)) }
+    }
+    #[inline(always)]
+    fn wide(a: f64, b: f64) -> f64 {
+        if a < b || a.is_nan() { a } else { b }
+    }
+}
+
+/// Combines each of `rows` rows of `length` neighbours.
+#[inline(always)]
+unsafe fn rows_body<S: Lanes, C: Combine>(p: *const f32, rows: usize, length: usize, to: *mut f64) {
+    // SAFETY: the caller vouches for the CPU and the pointers; the array holds the widest vector.
+    unsafe {
+        let l = S::LANES;
+        for row in 0..rows {
+            let p = p.add(row * length);
+            let mut i = 0;
+            let mut total = f64::from(C::START);
+            if length >= l {
+                let mut sums = [S::splat(C::START); 4];
+                while i + 4 * l <= length {
+                    sums[0] = C::vectors::<S>(sums[0], S::load(p.add(i)));
+                    sums[1] = C::vectors::<S>(sums[1], S::load(p.add(i + l)));
+                    sums[2] = C::vectors::<S>(sums[2], S::load(p.add(i + 2 * l)));
+                    sums[3] = C::vectors::<S>(sums[3], S::load(p.add(i + 3 * l)));
+                    i += 4 * l;
+                }
+                while i + l <= length {
+                    sums[0] = C::vectors::<S>(sums[0], S::load(p.add(i)));
+                    i += l;
+                }
+                let sum = C::vectors::<S>(
+                    C::vectors::<S>(sums[0], sums[1]),
+                    C::vectors::<S>(sums[2], sums[3]),
+                );
+                let mut lanes = [0.0f32; 16];
+                S::store(lanes.as_mut_ptr(), sum);
+                for &x in &lanes[..l] {
+                    total = C::wide(total, f64::from(x));
+                }
+            }
+            while i < length {
+                total = C::wide(total, f64::from(*p.add(i)));
+                i += 1;
+            }
+            *to.add(row) = total;
+        }
+    }
+}
+multiversion! {
+    pub(super) unsafe fn rows_of[C: Combine; C](p: *const f32, rows: usize, length: usize, to: *mut f64) = rows_body;
+}
+
+/// Combines each column of `rows` rows of `width` neighbours with a number.
+#[inline(always)]
+unsafe fn fold_rows_body<S: Lanes, C: Combine>(
+    to: *mut f32,
+    p: *const f32,
+    width: usize,
+    rows: usize,
+) {
+    // SAFETY: the caller vouches for the CPU and the pointers.
+    unsafe {
+        let l = S::LANES;
+        let mut i = 0;
+        while i + 4 * l <= width {
+            let (to, p) = (to.add(i), p.add(i));
+            let mut a = S::load(to);
+            let mut b = S::load(to.add(l));
+            let mut c = S::load(to.add(2 * l));
+            let mut d = S::load(to.add(3 * l));
+            for row in 0..rows {
+                let p = p.add(row * width);
+                a = C::vectors::<S>(a, S::load(p));
+                b = C::vectors::<S>(b, S::load(p.add(l)));
+                c = C::vectors::<S>(c, S::load(p.add(2 * l)));
+                d = C::vectors::<S>(d, S::load(p.add(3 * l)));
+            }
+            S::store(to, a);
+            S::store(to.add(l), b);
+            S::store(to.add(2 * l), c);
+            S::store(to.add(3 * l), d);
+            i += 4 * l;
+        }
+        while i < width {
+            let rest = (width - i).min(l);
+            let mut a = S::load_partial(to.add(i), rest);
+            for row in 0..rows {
+                a = C::vectors::<S>(a, S::load_partial(p.add(row * width + i), rest));
+            }
+            S::store_partial(to.add(i), a, rest);
+            i += rest;
+        }
+    }
+}
+multiversion! {
+    pub(super) unsafe fn fold_rows[C: Combine; C](to: *mut f32, p: *const f32, width: usize, rows: usize) = fold_rows_body;
+}
+
+/// Moves what `n` sums hold to those in double precision, and starts them anew.
+#[inline(always)]
+unsafe fn flush_body<S: Lanes, C: Combine>(sums: *mut f32, wide: *mut f64, n: usize) {
+    for i in 0..n {
+        // SAFETY: the caller vouches for the pointers.
+        unsafe {
+            *wide.add(i) = C::wide(*wide.add(i), f64::from(*sums.add(i)));
+            *sums.add(i) = C::START;
+        }
+    }
+}
+multiversion! {
+    pub(super) unsafe fn flush[C: Combine; C](sums: *mut f32, wide: *mut f64, n: usize) = flush_body;
+}
+
+/// Adds the differences of each column of `rows` rows of `width` neighbours from its shift, and the squares of those, to
+/// sums.
+#[inline(always)]
+unsafe fn deviate_body<S: Lanes>(
+    sums: *mut f32,
+    squares: *mut f32,
+    shifts: *const f32,
+    p: *const f32,
+    width: usize,
+    rows: usize,
+) {
+    // SAFETY: the caller vouches for the CPU and the pointers.
+    unsafe {
+        let l = S::LANES;
+        let mut i = 0;
+        while i + 4 * l <= width {
+            let (sums, squares, shifts, p) = (sums.add(i), squares.add(i), shifts.add(i), p.add(i));
+            let mut s = [
+                S::load(sums),
+                S::load(sums.add(l)),
+                S::load(sums.add(2 * l)),
+                S::load(sums.add(3 * l)),
+            ];
+            let mut q = [
+                S::load(squares),
+                S::load(squares.add(l)),
+                S::load(squares.add(2 * l)),
+                S::load(squares.add(3 * l)),
+            ];
+            let k = [
+                S::load(shifts),
+                S::load(shifts.add(l)),
+                S::load(shifts.add(2 * l)),
+                S::load(shifts.add(3 * l)),
+            ];
+            for row in 0..rows {
+                let p = p.add(row * width);
+                let d = S::sub(S::load(p), k[0]);
+                (s[0], q[0]) = (S::add(s[0], d), S::fma(d, d, q[0]));
+                let d = S::sub(S::load(p.add(l)), k[1]);
+                (s[1], q[1]) = (S::add(s[1], d), S::fma(d, d, q[1]));
+                let d = S::sub(S::load(p.add(2 * l)), k[2]);
+                (s[2], q[2]) = (S::add(s[2], d), S::fma(d, d, q[2]));
+                let d = S::sub(S::load(p.add(3 * l)), k[3]);
+                (s[3], q[3]) = (S::add(s[3], d), S::fma(d, d, q[3]));
+            }
+            S::store(sums, s[0]);
+            S::store(sums.add(l), s[1]);
+            S::store(sums.add(2 * l), s[2]);
+            S::store(sums.add(3 * l), s[3]);
+            S::store(squares, q[0]);
+            S::store(squares.add(l), q[1]);
+            S::store(squares.add(2 * l), q[2]);
+            S::store(squares.add(3 * l), q[3]);
+            i += 4 * l;
+        }
+        while i < width {
+            let rest = (width - i).min(l);
+            let k = S::load_partial(shifts.add(i), rest);
+            let mut s = S::load_partial(sums.add(i), rest);
+            let mut q = S::load_partial(squares.add(i), rest);
+            for row in 0..rows {
+                let d = S::sub(S::load_partial(p.add(row * width + i), rest), k);
+                (s, q) = (S::add(s, d), S::fma(d, d, q));
+            }
+            S::store_partial(sums.add(i), s, rest);
+            S::store_partial(squares.add(i), q, rest);
+            i += rest;
+        }
+    }
+}
+multiversion! {
+    pub(super) unsafe fn deviate(
+        sums: *mut f32,
+        squares: *mut f32,
+        shifts: *const f32,
+        p: *const f32,
+        width: usize,
+        rows: usize,
+    ) = deviate_body;
+}
+
+/// The sum of the squared differences of `n` numbers from a shift, and that of the differences.
+#[inline(always)]
+unsafe fn squares_body<S: Lanes>(p: *const f32, n: usize, shift: f32, to: *mut [f64; 2]) {
+    // SAFETY: the caller vouches for the CPU and the pointers; the arrays hold the widest vector.
+    unsafe {
+        let l = S::LANES;
+        let k = S::splat(shift);
+        let (mut sums, mut squares) = ([S::zero(); 2], [S::zero(); 2]);
+        let mut i = 0;
+        while i + 2 * l <= n {
+            let d = S::sub(S::load(p.add(i)), k);
+            let e = S::sub(S::load(p.add(i + l)), k);
+            sums = [S::add(sums[0], d), S::add(sums[1], e)];
+            squares = [S::fma(d, d, squares[0]), S::fma(e, e, squares[1])];
+            i += 2 * l;
+        }
+        let mut lanes = [[0.0f32; 16]; 2];
+        S::store(lanes[0].as_mut_ptr(), S::add(sums[0], sums[1]));
+        S::store(lanes[1].as_mut_ptr(), S::add(squares[0], squares[1]));
+        let mut totals = lanes.map(|lanes| lanes[..l].iter().map(|&x| f64::from(x)).sum::<f64>());
+        while i < n {
+            let d = f64::from(*p.add(i)) - f64::from(shift);
+            totals = [totals[0] + d, totals[1] + d * d];
+            i += 1;
+        }
+        *to = totals;
+    }
+}
+multiversion! {
+    pub(super) unsafe fn squares[](p: *const f32, n: usize, shift: f32, to: *mut [f64; 2]) = squares_body;
+}
+
+/// Mean of some numbers, and the sum of their squared deviations from it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Moments {
+    pub(super) mean: f64,
+    pub(super) squares: f64,
+}
+
+impl Moments {
+    /// Of `n` numbers, from the sum of their differences from a shift and the sum of the squares of those.
+    pub(super) fn shifted(n: usize, shift: f64, sum: f64, squares: f64) -> Moments {
+        let n = n as f64;
+        let squares = squares - sum * sum / n;
+        Moments {
+            mean: shift + sum / n,
+            // Rounding may make it negative; a NaN stays.
+            squares: if squares < 0.0 { 0.0 } else { squares },
+        }
+    }
+
+    /// Of `n` numbers with these moments and `m` others (Chan, Golub and LeVeque, 1979).
+    pub(super) fn join(self, n: usize, other: Moments, m: usize) -> Moments {
+        let share = m as f64 / (n + m) as f64;
+        let difference = other.mean - self.mean;
+        Moments {
+            mean: self.mean + difference * share,
+            squares: self.squares + other.squares + difference * difference * (n as f64 * share),
+        }
+    }
+}

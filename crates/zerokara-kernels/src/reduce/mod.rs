@@ -1,0 +1,781 @@
+//! Sums, extremes, means and variances over axes, with elementwise code before and after.
+//!
+//! Numbers are summed in single precision over a few hundred neighbours at most, in many interleaved sums; those
+//! are added up in double precision. The order depends on the shapes (and on the width of a vector) alone.
+//!
+//! A variance needs one walk over memory: the sums are those of the differences from a shift, and of their squares,
+//! where the shift of a column is the mean of what was seen of it before (at first, that of its first tile). What the
+//! shift differs from the mean is thus a small multiple of the deviation, so that no digits cancel.
+
+mod columns;
+mod combine;
+
+use self::columns::Columns;
+use self::combine::{Combine, Max, Min, Moments, Sum, rows_of, squares};
+use std::{
+    cell::UnsafeCell,
+    cmp::Reverse,
+    ops::Range,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use crate::{
+    access::{Access, Memory, scatter},
+    executor::{Task, UNIT_WEIGHT},
+    isa::Isa,
+    map::{
+        Code,
+        prepared::{Prepared, TILE, Use},
+    },
+    plan::Reduction,
+};
+
+/// How many numbers of a column are added up in single precision.
+const BLOCK: usize = 16;
+
+/// Most parts that one result's elements are cut into.
+const MOST_CHUNKS: usize = 32;
+
+/// Most columns that one unit has sums for; wider rows are cut.
+const MOST_COLUMNS: usize = 4096;
+
+/// Where the reduced axes lie in the order of iteration.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Form {
+    /// `[kept, reduced]` with rows that share a tile.
+    ShortRows,
+    /// `[kept, reduced]` with rows longer than a tile.
+    LongRows,
+    /// `[kept, reduced, kept]`.
+    Columns,
+}
+
+/// How the numbers of a value are gathered.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum How {
+    Sum,
+    Max,
+    Min,
+    Moments,
+}
+
+/// Calls a function for the way of combining; those of moments are sums.
+macro_rules! combining {
+    ($how:expr, $function:ident($($argument:expr),*)) => {
+        match $how {
+            How::Sum | How::Moments => $function::<Sum>($($argument),*),
+            How::Max => $function::<Max>($($argument),*),
+            How::Min => $function::<Min>($($argument),*),
+        }
+    };
+}
+
+use combining;
+
+impl How {
+    fn start(self) -> f32 {
+        match self {
+            How::Sum | How::Moments => Sum::START,
+            How::Max => Max::START,
+            How::Min => Min::START,
+        }
+    }
+
+    fn wide(self, a: f64, b: f64) -> f64 {
+        match self {
+            How::Sum | How::Moments => Sum::wide(a, b),
+            How::Max => Max::wide(a, b),
+            How::Min => Min::wide(a, b),
+        }
+    }
+
+    fn weight(self) -> usize {
+        match self {
+            How::Moments => 2,
+            _ => 1,
+        }
+    }
+}
+
+/// Numbers that are gathered.
+#[derive(Clone, Copy, Debug)]
+struct Gathered {
+    /// Which result of the code.
+    result: usize,
+    how: How,
+}
+
+/// A view that results are written to.
+#[derive(Debug)]
+struct Output {
+    /// Which numbers.
+    of: usize,
+    /// What of their moments: with a correction, the variance.
+    variance: Option<usize>,
+    access: Access,
+}
+
+/// How the elements that are combined into one are cut into parts.
+#[derive(Debug)]
+enum Parting {
+    /// So many, of this length.
+    Even(usize, usize),
+    /// Beside a step that is cut so.
+    Given(Box<[Range<usize>]>),
+}
+
+impl Parting {
+    fn count(&self) -> usize {
+        match self {
+            Parting::Even(count, _) => *count,
+            Parting::Given(ranges) => ranges.len(),
+        }
+    }
+
+    fn range(&self, part: usize, total: usize) -> Range<usize> {
+        match self {
+            Parting::Even(_, length) => {
+                (part * length).min(total)..((part + 1) * length).min(total)
+            }
+            Parting::Given(ranges) => ranges[part].clone(),
+        }
+    }
+}
+
+/// What parts of a group gathered, in double precision, until the last part is done and folds them.
+struct Partials {
+    values: Box<[UnsafeCell<f64>]>,
+    /// Parts still to come, of each group.
+    waiting: Box<[AtomicUsize]>,
+}
+
+// SAFETY: each part writes its own values; who reads them has seen, by `waiting`, that all parts are written.
+unsafe impl Sync for Partials {}
+
+/// A [`ReduceStep`](crate::plan::ReduceStep) made ready.
+pub(crate) struct ReduceTask {
+    isa: Isa,
+    map: Prepared,
+    gathered: Vec<Gathered>,
+    outputs: Vec<Output>,
+    /// Over the kept axes.
+    epilogue: Option<Prepared>,
+    form: Form,
+    /// Kept elements outside the reduced ones.
+    outer: usize,
+    /// Elements that are combined into one.
+    reduced: usize,
+    /// Kept elements inside.
+    inner: usize,
+    /// Columns of one block.
+    block: usize,
+    parts: Parting,
+    /// For short rows: rows of one unit.
+    rows: usize,
+    /// Axes of the outputs.
+    kept: Vec<usize>,
+    partials: Partials,
+}
+
+/// What a [`ReduceTask`] is made of: see [`ReduceStep`](crate::plan::ReduceStep).
+pub(crate) struct Parts<'a> {
+    pub(crate) shape: &'a [usize],
+    pub(crate) reduced: &'a [bool],
+    pub(crate) inputs: Vec<Access>,
+    pub(crate) code: &'a Code,
+    pub(crate) reductions: &'a [Reduction],
+    pub(crate) outputs: Vec<Access>,
+    /// Inputs, outputs (over the kept axes) and code.
+    pub(crate) epilogue: Option<(Vec<Access>, Vec<Access>, &'a Code)>,
+}
+
+/// The different values that are gathered, and where each result is found in them.
+fn gather(code: &Code, reductions: &[Reduction]) -> (Vec<Gathered>, Vec<(usize, Option<usize>)>) {
+    let is_variance = |r: &Reduction| matches!(r, Reduction::Variance { .. });
+    let mut gathered: Vec<(usize, Gathered)> = Vec::new();
+    let mut results = Vec::new();
+    for (result, (&value, reduction)) in code.results.iter().zip(reductions).enumerate() {
+        let mut same = code.results.iter().zip(reductions);
+        let how = match reduction {
+            Reduction::Max => How::Max,
+            Reduction::Min => How::Min,
+            Reduction::Sum if !same.any(|(&v, r)| v == value && is_variance(r)) => How::Sum,
+            _ => How::Moments,
+        };
+        let found = gathered
+            .iter()
+            .position(|(v, g)| *v == value && g.how == how);
+        let of = found.unwrap_or_else(|| {
+            gathered.push((value, Gathered { result, how }));
+            gathered.len() - 1
+        });
+        let variance = match reduction {
+            Reduction::Variance { correction } => Some(*correction),
+            _ => None,
+        };
+        results.push((of, variance));
+    }
+    (gathered.into_iter().map(|(_, g)| g).collect(), results)
+}
+
+impl ReduceTask {
+    pub(crate) fn new(isa: Isa, parts: Parts<'_>) -> Result<ReduceTask, String> {
+        Self::cut(isa, parts, None)
+    }
+
+    /// A reduction of all axes but the last, whose rows are gathered in these parts by [`ReduceTask::run_part`].
+    pub(crate) fn beside(
+        isa: Isa,
+        parts: Parts<'_>,
+        ranges: Box<[Range<usize>]>,
+    ) -> Result<ReduceTask, String> {
+        Self::cut(isa, parts, Some(ranges))
+    }
+
+    fn cut(
+        isa: Isa,
+        parts: Parts<'_>,
+        ranges: Option<Box<[Range<usize>]>>,
+    ) -> Result<ReduceTask, String> {
+        let Parts {
+            shape,
+            reduced,
+            inputs,
+            code,
+            ..
+        } = parts;
+        // The input that spans most elements decides the order of the axes.
+        let spans = |a: &Access| -> usize {
+            shape
+                .iter()
+                .zip(&a.strides)
+                .filter(|(_, s)| **s != 0)
+                .map(|(&n, _)| n.max(1))
+                .product()
+        };
+        let main = inputs.iter().max_by_key(|a| spans(a)).cloned();
+        let dense = crate::access::dense_strides(shape);
+        let stride = |axis: usize| match (&ranges, &main) {
+            (Some(_), _) => dense[axis],
+            (None, Some(input)) => input.strides[axis].unsigned_abs(),
+            (None, None) => 0,
+        };
+        let mut axes: Vec<usize> = (0..shape.len()).filter(|&axis| shape[axis] != 1).collect();
+        axes.sort_by_key(|&axis| Reverse(stride(axis)));
+        let innermost = axes.iter().rev().find(|&&axis| stride(axis) != 0);
+        let columns = ranges.is_some()
+            || innermost.is_some_and(|&axis| !reduced[axis])
+                && axes.iter().any(|&axis| reduced[axis]);
+        let widest = axes
+            .iter()
+            .filter(|&&a| reduced[a])
+            .map(|&a| stride(a))
+            .max()
+            .unwrap_or(0);
+        let is_outer = |axis: usize| !reduced[axis] && (!columns || stride(axis) > widest);
+        let outer_axes: Vec<usize> = axes.iter().copied().filter(|&a| is_outer(a)).collect();
+        let reduced_axes: Vec<usize> = axes.iter().copied().filter(|&a| reduced[a]).collect();
+        let inner_axes: Vec<usize> = axes
+            .iter()
+            .copied()
+            .filter(|&a| !reduced[a] && !is_outer(a))
+            .collect();
+
+        let order: Vec<usize> = outer_axes
+            .iter()
+            .chain(&reduced_axes)
+            .chain(&inner_axes)
+            .copied()
+            .collect();
+        let count = |axes: &[usize]| axes.iter().map(|&axis| shape[axis]).product::<usize>();
+        let (outer, many, inner) = (count(&outer_axes), count(&reduced_axes), count(&inner_axes));
+        let permuted = |mut a: Access| {
+            a.strides = order.iter().map(|&axis| a.strides[axis]).collect();
+            a
+        };
+        let sorted_shape: Vec<usize> = order.iter().map(|&axis| shape[axis]).collect();
+        let rows_from = outer_axes.len() + if columns { reduced_axes.len() } else { 0 };
+        let inputs = inputs.into_iter().map(permuted).collect();
+        let purpose = Use::Read { axis: rows_from };
+        let map = Prepared::new(isa, &sorted_shape, inputs, Vec::new(), code, purpose)?;
+        let kept_axes: Vec<usize> = outer_axes.iter().chain(&inner_axes).copied().collect();
+        let kept: Vec<usize> = kept_axes.iter().map(|&axis| shape[axis]).collect();
+        let (gathered, results) = gather(code, parts.reductions);
+        let outputs = results.into_iter().zip(parts.outputs);
+        let outputs = outputs
+            .map(|((of, variance), mut access)| {
+                access.strides = kept_axes.iter().map(|&axis| access.strides[axis]).collect();
+                Output {
+                    of,
+                    variance,
+                    access,
+                }
+            })
+            .collect();
+        let epilogue = match parts.epilogue {
+            Some((inputs, outputs, code)) => {
+                // Its axes are the kept ones in the order of the step's shape.
+                let number = |axis: usize| reduced[..axis].iter().filter(|&&r| !r).count();
+                let sorted = |mut a: Access| {
+                    a.strides = kept_axes
+                        .iter()
+                        .map(|&axis| a.strides[number(axis)])
+                        .collect();
+                    a
+                };
+                let inputs = inputs.into_iter().map(sorted).collect();
+                let outputs = outputs.into_iter().map(sorted).collect();
+                let purpose = Use::Store;
+                Some(Prepared::new(isa, &kept, inputs, outputs, code, purpose)?)
+            }
+            None => None,
+        };
+
+        let form = if columns {
+            Form::Columns
+        } else if many <= TILE {
+            Form::ShortRows
+        } else {
+            Form::LongRows
+        };
+        let work: usize = gathered.iter().map(|g| g.how.weight()).sum();
+        let unit = UNIT_WEIGHT / (map.weight() + work);
+        let block = if inner > MOST_COLUMNS && ranges.is_none() {
+            MOST_COLUMNS / 2
+        } else {
+            inner
+        };
+        let groups = outer * inner.div_ceil(block.max(1));
+        // Few large groups are cut into parts; many are units by themselves.
+        let elements = many.saturating_mul(block);
+        let chunks = if groups >= 2 * MOST_CHUNKS || form == Form::ShortRows {
+            1
+        } else {
+            elements
+                .div_ceil(unit.max(1))
+                .clamp(1, MOST_CHUNKS)
+                .min(many.max(1))
+        };
+        // Whole tiles to a part.
+        let chunk = many.div_ceil(chunks).next_multiple_of(match form {
+            Form::ShortRows => 1,
+            Form::LongRows => TILE,
+            Form::Columns => (TILE / inner.max(1)).max(1),
+        });
+        let chunks = many.div_ceil(chunk.max(1)).max(1);
+        let whole = chunks == 1 && ranges.is_none();
+        let parts = match ranges {
+            Some(ranges) => Parting::Given(ranges),
+            None => Parting::Even(chunks, chunk),
+        };
+        let waiting = if whole { 0 } else { groups };
+        let partials = Partials {
+            values: (0..waiting * parts.count() * gathered.len() * 2 * block)
+                .map(|_| UnsafeCell::new(0.0))
+                .collect(),
+            waiting: (0..waiting)
+                .map(|_| AtomicUsize::new(parts.count()))
+                .collect(),
+        };
+        let rows = match form {
+            Form::ShortRows => {
+                let tile_rows = (TILE / many.max(1)).max(1);
+                (unit / many.max(1)).max(1).next_multiple_of(tile_rows)
+            }
+            // Whole rows to a unit, as many as it takes.
+            _ if whole => (unit / elements.max(1)).max(1),
+            _ => 1,
+        };
+        Ok(ReduceTask {
+            isa,
+            map,
+            gathered,
+            outputs,
+            epilogue,
+            form,
+            outer,
+            reduced: many,
+            inner,
+            block,
+            parts,
+            rows,
+            kept,
+            partials,
+        })
+    }
+
+    fn blocks(&self) -> usize {
+        self.inner.div_ceil(self.block.max(1))
+    }
+
+    /// Rows of columns that have sums of their own, so that these fill whole vectors.
+    fn lanes(&self) -> usize {
+        let enough = |rows: &usize| rows * self.inner >= 32;
+        let whole = |rows: &usize| (rows * self.inner).is_multiple_of(16);
+        let most = TILE / self.inner.max(1);
+        let found = (1..=most).find(|rows| enough(rows) && whole(rows));
+        let rows = found.or_else(|| (1..=most).find(enough));
+        rows.unwrap_or(1).min(self.reduced).max(1)
+    }
+
+    /// Numbers of each kind that are gathered at a time.
+    fn width(&self) -> usize {
+        match self.form {
+            Form::Columns if self.inner <= TILE => self.lanes() * self.inner,
+            Form::Columns => self.block,
+            Form::ShortRows => TILE,
+            Form::LongRows => 1,
+        }
+    }
+
+    /// Bytes of what is gathered of one value.
+    fn state_bytes(&self) -> usize {
+        (self.width() * (4 * 8 + 3 * 4)).next_multiple_of(64)
+    }
+
+    /// Where the `k`-th value is gathered: at the start of the scratch, one after another.
+    unsafe fn state(&self, scratch: *mut u8, k: usize) -> Columns {
+        let width = self.width();
+        // SAFETY: the scratch has the size that `scratch_bytes` asks.
+        unsafe {
+            let start = scratch.add(k * self.state_bytes());
+            let narrow: *mut f32 = start.add(width * 32).cast();
+            Columns {
+                wide: start.cast(),
+                wide_squares: start.add(width * 8).cast(),
+                means: start.add(width * 16).cast(),
+                mean_squares: start.add(width * 24).cast(),
+                sums: narrow,
+                squares: narrow.add(width),
+                shifts: narrow.add(2 * width),
+            }
+        }
+    }
+
+    /// Where the elementwise code may work, after what is gathered.
+    unsafe fn after(&self, scratch: *mut u8) -> *mut u8 {
+        // SAFETY: as above.
+        unsafe { scratch.add(self.gathered.len() * self.state_bytes()) }
+    }
+
+    /// Writes the results of `n` positions from `position` on.
+    unsafe fn write(&self, memory: Memory<'_>, scratch: *mut u8, position: usize, n: usize) {
+        // SAFETY: the outputs cover the kept axes.
+        unsafe {
+            for output in &self.outputs {
+                let Gathered { how, .. } = self.gathered[output.of];
+                let state = self.state(scratch, output.of);
+                let (from, scale) = match (how, output.variance) {
+                    (_, Some(correction)) => {
+                        let divisor = (self.reduced - correction) as f64;
+                        (state.wide_squares, 1.0 / divisor)
+                    }
+                    (How::Moments, None) => (state.wide, self.reduced as f64),
+                    _ => (state.wide, 1.0),
+                };
+                for start in (0..n).step_by(64) {
+                    let mut part = [0.0f32; 64];
+                    let length = (n - start).min(64);
+                    for (i, x) in part[..length].iter_mut().enumerate() {
+                        *x = (*from.add(start + i) * scale) as f32;
+                    }
+                    scatter(
+                        &self.kept,
+                        &output.access.strides,
+                        memory.f32s(&output.access),
+                        position + start,
+                        length,
+                        part.as_ptr(),
+                        |x| x,
+                    );
+                }
+            }
+        }
+    }
+
+    /// Runs the epilogue on `n` results from `position` on.
+    unsafe fn conclude(&self, memory: Memory<'_>, scratch: *mut u8, position: usize, n: usize) {
+        if let Some(epilogue) = &self.epilogue {
+            // SAFETY: as the caller vouches; the results are written.
+            unsafe {
+                let scratch = self.after(scratch).add(self.map.scratch_bytes());
+                epilogue.run(memory, scratch, position, position + n);
+            }
+        }
+    }
+
+    /// Keeps what one part of a group gathered, and folds that of all if it is the last: then the `width` results from
+    /// `position` on are written.
+    unsafe fn deliver(
+        &self,
+        memory: Memory<'_>,
+        scratch: *mut u8,
+        [group, part]: [usize; 2],
+        position: usize,
+        width: usize,
+    ) {
+        let (count, block) = (self.parts.count(), self.block);
+        let size = self.gathered.len() * 2 * block;
+        let all = &self.partials.values[group * count * size..][..count * size];
+        // The means (or sums) and the squares of a value in a part.
+        let place = |part: usize, k: usize| {
+            let (means, squares) = all[part * size + k * 2 * block..][..2 * block].split_at(block);
+            (&means[..width], &squares[..width])
+        };
+        // SAFETY: as told at `Partials`; the state holds `width` numbers.
+        unsafe {
+            for k in 0..self.gathered.len() {
+                let state = self.state(scratch, k);
+                let (means, squares) = place(part, k);
+                for i in 0..width {
+                    *means[i].get() = *state.wide.add(i);
+                    *squares[i].get() = *state.wide_squares.add(i);
+                }
+            }
+            if self.partials.waiting[group].fetch_sub(1, Ordering::AcqRel) > 1 {
+                return;
+            }
+            for (k, gathered) in self.gathered.iter().enumerate() {
+                let state = self.state(scratch, k);
+                let wide = std::slice::from_raw_parts_mut(state.wide, width);
+                if gathered.how != How::Moments {
+                    for (wide, first) in wide.iter_mut().zip(place(0, k).0) {
+                        *wide = *first.get();
+                    }
+                    for part in 1..count {
+                        for (wide, next) in wide.iter_mut().zip(place(part, k).0) {
+                            *wide = gathered.how.wide(*wide, *next.get());
+                        }
+                    }
+                    continue;
+                }
+                // The mean of all, then the squares around it.
+                let share = |part| self.parts.range(part, self.reduced).len() as f64;
+                wide.fill(0.0);
+                for part in 0..count {
+                    let share = share(part) / self.reduced as f64;
+                    for (wide, mean) in wide.iter_mut().zip(place(part, k).0) {
+                        *wide += *mean.get() * share;
+                    }
+                }
+                let total = std::slice::from_raw_parts_mut(state.wide_squares, width);
+                total.fill(0.0);
+                for part in 0..count {
+                    let (share, (means, squares)) = (share(part), place(part, k));
+                    for (i, total) in total.iter_mut().enumerate() {
+                        let difference = *means[i].get() - wide[i];
+                        *total += *squares[i].get() + difference * difference * share;
+                    }
+                }
+            }
+            self.write(memory, scratch, position, width);
+            self.conclude(memory, scratch, position, width);
+        }
+    }
+
+    /// Gathers one part of a reduction made by [`ReduceTask::beside`]; the last one writes the results.
+    ///
+    /// # Safety
+    /// As for [`Task::run`], with the parts as units; what the part reads is there.
+    pub(crate) unsafe fn run_part(&self, part: usize, memory: Memory<'_>, scratch: *mut u8) {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            let columns = self.columns(0, part, memory, scratch);
+            self.deliver(memory, scratch, [0, part], 0, columns);
+        }
+    }
+
+    unsafe fn short_rows(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) {
+        let first = unit * self.rows;
+        let last = (first + self.rows).min(self.outer);
+        let length = self.reduced;
+        let (start, end) = (first * length, last * length);
+        // SAFETY: as the caller vouches.
+        unsafe {
+            let work = self.after(scratch);
+            self.map
+                .evaluate(memory, work, start, end, |tiles, position, n| {
+                    let rows = n / length;
+                    for (k, gathered) in self.gathered.iter().enumerate() {
+                        let p = tiles.result(gathered.result);
+                        let state = self.state(scratch, k);
+                        combining!(gathered.how, rows_of(self.isa, p, rows, length, state.wide));
+                        if gathered.how == How::Moments {
+                            for row in 0..rows {
+                                let sum = *state.wide.add(row);
+                                let moments = self.moments(p.add(row * length), length, sum);
+                                *state.wide.add(row) = moments.mean;
+                                *state.wide_squares.add(row) = moments.squares;
+                            }
+                        }
+                    }
+                    self.write(memory, scratch, position / length, rows);
+                });
+            self.conclude(memory, scratch, first, last - first);
+        }
+    }
+
+    /// Of `n` neighbours with this sum.
+    unsafe fn moments(&self, p: *const f32, n: usize, sum: f64) -> Moments {
+        let shift = (sum / n as f64) as f32;
+        let mut sums = [0.0; 2];
+        // SAFETY: as the caller vouches.
+        unsafe { squares(self.isa, p, n, shift, &mut sums) };
+        Moments::shifted(n, f64::from(shift), sums[0], sums[1])
+    }
+
+    /// A part of a long row.
+    unsafe fn long_row(&self, row: usize, chunk: usize, memory: Memory<'_>, scratch: *mut u8) {
+        let part = self.parts.range(chunk, self.reduced);
+        let (start, end) = (
+            row * self.reduced + part.start,
+            row * self.reduced + part.end,
+        );
+        // SAFETY: as the caller vouches.
+        unsafe {
+            for (k, gathered) in self.gathered.iter().enumerate() {
+                let state = self.state(scratch, k);
+                *state.wide = f64::from(gathered.how.start());
+                *state.wide_squares = 0.0;
+            }
+            let mut seen = 0;
+            let work = self.after(scratch);
+            self.map.evaluate(memory, work, start, end, |tiles, _, n| {
+                for (k, gathered) in self.gathered.iter().enumerate() {
+                    let p = tiles.result(gathered.result);
+                    let state = self.state(scratch, k);
+                    let mut sum = 0.0;
+                    combining!(gathered.how, rows_of(self.isa, p, 1, n, &mut sum));
+                    if gathered.how == How::Moments {
+                        let before = Moments {
+                            mean: *state.wide,
+                            squares: *state.wide_squares,
+                        };
+                        let joined = before.join(seen, self.moments(p, n, sum), n);
+                        (*state.wide, *state.wide_squares) = (joined.mean, joined.squares);
+                    } else {
+                        *state.wide = gathered.how.wide(*state.wide, sum);
+                    }
+                }
+                seen += n;
+            });
+        }
+    }
+
+    unsafe fn long_rows(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            let parts = self.parts.count();
+            if parts > 1 {
+                let (row, chunk) = (unit / parts, unit % parts);
+                self.long_row(row, chunk, memory, scratch);
+                return self.deliver(memory, scratch, [row, chunk], row, 1);
+            }
+            let first = unit * self.rows;
+            let last = (first + self.rows).min(self.outer);
+            for row in first..last {
+                self.long_row(row, 0, memory, scratch);
+                self.write(memory, scratch, row, 1);
+            }
+            self.conclude(memory, scratch, first, last - first);
+        }
+    }
+
+    /// The position of the first result of a group of columns.
+    fn position(&self, group: usize) -> usize {
+        group / self.blocks() * self.inner + group % self.blocks() * self.block
+    }
+
+    unsafe fn groups_of_columns(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            let parts = self.parts.count();
+            if parts > 1 {
+                let (group, chunk) = (unit / parts, unit % parts);
+                let columns = self.columns(group, chunk, memory, scratch);
+                let position = self.position(group);
+                return self.deliver(memory, scratch, [group, chunk], position, columns);
+            }
+            let first = unit * self.rows;
+            let last = (first + self.rows).min(self.outer * self.blocks());
+            let start = self.position(first);
+            let mut end = start;
+            for group in first..last {
+                let columns = self.columns(group, 0, memory, scratch);
+                self.write(memory, scratch, end, columns);
+                end += columns;
+            }
+            self.conclude(memory, scratch, start, end - start);
+        }
+    }
+
+    /// Of no elements.
+    unsafe fn nothing(&self, memory: Memory<'_>, scratch: *mut u8) {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            for (k, gathered) in self.gathered.iter().enumerate() {
+                let state = self.state(scratch, k);
+                *state.wide = f64::from(gathered.how.start());
+                *state.wide_squares = 0.0;
+            }
+            let results = self.outer * self.inner;
+            (0..results).for_each(|i| self.write(memory, scratch, i, 1));
+            self.conclude(memory, scratch, 0, results);
+        }
+    }
+}
+
+impl Task for ReduceTask {
+    fn units(&self) -> usize {
+        let results = self.outer * self.inner;
+        if results == 0 {
+            return 0;
+        }
+        if self.reduced == 0 {
+            return 1;
+        }
+        let parts = self.parts.count();
+        match self.form {
+            Form::ShortRows => self.outer.div_ceil(self.rows),
+            _ if parts > 1 => self.outer * self.blocks() * parts,
+            Form::LongRows => self.outer.div_ceil(self.rows),
+            Form::Columns => (self.outer * self.blocks()).div_ceil(self.rows),
+        }
+    }
+
+    fn weight(&self) -> usize {
+        let gathering: usize = self.gathered.iter().map(|g| g.how.weight()).sum();
+        let epilogue = self.epilogue.as_ref();
+        let epilogue = epilogue.map_or(0, |e| e.total().saturating_mul(e.weight()));
+        let element = self.map.weight() + gathering;
+        self.map
+            .total()
+            .saturating_mul(element)
+            .saturating_add(epilogue)
+    }
+
+    fn scratch_bytes(&self) -> usize {
+        let epilogue = self.epilogue.as_ref();
+        let code = self.map.scratch_bytes() + epilogue.map_or(0, Prepared::scratch_bytes);
+        self.gathered.len() * self.state_bytes() + code
+    }
+
+    fn reset(&mut self) {
+        for waiting in &mut self.partials.waiting {
+            *waiting.get_mut() = self.parts.count();
+        }
+    }
+
+    unsafe fn run(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) -> Result<(), String> {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            match self.form {
+                _ if self.reduced == 0 => self.nothing(memory, scratch),
+                Form::ShortRows => self.short_rows(unit, memory, scratch),
+                Form::LongRows => self.long_rows(unit, memory, scratch),
+                Form::Columns => self.groups_of_columns(unit, memory, scratch),
+            }
+        }
+        Ok(())
+    }
+}
