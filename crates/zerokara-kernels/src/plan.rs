@@ -121,6 +121,7 @@ pub struct Plan {
 
 /// One kernel call.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // a plan has some hundreds of them
 #[allow(missing_docs)] // each variant is the step of that name, documented there
 pub enum Step {
     Map(MapStep),
