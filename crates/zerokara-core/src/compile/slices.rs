@@ -134,10 +134,9 @@ fn images_in_slice(lowered: &Lowered, group: &Group, isa: Isa) -> Option<usize> 
     if group.batch.div_ceil(images) < LEAST_SLICES {
         return None;
     }
-    let sliceable = |&m: &usize| {
-        is_sliceable(lowered, m, group.batch, images, isa) && walks_images(lowered, m, group)
-    };
-    (group.members.iter().all(sliceable) && split(lowered, group).is_some()).then_some(images)
+    let sliceable = |&m: &usize| is_sliceable(lowered, m, group.batch, images, isa);
+    let fits = group.members.iter().all(sliceable) && walks_images(lowered, group);
+    (fits && split(lowered, group).is_some()).then_some(images)
 }
 
 /// Whether the axis that comes first walks image by image.
@@ -148,31 +147,48 @@ fn by_image(shape: &[usize], batch: usize) -> bool {
             .is_some_and(|n| n.is_multiple_of(batch) && *n > 0)
 }
 
-/// Whether a step reads and writes the local values image by image, in their order: not backwards, nor shifted.
-fn walks_images(lowered: &Lowered, number: usize, group: &Group) -> bool {
-    let mut step = lowered.steps[number].step.clone();
-    let mut views = step.views_mut().into_iter();
-    views.all(|view| {
-        if !group.local.contains(&view.buffer) {
-            return true;
-        }
-        let image = (lowered.buffers[view.buffer].len / group.batch) as isize;
+/// Whether what the members hand to one another is read and written image by image, in the same order (not backwards,
+/// shifted or interleaved), and none reads a sum over the batch that another makes.
+fn walks_images(lowered: &Lowered, group: &Group) -> bool {
+    let steps = || group.members.iter().map(|&m| &lowered.steps[m]);
+    let is_sum =
+        |step: &LoweredStep| matches!(step.step, Step::Reduce(_) | Step::ConvWeightGradient(_));
+    let (sums, others): (Vec<_>, Vec<_>) = steps().partition(|step| is_sum(step));
+    let written = |steps: &[&LoweredStep]| -> BTreeSet<usize> {
+        steps
+            .iter()
+            .flat_map(|step| &step.writes)
+            .copied()
+            .collect()
+    };
+    let (summed, written) = (written(&sums), written(&others));
+    if steps().any(|step| step.reads.iter().any(|b| summed.contains(b))) {
+        return false;
+    }
+    let inside = |view: &View| {
         let (Some(&length), Some(&stride)) = (view.shape.first(), view.strides.first()) else {
             return false;
         };
         let rows = (length / group.batch) as isize;
         let (mut first, mut last) = (view.offset as isize, view.offset as isize);
-        let axes = view.shape.iter().zip(&view.strides);
-        for (axis, (&length, &stride)) in axes.enumerate() {
+        for (axis, (&length, &stride)) in view.shape.iter().zip(&view.strides).enumerate() {
             let length = if axis == 0 { rows } else { length as isize };
             let reach = (length - 1) * stride;
             first += reach.min(0);
             last += reach.max(0);
         }
+        let len = lowered.buffers[view.buffer].len;
+        let image = (len / group.batch) as isize;
         length.is_multiple_of(group.batch)
+            && len.is_multiple_of(group.batch)
             && stride * rows == image
             && first >= 0
             && last < image
+    };
+    steps().all(|step| {
+        let mut step = step.step.clone();
+        let mut views = step.views_mut().into_iter();
+        views.all(|view| !written.contains(&view.buffer) || inside(view))
     })
 }
 
