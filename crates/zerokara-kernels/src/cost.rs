@@ -56,7 +56,14 @@ impl Step {
         let all: u64 = self.clone().views_mut().iter().map(|view| of(view)).sum();
         let again = match self {
             Step::Gemm(s) => in_place(&s.epilogue, s.c.buffer, of),
-            Step::Conv(s) => in_place(&s.epilogue, s.target.buffer, of),
+            Step::Conv(s) => {
+                // Statistics find near what was just written.
+                let outputs = s.epilogue.iter().flat_map(|e| &e.outputs);
+                let written: Vec<usize> = outputs.chain([&s.target]).map(|v| v.buffer).collect();
+                let read = s.statistics.iter().flat_map(|r| &r.inputs);
+                let near = read.filter(|view| written.contains(&view.buffer));
+                in_place(&s.epilogue, s.target.buffer, of) + near.map(of).sum::<u64>()
+            }
             Step::PoolGradient(s) => in_place(&s.epilogue, s.input_gradient.buffer, of),
             _ => 0,
         };
@@ -163,6 +170,7 @@ mod tests {
             packed: view(1, &[108]),
             target: view(2, &[2, 5, 5, 6]),
             epilogue: None,
+            statistics: None,
         });
         assert_eq!(step.flops(), 2 * 2 * 6 * 25 * 2 * 9);
         assert_eq!(step.bytes(&buffers(3)), 4 * (200 + 108 + 300));

@@ -134,7 +134,9 @@ fn images_in_slice(lowered: &Lowered, group: &Group, isa: Isa) -> Option<usize> 
     if group.batch.div_ceil(images) < LEAST_SLICES {
         return None;
     }
-    let sliceable = |&m: &usize| is_sliceable(lowered, m, group.batch, images, isa);
+    let sliceable = |&m: &usize| {
+        is_sliceable(lowered, m, group.batch, images, isa) && walks_images(lowered, m, group)
+    };
     (group.members.iter().all(sliceable) && split(lowered, group).is_some()).then_some(images)
 }
 
@@ -144,6 +146,34 @@ fn by_image(shape: &[usize], batch: usize) -> bool {
         && shape
             .first()
             .is_some_and(|n| n.is_multiple_of(batch) && *n > 0)
+}
+
+/// Whether a step reads and writes the local values image by image, in their order: not backwards, nor shifted.
+fn walks_images(lowered: &Lowered, number: usize, group: &Group) -> bool {
+    let mut step = lowered.steps[number].step.clone();
+    let mut views = step.views_mut().into_iter();
+    views.all(|view| {
+        if !group.local.contains(&view.buffer) {
+            return true;
+        }
+        let image = (lowered.buffers[view.buffer].len / group.batch) as isize;
+        let (Some(&length), Some(&stride)) = (view.shape.first(), view.strides.first()) else {
+            return false;
+        };
+        let rows = (length / group.batch) as isize;
+        let (mut first, mut last) = (view.offset as isize, view.offset as isize);
+        let axes = view.shape.iter().zip(&view.strides);
+        for (axis, (&length, &stride)) in axes.enumerate() {
+            let length = if axis == 0 { rows } else { length as isize };
+            let reach = (length - 1) * stride;
+            first += reach.min(0);
+            last += reach.max(0);
+        }
+        length.is_multiple_of(group.batch)
+            && stride * rows == image
+            && first >= 0
+            && last < image
+    })
 }
 
 fn is_sliceable(lowered: &Lowered, number: usize, batch: usize, images: usize, isa: Isa) -> bool {
