@@ -71,9 +71,16 @@ def described(results):
     named = [("PyTorch", "torch"), ("JAX", "jax"), ("Burn", "burn"), ("Candle", "candle"), ("ONNX Runtime", "onnxruntime")]
     listed = ", ".join(f"{name} {versions[key]}" for name, key in named if key in versions)
     threads = sorted({row["threads"] for row in results["rows"]})
+    rounds = [len(found["rounds"]) for row in results["rows"] for found in row["peers"].values()]
+    # Too few rounds cannot tell a change from what else the machine did: the table says so itself.
+    few = (
+        " Each figure is of one round on a shared machine: another round can move a row by a third, and its ratio with it."
+        if min(rounds, default=0) < 3
+        else ""
+    )
     return (
         f"Images per second on {results['machine']}, with {' or '.join(map(str, threads))} threads, in f32, medians; "
-        f"`ratio` is Zerokara to the fastest of the others. {listed}."
+        f"`ratio` is Zerokara to the fastest of the others.{few} {listed}."
     )
 
 
