@@ -12,7 +12,7 @@ use super::{
 use crate::{
     gemm::{
         share,
-        strip::Strip,
+        strip::{Lines, Strip},
         tile::{self, MAX_ROWS, full_rows, panel_width},
     },
     plan::ConvPass,
@@ -285,7 +285,12 @@ unsafe fn run_phase<S: Simd>(
                         let start = runs.first().map_or(0, |run| run.0);
                         Strip {
                             rows: across.count,
-                            lines: (positions.len(), from_line, to_line as isize),
+                            lines: Lines {
+                                count: positions.len(),
+                                left: from_line,
+                                panel: 0,
+                                to: to_line as isize,
+                            },
                             depth: runs_total * run_len,
                             left: from.wrapping_offset(start),
                             left_strides: [from_step, 1],

@@ -6,13 +6,30 @@ use crate::{
     unroll::each,
 };
 
-/// `to[l, r, v] (+)= sum over k of left[l, r, k] * panel[k, v]` for all `rows` rows of all lines.
+/// Strips that follow one another: how many, and the distances from one to the next.
+#[derive(Clone, Copy)]
+pub(crate) struct Lines {
+    pub count: usize,
+    pub left: isize,
+    pub panel: isize,
+    pub to: isize,
+}
+
+impl Lines {
+    pub const ONE: Lines = Lines {
+        count: 1,
+        left: 0,
+        panel: 0,
+        to: 0,
+    };
+}
+
+/// `to[l, r, v] (+)= sum over k of left[l, r, k] * panel[l, k, v]` for all `rows` rows of all lines.
 #[derive(Clone, Copy)]
 pub(crate) struct Strip<'a> {
     /// Number of rows in a line.
     pub rows: usize,
-    /// Number of lines, and the distances from one to the next in the left operand and in the result.
-    pub lines: (usize, isize, isize),
+    pub lines: Lines,
     /// Length of the sums.
     pub depth: usize,
     /// The left operand's element `[r, k]` is at `left + r * left_strides[0] + k * left_strides[1]`.
@@ -95,21 +112,22 @@ impl<const MR: usize, const LESS: usize, const NV: usize, const LISTED: bool> Ou
     #[inline(always)]
     unsafe fn run<S: Simd>(&self) {
         let strip = *self.all;
-        let (lines, left_line, to_line) = strip.lines;
-        for line in 0..lines as isize {
-            let mut left = strip.left.wrapping_offset(line * left_line);
-            let mut to = strip.to.wrapping_offset(line * to_line);
+        let lines = strip.lines;
+        for line in 0..lines.count as isize {
+            let mut left = strip.left.wrapping_offset(line * lines.left);
+            let panel = strip.panel.start.wrapping_offset(line * lines.panel);
+            let mut to = strip.to.wrapping_offset(line * lines.to);
             // SAFETY: passed on.
             unsafe {
                 for _ in 0..self.larger {
-                    block::<S, MR, NV, LISTED>(&strip, left, to);
+                    block::<S, MR, NV, LISTED>(&strip, left, panel, to);
                     left = left.wrapping_offset(MR as isize * strip.left_strides[0]);
                     to = to.wrapping_offset(MR as isize * strip.to_row);
                 }
                 if LESS > 0 {
                     let mut rest = strip.rows - self.larger * MR;
                     while rest > 0 {
-                        block::<S, LESS, NV, LISTED>(&strip, left, to);
+                        block::<S, LESS, NV, LISTED>(&strip, left, panel, to);
                         left = left.wrapping_offset(LESS as isize * strip.left_strides[0]);
                         to = to.wrapping_offset(LESS as isize * strip.to_row);
                         rest -= LESS;
@@ -124,6 +142,7 @@ impl<const MR: usize, const LESS: usize, const NV: usize, const LISTED: bool> Ou
 unsafe fn block<S: Simd, const MR: usize, const NV: usize, const LISTED: bool>(
     strip: &Strip<'_>,
     left: *const f32,
+    mut b: *const f32,
     to: *mut f32,
 ) {
     // SAFETY: the caller vouches for the CPU and for all pointers.
@@ -134,7 +153,6 @@ unsafe fn block<S: Simd, const MR: usize, const NV: usize, const LISTED: bool>(
         for (r, row) in rows.iter_mut().enumerate() {
             *row = left.wrapping_offset(r as isize * strip.left_strides[0]);
         }
-        let mut b = panel.start;
         if LISTED {
             for &offset in strip.offsets {
                 step::<S, MR, NV>(&mut sums, &rows, offset, b);

@@ -6,7 +6,6 @@
 
 use super::{
     ConvGeometry, GAP, Sides, TILE, origin,
-    product::Products,
     tiles::{INPUTS, Outputs, Panels, Tiles},
     transform::{self, FREQUENCIES, PAIRS},
 };
@@ -15,7 +14,8 @@ use crate::{
     gemm::{
         pack::pack_panel,
         share,
-        tile::{MAX_LANES, MAX_WIDTH, panel_width},
+        strip::{Lines, Strip},
+        tile::{MAX_LANES, MAX_WIDTH, Panel, panel_width},
     },
     plan::ConvPass,
     simd::Simd,
@@ -278,17 +278,26 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd>(
                     let width = panel_width(S::REGISTERS, v, total);
                     let pitch = width * S::LANES;
                     let product_stride = tiling.stride(pitch);
-                    Products {
-                        count: FREQUENCIES,
+                    Strip {
                         rows: here.len() * tiles,
+                        lines: Lines {
+                            count: FREQUENCIES,
+                            left: stride as isize,
+                            panel: (width * column(S::LANES, channels)) as isize,
+                            to: product_stride as isize,
+                        },
                         depth: channels,
-                        width,
                         left: frequencies,
-                        left_strides: [stride, tiling.channels, 1],
-                        panel: packed.add(v * FREQUENCIES * column(S::LANES, channels)),
-                        panel_stride: width * column(S::LANES, channels),
+                        left_strides: [tiling.channels as isize, 1],
+                        offsets: &[],
+                        panel: Panel {
+                            start: packed.add(v * FREQUENCIES * column(S::LANES, channels)),
+                            step: pitch as isize,
+                            width,
+                            last: S::LANES,
+                        },
                         to: products,
-                        to_stride: product_stride,
+                        to_row: pitch as isize,
                         add: false,
                     }
                     .run::<S>();

@@ -16,7 +16,6 @@
 //! an infinity or NaN reaches all outputs of its tiles.
 
 mod dense;
-mod product;
 mod tiles;
 mod transform;
 mod weights;

@@ -7,13 +7,16 @@
 
 use super::{
     ConvGeometry, GAP, TILE, applies, origin,
-    product::Products,
     tiles::{INPUTS, Panels, Tiles},
     transform::{self, PAIR, PAIRS},
 };
 use crate::{
     conv::{pairs, weights::partials},
-    gemm::{share, tile::panel_width},
+    gemm::{
+        share,
+        strip::{Lines, Strip},
+        tile::{Panel, panel_width},
+    },
     plan::ConvPass,
     simd::{Outlined, Simd},
     unroll::each,
@@ -302,17 +305,27 @@ impl Turn<'_> {
                 let width = panel_width(S::REGISTERS, v, total);
                 let before = count * (v - self.vectors.start);
                 let sums = tiling.column(g.in_channels);
-                Products {
-                    count,
+                let pitch = (width * S::LANES) as isize;
+                Strip {
                     rows: g.in_channels,
+                    lines: Lines {
+                        count,
+                        left: tiling.stride() as isize,
+                        panel: (width * column) as isize,
+                        to: (width * sums) as isize,
+                    },
                     depth: images.len() * in_image,
-                    width,
                     left: self.frequencies[0],
-                    left_strides: [tiling.stride(), 1, tiling.channels],
-                    panel: self.frequencies[1].add(before * column),
-                    panel_stride: width * column,
+                    left_strides: [1, tiling.channels as isize],
+                    offsets: &[],
+                    panel: Panel {
+                        start: self.frequencies[1].add(before * column),
+                        step: pitch,
+                        width,
+                        last: S::LANES,
+                    },
                     to: self.sums.add(before * sums),
-                    to_stride: width * sums,
+                    to_row: pitch,
                     add,
                 }
                 .run::<S>();
