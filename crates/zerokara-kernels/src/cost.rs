@@ -105,15 +105,12 @@ mod tests {
     };
 
     fn view(buffer: usize, shape: &[usize]) -> View {
-        let mut strides = vec![1isize; shape.len()];
-        for i in (1..shape.len()).rev() {
-            strides[i - 1] = strides[i] * shape[i] as isize;
-        }
+        let strides = crate::access::dense_strides(shape);
         View {
             buffer,
             offset: 0,
             shape: shape.to_vec(),
-            strides,
+            strides: strides.into_iter().map(|s| s as isize).collect(),
         }
     }
 

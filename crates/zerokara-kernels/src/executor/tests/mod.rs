@@ -101,15 +101,12 @@ fn same_bits(a: &Storage, b: &Storage) -> bool {
 
 /// A dense view.
 pub(super) fn dense(buffer: usize, offset: usize, shape: &[usize]) -> View {
-    let mut strides = vec![1; shape.len()];
-    for axis in (0..shape.len().saturating_sub(1)).rev() {
-        strides[axis] = strides[axis + 1] * shape[axis + 1] as isize;
-    }
+    let strides = crate::access::dense_strides(shape);
     View {
         buffer,
         offset,
         shape: shape.to_vec(),
-        strides,
+        strides: strides.into_iter().map(|s| s as isize).collect(),
     }
 }
 
