@@ -82,6 +82,24 @@ pub(super) enum Walk {
     Order(Vec<usize>),
 }
 
+/// The sum over the first axis of `input`; `output` has its shape, and the stride 0 on that axis.
+pub(super) fn sum_over_first(
+    input: zerokara_kernels::plan::View,
+    output: zerokara_kernels::plan::View,
+) -> ReduceStep {
+    let mut code = CodeBuilder::default();
+    let result = code.load(0);
+    ReduceStep {
+        shape: input.shape.clone(),
+        reduced: (0..input.shape.len()).map(|axis| axis == 0).collect(),
+        inputs: vec![input],
+        code: code.finish(&[result]),
+        reductions: vec![Reduction::Sum],
+        outputs: vec![output],
+        epilogue: None,
+    }
+}
+
 pub(super) struct Lowering<'a> {
     pub graph: &'a Graph,
     pub request: &'a Request,
