@@ -234,7 +234,7 @@ def curves(results):
         ("Training, images/s over the size of the batch", "batch", lambda r: r["images_per_second"]),
         ("Training, microseconds per image over the number of layers", "depth", lambda r: 1e6 / r["images_per_second"]),
     ]
-    left, top, width, height, between = 74, 64, 380, 320, 130
+    left, top, width, height, between = 74, 64, 430, 320, 160
     picture = Picture(left + 2 * width + between + 110, top + height + 48, "How cost grows with batch and depth")
     picture.text(16, 26, "How cost grows: straight lines have no cliffs", "title")
     for p, (title, axis, of) in enumerate(panels):
