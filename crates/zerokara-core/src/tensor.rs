@@ -61,6 +61,8 @@ pub struct NodeView<'a> {
     pub value: Option<&'a Array>,
     /// The layer's path.
     pub path: Option<&'a str>,
+    /// The part of a training step that it was built for.
+    pub phase: scope::Phase,
     /// The line of the user's source.
     pub location: &'static Location<'static>,
 }
@@ -239,6 +241,7 @@ impl Tensor {
             parameter: node.parameter.as_ref(),
             value: node.value.get(),
             path: node.path.as_deref(),
+            phase: node.phase,
             location: node.location,
         }
     }

@@ -4,10 +4,10 @@
 //! its line. Sizes are given in pixels because text must stay readable: a chart is drawn once for wide windows and once
 //! for narrow ones instead of being scaled.
 
-use super::axis::{Axis, Scale};
 use super::html::escape;
 use super::numbers::{significant, thousands};
 use std::fmt::Write;
+use zerokara_figures::axis::{Axis, Scale};
 
 /// How a series is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 
 use super::class_name;
 use super::html::escape;
-use super::image::Picture;
 use super::numbers::{percent, thousands};
 use std::fmt::Write;
+use zerokara_figures::Picture;
 use zerokara_nn::metrics::ConfusionMatrix;
 
 /// With more classes than this, the matrix is a picture.

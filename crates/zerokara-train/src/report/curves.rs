@@ -1,11 +1,11 @@
 //! Curves over time: loss, accuracy, learning rate, norm of the gradient.
 
-use super::axis::Scale;
 use super::chart::{LineChart, Series, Style};
 use super::html::escape;
 use super::numbers::{significant, thousands};
 use crate::metrics::{Epoch, Record, Step};
 use std::fmt::Write;
+use zerokara_figures::axis::Scale;
 
 /// The numbers of a run over time.
 #[derive(Clone, Debug, Default, PartialEq)]

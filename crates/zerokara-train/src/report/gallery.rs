@@ -1,10 +1,10 @@
 //! Pictures: samples that were answered wrongly, and the filters of the first layer.
 
 use super::html::escape;
-use super::image::Picture;
 use super::numbers::{significant, thousands};
 use super::{Filters, Report};
 use std::fmt::Write;
+use zerokara_figures::Picture;
 
 const MOST_SAMPLES: usize = 60;
 const MOST_FILTERS: usize = 64;

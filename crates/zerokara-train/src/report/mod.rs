@@ -3,20 +3,16 @@
 //! [`Report`] holds plain data; [`Report::render`] makes the page. Sections without data are left out. Text is
 //! escaped, numbers that are not finite are gaps or dashes.
 
-mod axis;
 pub mod chart;
 mod confusion;
 mod curves;
 mod gallery;
-pub mod html;
-mod image;
-pub mod numbers;
 mod page;
 mod tables;
 pub mod terminal;
 
-pub use axis::Scale;
 pub use curves::Curves;
+pub use zerokara_figures::{axis::Scale, html, numbers};
 pub use zerokara_nn::metrics::ConfusionMatrix;
 
 /// Everything that a report can show. What is unknown stays `None` or empty.

@@ -1,6 +1,6 @@
 //! Axes: ranges with round ends, ticks at round numbers, linear or logarithmic.
 
-use super::numbers::{prefixed, significant, thousands};
+use crate::numbers::{prefixed, significant, thousands};
 
 /// How values are laid out along an axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,16 +14,17 @@ pub enum Scale {
 
 /// An axis: its range, and its ticks with their labels.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Axis {
+pub struct Axis {
     scale: Scale,
     low: f64,
     high: f64,
-    pub(crate) ticks: Vec<(f64, String)>,
+    /// The marks: values and labels.
+    pub ticks: Vec<(f64, String)>,
 }
 
 impl Axis {
     /// An axis that ends exactly at `low` and `high`, with about `count` ticks. With `whole`, ticks are whole numbers.
-    pub(crate) fn exact(low: f64, high: f64, count: usize, whole: bool) -> Self {
+    pub fn exact(low: f64, high: f64, count: usize, whole: bool) -> Self {
         let (low, high) = widen(low, high, 1.0);
         let mut step = nice_step((high - low) / count.max(1) as f64);
         if whole {
@@ -38,13 +39,7 @@ impl Axis {
     }
 
     /// An axis that goes on to the next ticks beyond `low` and `high`, but not beyond `limits`.
-    pub(crate) fn rounded(
-        scale: Scale,
-        low: f64,
-        high: f64,
-        limits: (f64, f64),
-        count: usize,
-    ) -> Self {
+    pub fn rounded(scale: Scale, low: f64, high: f64, limits: (f64, f64), count: usize) -> Self {
         if scale == Scale::Log && low > 0.0 {
             return Self::log(low, high.max(low));
         }
@@ -93,7 +88,7 @@ impl Axis {
     }
 
     /// Where `value` lies: 0 at the low end, 1 at the high end, possibly outside; `None` when it has no place.
-    pub(crate) fn place(&self, value: f64) -> Option<f64> {
+    pub fn place(&self, value: f64) -> Option<f64> {
         let place = match self.scale {
             Scale::Linear => (value - self.low) / (self.high - self.low),
             Scale::Log if value > 0.0 => (value / self.low).ln() / (self.high / self.low).ln(),

@@ -3,7 +3,7 @@
 /// `12345` as `12,345`.
 ///
 /// ```
-/// assert_eq!(zerokara_train::report::numbers::thousands(1_234_567), "1,234,567");
+/// assert_eq!(zerokara_figures::numbers::thousands(1_234_567), "1,234,567");
 /// ```
 pub fn thousands(n: u64) -> String {
     let digits = n.to_string();

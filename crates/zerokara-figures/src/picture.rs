@@ -1,13 +1,17 @@
-//! Small pictures as PNG data inside the page.
+//! Pictures of pixels, as PNG data inside of a page or figure.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 /// A picture of 8-bit pixels in red, green, blue and alpha.
-pub(crate) struct Picture {
-    pub(crate) width: usize,
-    pub(crate) height: usize,
-    pub(crate) rgba: Vec<u8>,
+#[derive(Clone, Debug, PartialEq)]
+pub struct Picture {
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Four bytes for each pixel, row by row from the top.
+    pub rgba: Vec<u8>,
 }
 
 impl Picture {
@@ -15,7 +19,7 @@ impl Picture {
     ///
     /// One channel is grey, three are red, green and blue; of any other number the first is shown. Values from 0 to 1
     /// are taken as they are; if some lie outside, the picture's range is stretched. What is not finite is red.
-    pub(crate) fn from_pixels(pixels: &[f32], shape: [usize; 3]) -> Option<Self> {
+    pub fn from_pixels(pixels: &[f32], shape: [usize; 3]) -> Option<Self> {
         let [channels, height, width] = shape;
         let area = area(pixels.len(), channels, height, width)?;
         let finite = || pixels.iter().copied().filter(|v| v.is_finite());
@@ -45,7 +49,7 @@ impl Picture {
 
     /// A picture of weights `[C, H, W]`: with three channels their colours, else the mean over the channels, from blue
     /// (`-scale`) over white to orange (`scale`).
-    pub(crate) fn from_weights(weights: &[f32], shape: [usize; 3], scale: f32) -> Option<Self> {
+    pub fn from_weights(weights: &[f32], shape: [usize; 3], scale: f32) -> Option<Self> {
         let [channels, height, width] = shape;
         let area = area(weights.len(), channels, height, width)?;
         let scale = if scale > 0.0 { scale } else { 1.0 };
@@ -68,7 +72,7 @@ impl Picture {
     }
 
     /// `data:image/png;base64,…`; empty when the picture is.
-    pub(crate) fn data_uri(&self) -> String {
+    pub fn data_uri(&self) -> String {
         self.png()
             .map(|png| format!("data:image/png;base64,{}", STANDARD.encode(png)))
             .unwrap_or_default()

@@ -1,0 +1,103 @@
+//! A picture that is done, and the colours that all pictures share.
+
+use crate::html::escape;
+use std::fmt::Write;
+use svg::node::element::{Element, Group, Text};
+
+/// The colours of figures as variables, and the looks of their parts: for the style sheet of a page.
+///
+/// Follows the reader's light or dark theme, or the one named by `data-theme="light"` or `"dark"` on `<html>`.
+pub const STYLE: &str = include_str!("figure.css");
+
+/// One picture, drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figure {
+    title: String,
+    description: String,
+    width: f64,
+    height: f64,
+    /// The elements inside of `<svg>`.
+    body: String,
+}
+
+impl Figure {
+    pub(crate) fn new(
+        title: &str,
+        description: String,
+        (width, height): (f64, f64),
+        body: &Group,
+    ) -> Self {
+        Self {
+            title: title.to_string(),
+            description,
+            width,
+            height,
+            body: body.to_string(),
+        }
+    }
+
+    /// What it shows.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// Width and height in pixels at the size at which its text is best read.
+    pub fn size(&self) -> (f64, f64) {
+        (self.width, self.height)
+    }
+
+    /// The `<svg>` element for a page that has [`STYLE`]. It is never wider than the room it is given.
+    pub fn svg(&self) -> String {
+        self.element("")
+    }
+
+    /// The picture as an SVG file of its own.
+    pub fn file(&self) -> String {
+        let paper = format!(
+            "<style>{STYLE}</style><rect class=\"paper\" width=\"{}\" height=\"{}\" rx=\"6\"/>",
+            self.width, self.height
+        );
+        self.element(&paper) + "\n"
+    }
+
+    fn element(&self, first: &str) -> String {
+        let mut out = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"figure\" role=\"img\" width=\"{w}\" height=\"{h}\" viewBox=\"0 0 {w} {h}\"><title>{}</title>",
+            escape(&self.title),
+            w = self.width,
+            h = self.height,
+        );
+        if !self.description.is_empty() {
+            let _ = write!(out, "<desc>{}</desc>", escape(&self.description));
+        }
+        out + first + &self.body + "</svg>"
+    }
+}
+
+/// A number of pixels, to a tenth.
+pub(crate) fn px(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+/// A line of text; `anchor` is `start`, `middle` or `end`.
+pub(crate) fn text(at: (f64, f64), anchor: &str, class: &str, content: &str) -> Element {
+    let text = Text::new(content)
+        .set("x", px(at.0))
+        .set("y", px(at.1))
+        .set("text-anchor", anchor);
+    match class {
+        "" => text.into(),
+        class => text.set("class", class).into(),
+    }
+}
+
+/// The width of text of this size in pixels, about: letters that are wide in East Asia count twice.
+pub(crate) fn width_of(text: &str, size: f64) -> f64 {
+    let units = |c: char| match c {
+        'i' | 'j' | 'l' | '.' | ',' | ':' | ' ' | '|' | '(' | ')' | '[' | ']' | '1' => 0.42,
+        'm' | 'w' | 'M' | 'W' => 0.85,
+        c if u32::from(c) >= 0x2E80 => 1.0,
+        _ => 0.58,
+    };
+    text.chars().map(units).sum::<f64>() * size
+}

@@ -1,0 +1,291 @@
+//! From places to SVG.
+
+use super::{Direction, Edge, GraphDrawing, Node, Shape, layout::Layout};
+use crate::{
+    Figure,
+    figure::{px, text, width_of},
+};
+use std::{collections::BTreeMap, fmt::Write};
+use svg::node::element::{Circle, Group, Path, Rectangle};
+use zerokara_core::{Result, scope::Phase};
+
+const MARGIN: f64 = 16.0;
+
+impl GraphDrawing {
+    /// The graph, drawn.
+    ///
+    /// # Errors
+    /// The error of the first operation that could not apply; with values or gradients, if they cannot be computed.
+    pub fn figure(&self) -> Result<Figure> {
+        let graph = self.graph()?;
+        let layout = Layout::of(&graph, self.direction);
+        let top = MARGIN + if self.title.is_empty() { 0.0 } else { 28.0 };
+        let mut drawing = Drawing {
+            direction: self.direction,
+            layout: &layout,
+            origin: (MARGIN, top),
+            body: Group::new(),
+        };
+        if !self.title.is_empty() {
+            drawing.body = drawing
+                .body
+                .add(text((0.0, 15.0), "start", "title", &self.title));
+        }
+        drawing.groups(&graph.nodes);
+        for (at, edge) in graph.edges.iter().enumerate() {
+            // Lines between the same two nodes part in the middle.
+            let same = |e: &&Edge| e.from == edge.from && e.to == edge.to;
+            let count = graph.edges.iter().filter(same).count();
+            let number = graph.edges[..at].iter().filter(same).count();
+            let apart = (number as f64 - (count - 1) as f64 / 2.0) * 44.0;
+            drawing.edge(at, edge, &graph.nodes, apart);
+        }
+        for (at, node) in graph.nodes.iter().enumerate() {
+            drawing.node(at, node);
+        }
+        let mut description = format!("A graph of {} nodes.", graph.nodes.len());
+        for edge in graph
+            .edges
+            .iter()
+            .filter(|_| self.values || self.gradients)
+            .take(60)
+        {
+            let (from, to) = (&graph.nodes[edge.from].label, &graph.nodes[edge.to].label);
+            let _ = write!(description, " {from} to {to}: {}", edge.above);
+            if !edge.below.is_empty() {
+                let _ = write!(description, ", gradient {}", edge.below);
+            }
+            description.push('.');
+        }
+        let width = (layout.width + 2.0 * MARGIN).max(width_of(&self.title, 14.0));
+        let size = (width.ceil(), (layout.height + top + MARGIN).ceil());
+        Ok(Figure::new(&self.title, description, size, &drawing.body))
+    }
+}
+
+struct Drawing<'a> {
+    direction: Direction,
+    layout: &'a Layout,
+    origin: (f64, f64),
+    body: Group,
+}
+
+impl Drawing<'_> {
+    fn add(&mut self, element: impl Into<svg::node::element::Element>) {
+        self.body = std::mem::take(&mut self.body).add(element.into());
+    }
+
+    fn center(&self, node: usize) -> (f64, f64) {
+        let (x, y) = self.layout.centers[node];
+        (x + self.origin.0, y + self.origin.1)
+    }
+
+    /// A box around the nodes of each layer.
+    fn groups(&mut self, nodes: &[Node]) {
+        let mut boxes: BTreeMap<(u8, &str), (f64, f64, f64, f64, usize)> = BTreeMap::new();
+        for (at, node) in nodes.iter().enumerate() {
+            let Some((phase, layer)) = &node.group else {
+                continue;
+            };
+            let ((x, y), (w, h)) = (self.center(at), self.layout.sizes[at]);
+            let entry = boxes.entry((*phase as u8, layer)).or_insert((
+                f64::INFINITY,
+                f64::INFINITY,
+                f64::NEG_INFINITY,
+                f64::NEG_INFINITY,
+                0,
+            ));
+            entry.0 = entry.0.min(x - w / 2.0);
+            entry.1 = entry.1.min(y - h / 2.0);
+            entry.2 = entry.2.max(x + w / 2.0);
+            entry.3 = entry.3.max(y + h / 2.0);
+            entry.4 += 1;
+        }
+        let mut labels = Group::new();
+        for ((_, layer), (left, top, right, bottom, count)) in boxes {
+            if count < 2 {
+                continue;
+            }
+            let pad = 9.0;
+            self.add(
+                Rectangle::new()
+                    .set("class", "group")
+                    .set("x", px(left - pad))
+                    .set("y", px(top - pad))
+                    .set("width", px(right - left + 2.0 * pad))
+                    .set("height", px(bottom - top + 2.0 * pad))
+                    .set("rx", 8),
+            );
+            labels = labels.add(text(
+                (right + pad - 5.0, bottom + pad - 5.0),
+                "end",
+                "small",
+                layer,
+            ));
+        }
+        self.add(labels);
+    }
+
+    fn node(&mut self, at: usize, node: &Node) {
+        let ((x, y), (w, h)) = (self.center(at), self.layout.sizes[at]);
+        let mut class = "box".to_string();
+        if node.phase == Phase::Backward {
+            class += " back";
+        }
+        match node.shape {
+            Shape::Name => {}
+            Shape::Sign => self.add(
+                Circle::new()
+                    .set("class", class)
+                    .set("cx", px(x))
+                    .set("cy", px(y))
+                    .set("r", 15),
+            ),
+            Shape::Box | Shape::Parameter => {
+                let round = if node.shape == Shape::Box {
+                    5.0
+                } else {
+                    h / 2.0
+                };
+                if node.shape == Shape::Parameter {
+                    class += " kept";
+                }
+                self.add(
+                    Rectangle::new()
+                        .set("class", class)
+                        .set("x", px(x - w / 2.0))
+                        .set("y", px(y - h / 2.0))
+                        .set("width", px(w))
+                        .set("height", px(h))
+                        .set("rx", px(round)),
+                );
+            }
+        }
+        let first = if node.detail.is_empty() {
+            y + 4.2
+        } else {
+            y - 2.0
+        };
+        self.add(text((x, first), "middle", "strong", &node.label));
+        if !node.detail.is_empty() {
+            self.add(text((x, first + 13.0), "middle", "small", &node.detail));
+        }
+    }
+
+    fn edge(&mut self, at: usize, edge: &Edge, nodes: &[Node], apart: f64) {
+        let (from, to) = (self.center(edge.from), self.center(edge.to));
+        let mut points = vec![from];
+        points.extend(
+            self.layout.bends[at]
+                .iter()
+                .map(|b| (b.0 + self.origin.0, b.1 + self.origin.1)),
+        );
+        if apart != 0.0 {
+            let middle = ((from.0 + to.0) / 2.0, (from.1 + to.1) / 2.0);
+            points.push(match self.direction {
+                Direction::Right => (middle.0, middle.1 + apart),
+                Direction::Down => (middle.0 + apart, middle.1),
+            });
+        }
+        points.push(to);
+        let last = points.len() - 1;
+        points[0] = self.border(edge.from, nodes, points[1]);
+        points[last] = self.border(edge.to, nodes, points[last - 1]);
+
+        // Lines to the right begin with a straight stretch, on which the texts stand.
+        let words = width_of(&edge.above, 12.0).max(width_of(&edge.below, 12.0));
+        if self.direction == Direction::Right && words > 0.0 && apart == 0.0 {
+            let end = (points[0].0 + words + 8.0, points[0].1);
+            points.insert(1, end);
+        }
+        let last = points.len() - 1;
+        let (tip, before) = (points[last], points[last - 1]);
+        let d = smooth(&points, self.direction);
+        self.add(Path::new().set("class", "edge").set("d", d));
+        self.add(
+            Path::new()
+                .set("class", "head")
+                .set("d", self.head(before, tip)),
+        );
+
+        // Texts lie on the first stretch, beside the node that the value comes from.
+        let (a, b) = (points[0], points[1]);
+        let (mx, my) = match apart == 0.0 {
+            true => ((a.0 + b.0) / 2.0, (a.1 + b.1) / 2.0),
+            false => b,
+        };
+        let (above, below, anchor) = match self.direction {
+            Direction::Right => ((mx, my - 6.0), (mx, my + 15.0), "middle"),
+            Direction::Down => ((mx + 6.0, my - 2.0), (mx + 6.0, my + 12.0), "start"),
+        };
+        if !edge.above.is_empty() {
+            self.add(text(above, anchor, "value", &edge.above));
+        }
+        if !edge.below.is_empty() {
+            self.add(text(below, anchor, "gradient", &edge.below));
+        }
+    }
+
+    /// Where a line from the middle of a node towards `to` leaves the node.
+    fn border(&self, at: usize, nodes: &[Node], to: (f64, f64)) -> (f64, f64) {
+        let ((x, y), (w, h)) = (self.center(at), self.layout.sizes[at]);
+        let (dx, dy) = (to.0 - x, to.1 - y);
+        if nodes[at].shape == Shape::Sign && self.direction == Direction::Right && dx > 0.0 {
+            return (x + 15.0, y);
+        }
+        if nodes[at].shape == Shape::Sign {
+            let length = dx.hypot(dy).max(1e-9);
+            return (x + dx / length * 15.0, y + dy / length * 15.0);
+        }
+        match self.direction {
+            Direction::Right => (x + (w / 2.0 + 2.0) * dx.signum(), y),
+            Direction::Down => (x + dx.clamp(-w / 3.0, w / 3.0), y + (h / 2.0) * dy.signum()),
+        }
+    }
+
+    fn head(&self, before: (f64, f64), tip: (f64, f64)) -> String {
+        // Lines arrive straight along the direction of the graph.
+        let (ux, uy) = match self.direction {
+            Direction::Right if (tip.0 - before.0).abs() > 1.0 => {
+                let (dx, dy) = ((tip.0 - before.0), (tip.1 - before.1) * 0.3);
+                let length = dx.hypot(dy);
+                (dx / length, dy / length)
+            }
+            Direction::Right => (1.0, 0.0),
+            Direction::Down => (0.0, 1.0),
+        };
+        let (bx, by) = (tip.0 - ux * 7.0, tip.1 - uy * 7.0);
+        format!(
+            "M{} {}L{} {}L{} {}Z",
+            px(tip.0),
+            px(tip.1),
+            px(bx - uy * 3.2),
+            px(by + ux * 3.2),
+            px(bx + uy * 3.2),
+            px(by - ux * 3.2)
+        )
+    }
+}
+
+/// A curve through the points that starts and ends along the direction of the graph.
+fn smooth(points: &[(f64, f64)], direction: Direction) -> String {
+    let mut d = format!("M{} {}", px(points[0].0), px(points[0].1));
+    for pair in points.windows(2) {
+        let ((x0, y0), (x1, y1)) = (pair[0], pair[1]);
+        let ((ax, ay), (bx, by)) = match direction {
+            Direction::Right => (((x0 + x1) / 2.0, y0), ((x0 + x1) / 2.0, y1)),
+            Direction::Down => ((x0, (y0 + y1) / 2.0), (x1, (y0 + y1) / 2.0)),
+        };
+        let _ = write!(
+            d,
+            "C{} {} {} {} {} {}",
+            px(ax),
+            px(ay),
+            px(bx),
+            px(by),
+            px(x1),
+            px(y1)
+        );
+    }
+    d
+}

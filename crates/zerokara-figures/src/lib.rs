@@ -1,0 +1,24 @@
+//! What Zerokara draws: plots, pictures of pixels and computational graphs, all as SVG.
+//!
+//! A [`Figure`] is one picture. Its colours are variables of a style sheet ([`STYLE`]), so that the page which shows it
+//! decides between light and dark; [`Figure::file`] is the same picture as a file of its own, which follows the theme of
+//! whoever looks at it. The palette is Okabe and Ito's, whose colours can be told apart by colour-blind readers too.
+
+pub mod axis;
+mod figure;
+#[cfg(feature = "graphs")]
+mod graph;
+pub mod html;
+pub mod numbers;
+mod picture;
+#[cfg(feature = "plots")]
+mod plot;
+mod tiles;
+
+pub use figure::{Figure, STYLE};
+#[cfg(feature = "graphs")]
+pub use graph::{Detail, Direction, GraphDrawing};
+pub use picture::Picture;
+#[cfg(feature = "plots")]
+pub use plot::Plot;
+pub use tiles::Tiles;
