@@ -2,6 +2,7 @@
 
 mod bench;
 mod eval;
+mod lab;
 mod options;
 mod output;
 mod predict;
@@ -28,6 +29,7 @@ Examples:
   zerokara predict runs/latest seven.png           which digit is in the picture
   zerokara summary simple-convnet                  layers, shapes, parameters
   zerokara bench --model all                       images per second on this machine
+  zerokara lab                                     the book's experiments, chapter by chapter
 
 Every command explains its options: zerokara train --help";
 
@@ -38,6 +40,7 @@ enum Command {
     Predict(predict::Options),
     Summary(summary::Options),
     Bench(bench::Options),
+    Lab(lab::Options),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Command::Predict(options) => predict::run(&options),
         Command::Summary(options) => summary::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Lab(options) => lab::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -75,13 +75,16 @@
 //!
 //! [`core`] has tensors, gradients and the compiler; [`nn`] layers, losses, optimizers and models; [`data`] data sets and
 //! loaders; [`train`] the trainer and its reports. The command `zerokara` (crate `zerokara-cli`) does the same without a
-//! line of Rust. Features: `mnist` (on by default) puts the data set into the program, `images` reads PNG and JPEG.
+//! line of Rust. Features: `mnist` (on by default) puts the data set into the program, `images` reads PNG and JPEG, `figures` draws
+//! plots and computational graphs.
 
 // The derive names the crate by its name, also in this crate's own tests.
 extern crate self as zerokara;
 
 pub use zerokara_core as core;
 pub use zerokara_data as data;
+#[cfg(feature = "figures")]
+pub use zerokara_figures as figures;
 pub use zerokara_nn as nn;
 pub use zerokara_train as train;
 

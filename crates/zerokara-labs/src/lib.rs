@@ -1,0 +1,39 @@
+//! The experiments of the book 『ゼロから作るDeep Learning』 (*Deep Learning from Scratch*, Koki Saitoh, O'Reilly
+//! Japan) as laboratories: each runs in seconds, says its numbers, draws its pictures, and checks what it states.
+//!
+//! A lab is one short file in `labs/`, which uses only the public library, with its explanation in English and Japanese
+//! beside it. [`LABS`] lists them; [`Options::run`] runs one and gives its page, [`gallery`] the page that lists them all.
+//!
+//! ```
+//! use zerokara_labs::{Options, lab};
+//!
+//! let softmax = lab("softmax").unwrap();
+//! let report = Options::new().quick().quiet().run(softmax)?;
+//! assert!(report.page().contains("<svg"));
+//! # Ok::<(), zerokara::Error>(())
+//! ```
+
+mod lab;
+mod labs;
+mod networks;
+mod options;
+mod page;
+mod session;
+
+pub use lab::{Choice, Kind, Lab, Text};
+pub use labs::LABS;
+pub use networks::Trained;
+pub use options::{Language, Options};
+pub use page::{Report, gallery};
+pub use session::{Progress, Session};
+
+/// The lab of this name.
+pub fn lab(name: &str) -> Option<&'static Lab> {
+    LABS.iter().copied().find(|lab| lab.name() == name)
+}
+
+/// What labs use.
+mod prelude {
+    pub(crate) use crate::{lab::lab, *};
+    pub(crate) use zerokara::{figures::*, prelude::*};
+}

@@ -1,0 +1,383 @@
+//! Pages: of a lab that has run, and of all labs.
+
+mod markdown;
+
+use crate::{LABS, Lab, Language, Options};
+use markdown::html;
+use std::fmt::Write;
+use zerokara::figures::{Figure, STYLE, html::escape, numbers::duration};
+
+/// What a section holds beside its explanation.
+#[derive(Clone, Debug)]
+pub(crate) struct Section {
+    pub id: &'static str,
+    /// The line of the source where it begins.
+    line: u32,
+    pub blocks: Vec<Block>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Block {
+    Text(String),
+    Table {
+        columns: Vec<String>,
+        numeric: Vec<bool>,
+        rows: Vec<Vec<String>>,
+    },
+    Figures(Vec<Figure>),
+    Fact(String),
+}
+
+impl Section {
+    pub fn new(id: &'static str, line: u32) -> Self {
+        Self {
+            id,
+            line,
+            blocks: Vec::new(),
+        }
+    }
+}
+
+/// What a lab said and drew.
+pub struct Report {
+    pub(crate) lab: &'static Lab,
+    pub(crate) options: Options,
+    pub(crate) sections: Vec<Section>,
+    pub(crate) seconds: f64,
+}
+
+const PAGE_STYLE: &str = include_str!("page.css");
+
+/// Shows the language that the reader chose last, else the one of the browser.
+const SCRIPT: &str = "<script>(function(){var d=document.documentElement,k='zerokara-language';\
+function set(l){d.lang=l;d.dataset.language=l}\
+var s=null;try{s=localStorage.getItem(k)}catch(e){}\
+if(s)set(s);else if(d.dataset.language==='en'&&(navigator.language||'').slice(0,2)==='ja')set('ja');\
+document.addEventListener('click',function(e){var l=e.target.dataset&&e.target.dataset.choose;if(l){set(l);\
+try{localStorage.setItem(k,l)}catch(e){}}})})()</script>";
+
+impl Report {
+    /// The lab.
+    pub fn lab(&self) -> &'static Lab {
+        self.lab
+    }
+
+    /// Seconds that it took.
+    pub fn seconds(&self) -> f64 {
+        self.seconds
+    }
+
+    /// The ids of its sections, in order.
+    pub fn sections(&self) -> Vec<&'static str> {
+        self.sections.iter().map(|section| section.id).collect()
+    }
+
+    /// Its pictures, in order.
+    pub fn figures(&self) -> Vec<&Figure> {
+        let blocks = self.sections.iter().flat_map(|section| &section.blocks);
+        blocks
+            .flat_map(|block| match block {
+                Block::Figures(figures) => figures.as_slice(),
+                _ => &[],
+            })
+            .collect()
+    }
+
+    /// What it stated, and found true.
+    pub fn facts(&self) -> Vec<&str> {
+        let blocks = self.sections.iter().flat_map(|section| &section.blocks);
+        blocks
+            .filter_map(|block| match block {
+                Block::Fact(what) => Some(what.as_str()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The page: one HTML file that needs nothing else.
+    pub fn page(&self) -> String {
+        let texts = [Language::English, Language::Japanese].map(|l| (l, self.lab.text(l)));
+        let mut out = head(texts[0].1.title, self.options.language);
+        out += "<header>";
+        out += &place(self.lab);
+        for (language, text) in &texts {
+            let (class, title) = (language.code(), escape(text.title));
+            let _ = write!(
+                out,
+                "<h1 class=\"{class}\">{title}</h1><div class=\"{class} intro\">{}</div>",
+                html(&text.introduction)
+            );
+        }
+        let _ = write!(
+            out,
+            "<p class=\"command\"><code>{}</code></p></header>\n",
+            escape(&self.command())
+        );
+        for (at, section) in self.sections.iter().enumerate() {
+            let _ = write!(
+                out,
+                "<section id=\"{}\"><div class=\"story\">",
+                escape(section.id)
+            );
+            for (language, text) in &texts {
+                if let Some((_, title, body)) = text.sections.iter().find(|s| s.0 == section.id) {
+                    let class = language.code();
+                    let _ = write!(
+                        out,
+                        "<div class=\"{class}\"><h2>{}</h2>{}</div>",
+                        escape(title),
+                        html(body)
+                    );
+                }
+            }
+            section
+                .blocks
+                .iter()
+                .for_each(|block| block.render(&mut out));
+            let _ = write!(
+                out,
+                "</div><pre class=\"code\"><code>{}</code></pre></section>\n",
+                code(&self.lines_of(at))
+            );
+        }
+        let _ = write!(
+            out,
+            "<details><summary><span class=\"en\">The whole source</span><span class=\"ja\">ソース全体</span></summary>\
+             <pre class=\"code\"><code>{}</code></pre></details>\
+             <footer>Zerokara {} · {} · {}</footer></main></body></html>\n",
+            code(self.lab.source()),
+            env!("CARGO_PKG_VERSION"),
+            escape(&self.command()),
+            duration(self.seconds)
+        );
+        out
+    }
+
+    /// The command that runs the lab like this.
+    fn command(&self) -> String {
+        let mut out = format!("zerokara lab {}", self.lab.name());
+        if self.options.seed != 0 {
+            let _ = write!(out, " --seed {}", self.options.seed);
+        }
+        if self.options.quick {
+            out += " --quick";
+        }
+        for (name, value) in &self.options.values {
+            let _ = write!(out, " --{name} {value}");
+        }
+        out
+    }
+
+    /// The part of the source that a section runs.
+    fn lines_of(&self, at: usize) -> String {
+        let from = self.sections[at].line as usize;
+        let next = self
+            .sections
+            .get(at + 1)
+            .map(|s| s.line as usize)
+            .filter(|line| *line > from);
+        let lines: Vec<&str> = self.lab.source().lines().skip(from).collect();
+        let count = match next {
+            Some(next) => next - from - 1,
+            // The function ends with a brace at the beginning of a line.
+            None => lines
+                .iter()
+                .position(|line| *line == "}")
+                .unwrap_or(lines.len()),
+        };
+        let lines = &lines[..count.min(lines.len())];
+        let filled = || lines.iter().filter(|line| !line.trim().is_empty());
+        let indent = filled()
+            .map(|line| line.len() - line.trim_start().len())
+            .min()
+            .unwrap_or(0);
+        let text: Vec<&str> = lines
+            .iter()
+            .map(|line| line.get(indent..).unwrap_or(""))
+            .collect();
+        let text = text.join("\n");
+        text.trim_end()
+            .trim_end_matches("Ok(())")
+            .trim_end()
+            .to_string()
+    }
+}
+
+impl Block {
+    fn render(&self, out: &mut String) {
+        match self {
+            Self::Text(text) => {
+                let _ = write!(out, "<pre class=\"said\">{}</pre>", escape(text.trim_end()));
+            }
+            Self::Table {
+                columns,
+                numeric,
+                rows,
+            } => {
+                let class = |at: usize| {
+                    if numeric.get(at) == Some(&true) {
+                        " class=\"number\""
+                    } else {
+                        ""
+                    }
+                };
+                *out += "<div class=\"scroll\"><table><thead><tr>";
+                for (at, column) in columns.iter().enumerate() {
+                    let _ = write!(out, "<th{}>{}</th>", class(at), escape(column));
+                }
+                *out += "</tr></thead><tbody>";
+                for row in rows {
+                    *out += "<tr>";
+                    for (at, cell) in row.iter().enumerate() {
+                        let _ = write!(out, "<td{}>{}</td>", class(at), escape(cell));
+                    }
+                    *out += "</tr>";
+                }
+                *out += "</tbody></table></div>";
+            }
+            Self::Figures(figures) => {
+                *out += "<div class=\"figures\">";
+                for figure in figures {
+                    let _ = write!(out, "<div class=\"scroll\">{}</div>", figure.svg());
+                }
+                *out += "</div>";
+            }
+            Self::Fact(what) => {
+                let _ = write!(out, "<p class=\"fact\">{}</p>", escape(what));
+            }
+        }
+    }
+}
+
+/// The page that lists all labs; those that have run are links, with their first picture.
+pub fn gallery(reports: &[Report], language: Language) -> String {
+    let mut out = head("Zerokara labs", language);
+    let _ = write!(
+        out,
+        "<header><h1 class=\"en\">The book's laboratories</h1><h1 class=\"ja\">本の実験室</h1>\
+         <div class=\"en intro\">{}</div><div class=\"ja intro\">{}</div></header>",
+        html(include_str!("gallery.en.md")),
+        html(include_str!("gallery.ja.md"))
+    );
+    let mut chapter = None;
+    for lab in LABS {
+        if chapter != Some(lab.chapter()) {
+            if chapter.is_some() {
+                out += "</div></section>";
+            }
+            chapter = Some(lab.chapter());
+            let (english, japanese) = chapter_name(lab.chapter());
+            let _ = write!(
+                out,
+                "<section class=\"chapter\"><h2 class=\"en\">{english}</h2><h2 class=\"ja\">{japanese}</h2><div class=\"cards\">"
+            );
+        }
+        let titles =
+            [Language::English, Language::Japanese].map(|l| (l.code(), escape(lab.text(l).title)));
+        let titles: String = titles
+            .iter()
+            .map(|(class, title)| format!("<b class=\"{class}\">{title}</b>"))
+            .collect();
+        match reports.iter().find(|report| std::ptr::eq(report.lab, *lab)) {
+            Some(report) => {
+                let picture = report
+                    .figures()
+                    .first()
+                    .map(|figure| figure.svg())
+                    .unwrap_or_default();
+                let _ = write!(
+                    out,
+                    "<a class=\"card\" href=\"{}.html\"><span class=\"picture\">{picture}</span>{titles}{}</a>",
+                    lab.name(),
+                    place(lab)
+                );
+            }
+            None => {
+                let _ = write!(
+                    out,
+                    "<div class=\"card\">{titles}{}<code>zerokara lab {}</code></div>",
+                    place(lab),
+                    lab.name()
+                );
+            }
+        }
+    }
+    if chapter.is_some() {
+        out += "</div></section>";
+    }
+    let seconds: f64 = reports.iter().map(Report::seconds).sum();
+    let _ = write!(
+        out,
+        "<footer>Zerokara {} · {}</footer></main></body></html>\n",
+        env!("CARGO_PKG_VERSION"),
+        duration(seconds)
+    );
+    out
+}
+
+/// The chapters' names in both languages.
+fn chapter_name(chapter: u8) -> (&'static str, &'static str) {
+    match chapter {
+        2 => ("Chapter 2: perceptrons", "2章 パーセプトロン"),
+        3 => ("Chapter 3: neural networks", "3章 ニューラルネットワーク"),
+        4 => ("Chapter 4: learning", "4章 ニューラルネットワークの学習"),
+        5 => ("Chapter 5: backpropagation", "5章 誤差逆伝播法"),
+        6 => (
+            "Chapter 6: techniques of learning",
+            "6章 学習に関するテクニック",
+        ),
+        7 => (
+            "Chapter 7: convolutional networks",
+            "7章 畳み込みニューラルネットワーク",
+        ),
+        8 => ("Chapter 8: deep learning", "8章 ディープラーニング"),
+        _ => ("Beyond the book", "本の先へ"),
+    }
+}
+
+/// Chapter and pages, in both languages.
+fn place(lab: &Lab) -> String {
+    let pages = lab.pages();
+    match lab.chapter() {
+        0 => "<span class=\"place en\">Beyond the book</span><span class=\"place ja\">本の先へ</span>".into(),
+        chapter => {
+            let s = if pages.contains([',', '–']) { "s" } else { "" };
+            format!(
+                "<span class=\"place en\">Chapter {chapter}, page{s} {pages}</span><span class=\"place ja\">{chapter}章 {}ページ</span>",
+                pages.replace(", ", "、")
+            )
+        }
+    }
+}
+
+fn head(title: &str, language: Language) -> String {
+    let code = language.code();
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"{code}\" data-language=\"{code}\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
+         <meta name=\"color-scheme\" content=\"light dark\"/>\n<title>{}</title>\n<style>\n{STYLE}{PAGE_STYLE}</style>\n{SCRIPT}\n</head>\n<body>\n<main>\n\
+         <nav><a class=\"home\" href=\"index.html\">Zerokara</a><span><button data-choose=\"en\">English</button><button data-choose=\"ja\">日本語</button></span></nav>\n",
+        escape(title)
+    )
+}
+
+/// Source with its comments set apart.
+fn code(source: &str) -> String {
+    let mut out = String::new();
+    for line in source.lines() {
+        let text = escape(line);
+        match line.trim_start().starts_with("//") {
+            true => {
+                let _ = write!(out, "<i>{text}</i>");
+            }
+            false => match text.rsplit_once(" // ") {
+                Some((code, comment)) => {
+                    let _ = write!(out, "{code} <i>// {comment}</i>");
+                }
+                None => out += &text,
+            },
+        }
+        out.push('\n');
+    }
+    out
+}

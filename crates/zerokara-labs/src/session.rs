@@ -1,0 +1,246 @@
+//! What a lab can do while it runs: say numbers, draw, and state facts.
+
+use crate::{
+    Lab, Language, Options, Report,
+    lab::Text,
+    page::{Block, Section},
+};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::{fmt::Display, panic::Location, time::Instant};
+use zerokara::{
+    Error, Result,
+    figures::Figure,
+    train::report::terminal::{Align, table},
+};
+
+/// A lab that is running. What it says goes to the terminal and into the page, in the order in which it is said.
+pub struct Session<'a> {
+    pub(crate) lab: &'static Lab,
+    pub(crate) options: &'a Options,
+    say: &'a mut dyn FnMut(&str) -> Result<()>,
+    /// The first error of `say`, which ends the lab when it is done.
+    failed: Option<Error>,
+    titles: Text<'static>,
+    sections: Vec<Section>,
+    start: Instant,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn new(
+        lab: &'static Lab,
+        options: &'a Options,
+        say: &'a mut dyn FnMut(&str) -> Result<()>,
+    ) -> Self {
+        Self {
+            lab,
+            options,
+            say,
+            failed: None,
+            titles: lab.text(options.language),
+            sections: Vec::new(),
+            start: Instant::now(),
+        }
+    }
+
+    pub(crate) fn finish(self) -> Result<Report> {
+        match self.failed {
+            Some(error) => Err(error),
+            None => Ok(Report {
+                lab: self.lab,
+                options: self.options.clone(),
+                sections: self.sections,
+                seconds: self.start.elapsed().as_secs_f64(),
+            }),
+        }
+    }
+
+    fn tell(&mut self, text: &str) {
+        if self.failed.is_none()
+            && let Err(error) = (self.say)(text)
+        {
+            self.failed = Some(error);
+        }
+    }
+
+    fn block(&mut self, block: Block) {
+        if self.sections.is_empty() {
+            self.sections.push(Section::new("", 0));
+        }
+        if let Some(section) = self.sections.last_mut() {
+            section.blocks.push(block);
+        }
+    }
+
+    /// Begins a section: the explanation has its title and text under this id, and the page shows beside it the source
+    /// from this line on.
+    #[track_caller]
+    pub fn section(&mut self, id: &'static str) {
+        self.sections
+            .push(Section::new(id, Location::caller().line()));
+        let found = self.titles.sections.iter().find(|s| s.0 == id);
+        let title = found.map_or(id, |s| s.1);
+        self.tell(&format!("\n{}", console::style(title).bold()));
+    }
+
+    /// Says something: a line, or several.
+    pub fn print(&mut self, text: impl Display) {
+        let text = text.to_string();
+        self.tell(&text);
+        // Lines in a row are one piece of the page.
+        if let Some(Block::Text(last)) = self.sections.last_mut().and_then(|s| s.blocks.last_mut())
+        {
+            last.push('\n');
+            last.push_str(&text);
+            return;
+        }
+        self.block(Block::Text(text));
+    }
+
+    /// A table: names of the columns, and rows. Columns of numbers stand at the right.
+    pub fn table(&mut self, columns: &[&str], rows: &[Vec<String>]) {
+        let numeric = |column: usize| {
+            let cells = rows
+                .iter()
+                .filter_map(|row| row.get(column))
+                .filter(|cell| !cell.is_empty());
+            let starts_like_one = |cell: &String| {
+                cell.trim_start_matches(['−', '-', '+', '<'])
+                    .starts_with(|c: char| c.is_ascii_digit())
+            };
+            column > 0 && cells.clone().next().is_some() && cells.clone().all(starts_like_one)
+        };
+        let aligns: Vec<Align> = (0..columns.len())
+            .map(|column| {
+                if numeric(column) {
+                    Align::Right
+                } else {
+                    Align::Left
+                }
+            })
+            .collect();
+        let heads: Vec<(&str, Align)> = columns
+            .iter()
+            .copied()
+            .zip(aligns.iter().copied())
+            .collect();
+        self.tell(table(&heads, rows).trim_end());
+        self.block(Block::Table {
+            columns: columns.iter().map(|c| c.to_string()).collect(),
+            numeric: aligns.iter().map(|a| *a == Align::Right).collect(),
+            rows: rows.to_vec(),
+        });
+    }
+
+    /// A picture.
+    pub fn figure(&mut self, figure: Figure) {
+        self.figures([figure]);
+    }
+
+    /// Pictures side by side, as many as there is room for.
+    pub fn figures(&mut self, figures: impl IntoIterator<Item = Figure>) {
+        self.block(Block::Figures(figures.into_iter().collect()));
+    }
+
+    /// States something that must be true.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn fact(&mut self, what: impl Display, holds: bool) -> Result<()> {
+        if !holds {
+            return Err(Error::new(format!(
+                "the lab {} finds it untrue that {what}",
+                self.lab.name()
+            )));
+        }
+        self.tell(&format!("{} {what}", console::style("✓").green()));
+        self.block(Block::Fact(what.to_string()));
+        Ok(())
+    }
+
+    /// A bar at the terminal for this many pieces of work.
+    pub fn progress(&self, what: &str, pieces: usize) -> Progress {
+        let bar = ProgressBar::with_draw_target(
+            Some(pieces as u64),
+            if self.options.quiet {
+                ProgressDrawTarget::hidden()
+            } else {
+                ProgressDrawTarget::stderr()
+            },
+        );
+        if let Ok(style) =
+            ProgressStyle::with_template("{msg}  {bar:28.cyan/238}  {pos}/{len}  {eta} left")
+        {
+            bar.set_style(style.progress_chars("━━─"));
+        }
+        bar.set_message(what.to_string());
+        Progress(bar)
+    }
+
+    /// The seed of all that is random.
+    pub fn seed(&self) -> u64 {
+        self.options.seed
+    }
+
+    /// Whether little time is to be taken.
+    pub fn quick(&self) -> bool {
+        self.options.quick
+    }
+
+    /// The first value, or the second in quick mode.
+    pub fn pick<T>(&self, full: T, quick: T) -> T {
+        if self.options.quick { quick } else { full }
+    }
+
+    /// Whether explanations are in Japanese.
+    pub fn japanese(&self) -> bool {
+        self.options.language == Language::Japanese
+    }
+
+    /// The value of an option of this lab, as text.
+    ///
+    /// # Panics
+    /// If the lab has not declared the option: an error of the lab's author that its test shows.
+    pub fn word(&self, name: &str) -> &str {
+        let choice = self.lab.choices().iter().find(|choice| choice.name == name);
+        let choice = choice
+            .unwrap_or_else(|| panic!("the lab {} declares no option {name}", self.lab.name()));
+        match self.options.values.get(name) {
+            Some(value) => value,
+            None => self.pick(choice.default, choice.quick),
+        }
+    }
+
+    /// The value of an option that takes a number.
+    pub fn number(&self, name: &str) -> f64 {
+        self.word(name).trim().parse().unwrap_or(f64::NAN)
+    }
+
+    /// The value of an option that takes a whole number from 1 on.
+    pub fn count(&self, name: &str) -> usize {
+        self.word(name).parse().unwrap_or(1)
+    }
+
+    /// The value of an option that takes several numbers.
+    pub fn numbers(&self, name: &str) -> Vec<f64> {
+        self.word(name)
+            .split(',')
+            .map(|n| n.trim().parse().unwrap_or(f64::NAN))
+            .collect()
+    }
+}
+
+/// A bar that shows how much of a lab's work is done; it goes when it is dropped.
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    /// One more piece is done.
+    pub fn step(&self) {
+        self.0.inc(1);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
