@@ -75,27 +75,33 @@ impl Choice {
         default: &'static str,
         help: &'static str,
     ) -> Self {
-        Self {
-            name,
-            kind,
-            default,
-            quick: default,
-            help,
-        }
+        Self { name, kind, default, quick: default, help }
     }
 
     /// A number.
-    pub const fn number(name: &'static str, default: &'static str, help: &'static str) -> Self {
+    pub const fn number(
+        name: &'static str,
+        default: &'static str,
+        help: &'static str,
+    ) -> Self {
         Self::new(name, Kind::Number, default, help)
     }
 
     /// A whole number from 1 on.
-    pub const fn count(name: &'static str, default: &'static str, help: &'static str) -> Self {
+    pub const fn count(
+        name: &'static str,
+        default: &'static str,
+        help: &'static str,
+    ) -> Self {
         Self::new(name, Kind::Count, default, help)
     }
 
     /// Numbers with commas between them.
-    pub const fn numbers(name: &'static str, default: &'static str, help: &'static str) -> Self {
+    pub const fn numbers(
+        name: &'static str,
+        default: &'static str,
+        help: &'static str,
+    ) -> Self {
         Self::new(name, Kind::Numbers, default, help)
     }
 
@@ -131,10 +137,9 @@ impl Choice {
                 text.split(',').all(number),
                 "numbers with commas between them".to_string(),
             ),
-            Kind::Word(words) => (
-                words.contains(&text),
-                format!("one of {}", words.join(", ")),
-            ),
+            Kind::Word(words) => {
+                (words.contains(&text), format!("one of {}", words.join(", ")))
+            }
         };
         match fits {
             true => Ok(()),

@@ -32,6 +32,18 @@ pub fn lab(name: &str) -> Option<&'static Lab> {
     LABS.iter().copied().find(|lab| lab.name() == name)
 }
 
+/// Does something in a session of the lab, without a word at the terminal: for what labs share.
+///
+/// # Errors
+/// That of `body`.
+pub fn with_session<T>(
+    lab: &'static Lab,
+    options: &Options,
+    body: impl FnOnce(&mut Session<'_>) -> zerokara::Result<T>,
+) -> zerokara::Result<T> {
+    body(&mut Session::new(lab, options, &mut |_| Ok(())))
+}
+
 /// What labs use.
 mod prelude {
     pub(crate) use crate::{lab::lab, *};

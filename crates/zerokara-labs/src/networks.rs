@@ -19,10 +19,7 @@ pub struct Trained {
 impl Trained {
     /// The share of the test images that it gets right.
     pub fn test_accuracy(&self) -> f64 {
-        self.history
-            .last()
-            .and_then(|epoch| epoch.test_accuracy)
-            .unwrap_or(f64::NAN)
+        self.history.last().and_then(|epoch| epoch.test_accuracy).unwrap_or(f64::NAN)
     }
 }
 
@@ -78,10 +75,7 @@ impl Session<'_> {
             }
             Err(e) => return Err(problem("rename", e)),
         }
-        Ok(Trained {
-            model: run.model().clone(),
-            history: run.history().to_vec(),
-        })
+        Ok(Trained { model: run.model().clone(), history: run.history().to_vec() })
     }
 
     /// The book's TwoLayerNet with rectifiers, 784-50-10, after 5 epochs of Adam.
@@ -89,9 +83,10 @@ impl Session<'_> {
     /// # Errors
     /// As [`Session::trained`].
     pub fn two_layer_net(&self) -> Result<Trained> {
-        let trainer = Trainer::new(models::TwoLayerNet::new(50, 10), SoftmaxCrossEntropy::new())
-            .optimizer(Adam::new(2e-3))
-            .epochs(5);
+        let trainer =
+            Trainer::new(models::TwoLayerNet::new(50, 10), SoftmaxCrossEntropy::new())
+                .optimizer(Adam::new(2e-3))
+                .epochs(5);
         self.trained("two-layer-net", trainer, &self.mnist()?)
     }
 
@@ -100,9 +95,10 @@ impl Session<'_> {
     /// # Errors
     /// As [`Session::trained`].
     pub fn simple_convnet(&self) -> Result<Trained> {
-        let trainer = Trainer::new(models::SimpleConvNet::new(10), SoftmaxCrossEntropy::new())
-            .optimizer(Adam::new(1e-3))
-            .epochs(self.pick(3, 1));
+        let trainer =
+            Trainer::new(models::SimpleConvNet::new(10), SoftmaxCrossEntropy::new())
+                .optimizer(Adam::new(1e-3))
+                .epochs(self.pick(3, 1));
         self.trained("simple-convnet", trainer, &self.mnist()?)
     }
 
@@ -111,17 +107,18 @@ impl Session<'_> {
     /// # Errors
     /// As [`Session::trained`].
     pub fn deep_convnet(&self) -> Result<Trained> {
-        let trainer = Trainer::new(models::DeepConvNet::new(10), SoftmaxCrossEntropy::new())
-            .optimizer(Adam::new(2e-3))
-            .schedule_over(Schedule::one_cycle)
-            .epochs(self.pick(8, 1));
+        let trainer =
+            Trainer::new(models::DeepConvNet::new(10), SoftmaxCrossEntropy::new())
+                .optimizer(Adam::new(2e-3))
+                .schedule_over(Schedule::one_cycle)
+                .epochs(self.pick(8, 1));
         self.trained("deep-convnet", trainer, &self.mnist()?)
     }
 }
 
 fn load(folder: &Path) -> Result<Trained> {
-    let records =
-        metrics::read(folder.join("metrics.jsonl")).map_err(|e| Error::new(e.to_string()))?;
+    let records = metrics::read(folder.join("metrics.jsonl"))
+        .map_err(|e| Error::new(e.to_string()))?;
     let epochs = records.into_iter().filter_map(|record| match record {
         Record::Epoch(epoch) => Some(epoch),
         Record::Step(_) => None,

@@ -75,8 +75,7 @@ impl<'a> Session<'a> {
     /// from this line on.
     #[track_caller]
     pub fn section(&mut self, id: &'static str) {
-        self.sections
-            .push(Section::new(id, Location::caller().line()));
+        self.sections.push(Section::new(id, Location::caller().line()));
         let found = self.titles.sections.iter().find(|s| s.0 == id);
         let title = found.map_or(id, |s| s.1);
         self.tell(&format!("\n{}", console::style(title).bold()));
@@ -87,7 +86,8 @@ impl<'a> Session<'a> {
         let text = text.to_string();
         self.tell(&text);
         // Lines in a row are one piece of the page.
-        if let Some(Block::Text(last)) = self.sections.last_mut().and_then(|s| s.blocks.last_mut())
+        if let Some(Block::Text(last)) =
+            self.sections.last_mut().and_then(|s| s.blocks.last_mut())
         {
             last.push('\n');
             last.push_str(&text);
@@ -107,22 +107,15 @@ impl<'a> Session<'a> {
                 cell.trim_start_matches(['−', '-', '+', '<'])
                     .starts_with(|c: char| c.is_ascii_digit())
             };
-            column > 0 && cells.clone().next().is_some() && cells.clone().all(starts_like_one)
+            column > 0
+                && cells.clone().next().is_some()
+                && cells.clone().all(starts_like_one)
         };
         let aligns: Vec<Align> = (0..columns.len())
-            .map(|column| {
-                if numeric(column) {
-                    Align::Right
-                } else {
-                    Align::Left
-                }
-            })
+            .map(|column| if numeric(column) { Align::Right } else { Align::Left })
             .collect();
-        let heads: Vec<(&str, Align)> = columns
-            .iter()
-            .copied()
-            .zip(aligns.iter().copied())
-            .collect();
+        let heads: Vec<(&str, Align)> =
+            columns.iter().copied().zip(aligns.iter().copied()).collect();
         self.tell(table(&heads, rows).trim_end());
         self.block(Block::Table {
             columns: columns.iter().map(|c| c.to_string()).collect(),
@@ -167,9 +160,9 @@ impl<'a> Session<'a> {
                 ProgressDrawTarget::stderr()
             },
         );
-        if let Ok(style) =
-            ProgressStyle::with_template("{msg}  {bar:28.cyan/238}  {pos}/{len}  {eta} left")
-        {
+        if let Ok(style) = ProgressStyle::with_template(
+            "{msg}  {bar:28.cyan/238}  {pos}/{len}  {eta} left",
+        ) {
             bar.set_style(style.progress_chars("━━─"));
         }
         bar.set_message(what.to_string());
@@ -202,8 +195,9 @@ impl<'a> Session<'a> {
     /// If the lab has not declared the option: an error of the lab's author that its test shows.
     pub fn word(&self, name: &str) -> &str {
         let choice = self.lab.choices().iter().find(|choice| choice.name == name);
-        let choice = choice
-            .unwrap_or_else(|| panic!("the lab {} declares no option {name}", self.lab.name()));
+        let choice = choice.unwrap_or_else(|| {
+            panic!("the lab {} declares no option {name}", self.lab.name())
+        });
         match self.options.values.get(name) {
             Some(value) => value,
             None => self.pick(choice.default, choice.quick),
@@ -222,10 +216,7 @@ impl<'a> Session<'a> {
 
     /// The value of an option that takes several numbers.
     pub fn numbers(&self, name: &str) -> Vec<f64> {
-        self.word(name)
-            .split(',')
-            .map(|n| n.trim().parse().unwrap_or(f64::NAN))
-            .collect()
+        self.word(name).split(',').map(|n| n.trim().parse().unwrap_or(f64::NAN)).collect()
     }
 }
 

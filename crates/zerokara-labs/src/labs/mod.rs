@@ -1,20 +1,27 @@
-//! The labs, a folder for each chapter of the book. A lab is a file here, its explanations beside it
-//! (`.en.md`, `.ja.md`), and its name in the list below.
+//! The labs, a folder for each chapter of the book. A lab is a file there, with its explanations beside it (`.en.md`,
+//! `.ja.md`), and a line in the list below.
+
+mod beyond;
+mod chapter2;
+mod chapter3;
+mod chapter4;
+mod chapter5;
+mod chapter6;
+mod chapter7;
+mod chapter8;
 
 use crate::Lab;
 
-/// Declares the labs of a chapter: a module for each, and the list in the order of the pages.
-macro_rules! labs {
-    ($($chapter:ident { $($lab:ident),* $(,)? })*) => {
-        $(mod $chapter { $(pub(super) mod $lab;)* })*
-
-        /// All labs, in the order of the book.
-        pub const LABS: &[&Lab] = &[$($(&$chapter::$lab::LAB),*),*];
-    };
-}
-
-labs! {
-    chapter3 {
-        softmax,
-    }
-}
+/// All labs, in the order of the book.
+#[rustfmt::skip]
+pub const LABS: &[&Lab] = &[
+    // Chapter 2: perceptrons.
+    // Chapter 3: neural networks.
+    &chapter3::softmax::LAB,
+    // Chapter 4: learning.
+    // Chapter 5: backpropagation.
+    // Chapter 6: techniques of learning.
+    // Chapter 7: convolutional networks.
+    // Chapter 8: deep learning.
+    // Beyond the book.
+];

@@ -8,8 +8,12 @@ use zerokara::figures::html::escape;
 pub(crate) fn html(markdown: &str) -> String {
     let options = Options::ENABLE_TABLES | Options::ENABLE_MATH;
     let events = Parser::new_ext(markdown, options).map(|event| match event {
-        Event::InlineMath(formula) => Event::InlineHtml(math(&formula, DisplayMode::Inline)),
-        Event::DisplayMath(formula) => Event::InlineHtml(math(&formula, DisplayMode::Block)),
+        Event::InlineMath(formula) => {
+            Event::InlineHtml(math(&formula, DisplayMode::Inline))
+        }
+        Event::DisplayMath(formula) => {
+            Event::InlineHtml(math(&formula, DisplayMode::Block))
+        }
         // Explanations are the project's own, but a stray `<` must not become a tag.
         Event::Html(text) | Event::InlineHtml(text) => Event::Text(text),
         other => other,
@@ -23,10 +27,7 @@ fn math(formula: &str, display_mode: DisplayMode) -> CowStr<'static> {
     let storage = Storage::new();
     let parser = pulldown_latex::Parser::new(formula, &storage);
     let mut out = String::new();
-    let config = RenderConfig {
-        display_mode,
-        ..RenderConfig::default()
-    };
+    let config = RenderConfig { display_mode, ..RenderConfig::default() };
     match pulldown_latex::push_mathml(&mut out, parser, config) {
         Ok(()) => out.into(),
         Err(_) => format!("<code>{}</code>", escape(formula)).into(),

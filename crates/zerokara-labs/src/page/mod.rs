@@ -19,22 +19,14 @@ pub(crate) struct Section {
 #[derive(Clone, Debug)]
 pub(crate) enum Block {
     Text(String),
-    Table {
-        columns: Vec<String>,
-        numeric: Vec<bool>,
-        rows: Vec<Vec<String>>,
-    },
+    Table { columns: Vec<String>, numeric: Vec<bool>, rows: Vec<Vec<String>> },
     Figures(Vec<Figure>),
     Fact(String),
 }
 
 impl Section {
     pub fn new(id: &'static str, line: u32) -> Self {
-        Self {
-            id,
-            line,
-            blocks: Vec::new(),
-        }
+        Self { id, line, blocks: Vec::new() }
     }
 }
 
@@ -114,13 +106,12 @@ impl Report {
             escape(&self.command())
         );
         for (at, section) in self.sections.iter().enumerate() {
-            let _ = write!(
-                out,
-                "<section id=\"{}\"><div class=\"story\">",
-                escape(section.id)
-            );
+            let _ =
+                write!(out, "<section id=\"{}\"><div class=\"story\">", escape(section.id));
             for (language, text) in &texts {
-                if let Some((_, title, body)) = text.sections.iter().find(|s| s.0 == section.id) {
+                if let Some((_, title, body)) =
+                    text.sections.iter().find(|s| s.0 == section.id)
+                {
                     let class = language.code();
                     let _ = write!(
                         out,
@@ -130,10 +121,7 @@ impl Report {
                     );
                 }
             }
-            section
-                .blocks
-                .iter()
-                .for_each(|block| block.render(&mut out));
+            section.blocks.iter().for_each(|block| block.render(&mut out));
             let _ = write!(
                 out,
                 "</div><pre class=\"code\"><code>{}</code></pre></section>\n",
@@ -171,35 +159,22 @@ impl Report {
     /// The part of the source that a section runs.
     fn lines_of(&self, at: usize) -> String {
         let from = self.sections[at].line as usize;
-        let next = self
-            .sections
-            .get(at + 1)
-            .map(|s| s.line as usize)
-            .filter(|line| *line > from);
+        let next =
+            self.sections.get(at + 1).map(|s| s.line as usize).filter(|line| *line > from);
         let lines: Vec<&str> = self.lab.source().lines().skip(from).collect();
         let count = match next {
             Some(next) => next - from - 1,
             // The function ends with a brace at the beginning of a line.
-            None => lines
-                .iter()
-                .position(|line| *line == "}")
-                .unwrap_or(lines.len()),
+            None => lines.iter().position(|line| *line == "}").unwrap_or(lines.len()),
         };
         let lines = &lines[..count.min(lines.len())];
         let filled = || lines.iter().filter(|line| !line.trim().is_empty());
-        let indent = filled()
-            .map(|line| line.len() - line.trim_start().len())
-            .min()
-            .unwrap_or(0);
-        let text: Vec<&str> = lines
-            .iter()
-            .map(|line| line.get(indent..).unwrap_or(""))
-            .collect();
+        let indent =
+            filled().map(|line| line.len() - line.trim_start().len()).min().unwrap_or(0);
+        let text: Vec<&str> =
+            lines.iter().map(|line| line.get(indent..).unwrap_or("")).collect();
         let text = text.join("\n");
-        text.trim_end()
-            .trim_end_matches("Ok(())")
-            .trim_end()
-            .to_string()
+        text.trim_end().trim_end_matches("Ok(())").trim_end().to_string()
     }
 }
 
@@ -207,19 +182,12 @@ impl Block {
     fn render(&self, out: &mut String) {
         match self {
             Self::Text(text) => {
-                let _ = write!(out, "<pre class=\"said\">{}</pre>", escape(text.trim_end()));
+                let _ =
+                    write!(out, "<pre class=\"said\">{}</pre>", escape(text.trim_end()));
             }
-            Self::Table {
-                columns,
-                numeric,
-                rows,
-            } => {
+            Self::Table { columns, numeric, rows } => {
                 let class = |at: usize| {
-                    if numeric.get(at) == Some(&true) {
-                        " class=\"number\""
-                    } else {
-                        ""
-                    }
+                    if numeric.get(at) == Some(&true) { " class=\"number\"" } else { "" }
                 };
                 *out += "<div class=\"scroll\"><table><thead><tr>";
                 for (at, column) in columns.iter().enumerate() {
@@ -272,19 +240,16 @@ pub fn gallery(reports: &[Report], language: Language) -> String {
                 "<section class=\"chapter\"><h2 class=\"en\">{english}</h2><h2 class=\"ja\">{japanese}</h2><div class=\"cards\">"
             );
         }
-        let titles =
-            [Language::English, Language::Japanese].map(|l| (l.code(), escape(lab.text(l).title)));
+        let titles = [Language::English, Language::Japanese]
+            .map(|l| (l.code(), escape(lab.text(l).title)));
         let titles: String = titles
             .iter()
             .map(|(class, title)| format!("<b class=\"{class}\">{title}</b>"))
             .collect();
         match reports.iter().find(|report| std::ptr::eq(report.lab, *lab)) {
             Some(report) => {
-                let picture = report
-                    .figures()
-                    .first()
-                    .map(|figure| figure.svg())
-                    .unwrap_or_default();
+                let picture =
+                    report.figures().first().map(|figure| figure.svg()).unwrap_or_default();
                 let _ = write!(
                     out,
                     "<a class=\"card\" href=\"{}.html\"><span class=\"picture\">{picture}</span>{titles}{}</a>",
@@ -322,14 +287,8 @@ fn chapter_name(chapter: u8) -> (&'static str, &'static str) {
         3 => ("Chapter 3: neural networks", "3章 ニューラルネットワーク"),
         4 => ("Chapter 4: learning", "4章 ニューラルネットワークの学習"),
         5 => ("Chapter 5: backpropagation", "5章 誤差逆伝播法"),
-        6 => (
-            "Chapter 6: techniques of learning",
-            "6章 学習に関するテクニック",
-        ),
-        7 => (
-            "Chapter 7: convolutional networks",
-            "7章 畳み込みニューラルネットワーク",
-        ),
+        6 => ("Chapter 6: techniques of learning", "6章 学習に関するテクニック"),
+        7 => ("Chapter 7: convolutional networks", "7章 畳み込みニューラルネットワーク"),
         8 => ("Chapter 8: deep learning", "8章 ディープラーニング"),
         _ => ("Beyond the book", "本の先へ"),
     }

@@ -17,21 +17,41 @@ fn run(lab: &mut Session) -> Result<()> {
     lab.section("properties");
     let y = a.softmax();
     let shares = y.to_vec::<f32>()?;
-    lab.fact("every output lies between 0 and 1", shares.iter().all(|p| (0.0..=1.0).contains(p)))?;
+    lab.fact(
+        "every output lies between 0 and 1",
+        shares.iter().all(|p| (0.0..=1.0).contains(p)),
+    )?;
     lab.fact("the outputs sum to 1", (y.sum().item()? - 1.0).abs() < 1e-6)?;
-    lab.fact("the largest score stays the largest", order(&scores) == order(&to_f64(&shares)))?;
+    lab.fact(
+        "the largest score stays the largest",
+        order(&scores) == order(&to_f64(&shares)),
+    )?;
     let names = (0..scores.len()).map(|class| (class as f64, class.to_string()));
-    let bars = |values: &[f64]| values.iter().enumerate().map(|(i, &v)| (i as f64, v)).collect::<Vec<_>>();
+    let bars = |values: &[f64]| {
+        values.iter().enumerate().map(|(i, &v)| (i as f64, v)).collect::<Vec<_>>()
+    };
     lab.figures([
-        Plot::new("Scores").axes("class", "a").bars("", bars(&scores), 0.7).x_ticks(names.clone()).figure(),
-        Plot::new("Softmax").axes("class", "y").bars("", bars(&to_f64(&shares)), 0.7).color(1).x_ticks(names).figure(),
+        Plot::new("Scores")
+            .axes("class", "a")
+            .bars("", bars(&scores), 0.7)
+            .x_ticks(names.clone())
+            .figure(),
+        Plot::new("Softmax")
+            .axes("class", "y")
+            .bars("", bars(&to_f64(&shares)), 0.7)
+            .color(1)
+            .x_ticks(names)
+            .figure(),
     ]);
 
     lab.section("overflow");
     let large = Tensor::from([1010.0, 1000.0, 990.0]);
     let naive = large.exp() / large.exp().sum();
     lab.print(format!("exp(1010) = {}\nnaive softmax {naive}", Tensor::from(1010.0).exp()));
-    lab.fact("the plain formula gives NaN for large scores", naive.to_vec::<f32>()?.iter().all(|p| p.is_nan()))?;
+    lab.fact(
+        "the plain formula gives NaN for large scores",
+        naive.to_vec::<f32>()?.iter().all(|p| p.is_nan()),
+    )?;
 
     lab.section("shift");
     let shifted = &large - large.max();
@@ -39,14 +59,24 @@ fn run(lab: &mut Session) -> Result<()> {
     lab.print(format!("a − max(a) {shifted}\nsoftmax    {y}"));
     let built_in = large.softmax();
     lab.fact("the library's softmax gives the same", distance(&y, &built_in)? < 1e-7)?;
-    let rows: Result<Vec<_>> = [-50.0, -1.0, 0.0, 2.0, 50.0].iter().map(|&log_c: &f64| {
-        let moved = (&a + log_c).exp();
-        let y = &moved / moved.sum();
-        Ok(vec![log_c.to_string(), y.to_string(), format!("{:.1e}", distance(&y, &a.softmax())?)])
-    }).collect();
+    let rows: Result<Vec<_>> = [-50.0, -1.0, 0.0, 2.0, 50.0]
+        .iter()
+        .map(|&log_c: &f64| {
+            let moved = (&a + log_c).exp();
+            let y = &moved / moved.sum();
+            Ok(vec![
+                log_c.to_string(),
+                y.to_string(),
+                format!("{:.1e}", distance(&y, &a.softmax())?),
+            ])
+        })
+        .collect();
     let rows = rows?;
     lab.table(&["log C", "softmax from exp(a + log C)", "difference"], &rows);
-    lab.fact("adding log C to all scores changes nothing", rows.iter().all(|row| row[2].parse::<f64>().is_ok_and(|d| d < 1e-6)))?;
+    lab.fact(
+        "adding log C to all scores changes nothing",
+        rows.iter().all(|row| row[2].parse::<f64>().is_ok_and(|d| d < 1e-6)),
+    )?;
     Ok(())
 }
 

@@ -1,0 +1,3 @@
+//! Chapter 3: neural networks.
+
+pub(super) mod softmax;
