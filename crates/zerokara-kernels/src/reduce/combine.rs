@@ -271,6 +271,12 @@ multiversion! {
     pub(super) unsafe fn squares[](p: *const f32, n: usize, shift: f32, to: *mut [f64; 2]) = squares_body;
 }
 
+/// The shift of numbers that are about this: where that is no number, differences from it would be none either, and the
+/// mean of infinite numbers would be lost.
+pub(super) fn shift_near(mean: f32) -> f32 {
+    if mean.is_finite() { mean } else { 0.0 }
+}
+
 /// Mean of some numbers, and the sum of their squared deviations from it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Moments {
@@ -295,7 +301,12 @@ impl Moments {
         let share = m as f64 / (n + m) as f64;
         let difference = other.mean - self.mean;
         Moments {
-            mean: self.mean + difference * share,
+            mean: if difference.is_finite() {
+                self.mean + difference * share
+            } else {
+                // An infinite mean stays, unless the other is infinite the other way.
+                self.mean + other.mean
+            },
             squares: self.squares + other.squares + difference * difference * (n as f64 * share),
         }
     }
