@@ -420,7 +420,6 @@ fn join_reductions(
         let input = graph.nodes[at].inputs[0];
         let shape = &graph.nodes[input].meta.shape[..];
         let mut axes = crate::ops::reduce::reduced_axes(axes, shape.len()).unwrap_or_default();
-        axes.sort_unstable();
         if planted(Fault::JoinsReductionsOfOtherAxes) {
             axes = graph.nodes[at].meta.shape.clone();
         }
@@ -609,8 +608,7 @@ fn attach_statistics(
             continue;
         };
         let shape = &graph.nodes[graph.nodes[head].inputs[0]].meta.shape;
-        let mut axes = crate::ops::reduce::reduced_axes(axes, shape.len()).unwrap_or_default();
-        axes.sort_unstable();
+        let axes = crate::ops::reduce::reduced_axes(axes, shape.len()).unwrap_or_default();
         let of_channels = axes == [0, 2, 3] || planted(Fault::StatisticsOfOtherAxes);
         if shape.len() != 4 || !of_channels || shape.contains(&0) {
             continue;
