@@ -288,7 +288,7 @@ pub struct ConvStep {
     pub epilogue: Option<MapStep>,
     /// Reduces each finished part while it is near, after the epilogue: over `target`'s axes, of which the channels are
     /// kept. It may read what the step writes, element by element.
-    pub statistics: Option<ReduceStep>,
+    pub statistics: Option<Box<ReduceStep>>,
 }
 
 /// Partial gradients with respect to the filters, each over a fixed share of the batch; a [`ReduceStep`] sums them.
@@ -518,7 +518,7 @@ impl Step {
             Step::Conv(s) => {
                 let own = [&mut s.source, &mut s.packed, &mut s.target].map(Some);
                 let mut views = with_epilogue(own, &mut s.epilogue);
-                views.extend(s.statistics.iter_mut().flat_map(of_reduce));
+                views.extend(s.statistics.iter_mut().flat_map(|s| of_reduce(s)));
                 views
             }
             Step::ConvWeightGradient(s) => {

@@ -345,9 +345,10 @@ fn an_empty_batch_has_no_gradient() {
     check_everywhere(&g);
 }
 
-/// Layers of 3 x 3, of which all or nearly all pay.
-fn fewer_multiplications(batches: &[usize], each: impl Fn(&ConvGeometry)) -> (usize, usize) {
-    let (mut all, mut fewer) = (0, 0);
+/// Checks layers of 3 x 3; how many they are, and how many of them take fewer multiplications with vectors of 8 and of
+/// 16 lanes.
+fn fewer_multiplications(batches: &[usize], each: impl Fn(&ConvGeometry)) -> (usize, [usize; 2]) {
+    let (mut all, mut fewer) = (0, [0; 2]);
     for channels in [
         [16, 16, 1],
         [24, 40, 1],
@@ -366,7 +367,10 @@ fn fewer_multiplications(batches: &[usize], each: impl Fn(&ConvGeometry)) -> (us
             for &batch in batches {
                 let g = geometry(batch, channels, size, [3; 2], [1; 2], padding, [1; 2]);
                 all += 1;
-                fewer += usize::from(algorithm(8, &g, ConvPass::Forward) == Algorithm::Winograd);
+                for (fewer, lanes) in fewer.iter_mut().zip([8, 16]) {
+                    let algorithm = algorithm(lanes, &g, ConvPass::Forward);
+                    *fewer += usize::from(algorithm == Algorithm::Winograd);
+                }
                 each(&g);
             }
         }
@@ -377,7 +381,9 @@ fn fewer_multiplications(batches: &[usize], each: impl Fn(&ConvGeometry)) -> (us
 #[test]
 fn filters_of_three_by_three() {
     let (all, fewer) = fewer_multiplications(&[1, 3, 9], check_everywhere);
-    assert!(fewer * 3 > all * 2, "{fewer} of {all}");
+    let [of_8, of_16] = fewer;
+    assert!(of_8 * 3 > all * 2, "{of_8} of {all} with 8 lanes");
+    assert!(of_16 * 3 > all * 2, "{of_16} of {all} with 16 lanes");
     fewer_multiplications(&[0], check_everywhere);
 }
 
@@ -386,8 +392,10 @@ fn small_batches_of_large_images_are_cut_into_bands_of_tiles() {
     for (batch, size) in [(1, [28, 30]), (2, [9, 50]), (1, [45, 3])] {
         let g = geometry(batch, [32, 24, 1], size, [3; 2], [1; 2], [1; 2], [1; 2]);
         for pass in [ConvPass::Forward, ConvPass::InputGradient] {
-            assert_eq!(algorithm(8, &g, pass), Algorithm::Winograd);
-            assert!(units_of(8, &g, pass) > batch);
+            for lanes in [8, 16] {
+                assert_eq!(algorithm(lanes, &g, pass), Algorithm::Winograd);
+                assert!(units_of(lanes, &g, pass) > batch);
+            }
         }
         check_everywhere(&g);
     }

@@ -244,7 +244,13 @@ fn convolution(isa: Isa, step: &ConvStep, buffers: &[Buffer]) -> Made {
         "packed filters",
     )?;
     let ranges = (0..conv::units(isa, &g, pass)).map(|unit| conv::unit_range(isa, &g, pass, unit));
-    let statistics = statistics(isa, &step.statistics, &step.target, ranges, buffers)?;
+    let statistics = statistics(
+        isa,
+        step.statistics.as_deref(),
+        &step.target,
+        ranges,
+        buffers,
+    )?;
     Ok(Box::new(ConvTask {
         isa,
         geometry: g,
@@ -556,7 +562,7 @@ fn reduce(isa: Isa, step: &ReduceStep, buffers: &[Buffer]) -> Made {
 /// A checked reduction of what a step writes that is cut into these parts of its rows.
 fn statistics(
     isa: Isa,
-    step: &Option<ReduceStep>,
+    step: Option<&ReduceStep>,
     target: &View,
     ranges: impl Iterator<Item = Range<usize>>,
     buffers: &[Buffer],

@@ -215,7 +215,7 @@ impl Lowering<'_> {
         if let Some(host) = self.out.steps.last_mut()
             && let Step::Conv(convolution) = &mut host.step
         {
-            convolution.statistics = Some(step);
+            convolution.statistics = Some(Box::new(step));
             let reads = reads.into_iter().filter(|b| !host.writes.contains(b));
             host.reads.extend(reads);
             host.writes.extend(writes);

@@ -185,7 +185,7 @@ fn convolutions_and_their_gradients() {
                     epilogue: Some(double_and_one(&target)),
                     target,
                     // Of no elements there are none.
-                    statistics: (!expected.is_empty()).then_some(statistics),
+                    statistics: (!expected.is_empty()).then(|| Box::new(statistics)),
                 };
                 let mut plan = single(Step::PackFilters(pack), &buffers);
                 plan.stages.push(PlanStage {
