@@ -93,6 +93,7 @@ fn convolution(g: &ConvGeometry) -> u64 {
 mod tests {
     use super::*;
     use crate::{
+        arithmetic::Arithmetic,
         map::{Code, Instruction},
         plan::{ConvPass, ConvStep, Element, GemmRight, GemmStep},
     };
@@ -159,10 +160,12 @@ mod tests {
         let step = Step::Conv(ConvStep {
             geometry,
             pass: ConvPass::Forward,
+            arithmetic: Arithmetic::F32,
             source: view(0, &[2, 5, 5, 4]),
             packed: view(1, &[108]),
             target: view(2, &[2, 5, 5, 6]),
             epilogue: None,
+            statistics: None,
         });
         assert_eq!(step.flops(), 2 * 2 * 6 * 25 * 2 * 9);
         assert_eq!(step.bytes(&buffers(3)), 4 * (200 + 108 + 300));

@@ -7,8 +7,8 @@
 use super::{
     ConvGeometry, GAP, Sides, TILE, origin,
     product::Products,
-    tiles::{INPUTS, Outputs, Panels, Tiles},
-    transform::{self, FREQUENCIES, PAIRS},
+    tiles::{CHANNEL_PAIRS, F32, INPUTS, Outputs, Panels, Tiles},
+    transform::{self, FIRSTS, FREQUENCIES, PAIRS, PLAIN, SECONDS},
 };
 use crate::{
     conv::phase::Phase,
@@ -148,9 +148,10 @@ pub(in crate::conv) fn packed_len(lanes: usize, g: &ConvGeometry, pass: ConvPass
     FREQUENCIES * sides.source_channels.0 * sides.target_channels.0.next_multiple_of(lanes)
 }
 
-/// Transforms the filters of the target channels of `vectors`, which begins and ends at panels.
+/// Transforms the filters of the target channels of `vectors`, which begins and ends at panels. If `BF16`, neighbouring
+/// source channels become pairs, which fill the first half of the place of a panel.
 #[inline(always)]
-pub(in crate::conv) unsafe fn pack_panels<S: Simd>(
+pub(in crate::conv) unsafe fn pack_panels<S: Simd, const BF16: bool>(
     g: &ConvGeometry,
     pass: ConvPass,
     vectors: Range<usize>,
@@ -175,7 +176,8 @@ pub(in crate::conv) unsafe fn pack_panels<S: Simd>(
         let columns = (target - v * S::LANES).min(pitch);
         let stride = source * pitch;
         // SAFETY: the filters' elements lie within the filters, the panel within the packed ones. The nine elements
-        // of the filters wait where the last nine frequencies go; each is read before anything takes its place.
+        // of the filters wait where the last nine frequencies go; each is read before anything takes its place. Pairs do
+        // not reach there.
         unsafe {
             let panel = packed.add(v * S::LANES * source * FREQUENCIES);
             let waiting = panel.add((FREQUENCIES - TAPS) * stride);
@@ -196,7 +198,7 @@ pub(in crate::conv) unsafe fn pack_panels<S: Simd>(
                     pitch,
                 );
             }
-            for i in 0..source * width {
+            let elements = |i: usize| {
                 let waiting = waiting.add(i * S::LANES);
                 let mut elements = [[S::zero(); 3]; 3];
                 each!(i < N {
@@ -204,16 +206,29 @@ pub(in crate::conv) unsafe fn pack_panels<S: Simd>(
                         elements[i][j] = S::load(waiting.add((i * N + j) * stride));
                     });
                 });
-                transform::filter::<S>(&elements, panel.add(i * S::LANES), stride);
+                elements
+            };
+            if BF16 {
+                for i in 0..source / 2 * width {
+                    let first = i / width * 2 * width + i % width;
+                    let to = panel.add(i * S::LANES);
+                    transform::filter::<S, FIRSTS>(&elements(first), to, stride / 2);
+                    transform::filter::<S, SECONDS>(&elements(first + width), to, stride / 2);
+                }
+            } else {
+                for i in 0..source * width {
+                    let to = panel.add(i * S::LANES);
+                    transform::filter::<S, PLAIN>(&elements(i), to, stride);
+                }
             }
         }
         v += width;
     }
 }
 
-/// Runs a unit of a pass.
+/// Runs a unit of a pass; with products of bf16 if `BF16`, for an even number of source channels.
 #[inline(always)]
-pub(in crate::conv) unsafe fn run_unit_body<S: Simd>(
+pub(in crate::conv) unsafe fn run_unit_body<S: Simd, const BF16: bool>(
     g: &ConvGeometry,
     pass: ConvPass,
     unit: usize,
@@ -231,6 +246,7 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd>(
     let target_len = sides.target[0] * sides.target[1] * target_channels;
     let total = target_channels.div_ceil(S::LANES);
     let stride = tiling.stride(tiling.channels);
+    let per_number = if BF16 { 2 } else { 1 };
     let across = tiling.tiles[1];
     let zeros = zeros_len(g, pass);
     let scratch = scratch.as_mut_ptr();
@@ -250,7 +266,7 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd>(
                 let frequencies = scratch.add(zeros);
                 let products = frequencies.add(FREQUENCIES * stride);
                 for (i, image) in here.clone().enumerate() {
-                    S::call(&Tiles::<INPUTS> {
+                    let tiles = Tiles::<INPUTS, F32> {
                         image: source.add(image * source_len),
                         size: sides.source,
                         across: channels,
@@ -260,9 +276,14 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd>(
                         tiles: [rows.len(), across],
                         to: frequencies,
                         skip: i * tiles,
-                        panels: Panels::one(channels, tiling.channels, stride),
+                        panels: Panels::one(channels, tiling.channels / per_number, stride),
                         pairs: [0, PAIRS],
-                    });
+                    };
+                    if BF16 {
+                        S::call(&tiles.written::<CHANNEL_PAIRS>());
+                    } else {
+                        S::call(&tiles);
+                    }
                 }
                 let mut v = 0;
                 while v < total {
@@ -272,17 +293,17 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd>(
                     Products {
                         count: FREQUENCIES,
                         rows: here.len() * tiles,
-                        depth: channels,
+                        depth: channels / per_number,
                         width,
                         left: frequencies,
-                        left_strides: [stride, tiling.channels, 1],
+                        left_strides: [stride, tiling.channels / per_number, 1],
                         panel: packed.add(v * S::LANES * channels * FREQUENCIES),
-                        panel_stride: channels * pitch,
+                        panel_stride: channels / per_number * pitch,
                         to: products,
                         to_stride: product_stride,
                         add: false,
                     }
-                    .run::<S>();
+                    .run_in::<S, BF16>();
                     let last = (target_channels - (v + width - 1) * S::LANES).min(S::LANES);
                     for (i, image) in here.clone().enumerate() {
                         let from = products.add(i * tiles * pitch);

@@ -2,7 +2,7 @@
 
 use crate::{
     gemm::tile::{full_rows, step},
-    simd::{Outlined, Simd},
+    simd::{Outlined, Simd, bf16::Pairs},
     unroll::each,
 };
 
@@ -31,6 +31,23 @@ pub(super) struct Products {
 }
 
 impl Products {
+    /// Computes all of it, from pairs of bf16 if `BF16`: `depth` counts pairs then.
+    ///
+    /// # Safety
+    ///
+    /// As [`Products::run`] asks.
+    #[inline(always)]
+    pub unsafe fn run_in<S: Simd, const BF16: bool>(&self) {
+        // SAFETY: passed on.
+        unsafe {
+            if BF16 {
+                self.run::<Pairs<S>>();
+            } else {
+                self.run::<S>();
+            }
+        }
+    }
+
     /// Computes all of it.
     ///
     /// # Safety
