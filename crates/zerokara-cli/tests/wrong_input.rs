@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{run, small_run, stderr, stdout, succeed};
+use common::{run, small_run, stderr, stdout, succeed, zerokara};
 use std::{fs, path::Path};
 
 const QUIET: [&str; 5] = ["train", "--quiet", "--limit", "200", "--model"];
@@ -57,6 +57,28 @@ fn unknown_names_list_the_known_ones() {
     fail(at, &["train", "--colour"], 2, &["--colour"]);
     fail(at, &["trian"], 2, &["trian", "train"]);
     // Nothing was begun.
+    assert_eq!(fs::read_dir(at).unwrap().count(), 0);
+}
+
+#[test]
+fn bf16_is_declined_where_it_cannot_be_had() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fail(at, &["train", "--precision", "f16"], 2, &["f16", "bf16"]);
+    let two = [
+        &["train", "--quiet", "--limit", "200"][..],
+        &["bench", "--model", "simple-convnet", "--json"],
+    ];
+    for arguments in two {
+        // A CPU without AVX2 says so instead.
+        let mut command = zerokara(at);
+        command.args(arguments).args(["--precision", "bf16"]);
+        let output = command.env("ZEROKARA_ISA", "avx2").output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let text = stderr(&output);
+        assert!(text.contains("AVX2") || text.contains("avx2"), "{text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
+    }
     assert_eq!(fs::read_dir(at).unwrap().count(), 0);
 }
 
