@@ -18,10 +18,19 @@ pub struct Options {
 
 impl Options {
     pub fn read() -> Self {
-        let mut options = Self { net: String::new(), batch: 100, seconds: 5.0, infer: false };
+        let mut options = Self {
+            net: String::new(),
+            batch: 100,
+            seconds: 5.0,
+            infer: false,
+        };
         let mut args = std::env::args().skip(1);
         while let Some(arg) = args.next() {
-            let mut number = || args.next().and_then(|text| text.parse::<f64>().ok()).expect("a number");
+            let mut number = || {
+                args.next()
+                    .and_then(|text| text.parse::<f64>().ok())
+                    .expect("a number")
+            };
             match arg.as_str() {
                 "--batch" => options.batch = number() as usize,
                 "--seconds" => options.seconds = number(),
@@ -34,7 +43,11 @@ impl Options {
 
     /// Channels, height and width.
     pub fn shape(&self) -> [usize; 3] {
-        if self.net == "resnet20" { [3, 32, 32] } else { [1, 28, 28] }
+        if self.net == "resnet20" {
+            [3, 32, 32]
+        } else {
+            [1, 28, 28]
+        }
     }
 
     pub fn adam(&self) -> bool {
@@ -55,9 +68,19 @@ impl Feed {
     pub fn new(options: &Options) -> Self {
         let mut random = 1;
         let size = options.shape().iter().product();
-        let images = (0..IMAGES * size).map(|_| (draw(&mut random) >> 40) as f32 / (1u64 << 24) as f32).collect();
-        let labels = (0..IMAGES).map(|_| (draw(&mut random) % CLASSES as u64) as u32).collect();
-        Self { images, labels, size, batch: options.batch, random }
+        let images = (0..IMAGES * size)
+            .map(|_| (draw(&mut random) >> 40) as f32 / (1u64 << 24) as f32)
+            .collect();
+        let labels = (0..IMAGES)
+            .map(|_| (draw(&mut random) % CLASSES as u64) as u32)
+            .collect();
+        Self {
+            images,
+            labels,
+            size,
+            batch: options.batch,
+            random,
+        }
     }
 
     /// Images and labels of the next batch.

@@ -21,6 +21,7 @@ TITLES = {
     "simple-convnet": "SimpleConvNet",
     "deep-convnet": "DeepConvNet",
     "resnet20": "ResNet-20",
+    "lenet5": "LeNet-5",
 }
 
 
@@ -70,9 +71,16 @@ def described(results):
     named = [("PyTorch", "torch"), ("JAX", "jax"), ("Burn", "burn"), ("Candle", "candle"), ("ONNX Runtime", "onnxruntime")]
     listed = ", ".join(f"{name} {versions[key]}" for name, key in named if key in versions)
     threads = sorted({row["threads"] for row in results["rows"]})
+    rounds = [len(found["rounds"]) for row in results["rows"] for found in row["peers"].values()]
+    # Too few rounds cannot tell a change from what else the machine did: the table says so itself.
+    few = (
+        " Each figure is of one round on a shared machine: another round can move a row by a third, and its ratio with it."
+        if min(rounds, default=0) < 3
+        else ""
+    )
     return (
         f"Images per second on {results['machine']}, with {' or '.join(map(str, threads))} threads, in f32, medians; "
-        f"`ratio` is Zerokara to the fastest of the others. {listed}."
+        f"`ratio` is Zerokara to the fastest of the others.{few} {listed}."
     )
 
 
@@ -226,7 +234,7 @@ def curves(results):
         ("Training, images/s over the size of the batch", "batch", lambda r: r["images_per_second"]),
         ("Training, microseconds per image over the number of layers", "depth", lambda r: 1e6 / r["images_per_second"]),
     ]
-    left, top, width, height, between = 74, 64, 380, 320, 130
+    left, top, width, height, between = 74, 64, 430, 320, 160
     picture = Picture(left + 2 * width + between + 110, top + height + 48, "How cost grows with batch and depth")
     picture.text(16, 26, "How cost grows: straight lines have no cliffs", "title")
     for p, (title, axis, of) in enumerate(panels):

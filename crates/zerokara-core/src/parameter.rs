@@ -33,6 +33,8 @@ struct Cell {
     name: String,
     meta: Meta,
     value: RwLock<Array>,
+    /// How often the value has been open to writing.
+    version: AtomicU64,
     /// The leaf that stands for the current value, so that all readers of one value share one node.
     leaf: RwLock<Weak<crate::tensor::Node>>,
 }
@@ -56,6 +58,7 @@ impl Parameter {
                 name: name.into(),
                 meta: value.meta(),
                 value: RwLock::new(value),
+                version: AtomicU64::new(0),
                 leaf: RwLock::new(Weak::new()),
             }),
         }
@@ -123,6 +126,12 @@ impl Parameter {
         Ok(())
     }
 
+    /// The current value, and a number that another value does not have.
+    pub(crate) fn versioned(&self) -> (Array, u64) {
+        let value = self.read();
+        (value.clone(), self.cell.version.load(Ordering::Relaxed))
+    }
+
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Array> {
         self.cell.value.read().unwrap_or_else(|e| e.into_inner())
     }
@@ -131,6 +140,8 @@ impl Parameter {
     pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Array> {
         let guard = self.cell.value.write().unwrap_or_else(|e| e.into_inner());
         *self.cell.leaf.write().unwrap_or_else(|e| e.into_inner()) = Weak::new();
+        // Readers look at it under the lock.
+        self.cell.version.fetch_add(1, Ordering::Relaxed);
         guard
     }
 }

@@ -84,6 +84,10 @@ pub struct Program {
     /// storages.
     read: Vec<Option<Array>>,
     externals: Vec<External<'static>>,
+    /// Whether the last run came to its end, the versions of the values it read, and room for the next run's.
+    has_run: bool,
+    prepared: Vec<u64>,
+    versions: Vec<u64>,
 }
 
 /// What an external storage is bound to.
@@ -195,6 +199,9 @@ impl Program {
             unbound: Storage::zeros(DType::Bool, 0),
             read: Vec::new(),
             externals: Vec::new(),
+            has_run: false,
+            prepared: Vec::new(),
+            versions: Vec::new(),
         })
     }
 
@@ -260,10 +267,19 @@ impl Program {
             }
         }
         self.read.clear();
-        self.read.extend(bindings.iter().map(|bound| match bound {
-            Bound::Parameter(parameter) => Some(parameter.value()),
-            _ => None,
-        }));
+        self.versions.clear();
+        for bound in bindings {
+            self.read.push(match bound {
+                Bound::Parameter(parameter) => {
+                    let (value, version) = parameter.versioned();
+                    self.versions.push(version);
+                    Some(value)
+                }
+                _ => None,
+            });
+        }
+        let is_prepared = self.has_run && self.prepared == self.versions;
+        self.has_run = false;
         let mut externals: Vec<External<'_>> = std::mem::take(&mut self.externals);
         externals.extend(bindings.iter().zip(&self.read).map(|(bound, read)| {
             External::Read(match (bound, read) {
@@ -282,8 +298,11 @@ impl Program {
         let pool = self.runtime.pool();
         let done = match times {
             Some(times) => executor.run_timed(pool, &mut externals, times),
+            None if is_prepared => executor.run_prepared(pool, &mut externals),
             None => executor.run(pool, &mut externals),
         };
+        self.has_run = done.is_ok();
+        std::mem::swap(&mut self.prepared, &mut self.versions);
         externals.clear();
         // The same allocations, free of this run's borrows.
         self.externals = externals.into_iter().map_while(|_| None).collect();

@@ -204,8 +204,8 @@ fn gemm(isa: Isa, peak: f64, filter: &str) {
 
 fn convolutions(isa: Isa, peak: f64, filter: &str) {
     println!(
-        "{:34} {:>9} {:>9} {:>9}",
-        "convolution", "forward", "input", "weights"
+        "{:34} {:>9} {:>9} {:>9} {:>19}",
+        "convolution", "forward", "input", "weights", "packing"
     );
     for (c, o, size, kernel, padding, stride) in [
         (1, 30, 28, 5, 0, 1),
@@ -256,24 +256,18 @@ fn convolutions(isa: Isa, peak: f64, filter: &str) {
             let mut packed = vec![0.0; conv::packed_len(isa, &g, pass)];
             let taps = (kernel * kernel) as isize;
             let strides = [c as isize * taps, taps, kernel as isize, 1];
-            for unit in 0..conv::pack_units(isa, &g, pass) {
-                // SAFETY: the vectors have the geometry's lengths, and `isa` comes from `Isa::detect`.
-                unsafe {
-                    conv::pack_unit(
-                        isa,
-                        Arithmetic::F32,
-                        &g,
-                        pass,
-                        unit,
-                        filters.as_ptr(),
-                        strides,
-                        packed.as_mut_ptr(),
-                    )
-                };
-            }
+            let packing = seconds(|| {
+                for unit in 0..conv::pack_units(isa, &g, pass) {
+                    let (from, to) = (filters.as_ptr(), packed.as_mut_ptr());
+                    // SAFETY: the vectors have the geometry's lengths, and `isa` comes from `Isa::detect`.
+                    unsafe {
+                        conv::pack_unit(isa, Arithmetic::F32, &g, pass, unit, from, strides, to)
+                    };
+                }
+            });
             let mut scratch = vec![0.0; conv::scratch_len(isa, &g, pass)];
             let (source, packed, target) = (source.as_ptr(), packed.as_ptr(), target.as_mut_ptr());
-            share(seconds(|| {
+            let run = share(seconds(|| {
                 for unit in 0..conv::units(isa, &g, pass) {
                     // SAFETY: the vectors have the geometry's lengths, and `isa` comes from `Isa::detect`.
                     unsafe {
@@ -290,10 +284,11 @@ fn convolutions(isa: Isa, peak: f64, filter: &str) {
                         )
                     };
                 }
-            }))
+            }));
+            (run, 1e6 * packing)
         };
-        let forward = dense(ConvPass::Forward, &input, &mut output);
-        let backward = dense(ConvPass::InputGradient, &output, &mut input);
+        let (forward, packing) = dense(ConvPass::Forward, &input, &mut output);
+        let (backward, again) = dense(ConvPass::InputGradient, &output, &mut input);
         let mut partials = vec![0.0; conv::partials(&g) * filters.len()];
         let mut scratch = vec![0.0; conv::weight_gradient_scratch_len(isa, &g)];
         let weights = share(seconds(|| {
@@ -314,7 +309,9 @@ fn convolutions(isa: Isa, peak: f64, filter: &str) {
                 };
             }
         }));
-        println!("{name:34} {forward:8.1}% {backward:8.1}% {weights:8.1}%");
+        println!(
+            "{name:34} {forward:8.1}% {backward:8.1}% {weights:8.1}% {packing:8.1} {again:8.1} us"
+        );
     }
 }
 

@@ -56,7 +56,14 @@ impl Step {
         let all: u64 = self.clone().views_mut().iter().map(|view| of(view)).sum();
         let again = match self {
             Step::Gemm(s) => in_place(&s.epilogue, s.c.buffer, of),
-            Step::Conv(s) => in_place(&s.epilogue, s.target.buffer, of),
+            Step::Conv(s) => {
+                // Statistics find near what was just written.
+                let outputs = s.epilogue.iter().flat_map(|e| &e.outputs);
+                let written: Vec<usize> = outputs.chain([&s.target]).map(|v| v.buffer).collect();
+                let read = s.statistics.iter().flat_map(|r| &r.inputs);
+                let near = read.filter(|view| written.contains(&view.buffer));
+                in_place(&s.epilogue, s.target.buffer, of) + near.map(of).sum::<u64>()
+            }
             Step::PoolGradient(s) => in_place(&s.epilogue, s.input_gradient.buffer, of),
             _ => 0,
         };
@@ -99,15 +106,12 @@ mod tests {
     };
 
     fn view(buffer: usize, shape: &[usize]) -> View {
-        let mut strides = vec![1isize; shape.len()];
-        for i in (1..shape.len()).rev() {
-            strides[i - 1] = strides[i] * shape[i] as isize;
-        }
+        let strides = crate::access::dense_strides(shape);
         View {
             buffer,
             offset: 0,
             shape: shape.to_vec(),
-            strides,
+            strides: strides.into_iter().map(|s| s as isize).collect(),
         }
     }
 

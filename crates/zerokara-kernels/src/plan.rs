@@ -114,10 +114,14 @@ pub struct Plan {
     pub externals: usize,
     /// What to do, in order.
     pub stages: Vec<Stage>,
+    /// So many stages at the start need not run again while the storages that they read hold the same values: nothing
+    /// later writes to what they wrote.
+    pub preparation: usize,
 }
 
 /// One kernel call.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // a plan has some hundreds of them
 #[allow(missing_docs)] // each variant is the step of that name, documented there
 pub enum Step {
     Map(MapStep),

@@ -10,7 +10,8 @@ macro_rules! each {
     };
     (@round $i:ident $n:ident $body:block $($round:literal)*) => {
         $(
-            #[allow(non_upper_case_globals)]
+            // Rounds beyond the last are removed, whatever they would index.
+            #[allow(non_upper_case_globals, clippy::out_of_bounds_indexing)]
             if $round < $n {
                 const $i: usize = $round;
                 $body

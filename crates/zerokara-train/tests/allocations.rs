@@ -27,7 +27,8 @@ fn steps_after_the_first_allocate_nothing() {
         .batch_norm(true)
         .dropout(0.5)
         .layers();
-    let networks: [(&str, Arc<dyn Forward>, Arc<dyn Optimizer>); 4] = [
+    type Network = (&'static str, Arc<dyn Forward>, Arc<dyn Optimizer>);
+    let networks: [Network; 4] = [
         (
             "TwoLayerNet",
             Arc::new(TwoLayerNet::new(50, 10)),

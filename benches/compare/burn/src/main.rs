@@ -111,10 +111,20 @@ impl Net {
     }
 }
 
-fn conv(from: usize, to: usize, kernel: usize, stride: usize, padding: usize, bias: bool, device: &Device) -> Conv2d {
+fn conv(
+    from: usize,
+    to: usize,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    bias: bool,
+    device: &Device,
+) -> Conv2d {
     Conv2dConfig::new([from, to], [kernel, kernel])
         .with_stride([stride, stride])
-        .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
+        .with_padding(PaddingConfig2d::Explicit(
+            padding, padding, padding, padding,
+        ))
         .with_bias(bias)
         .init(device)
 }
@@ -159,7 +169,12 @@ fn net(name: &str, device: &Device) -> Net {
             let mut from = 16;
             for to in [16, 32, 64] {
                 for _ in 0..3 {
-                    images.push(Image::Block(Block::new(from, to, if from == to { 1 } else { 2 }, device)));
+                    images.push(Image::Block(Block::new(
+                        from,
+                        to,
+                        if from == to { 1 } else { 2 },
+                        device,
+                    )));
                     from = to;
                 }
             }
@@ -168,25 +183,41 @@ fn net(name: &str, device: &Device) -> Net {
         }
         _ => panic!("no network {name}"),
     }
-    Net { images, rows, after, mean: name == "resnet20" }
+    Net {
+        images,
+        rows,
+        after,
+        mean: name == "resnet20",
+    }
 }
 
 fn main() {
     let options = Options::read();
     let plain = Device::flex();
-    let device = if options.infer { plain } else { plain.autodiff() };
+    let device = if options.infer {
+        plain
+    } else {
+        plain.autodiff()
+    };
     let net = net(&options.net, &device);
     let mut feed = Feed::new(&options);
     let [channels, height, width] = options.shape();
     let images = |x: Vec<f32>| {
-        Tensor::<4>::from_data(TensorData::new(x, [options.batch, channels, height, width]), &device)
+        Tensor::<4>::from_data(
+            TensorData::new(x, [options.batch, channels, height, width]),
+            &device,
+        )
     };
     if options.infer {
         return measure("burn", VERSION, &options, || {
             net.forward(images(feed.next().0)).into_data();
         });
     }
-    let mut optimizer = if options.adam() { AdamConfig::new().init() } else { SgdConfig::new().init() };
+    let mut optimizer = if options.adam() {
+        AdamConfig::new().init()
+    } else {
+        SgdConfig::new().init()
+    };
     let rate = if options.adam() { 1e-3 } else { 0.1 };
     let loss = CrossEntropyLossConfig::new().init(&device);
     let mut model = Some(net);

@@ -5,8 +5,8 @@ mod common;
 
 use candle_core::{D, DType, Device, ModuleT, Result, Tensor};
 use candle_nn::{
-    AdamW, BatchNorm, BatchNormConfig, Conv2d, Conv2dConfig, Dropout, Linear, Optimizer, ParamsAdamW, SGD, VarBuilder,
-    VarMap, batch_norm, conv2d, conv2d_no_bias, linear, loss, ops,
+    AdamW, BatchNorm, BatchNormConfig, Conv2d, Conv2dConfig, Dropout, Linear, Optimizer,
+    ParamsAdamW, SGD, VarBuilder, VarMap, batch_norm, conv2d, conv2d_no_bias, linear, loss, ops,
 };
 use common::{CLASSES, Feed, Options, measure};
 
@@ -23,7 +23,11 @@ struct Block {
 
 impl Block {
     fn new(from: usize, to: usize, stride: usize, vb: VarBuilder) -> Result<Self> {
-        let config = |stride, padding| Conv2dConfig { stride, padding, ..Default::default() };
+        let config = |stride, padding| Conv2dConfig {
+            stride,
+            padding,
+            ..Default::default()
+        };
         let norm = |name| batch_norm(to, BatchNormConfig::default(), vb.pp(name));
         Ok(Self {
             conv1: conv2d_no_bias(from, to, 3, config(stride, 1), vb.pp("conv1"))?,
@@ -32,14 +36,22 @@ impl Block {
             norm2: norm("norm2")?,
             shortcut: match stride {
                 1 => None,
-                _ => Some((conv2d_no_bias(from, to, 1, config(stride, 0), vb.pp("conv3"))?, norm("norm3")?)),
+                _ => Some((
+                    conv2d_no_bias(from, to, 1, config(stride, 0), vb.pp("conv3"))?,
+                    norm("norm3")?,
+                )),
             },
         })
     }
 
     fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor> {
-        let y = self.norm1.forward_t(&self.conv1.forward_t(x, train)?, train)?.relu()?;
-        let y = self.norm2.forward_t(&self.conv2.forward_t(&y, train)?, train)?;
+        let y = self
+            .norm1
+            .forward_t(&self.conv1.forward_t(x, train)?, train)?
+            .relu()?;
+        let y = self
+            .norm2
+            .forward_t(&self.conv2.forward_t(&y, train)?, train)?;
         match &self.shortcut {
             Some((conv, norm)) => y + norm.forward_t(&conv.forward_t(x, train)?, train)?,
             None => y + x,
@@ -83,12 +95,21 @@ fn net(name: &str, vb: &VarBuilder) -> Result<Vec<Layer>> {
     let at = |n: usize| vb.pp(format!("layer{n}"));
     let affine = |n, from, to| Ok::<_, candle_core::Error>(Layer::Linear(linear(from, to, at(n))?));
     match name {
-        "two-layer-net" => layers.extend([Layer::Flatten, affine(1, 784, 50)?, Layer::Sigmoid, affine(2, 50, CLASSES)?]),
+        "two-layer-net" => layers.extend([
+            Layer::Flatten,
+            affine(1, 784, 50)?,
+            Layer::Sigmoid,
+            affine(2, 50, CLASSES)?,
+        ]),
         "multi-layer-net" => {
             layers.push(Layer::Flatten);
             for layer in 0..5 {
                 layers.push(affine(2 * layer, if layer == 0 { 784 } else { 100 }, 100)?);
-                layers.push(Layer::Norm(batch_norm(100, BatchNormConfig::default(), at(2 * layer + 1))?));
+                layers.push(Layer::Norm(batch_norm(
+                    100,
+                    BatchNormConfig::default(),
+                    at(2 * layer + 1),
+                )?));
                 layers.extend([Layer::Relu, Layer::Dropout(Dropout::new(0.5))]);
             }
             layers.push(affine(10, 100, CLASSES)?);
@@ -99,20 +120,40 @@ fn net(name: &str, vb: &VarBuilder) -> Result<Vec<Layer>> {
             layers.extend([affine(1, 4320, 100)?, Layer::Relu, affine(2, 100, CLASSES)?]);
         }
         "deep-convnet" => {
-            for (n, (from, to, second)) in [(1, 16, 1), (16, 32, 2), (32, 64, 1)].into_iter().enumerate() {
+            for (n, (from, to, second)) in [(1, 16, 1), (16, 32, 2), (32, 64, 1)]
+                .into_iter()
+                .enumerate()
+            {
                 for (m, (from, padding)) in [(from, 1), (to, second)].into_iter().enumerate() {
-                    let config = Conv2dConfig { padding, ..Default::default() };
-                    layers.extend([Layer::Conv(conv2d(from, to, 3, config, at(2 * n + m))?), Layer::Relu]);
+                    let config = Conv2dConfig {
+                        padding,
+                        ..Default::default()
+                    };
+                    layers.extend([
+                        Layer::Conv(conv2d(from, to, 3, config, at(2 * n + m))?),
+                        Layer::Relu,
+                    ]);
                 }
                 layers.push(Layer::Pool);
             }
-            layers.extend([Layer::Flatten, affine(6, 1024, 50)?, Layer::Relu, Layer::Dropout(Dropout::new(0.5))]);
+            layers.extend([
+                Layer::Flatten,
+                affine(6, 1024, 50)?,
+                Layer::Relu,
+                Layer::Dropout(Dropout::new(0.5)),
+            ]);
             layers.extend([affine(7, 50, CLASSES)?, Layer::Dropout(Dropout::new(0.5))]);
         }
         "resnet20" => {
-            let config = Conv2dConfig { padding: 1, ..Default::default() };
+            let config = Conv2dConfig {
+                padding: 1,
+                ..Default::default()
+            };
             layers.push(Layer::Conv(conv2d_no_bias(3, 16, 3, config, at(0))?));
-            layers.extend([Layer::Norm(batch_norm(16, BatchNormConfig::default(), at(1))?), Layer::Relu]);
+            layers.extend([
+                Layer::Norm(batch_norm(16, BatchNormConfig::default(), at(1))?),
+                Layer::Relu,
+            ]);
             let mut from = 16;
             for (n, to) in [16, 16, 16, 32, 32, 32, 64, 64, 64].into_iter().enumerate() {
                 let stride = if from == to { 1 } else { 2 };
@@ -130,10 +171,14 @@ fn main() -> Result<()> {
     let options = Options::read();
     let device = Device::Cpu;
     let variables = VarMap::new();
-    let layers = net(&options.net, &VarBuilder::from_varmap(&variables, DType::F32, &device))?;
+    let layers = net(
+        &options.net,
+        &VarBuilder::from_varmap(&variables, DType::F32, &device),
+    )?;
     let mut feed = Feed::new(&options);
     let [channels, height, width] = options.shape();
-    let images = |x: Vec<f32>| Tensor::from_vec(x, (options.batch, channels, height, width), &device);
+    let images =
+        |x: Vec<f32>| Tensor::from_vec(x, (options.batch, channels, height, width), &device);
     let forward = |mut x: Tensor, train| {
         for layer in &layers {
             x = layer.forward(&x, train)?;
@@ -143,14 +188,23 @@ fn main() -> Result<()> {
     if options.infer {
         measure("candle", VERSION, &options, || {
             let (x, _) = feed.next();
-            images(x).and_then(|x| forward(x, false)).expect("an output");
+            images(x)
+                .and_then(|x| forward(x, false))
+                .expect("an output");
         });
         return Ok(());
     }
     let trainable = variables.all_vars();
     let mut sgd = SGD::new(trainable.clone(), 0.1)?;
     // Without decay AdamW is Adam.
-    let mut adam = AdamW::new(trainable, ParamsAdamW { lr: 1e-3, weight_decay: 0.0, ..Default::default() })?;
+    let mut adam = AdamW::new(
+        trainable,
+        ParamsAdamW {
+            lr: 1e-3,
+            weight_decay: 0.0,
+            ..Default::default()
+        },
+    )?;
     measure("candle", VERSION, &options, || {
         let (x, t) = feed.next();
         let gradients = images(x)
@@ -158,7 +212,12 @@ fn main() -> Result<()> {
             .and_then(|y| loss::cross_entropy(&y, &Tensor::from_vec(t, options.batch, &device)?))
             .and_then(|loss| loss.backward())
             .expect("gradients");
-        if options.adam() { adam.step(&gradients) } else { sgd.step(&gradients) }.expect("an update");
+        if options.adam() {
+            adam.step(&gradients)
+        } else {
+            sgd.step(&gradients)
+        }
+        .expect("an update");
     });
     Ok(())
 }

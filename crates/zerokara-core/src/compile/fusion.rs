@@ -408,7 +408,8 @@ fn join_reductions(
 ) -> Vec<usize> {
     let mut first: Vec<usize> = (0..kinds.len()).collect();
     // By time and axes: the first reduction, what all of them read, and how many they are.
-    let mut walks: HashMap<(usize, &[usize], Vec<usize>), Vec<Walk>> = HashMap::new();
+    type Key<'a> = (usize, &'a [usize], Vec<usize>);
+    let mut walks: HashMap<Key<'_>, Vec<Walk>> = HashMap::new();
     for at in 0..kinds.len() {
         let Kind::Reduce { axes, .. } = &kinds[at] else {
             continue;

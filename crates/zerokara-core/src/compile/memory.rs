@@ -12,8 +12,15 @@ const ALIGNMENT: usize = 64;
 
 /// The plan, and for each step in the order of the stages the node that it computes.
 pub(super) fn place(lowered: Lowered) -> (Plan, Vec<usize>) {
-    let (stages, count) = stages(&lowered);
+    let constant = constant_steps(&lowered);
+    let (stages, count, preparation) = stages(&lowered, &constant);
     let mut lives = lifetimes(&lowered, &stages);
+    for (step, _) in lowered.steps.iter().zip(&constant).filter(|(_, c)| **c) {
+        // What is prepared stays for all runs to come.
+        step.writes
+            .iter()
+            .for_each(|&b| lives[b] = Some((0, count)));
+    }
     let alias = share_in_place(&lowered, &stages, &mut lives);
     let (offsets, arena_bytes) = offsets(&lowered, &lives);
 
@@ -36,6 +43,7 @@ pub(super) fn place(lowered: Lowered) -> (Plan, Vec<usize>) {
         arena_bytes,
         externals: lowered.externals.len(),
         stages: vec![Stage::default(); count],
+        preparation,
     };
     let mut nodes = vec![Vec::new(); count];
     for (mut step, stage) in lowered.steps.into_iter().zip(stages) {
@@ -48,34 +56,69 @@ pub(super) fn place(lowered: Lowered) -> (Plan, Vec<usize>) {
     (plan, nodes.concat())
 }
 
+/// The steps that compute the same again in every run of a program: they read nothing but what stays as it is.
+fn constant_steps(lowered: &Lowered) -> Vec<bool> {
+    let fixed = |b: usize| lowered.buffers[b].external.map(|e| lowered.fixed[e]);
+    let mut known: Vec<bool> = (0..lowered.buffers.len())
+        .map(|b| fixed(b).unwrap_or(false))
+        .collect();
+    let mut writers = vec![0; lowered.buffers.len()];
+    for step in &lowered.steps {
+        step.writes.iter().for_each(|&b| writers[b] += 1);
+    }
+    let mut constant = Vec::with_capacity(lowered.steps.len());
+    for step in &lowered.steps {
+        let own = |b: &usize| lowered.buffers[*b].external.is_none() && writers[*b] == 1;
+        let is_constant = lowered.is_program
+            && !matches!(step.step, Step::Host(_))
+            && step.reads.iter().all(|&b| known[b])
+            && step.writes.iter().all(own);
+        if is_constant {
+            step.writes.iter().for_each(|&b| known[b] = true);
+        }
+        constant.push(is_constant);
+    }
+    constant
+}
+
 /// The earliest stage of each step: after the writers of what it reads, and after the readers and writers of what it
-/// writes.
-fn stages(lowered: &Lowered) -> (Vec<usize>, usize) {
+/// writes; constant steps in stages of their own that come first. Also the number of all stages and of those.
+fn stages(lowered: &Lowered, constant: &[bool]) -> (Vec<usize>, usize, usize) {
     // Stage after which a buffer was last written and read, as counts: 0 is never.
     let mut written = vec![0usize; lowered.buffers.len()];
     let mut read = vec![0usize; lowered.buffers.len()];
-    let mut stages = Vec::with_capacity(lowered.steps.len());
-    for step in &lowered.steps {
-        let mut stage = 0;
-        for &b in &step.reads {
-            stage = stage.max(written[b]);
-        }
-        for &b in &step.writes {
-            stage = stage.max(written[b]);
-            if !planted(Fault::StoreBeforeReaders) {
-                stage = stage.max(read[b]);
+    let mut stages = vec![0; lowered.steps.len()];
+    let mut preparation = 0;
+    for now in [true, false] {
+        let first = preparation;
+        for (number, step) in lowered.steps.iter().enumerate() {
+            if constant[number] != now {
+                continue;
+            }
+            let mut stage = first;
+            for &b in &step.reads {
+                stage = stage.max(written[b]);
+            }
+            for &b in &step.writes {
+                stage = stage.max(written[b]);
+                if !planted(Fault::StoreBeforeReaders) {
+                    stage = stage.max(read[b]);
+                }
+            }
+            for &b in &step.reads {
+                read[b] = read[b].max(stage + 1);
+            }
+            for &b in &step.writes {
+                written[b] = stage + 1;
+            }
+            stages[number] = stage;
+            if now {
+                preparation = preparation.max(stage + 1);
             }
         }
-        for &b in &step.reads {
-            read[b] = read[b].max(stage + 1);
-        }
-        for &b in &step.writes {
-            written[b] = stage + 1;
-        }
-        stages.push(stage);
     }
     let count = stages.iter().max().map_or(0, |&s| s + 1);
-    (stages, count)
+    (stages, count, preparation)
 }
 
 /// First and last stage in which a buffer holds something; `None` if no step touches it.

@@ -6,16 +6,16 @@
 //! window is positive it is the same element in `y` and in `relu(y)`; where it is not, either side passes nothing.
 //! So neither direction needs `relu(y)` any more.
 
-use super::fault::{Fault, planted};
+use super::{
+    fault::{Fault, planted},
+    fusion,
+};
 use crate::{
     graph::{Graph, GraphNode, Source},
     op::{Kind, Op, PoolOptions, View, Window, binary},
     ops::{relu::Relu, reshape::Reshape, where_::Where},
 };
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 use zerokara_kernels::{map::Binary, plan::Pooling};
 
 /// One max pooling of a rectified value, and its gradient if there is one.
@@ -62,13 +62,8 @@ pub(super) fn rectify_after_pooling(graph: Graph) -> Graph {
 }
 
 fn find(graph: &Graph) -> Vec<PooledRelu> {
-    let mut consumers: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for (at, node) in graph.nodes.iter().enumerate() {
-        for &input in &node.inputs {
-            consumers.entry(input).or_default().push(at);
-        }
-    }
-    let users = |at: usize| consumers.get(&at).map_or(&[][..], Vec::as_slice);
+    let consumers = fusion::consumers(graph);
+    let users = |at: usize| &consumers[at][..];
     let is_output = |at: usize| graph.outputs.contains(&at);
     let relu = Relu.kind();
     let mut found = Vec::new();

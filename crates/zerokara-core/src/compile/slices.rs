@@ -6,15 +6,16 @@
 //! these. The order of all sums depends on shapes alone.
 
 use super::{
-    code::CodeBuilder,
     fault::{Fault, planted},
-    lower::{Lowered, LoweredBuffer, LoweredStep},
+    lower::{Lowered, LoweredBuffer, LoweredStep, sum_over_first},
 };
 use std::collections::{BTreeMap, BTreeSet};
 use zerokara_kernels::{
     conv::{self, ConvGeometry},
     isa::Isa,
-    plan::{ChainStep, Element, MapStep, ReduceStep, Reduction, Step, View},
+    plan::{
+        ChainStep, ConvWeightGradientStep, Element, MapStep, ReduceStep, Reduction, Step, View,
+    },
 };
 
 // The limits are small in tests, so that the random graphs of the fuzzer, whose batches are small, are cut as well.
@@ -135,7 +136,8 @@ fn images_in_slice(lowered: &Lowered, group: &Group, isa: Isa) -> Option<usize> 
         return None;
     }
     let sliceable = |&m: &usize| is_sliceable(lowered, m, group.batch, images, isa);
-    (group.members.iter().all(sliceable) && split(lowered, group).is_some()).then_some(images)
+    let fits = group.members.iter().all(sliceable) && walks_images(lowered, group);
+    (fits && split(lowered, group).is_some()).then_some(images)
 }
 
 /// Whether the axis that comes first walks image by image.
@@ -144,6 +146,51 @@ fn by_image(shape: &[usize], batch: usize) -> bool {
         && shape
             .first()
             .is_some_and(|n| n.is_multiple_of(batch) && *n > 0)
+}
+
+/// Whether what the members hand to one another is read and written image by image, in the same order (not backwards,
+/// shifted or interleaved), and none reads a sum over the batch that another makes.
+fn walks_images(lowered: &Lowered, group: &Group) -> bool {
+    let steps = || group.members.iter().map(|&m| &lowered.steps[m]);
+    let is_sum =
+        |step: &LoweredStep| matches!(step.step, Step::Reduce(_) | Step::ConvWeightGradient(_));
+    let (sums, others): (Vec<_>, Vec<_>) = steps().partition(|step| is_sum(step));
+    let written = |steps: &[&LoweredStep]| -> BTreeSet<usize> {
+        steps
+            .iter()
+            .flat_map(|step| &step.writes)
+            .copied()
+            .collect()
+    };
+    let (summed, written) = (written(&sums), written(&others));
+    if steps().any(|step| step.reads.iter().any(|b| summed.contains(b))) {
+        return false;
+    }
+    let inside = |view: &View| {
+        let (Some(&length), Some(&stride)) = (view.shape.first(), view.strides.first()) else {
+            return false;
+        };
+        let rows = (length / group.batch) as isize;
+        let (mut first, mut last) = (view.offset as isize, view.offset as isize);
+        for (axis, (&length, &stride)) in view.shape.iter().zip(&view.strides).enumerate() {
+            let length = if axis == 0 { rows } else { length as isize };
+            let reach = (length - 1) * stride;
+            first += reach.min(0);
+            last += reach.max(0);
+        }
+        let len = lowered.buffers[view.buffer].len;
+        let image = (len / group.batch) as isize;
+        length.is_multiple_of(group.batch)
+            && len.is_multiple_of(group.batch)
+            && stride * rows == image
+            && first >= 0
+            && last < image
+    };
+    steps().all(|step| {
+        let mut step = step.step.clone();
+        let mut views = step.views_mut().into_iter();
+        views.all(|view| !written.contains(&view.buffer) || inside(view))
+    })
 }
 
 fn is_sliceable(lowered: &Lowered, number: usize, batch: usize, images: usize, isa: Isa) -> bool {
@@ -249,11 +296,17 @@ struct Slice {
     number: usize,
     first: usize,
     images: usize,
+    /// Images in every slice but perhaps the last.
+    most: usize,
     batch: usize,
 }
 
 fn with_chain(mut lowered: Lowered, group: &Group) -> Lowered {
-    let Some((before, after)) = split(&lowered, group) else {
+    let (Some((before, after)), Some(&first), Some(&last)) = (
+        split(&lowered, group),
+        group.members.first(),
+        group.members.last(),
+    ) else {
         return lowered;
     };
     let slices: Vec<Slice> = (0..group.batch)
@@ -263,6 +316,7 @@ fn with_chain(mut lowered: Lowered, group: &Group) -> Lowered {
             number,
             first,
             images: group.images.min(group.batch - first),
+            most: group.images,
             batch: group.batch,
         })
         .collect();
@@ -294,7 +348,7 @@ fn with_chain(mut lowered: Lowered, group: &Group) -> Lowered {
                 writes.insert(reduce.outputs[0].buffer);
             }
             Step::ConvWeightGradient(gradient) => {
-                more_partials(&mut lowered, gradient.partials.buffer, gradient, &slices);
+                more_partials(&mut lowered, gradient, &slices);
                 writes.insert(gradient.partials.buffer);
             }
             _ => writes.extend(lowered.steps[member].writes.iter().copied()),
@@ -305,19 +359,11 @@ fn with_chain(mut lowered: Lowered, group: &Group) -> Lowered {
         }
     }
     let shared = |b: &usize| !group.local.contains(b);
-    let node = group
-        .members
-        .first()
-        .map_or(0, |&first| lowered.steps[first].node);
     let chain = LoweredStep {
         step: Step::Chain(chain),
         reads: reads.into_iter().filter(shared).collect(),
         writes: writes.into_iter().filter(shared).collect(),
-        node,
-    };
-    let (first, last) = match (group.members.first(), group.members.last()) {
-        (Some(&first), Some(&last)) => (first, last),
-        _ => return lowered,
+        node: lowered.steps[first].node,
     };
     let mut steps: Vec<Option<LoweredStep>> = lowered.steps.into_iter().map(Some).collect();
     let mut order: Vec<LoweredStep> = Vec::new();
@@ -358,39 +404,25 @@ fn sum_per_slice(lowered: &mut Lowered, reduce: &mut ReduceStep, slices: &[Slice
     };
     let shape = [&[slices.len()], &target.shape[..]].concat();
     dense.insert(0, len as isize);
-    let mut code = CodeBuilder::default();
-    let result = code.load(0);
-    ReduceStep {
-        reduced: (0..shape.len()).map(|axis| axis == 0).collect(),
-        inputs: vec![View {
-            buffer,
-            offset: 0,
-            shape: shape.clone(),
-            strides: dense,
-        }],
-        code: code.finish(&[result]),
-        reductions: vec![Reduction::Sum],
-        outputs: vec![View {
-            shape: shape.clone(),
-            strides: [&[0], &target.strides[..]].concat(),
-            ..target
-        }],
-        epilogue: None,
+    let input = View {
+        buffer,
+        offset: 0,
+        shape: shape.clone(),
+        strides: dense,
+    };
+    let output = View {
+        strides: [&[0], &target.strides[..]].concat(),
         shape,
-    }
+        ..target
+    };
+    sum_over_first(input, output)
 }
 
 /// Gives each slice partial gradients of its own, and the step that sums them as many more.
-fn more_partials(
-    lowered: &mut Lowered,
-    buffer: usize,
-    gradient: &mut zerokara_kernels::plan::ConvWeightGradientStep,
-    slices: &[Slice],
-) {
-    let total: usize = slices
-        .iter()
-        .map(|&slice| partials(&gradient.geometry, slice))
-        .sum();
+fn more_partials(lowered: &mut Lowered, gradient: &ConvWeightGradientStep, slices: &[Slice]) {
+    let buffer = gradient.partials.buffer;
+    let of_slice = |slice: &Slice| partials(&gradient.geometry, slice.images);
+    let total: usize = slices.iter().map(of_slice).sum();
     let each: usize = gradient.partials.shape[1..].iter().product();
     lowered.buffers[buffer].len = total * each;
     if let Some(sum) = sum_of_partials(lowered, buffer)
@@ -405,16 +437,12 @@ fn more_partials(
     }
 }
 
-/// Partial gradients of one slice.
-fn partials(geometry: &ConvGeometry, slice: Slice) -> usize {
-    conv::partials(&slice_of(geometry, slice))
-}
-
-fn slice_of(geometry: &ConvGeometry, slice: Slice) -> ConvGeometry {
-    ConvGeometry {
-        batch: slice.images,
+/// Partial gradients of so many images.
+fn partials(geometry: &ConvGeometry, images: usize) -> usize {
+    conv::partials(&ConvGeometry {
+        batch: images,
         ..*geometry
-    }
+    })
 }
 
 /// The step over one slice.
@@ -444,11 +472,7 @@ fn cut(step: &Step, slice: Slice, local: &BTreeSet<usize>) -> Step {
             s.epilogue.iter_mut().for_each(map);
         }
         Step::ConvWeightGradient(s) => {
-            let full = Slice {
-                images: slice.first.div_ceil(slice.number.max(1)),
-                ..slice
-            };
-            let first = slice.number * partials(&s.geometry, full);
+            let first = slice.number * partials(&s.geometry, slice.most);
             s.geometry.batch = slice.images;
             [&mut s.input, &mut s.output_gradient]
                 .into_iter()

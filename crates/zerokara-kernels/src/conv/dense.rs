@@ -12,6 +12,7 @@ use super::{
 use crate::{
     gemm::{
         share,
+        strip::{Lines, Strip},
         tile::{self, MAX_ROWS, full_rows, panel_width},
     },
     plan::ConvPass,
@@ -61,6 +62,8 @@ const UNIT_WORK: usize = 128 * 1024;
 const UNITS: usize = 16;
 /// Terms up to which a tile takes its numbers one by one, if runs are short.
 const OFFSETS: usize = 64;
+/// Positions in a line from which on lines are worth being cut into tiles one by one.
+const LINE: usize = 12;
 /// Runs that one tile takes at a time; more are taken in turns.
 const RUNS: usize = 32;
 
@@ -277,6 +280,30 @@ unsafe fn run_phase<S: Simd>(
                         width,
                         last,
                     };
+                    // Few numbers for each position: all lines in one call.
+                    if (flat || runs_total == 1) && across.count >= LINE {
+                        let start = runs.first().map_or(0, |run| run.0);
+                        Strip {
+                            rows: across.count,
+                            lines: Lines {
+                                count: positions.len(),
+                                left: from_line,
+                                panel: 0,
+                                to: to_line as isize,
+                            },
+                            depth: runs_total * run_len,
+                            left: from.wrapping_offset(start),
+                            left_strides: [from_step, 1],
+                            offsets,
+                            panel,
+                            to: to.add(v * S::LANES),
+                            to_row: to_step as isize,
+                            add: false,
+                        }
+                        .run::<S>();
+                        v += width;
+                        continue;
+                    }
                     let tiles = count.div_ceil(full_rows(S::REGISTERS, width));
                     let (rows_each, rows_more) = (count / tiles, count % tiles);
                     let (mut line, mut step) = (0, 0);

@@ -53,7 +53,7 @@ enum Runner {
 }
 
 /// Errors are measured by the sum of the terms' sizes, and where terms of neighbouring elements take part in the sums,
-/// by the largest such sum.
+/// by half of the largest such sum.
 fn assert_close(
     algorithm: Algorithm,
     got: &[f32],
@@ -66,7 +66,7 @@ fn assert_close(
     for (i, (&got, (sum, &size))) in got.iter().zip(sums.iter().zip(sizes)).enumerate() {
         let error = (f64::from(got) - sum).abs();
         let size = if algorithm == Algorithm::Winograd {
-            largest
+            largest / 2.0
         } else {
             size
         };
@@ -181,10 +181,12 @@ fn check_in(wanted: Arithmetic, runner: Runner, g: &ConvGeometry) {
                         }
                     }
                 }
-                assert!(
-                    arithmetic == Arithmetic::Bf16 || packed.iter().all(|x| !x.is_nan()),
-                    "all of the packed filters are written"
-                );
+                if algorithm(lanes, g, pass) == Algorithm::Direct {
+                    assert!(
+                        packed.iter().all(|x| !x.is_nan()),
+                        "all of the packed filters are written"
+                    );
+                }
                 for unit in 0..units_of(lanes, g, pass) {
                     let range = unit_range_of(lanes, g, pass, unit);
                     assert_eq!(range.start, covered);

@@ -87,7 +87,7 @@ fn expect_floats(views: &[(&View, &str)], buffers: &[Buffer]) -> Result<(), Stri
         .try_for_each(|(view, what)| expect_element(view, buffers, Element::F32, what))
 }
 
-/// An epilogue, already checked with its step.
+/// The steps of all slices.
 fn chain(isa: Isa, plan: &Plan, step: &ChainStep) -> Made {
     let mut slices = Vec::with_capacity(step.slices.len());
     for steps in &step.slices {
@@ -97,6 +97,7 @@ fn chain(isa: Isa, plan: &Plan, step: &ChainStep) -> Made {
     Ok(Box::new(ChainTask::new(slices, &plan.buffers)))
 }
 
+/// An epilogue, already checked with its step.
 fn epilogue(
     isa: Isa,
     map: &Option<MapStep>,

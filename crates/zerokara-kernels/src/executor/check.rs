@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use super::extent::{self, Extent};
+use super::extent::{self, Conflict, Extent};
 use crate::{
     map::prepare::check_code,
     plan::{Buffer, ChainStep, Element, GemmRight, MapStep, Place, Plan, ReduceStep, Step, View},
@@ -197,7 +197,7 @@ pub(super) fn plan(plan: &Plan) -> Result<Vec<bool>, PlanError> {
     }
     let mut written = vec![false; plan.externals];
     for (s, stage) in plan.stages.iter().enumerate() {
-        // (step, extent) of what the steps so far read and write.
+        // (step, extent) of what the steps read and write.
         let mut reads: Vec<(usize, Extent)> = Vec::new();
         let mut writes: Vec<(usize, Extent)> = Vec::new();
         for (i, step) in stage.steps.iter().enumerate() {
@@ -222,26 +222,18 @@ pub(super) fn plan(plan: &Plan) -> Result<Vec<bool>, PlanError> {
                     written[external] = true;
                 }
             }
-            for own in &own_writes {
-                let other = reads
-                    .iter()
-                    .chain(&writes)
-                    .find(|(_, other)| own.meets(other));
-                if let Some((other, _)) = other {
-                    return Err(fault(format!(
-                        "writes what step {other} of its stage touches"
-                    )));
-                }
-            }
-            for own in &own_reads {
-                if let Some((other, _)) = writes.iter().find(|(_, other)| own.meets(other)) {
-                    return Err(fault(format!(
-                        "reads what step {other} of its stage writes"
-                    )));
-                }
-            }
             reads.extend(own_reads.into_iter().map(|extent| (i, extent)));
             writes.extend(own_writes.into_iter().map(|extent| (i, extent)));
+        }
+        if let Some(met) = Extent::conflict(&mut reads, &mut writes) {
+            // The later of the two is to blame.
+            let (first, last) = (met.writer.min(met.other), met.writer.max(met.other));
+            let message = if met.both_write || last == met.writer {
+                format!("writes what step {first} of its stage touches")
+            } else {
+                format!("reads what step {first} of its stage writes")
+            };
+            return Err(PlanError::step(s, last, message));
         }
     }
     Ok(written)
@@ -306,8 +298,10 @@ fn chain_extents(chain: &ChainStep, buffers: &[Buffer]) -> Result<Extents, Strin
             writes.extend(own_writes.into_iter().filter(shared).map(|e| (number, e)));
         }
     }
-    if let Some((one, other)) = Extent::conflict(&mut reads, &mut writes) {
-        return Err(format!("slices {one} and {other} touch the same elements"));
+    if let Some(Conflict { writer, other, .. }) = Extent::conflict(&mut reads, &mut writes) {
+        return Err(format!(
+            "slices {writer} and {other} touch the same elements"
+        ));
     }
     let extents = |list: Vec<(usize, Extent)>| list.into_iter().map(|(_, extent)| extent).collect();
     Ok((extents(reads), extents(writes)))

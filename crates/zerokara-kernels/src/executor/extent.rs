@@ -80,18 +80,26 @@ pub(super) fn of(view: &View, buffers: &[Buffer]) -> Result<Option<Extent>, Stri
     }))
 }
 
+/// Two owners that touch the same element.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Conflict {
+    pub writer: usize,
+    pub other: usize,
+    /// Whether the other writes it too, not only reads it.
+    pub both_write: bool,
+}
+
 impl Extent {
     /// Whether it is a thread's own memory.
     pub(super) fn is_local(&self) -> bool {
         self.region == Region::Local
     }
 
-    /// Whether any of these `(owner, extent)` that are written meets one, read or written, of another owner: the two
-    /// owners.
+    /// Whether any of these `(owner, extent)` that are written meets one, read or written, of another owner.
     pub(super) fn conflict(
         reads: &mut [(usize, Extent)],
         writes: &mut [(usize, Extent)],
-    ) -> Option<(usize, usize)> {
+    ) -> Option<Conflict> {
         // In the order of memory, only few are open at a time.
         let place = |(_, extent): &(usize, Extent)| (extent.region, extent.start);
         reads.sort_by_key(place);
@@ -112,16 +120,25 @@ impl Extent {
             if is_read {
                 let read = &reads[next_read];
                 next_read += 1;
-                if let Some(owners) = meets(&mut open_writes, read) {
-                    return Some(owners);
+                if let Some((reader, writer)) = meets(&mut open_writes, read) {
+                    return Some(Conflict {
+                        writer,
+                        other: reader,
+                        both_write: false,
+                    });
                 }
                 open_reads.push(read);
             } else {
                 let write = &writes[next_write];
                 next_write += 1;
-                let met = meets(&mut open_reads, write).or(meets(&mut open_writes, write));
-                if met.is_some() {
-                    return met;
+                for (open, both_write) in [(&mut open_reads, false), (&mut open_writes, true)] {
+                    if let Some((writer, other)) = meets(open, write) {
+                        return Some(Conflict {
+                            writer,
+                            other,
+                            both_write,
+                        });
+                    }
                 }
                 open_writes.push(write);
             }

@@ -157,6 +157,7 @@ unsafe impl Sync for Addresses {}
 /// A checked plan, ready to run.
 pub struct Executor {
     stages: Vec<Stage>,
+    preparation: usize,
     buffers: Vec<Buffer>,
     externals: usize,
     /// For each external, whether a step writes to it.
@@ -230,6 +231,7 @@ impl Executor {
         }
         Ok(Executor {
             stages,
+            preparation: plan.preparation,
             buffers: plan.buffers.clone(),
             externals: plan.externals,
             written,
@@ -251,12 +253,34 @@ impl Executor {
     /// # Panics
     /// If the caller's code in a [`HostStep`](crate::plan::HostStep) panics, with its panic.
     pub fn run(&mut self, pool: &Pool, externals: &mut [External<'_>]) -> Result<(), RunError> {
+        self.run_from(0, pool, externals)
+    }
+
+    /// Like [`run`](Executor::run), but without the stages of [`Plan::preparation`]: the last run must have done them on
+    /// the same values.
+    ///
+    /// # Errors
+    /// As [`run`](Executor::run).
+    pub fn run_prepared(
+        &mut self,
+        pool: &Pool,
+        externals: &mut [External<'_>],
+    ) -> Result<(), RunError> {
+        self.run_from(self.preparation, pool, externals)
+    }
+
+    fn run_from(
+        &mut self,
+        first: usize,
+        pool: &Pool,
+        externals: &mut [External<'_>],
+    ) -> Result<(), RunError> {
         self.prepare_run(pool, externals)?;
         let memory = Memory {
             buffers: &self.addresses.0,
         };
         let scratch = Scratch(self.scratch.as_mut_ptr(), self.scratch_bytes);
-        for (s, stage) in self.stages.iter().enumerate() {
+        for (s, stage) in self.stages.iter().enumerate().skip(first) {
             let units = stage.starts[stage.tasks.len()];
             let failure = Failure::default();
             let work = |unit: usize, worker: usize| {

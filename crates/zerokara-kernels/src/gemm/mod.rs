@@ -19,7 +19,7 @@ use crate::{
     transpose::transpose_body,
 };
 use std::ops::Range;
-use strip::Strip;
+use strip::{Lines, Strip};
 use tile::{MAX_LANES, MAX_WIDTH, panel_width};
 
 /// Sizes of a batch of matrix products.
@@ -119,17 +119,13 @@ impl Grid {
             let rows = wanted.min(most_rows);
             (rows, wanted.div_ceil(rows).min(most_columns))
         };
-        let rows = rows.max(m.div_ceil(UNIT_ROWS));
+        let least = m.div_ceil(UNIT_ROWS);
+        let mut rows = rows.max(least);
         // Blocks of rows that threads can share evenly.
-        let rows = if rows > 4 && columns == 1 {
-            rows / 4 * 4
-        } else {
-            rows
-        };
-        Grid {
-            rows: rows.max(m.div_ceil(UNIT_ROWS)),
-            columns,
+        if rows > 4 && columns == 1 {
+            rows = (rows / 4 * 4).max(least);
         }
+        Grid { rows, columns }
     }
 }
 
@@ -393,6 +389,8 @@ unsafe fn blocks<S: Simd>(
                 };
                 Strip {
                     rows: rows.len(),
+                    lines: Lines::ONE,
+                    offsets: &[],
                     depth: depth.len(),
                     left: a.start,
                     left_strides: [a.strides[1], a.strides[2]],

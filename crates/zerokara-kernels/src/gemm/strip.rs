@@ -1,21 +1,42 @@
-//! Many rows times one panel: the micro-kernel of `tile`, going down evenly spaced rows in one call.
+//! Many rows times one panel: the micro-kernel of `tile`, going down evenly spaced rows in one call, line by line.
 
 use super::tile::{Panel, full_rows, step};
 use crate::{
-    simd::{Outlined, Simd},
+    simd::{Outlined, Simd, bf16::Pairs},
     unroll::each,
 };
 
-/// `to[r, v] (+)= sum over k of left[r, k] * panel[k, v]` for all `rows` rows.
+/// Strips that follow one another: how many, and the distances from one to the next.
 #[derive(Clone, Copy)]
-pub(crate) struct Strip {
-    /// Number of rows.
+pub(crate) struct Lines {
+    pub count: usize,
+    pub left: isize,
+    pub panel: isize,
+    pub to: isize,
+}
+
+impl Lines {
+    pub const ONE: Lines = Lines {
+        count: 1,
+        left: 0,
+        panel: 0,
+        to: 0,
+    };
+}
+
+/// `to[l, r, v] (+)= sum over k of left[l, r, k] * panel[l, k, v]` for all `rows` rows of all lines.
+#[derive(Clone, Copy)]
+pub(crate) struct Strip<'a> {
+    /// Number of rows in a line.
     pub rows: usize,
+    pub lines: Lines,
     /// Length of the sums.
     pub depth: usize,
     /// The left operand's element `[r, k]` is at `left + r * left_strides[0] + k * left_strides[1]`.
     pub left: *const f32,
     pub left_strides: [isize; 2],
+    /// If not empty: element `[r, k]` is at `left + r * left_strides[0] + offsets[k]` instead.
+    pub offsets: &'a [isize],
     /// The right operand.
     pub panel: Panel,
     /// Row r of the result is at `to + r * to_row`.
@@ -25,7 +46,24 @@ pub(crate) struct Strip {
     pub add: bool,
 }
 
-impl Strip {
+impl Strip<'_> {
+    /// Computes all of it, if `BF16` from pairs of bf16, which `depth` counts then.
+    ///
+    /// # Safety
+    ///
+    /// As [`Strip::run`] asks.
+    #[inline(always)]
+    pub unsafe fn run_in<S: Simd, const BF16: bool>(&self) {
+        // SAFETY: passed on.
+        unsafe {
+            if BF16 {
+                self.run::<Pairs<S>>();
+            } else {
+                self.run::<S>();
+            }
+        }
+    }
+
     /// Computes all of it.
     ///
     /// # Safety
@@ -36,6 +74,18 @@ impl Strip {
         if self.rows == 0 {
             return;
         }
+        // SAFETY: passed on.
+        unsafe {
+            if self.offsets.is_empty() {
+                self.run_as::<S, false>();
+            } else {
+                self.run_as::<S, true>();
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn run_as<S: Simd, const LISTED: bool>(&self) {
         // Blocks of nearly the same number of rows: those of `rows` first, then those with one less.
         let blocks = self
             .rows
@@ -48,15 +98,15 @@ impl Strip {
                     $(
                         ($rows, 1) if const { $rows <= full_rows(S::REGISTERS, 1) } => {
                             // SAFETY: passed on.
-                            unsafe { S::call(&Blocks::<$rows, { $rows - 1 }, 1> { all: self, larger }) }
+                            unsafe { S::call(&Blocks::<$rows, { $rows - 1 }, 1, LISTED> { all: self, larger }) }
                         }
                         ($rows, 2) if const { S::REGISTERS >= 16 && $rows <= full_rows(S::REGISTERS, 2) } => {
                             // SAFETY: passed on.
-                            unsafe { S::call(&Blocks::<$rows, { $rows - 1 }, 2> { all: self, larger }) }
+                            unsafe { S::call(&Blocks::<$rows, { $rows - 1 }, 2, LISTED> { all: self, larger }) }
                         }
                         ($rows, 3) if const { S::REGISTERS >= 16 && $rows <= full_rows(S::REGISTERS, 3) } => {
                             // SAFETY: passed on.
-                            unsafe { S::call(&Blocks::<$rows, { $rows - 1 }, 3> { all: self, larger }) }
+                            unsafe { S::call(&Blocks::<$rows, { $rows - 1 }, 3, LISTED> { all: self, larger }) }
                         }
                     )*
                     _ => debug_assert!(false, "no block of {rows} rows and {} vectors", self.panel.width),
@@ -67,31 +117,38 @@ impl Strip {
     }
 }
 
-/// A strip in blocks of `MR` rows, the first `larger` of them, and of `LESS`, one fewer.
-struct Blocks<'a, const MR: usize, const LESS: usize, const NV: usize> {
-    all: &'a Strip,
+/// A strip in blocks of `MR` rows, the first `larger` of a line, and of `LESS`, one fewer.
+struct Blocks<'a, const MR: usize, const LESS: usize, const NV: usize, const LISTED: bool> {
+    all: &'a Strip<'a>,
     larger: usize,
 }
 
-impl<const MR: usize, const LESS: usize, const NV: usize> Outlined for Blocks<'_, MR, LESS, NV> {
+impl<const MR: usize, const LESS: usize, const NV: usize, const LISTED: bool> Outlined
+    for Blocks<'_, MR, LESS, NV, LISTED>
+{
     #[inline(always)]
     unsafe fn run<S: Simd>(&self) {
         let strip = *self.all;
-        let (mut left, mut to) = (strip.left, strip.to);
-        // SAFETY: passed on.
-        unsafe {
-            for _ in 0..self.larger {
-                block::<S, MR, NV>(&strip, left, to);
-                left = left.wrapping_offset(MR as isize * strip.left_strides[0]);
-                to = to.wrapping_offset(MR as isize * strip.to_row);
-            }
-            if LESS > 0 {
-                let mut rest = strip.rows - self.larger * MR;
-                while rest > 0 {
-                    block::<S, LESS, NV>(&strip, left, to);
-                    left = left.wrapping_offset(LESS as isize * strip.left_strides[0]);
-                    to = to.wrapping_offset(LESS as isize * strip.to_row);
-                    rest -= LESS;
+        let lines = strip.lines;
+        for line in 0..lines.count as isize {
+            let mut left = strip.left.wrapping_offset(line * lines.left);
+            let panel = strip.panel.start.wrapping_offset(line * lines.panel);
+            let mut to = strip.to.wrapping_offset(line * lines.to);
+            // SAFETY: passed on.
+            unsafe {
+                for _ in 0..self.larger {
+                    block::<S, MR, NV, LISTED>(&strip, left, panel, to);
+                    left = left.wrapping_offset(MR as isize * strip.left_strides[0]);
+                    to = to.wrapping_offset(MR as isize * strip.to_row);
+                }
+                if LESS > 0 {
+                    let mut rest = strip.rows - self.larger * MR;
+                    while rest > 0 {
+                        block::<S, LESS, NV, LISTED>(&strip, left, panel, to);
+                        left = left.wrapping_offset(LESS as isize * strip.left_strides[0]);
+                        to = to.wrapping_offset(LESS as isize * strip.to_row);
+                        rest -= LESS;
+                    }
                 }
             }
         }
@@ -99,9 +156,10 @@ impl<const MR: usize, const LESS: usize, const NV: usize> Outlined for Blocks<'_
 }
 
 #[inline(always)]
-unsafe fn block<S: Simd, const MR: usize, const NV: usize>(
-    strip: &Strip,
+unsafe fn block<S: Simd, const MR: usize, const NV: usize, const LISTED: bool>(
+    strip: &Strip<'_>,
     left: *const f32,
+    mut b: *const f32,
     to: *mut f32,
 ) {
     // SAFETY: the caller vouches for the CPU and for all pointers.
@@ -112,11 +170,18 @@ unsafe fn block<S: Simd, const MR: usize, const NV: usize>(
         for (r, row) in rows.iter_mut().enumerate() {
             *row = left.wrapping_offset(r as isize * strip.left_strides[0]);
         }
-        let (mut offset, mut b) = (0, panel.start);
-        for _ in 0..strip.depth {
-            step::<S, MR, NV>(&mut sums, &rows, offset, b);
-            offset += strip.left_strides[1];
-            b = b.wrapping_offset(panel.step);
+        if LISTED {
+            for &offset in strip.offsets {
+                step::<S, MR, NV>(&mut sums, &rows, offset, b);
+                b = b.wrapping_offset(panel.step);
+            }
+        } else {
+            let mut offset = 0;
+            for _ in 0..strip.depth {
+                step::<S, MR, NV>(&mut sums, &rows, offset, b);
+                offset += strip.left_strides[1];
+                b = b.wrapping_offset(panel.step);
+            }
         }
         each!(r < MR {
             let to = to.wrapping_offset(r as isize * strip.to_row);

@@ -46,8 +46,12 @@ pub(crate) trait Lanes: Simd {
     unsafe fn or(a: Self::Mask, b: Self::Mask) -> Self::Mask;
     unsafe fn any(a: Self::Mask) -> bool;
     unsafe fn select(mask: Self::Mask, yes: Self::Vector, no: Self::Vector) -> Self::Vector;
-    /// One byte for each lane, to eight or sixteen numbers.
-    unsafe fn load_bytes(p: *const u8) -> Self::Vector;
+    /// One byte for each lane, to as many numbers.
+    #[inline(always)]
+    unsafe fn load_bytes(p: *const u8) -> Self::Vector {
+        // SAFETY: the caller vouches for the CPU and the bytes.
+        unsafe { Self::to_float(Self::load_byte_ints(p)) }
+    }
 
     /// One byte for each lane, to as many integers.
     unsafe fn load_byte_ints(p: *const u8) -> Self::Ints;
@@ -204,10 +208,6 @@ mod x86 {
             unsafe { _mm256_blendv_ps(no, yes, mask) }
         }
         #[inline(always)]
-        unsafe fn load_bytes(p: *const u8) -> __m256 {
-            unsafe { _mm256_cvtepi32_ps(Self::load_byte_ints(p)) }
-        }
-        #[inline(always)]
         unsafe fn load_byte_ints(p: *const u8) -> __m256i {
             unsafe { _mm256_cvtepu8_epi32(_mm_loadu_si64(p)) }
         }
@@ -331,10 +331,6 @@ mod x86 {
         #[inline(always)]
         unsafe fn select(mask: __mmask16, yes: __m512, no: __m512) -> __m512 {
             unsafe { _mm512_mask_blend_ps(mask, no, yes) }
-        }
-        #[inline(always)]
-        unsafe fn load_bytes(p: *const u8) -> __m512 {
-            unsafe { _mm512_cvtepi32_ps(Self::load_byte_ints(p)) }
         }
         #[inline(always)]
         unsafe fn load_byte_ints(p: *const u8) -> __m512i {
@@ -473,11 +469,6 @@ impl<const L: usize> Lanes for Portable<L> {
         lanewise!(i => f32::from_bits(
             (mask[i] as u32 & yes[i].to_bits()) | (!mask[i] as u32 & no[i].to_bits())
         ))
-    }
-    #[inline(always)]
-    unsafe fn load_bytes(p: *const u8) -> [f32; L] {
-        // SAFETY: the caller vouches for L bytes at `p`.
-        lanewise!(i => f32::from(unsafe { *p.add(i) }))
     }
     #[inline(always)]
     unsafe fn load_byte_ints(p: *const u8) -> [i32; L] {

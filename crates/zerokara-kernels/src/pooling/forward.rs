@@ -1,6 +1,6 @@
 //! What each window is summed up to.
 
-use super::{PoolGeometry, beats, load, starts, store, window_weight};
+use super::{PoolGeometry, Way, beats, exchange, largest, load, starts, store, window_weight};
 use crate::{
     access::{Access, Memory},
     executor::{Task, UNIT_WEIGHT},
@@ -8,30 +8,9 @@ use crate::{
     isa::{Isa, multiversion},
     map::{lanes::Lanes, prepared::Prepared},
     plan::Pooling,
-    transpose::transpose,
 };
 
-/// The largest of the elements at these distances from `p`, and the number of the first of them that is it.
-#[inline(always)]
-unsafe fn largest<S: Lanes>(
-    p: *const f32,
-    n: usize,
-    places: impl Iterator<Item = usize>,
-) -> (S::Vector, S::Ints) {
-    // SAFETY: the caller vouches for the CPU and the elements.
-    unsafe {
-        let (mut best, mut place) = (load::<S>(p, n), S::int(0));
-        for (number, at) in places.enumerate().skip(1) {
-            let x = load::<S>(p.add(at), n);
-            let wins = beats::<S>(x, best);
-            best = S::select(wins, x, best);
-            place = S::int_select(wins, S::int(number as i32), place);
-        }
-        (best, place)
-    }
-}
-
-/// The same for a window of two by two, whose rows are compared first: shorter chains.
+/// [`largest`] of a window of two by two, whose rows are compared first: shorter chains.
 #[inline(always)]
 unsafe fn largest_of_four<S: Lanes>(
     p: *const f32,
@@ -248,19 +227,8 @@ impl Task for PoolTask {
                     continue;
                 }
                 // The image is complete: from [Y, X, C] to where each channel has its own plane.
-                let to = memory.f32s(&self.output).offset(n as isize * down);
-                if across == 1 && right == g.output[1] as isize {
-                    let positions = g.output[0] * g.output[1];
-                    transpose(self.isa, positions, g.channels, own, own_pitch, to, over);
-                    continue;
-                }
-                for (y, x) in (0..g.output[0]).flat_map(|y| (0..g.output[1]).map(move |x| (y, x))) {
-                    let from = own.add((y * g.output[1] + x) * g.channels);
-                    let to = to.offset(y as isize * right + x as isize * across);
-                    for c in 0..g.channels {
-                        *to.offset(c as isize * over) = *from.add(c);
-                    }
-                }
+                let view = memory.f32s(&self.output).offset(n as isize * down);
+                exchange(self.isa, g, [right, across, over], own, view, Way::Out);
             }
         }
         if let Some(map) = &self.epilogue {

@@ -1,6 +1,6 @@
 //! The gradient of each window, given to the elements it came from.
 
-use super::{PoolGeometry, beats, load, starts, store, window_weight};
+use super::{PoolGeometry, Way, exchange, largest, load, starts, store, window_weight};
 use crate::{
     access::{Access, Memory},
     executor::{Task, UNIT_WEIGHT},
@@ -8,7 +8,6 @@ use crate::{
     isa::{Isa, multiversion},
     map::{lanes::Lanes, prepared::Prepared},
     plan::Pooling,
-    transpose::transpose,
 };
 
 /// Where the largest element of each window is.
@@ -25,7 +24,7 @@ enum Largest {
 /// The number of the window's element that takes it all.
 #[inline(always)]
 unsafe fn place<S: Lanes>(
-    largest: Largest,
+    source: Largest,
     at: usize,
     start: usize,
     n: usize,
@@ -33,7 +32,7 @@ unsafe fn place<S: Lanes>(
 ) -> S::Ints {
     // SAFETY: the caller vouches for the CPU, the places and the image.
     unsafe {
-        match largest {
+        match source {
             Largest::Places(places) if n >= S::LANES => S::load_byte_ints(places.add(at)),
             Largest::Places(places) => {
                 let mut bytes = [0; MAX_LANES];
@@ -42,17 +41,7 @@ unsafe fn place<S: Lanes>(
                     .copy_from_nonoverlapping(places.add(at), n);
                 S::load_byte_ints(bytes.as_ptr())
             }
-            Largest::Image(image) => {
-                let p = image.add(start);
-                let (mut best, mut place) = (load::<S>(p, n), S::int(0));
-                for (number, at) in window.enumerate().skip(1) {
-                    let x = load::<S>(p.add(at), n);
-                    let wins = beats::<S>(x, best);
-                    best = S::select(wins, x, best);
-                    place = S::int_select(wins, S::int(number as i32), place);
-                }
-                place
-            }
+            Largest::Image(image) => largest::<S>(image.add(start), n, window).1,
             Largest::None => S::int(-1),
         }
     }
@@ -238,24 +227,7 @@ impl Task for PoolGradientTask {
                 }
                 let gradient = memory.f32s(&self.output_gradient).offset(n as isize * down);
                 if !self.is_direct() {
-                    // From where each channel has its own plane to [Y, X, C].
-                    if across == 1 && right == g.output[1] as isize {
-                        let positions = g.output[0] * g.output[1];
-                        transpose(
-                            self.isa, g.channels, positions, gradient, over, own, own_pitch,
-                        );
-                    } else {
-                        for y in 0..g.output[0] {
-                            for x in 0..g.output[1] {
-                                let from =
-                                    gradient.offset(y as isize * right + x as isize * across);
-                                let to = own.add((y * g.output[1] + x) * g.channels);
-                                for c in 0..g.channels {
-                                    *to.add(c) = *from.offset(c as isize * over);
-                                }
-                            }
-                        }
-                    }
+                    exchange(self.isa, g, [right, across, over], own, gradient, Way::In);
                 }
                 for y in 0..g.output[0] {
                     let (from, pitch) = if self.is_direct() {

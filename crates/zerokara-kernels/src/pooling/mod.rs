@@ -6,7 +6,7 @@ mod gradient;
 pub(crate) use forward::PoolTask;
 pub(crate) use gradient::PoolGradientTask;
 
-use crate::{map::lanes::Lanes, plan::Pooling};
+use crate::{isa::Isa, map::lanes::Lanes, plan::Pooling, transpose::transpose};
 
 /// Sizes and options of a two-dimensional pooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -105,6 +105,26 @@ unsafe fn beats<S: Lanes>(x: S::Vector, best: S::Vector) -> S::Mask {
     unsafe { S::and(S::not_le(x, best), S::eq(best, best)) }
 }
 
+/// The largest of the elements at these distances from `p`, and the number of the first of them that is it.
+#[inline(always)]
+unsafe fn largest<S: Lanes>(
+    p: *const f32,
+    n: usize,
+    places: impl Iterator<Item = usize>,
+) -> (S::Vector, S::Ints) {
+    // SAFETY: the caller vouches for the CPU and the elements.
+    unsafe {
+        let (mut best, mut place) = (load::<S>(p, n), S::int(0));
+        for (number, at) in places.enumerate().skip(1) {
+            let x = load::<S>(p.add(at), n);
+            let wins = beats::<S>(x, best);
+            best = S::select(wins, x, best);
+            place = S::int_select(wins, S::int(number as i32), place);
+        }
+        (best, place)
+    }
+}
+
 /// All lanes, or the first `n`.
 #[inline(always)]
 unsafe fn load<S: Lanes>(p: *const f32, n: usize) -> S::Vector {
@@ -148,4 +168,53 @@ fn window_weight(g: &PoolGeometry, pooling: Pooling) -> usize {
             3
         }
         + 2
+}
+
+/// Between an image of windows `[Y, X, C]` without gaps and one in a view: which of them is written.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    /// The view.
+    Out,
+    /// The one without gaps.
+    In,
+}
+
+/// Copies an image of windows; `strides` are the view's along Y, X and C.
+///
+/// # Safety
+///
+/// The CPU must have `isa`; both images must be valid, and must not overlap.
+unsafe fn exchange(
+    isa: Isa,
+    g: &PoolGeometry,
+    [right, across, over]: [isize; 3],
+    dense: *mut f32,
+    view: *mut f32,
+    way: Way,
+) {
+    let [height, width] = g.output;
+    let (positions, channels) = (height * width, g.channels);
+    // SAFETY: the caller vouches for both.
+    unsafe {
+        // Where each channel has its own plane, the two are transposes of one another.
+        if across == 1 && right == width as isize {
+            let pitch = channels as isize;
+            match way {
+                Way::Out => transpose(isa, positions, channels, dense, pitch, view, over),
+                Way::In => transpose(isa, channels, positions, view, over, dense, pitch),
+            }
+            return;
+        }
+        for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+            let dense = dense.add((y * width + x) * channels);
+            let view = view.offset(y as isize * right + x as isize * across);
+            for c in 0..channels {
+                let (dense, view) = (dense.add(c), view.offset(c as isize * over));
+                match way {
+                    Way::Out => *view = *dense,
+                    Way::In => *dense = *view,
+                }
+            }
+        }
+    }
 }

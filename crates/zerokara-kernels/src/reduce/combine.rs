@@ -281,10 +281,10 @@ pub(super) struct Moments {
 impl Moments {
     /// Of `n` numbers, from the sum of their differences from a shift and the sum of the squares of those.
     pub(super) fn shifted(n: usize, shift: f64, sum: f64, squares: f64) -> Moments {
-        let n = n as f64;
-        let squares = squares - sum * sum / n;
+        let share = 1.0 / n as f64;
+        let squares = squares - sum * sum * share;
         Moments {
-            mean: shift + sum / n,
+            mean: shift + sum * share,
             // Rounding may make it negative; a NaN stays.
             squares: if squares < 0.0 { 0.0 } else { squares },
         }

@@ -408,13 +408,14 @@ impl ReduceTask {
         self.inner.div_ceil(self.block.max(1))
     }
 
-    /// Rows of columns that have sums of their own, so that these fill whole vectors.
+    /// Rows of columns that have sums of their own, so that short ones fill whole vectors.
     fn lanes(&self) -> usize {
         let enough = |rows: &usize| rows * self.inner >= 32;
-        let whole = |rows: &usize| (rows * self.inner).is_multiple_of(16);
-        let most = TILE / self.inner.max(1);
-        let found = (1..=most).find(|rows| enough(rows) && whole(rows));
-        let rows = found.or_else(|| (1..=most).find(enough));
+        let whole = |rows: &usize| enough(rows) && (rows * self.inner).is_multiple_of(16);
+        let rows = match self.inner {
+            32.. => Some(1),
+            _ => (1..=16).find(whole).or_else(|| (1..=32).find(enough)),
+        };
         rows.unwrap_or(1).min(self.reduced).max(1)
     }
 

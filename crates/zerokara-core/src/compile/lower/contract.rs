@@ -127,30 +127,14 @@ impl Lowering<'_> {
             epilogue: None,
         };
         self.push(head, Step::Gemm(step), &[&a, &b], &[&products]);
-        let mut code = CodeBuilder::default();
-        let result = code.load(0);
         let sum = Strided {
             shape: shape.to_vec(),
             strides: vec![0, n as isize, 1],
             ..c
         };
-        let epilogue = (!maps.is_empty()).then(|| self.map_step(maps, Walk::Order(vec![0, 1])));
-        let mut reads = vec![products.buffer];
-        let mut writes = vec![c.buffer];
-        if let Some(map) = &epilogue {
-            let inputs = map.inputs.iter().map(|v| v.buffer);
-            reads.extend(inputs.filter(|&b| b != c.buffer));
-            writes.extend(map.outputs.iter().map(|v| v.buffer));
-        }
-        let step = ReduceStep {
-            shape: shape.to_vec(),
-            reduced: vec![true, false, false],
-            inputs: vec![products.view()],
-            code: code.finish(&[result]),
-            reductions: vec![Reduction::Sum],
-            outputs: vec![sum.view()],
-            epilogue,
-        };
+        let mut step = sum_over_first(products.view(), sum.view());
+        let (mut reads, mut writes) = (vec![products.buffer], vec![c.buffer]);
+        self.conclude(&mut step, maps, vec![0, 1], &mut reads, &mut writes);
         self.out.steps.push(LoweredStep {
             step: Step::Reduce(step),
             reads,
@@ -304,24 +288,8 @@ impl Lowering<'_> {
         let buffer = self.arena(DType::F32, len);
         let value = Strided::ordered(buffer, &shape, &order);
         let flat = Strided::row_major(buffer, &[1, len]).broadcast(&[parts, len]);
-        let mut code = CodeBuilder::default();
-        let result = code.load(0);
-        let sum = ReduceStep {
-            shape: vec![parts, len],
-            reduced: vec![true, false],
-            inputs: vec![
-                Strided {
-                    shape: vec![parts, len],
-                    strides: vec![len as isize, 1],
-                    ..partials.clone()
-                }
-                .view(),
-            ],
-            code: code.finish(&[result]),
-            reductions: vec![Reduction::Sum],
-            outputs: vec![flat.view()],
-            epilogue: None,
-        };
+        let rows = Strided::row_major(partials.buffer, &[parts, len]);
+        let sum = sum_over_first(rows.view(), flat.view());
         self.push(head, Step::Reduce(sum), &[&partials], &[&value]);
         self.values[head] = Some(value);
     }

@@ -72,15 +72,10 @@ impl Lowering<'_> {
     fn is_flattened(&self, head: usize, maps: &[usize]) -> bool {
         let written = [head].into_iter().chain(maps.iter().copied());
         let readers = written.flat_map(|at| &self.schedule.consumers[at]);
-        let mut readers = readers.filter(|c| !maps.contains(c)).peekable();
-        let mut flattened = false;
-        readers.peek().is_some()
-            && readers.all(|&c| {
-                let flattens = self.schedule.kinds[c] == Kind::View(View::Reshape);
-                flattened |= flattens;
-                flattens || self.schedule.classes[c] == Class::Map
-            })
-            && flattened
+        let readers: Vec<usize> = readers.filter(|c| !maps.contains(c)).copied().collect();
+        let flattens = |&c: &usize| self.schedule.kinds[c] == Kind::View(View::Reshape);
+        let either = |c: &usize| flattens(c) || self.schedule.classes[*c] == Class::Map;
+        readers.iter().any(flattens) && readers.iter().all(either)
     }
 
     /// Where a max pooling of this node tells its gradient which elements were largest, if it has a gradient.

@@ -56,6 +56,11 @@ pub(super) struct Lowered {
     pub buffers: Vec<LoweredBuffer>,
     /// What the externals are, in order.
     pub externals: Vec<ExternalSource>,
+    /// For each external, whether it mostly stays as it is from run to run: values, and parameters that the plan does not
+    /// replace.
+    pub fixed: Vec<bool>,
+    /// Whether the plan is for a program, which runs again and again.
+    pub is_program: bool,
 }
 
 /// What is bound to an external storage when the plan runs.
@@ -75,6 +80,24 @@ pub(super) enum Walk {
     Host(usize),
     /// In this order of the axes.
     Order(Vec<usize>),
+}
+
+/// The sum over the first axis of `input`; `output` has its shape, and the stride 0 on that axis.
+pub(super) fn sum_over_first(
+    input: zerokara_kernels::plan::View,
+    output: zerokara_kernels::plan::View,
+) -> ReduceStep {
+    let mut code = CodeBuilder::default();
+    let result = code.load(0);
+    ReduceStep {
+        shape: input.shape.clone(),
+        reduced: (0..input.shape.len()).map(|axis| axis == 0).collect(),
+        inputs: vec![input],
+        code: code.finish(&[result]),
+        reductions: vec![Reduction::Sum],
+        outputs: vec![output],
+        epilogue: None,
+    }
 }
 
 pub(super) struct Lowering<'a> {
@@ -109,6 +132,8 @@ pub(super) fn lower(
             steps: Vec::new(),
             buffers: Vec::new(),
             externals: Vec::new(),
+            fixed: Vec::new(),
+            is_program: request.is_program,
         },
         parameters: HashMap::new(),
         packed: HashMap::new(),
@@ -150,6 +175,15 @@ impl Lowering<'_> {
     }
 
     fn external(&mut self, meta: &Meta, source: ExternalSource) -> usize {
+        let fixed = match source {
+            ExternalSource::Leaf(at) => match &self.graph.nodes[at].source {
+                Source::Parameter(p, _) => !self.request.stores.values().any(|&id| id == p.id()),
+                Source::Value(_) => true,
+                _ => false,
+            },
+            ExternalSource::Output(_) => false,
+        };
+        self.out.fixed.push(fixed);
         self.out.externals.push(source);
         let external = Some(self.out.externals.len() - 1);
         self.out.buffers.push(LoweredBuffer {

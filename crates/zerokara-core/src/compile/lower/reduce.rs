@@ -85,21 +85,35 @@ impl Lowering<'_> {
         };
         let mut reads: Vec<usize> = operands.iter().map(|s| s.buffer).collect();
         let mut writes: Vec<usize> = outputs.iter().map(|s| s.buffer).collect();
-        if !unit.maps.is_empty() {
-            // The kept axes, as they come in the walk.
-            let number = |axis: usize| (0..axis).filter(|a| !axes.contains(a)).count();
-            let kept = order.iter().filter(|a| !axes.contains(a));
-            let walk = Walk::Order(kept.map(|&axis| number(axis)).collect());
-            let epilogue = self.map_step(&unit.maps, walk);
-            let inputs = epilogue.inputs.iter().map(|v| v.buffer);
-            reads.extend(inputs.filter(|b| !writes.contains(b)));
-            writes.extend(epilogue.outputs.iter().map(|v| v.buffer));
-            step.epilogue = Some(epilogue);
-        }
+        // The kept axes, as they come in the walk.
+        let number = |axis: usize| (0..axis).filter(|a| !axes.contains(a)).count();
+        let kept = order.iter().filter(|a| !axes.contains(a));
+        let kept = kept.map(|&axis| number(axis)).collect();
+        self.conclude(&mut step, &unit.maps, kept, &mut reads, &mut writes);
         if planted(Fault::ReductionForgetsEpilogue) {
             step.epilogue = None;
         }
         Some((step, reads, writes))
+    }
+
+    /// Lets elementwise nodes run on what a reduction gives, walked in this order of the kept axes, and adds the buffers
+    /// that they read and write.
+    pub(super) fn conclude(
+        &mut self,
+        step: &mut ReduceStep,
+        maps: &[usize],
+        order: Vec<usize>,
+        reads: &mut Vec<usize>,
+        writes: &mut Vec<usize>,
+    ) {
+        if maps.is_empty() {
+            return;
+        }
+        let epilogue = self.map_step(maps, Walk::Order(order));
+        let inputs = epilogue.inputs.iter().map(|v| v.buffer);
+        reads.extend(inputs.filter(|b| !writes.contains(b)));
+        writes.extend(epilogue.outputs.iter().map(|v| v.buffer));
+        step.epilogue = Some(epilogue);
     }
 
     /// The code of what a reduction combines, with the elementwise nodes that are computed in it.

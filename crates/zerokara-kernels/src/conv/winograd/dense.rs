@@ -5,8 +5,7 @@
 //! transforms these back. The filters were transformed when they were packed, and stream by.
 
 use super::{
-    ConvGeometry, GAP, Sides, TILE, origin,
-    product::Products,
+    ConvGeometry, GAP, Sides, TILE, factors, origin,
     tiles::{CHANNEL_PAIRS, F32, INPUTS, Outputs, Panels, Tiles},
     transform::{self, FIRSTS, FREQUENCIES, PAIRS, PLAIN, SECONDS},
 };
@@ -15,7 +14,8 @@ use crate::{
     gemm::{
         pack::pack_panel,
         share,
-        tile::{MAX_WIDTH, panel_width},
+        strip::{Lines, Strip},
+        tile::{MAX_LANES, MAX_WIDTH, Panel, panel_width},
     },
     plan::ConvPass,
     simd::Simd,
@@ -142,14 +142,20 @@ pub(in crate::conv) fn scratch_len(lanes: usize, g: &ConvGeometry, pass: ConvPas
 }
 
 /// Floats in the filters packed for a pass: for each panel of target channels, `[frequencies][source channels][vectors
-/// of the panel]`.
+/// of the panel]`, with gaps between frequencies.
 pub(in crate::conv) fn packed_len(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> usize {
     let sides = Sides::new(g, pass);
-    FREQUENCIES * sides.source_channels.0 * sides.target_channels.0.next_multiple_of(lanes)
+    let vectors = sides.target_channels.0.div_ceil(lanes);
+    FREQUENCIES * vectors * column(lanes, sides.source_channels.0)
+}
+
+/// Numbers of one frequency in one vector of packed filters, of `rows` source channels or pairs of them.
+fn column(lanes: usize, rows: usize) -> usize {
+    rows * lanes + GAP
 }
 
 /// Transforms the filters of the target channels of `vectors`, which begins and ends at panels. If `BF16`, neighbouring
-/// source channels become pairs, which fill the first half of the place of a panel.
+/// source channels, of which the number is even, become pairs.
 #[inline(always)]
 pub(in crate::conv) unsafe fn pack_panels<S: Simd, const BF16: bool>(
     g: &ConvGeometry,
@@ -174,51 +180,45 @@ pub(in crate::conv) unsafe fn pack_panels<S: Simd, const BF16: bool>(
         let width = panel_width(S::REGISTERS, v, total);
         let pitch = width * S::LANES;
         let columns = (target - v * S::LANES).min(pitch);
-        let stride = source * pitch;
-        // SAFETY: the filters' elements lie within the filters, the panel within the packed ones. The nine elements
-        // of the filters wait where the last nine frequencies go; each is read before anything takes its place. Pairs do
-        // not reach there.
-        unsafe {
-            let panel = packed.add(v * S::LANES * source * FREQUENCIES);
-            let waiting = panel.add((FREQUENCIES - TAPS) * stride);
-            for tap in 0..TAPS {
-                let (i, j) = ((tap / 3) as isize, (tap % 3) as isize);
-                let from = filters.offset(
-                    (v * S::LANES) as isize * by_target
-                        + (down.0 + i * down.1) * by_row
-                        + (across.0 + j * across.1) * by_column,
-                );
-                let strides = [by_source, by_target];
-                pack_panel::<S>(
-                    source,
-                    columns,
-                    from,
-                    strides,
-                    waiting.add(tap * stride),
-                    pitch,
-                );
-            }
-            let elements = |i: usize| {
-                let waiting = waiting.add(i * S::LANES);
-                let mut elements = [[S::zero(); 3]; 3];
-                each!(i < N {
-                    each!(j < N {
-                        elements[i][j] = S::load(waiting.add((i * N + j) * stride));
-                    });
-                });
-                elements
-            };
-            if BF16 {
-                for i in 0..source / 2 * width {
-                    let first = i / width * 2 * width + i % width;
-                    let to = panel.add(i * S::LANES);
-                    transform::filter::<S, FIRSTS>(&elements(first), to, stride / 2);
-                    transform::filter::<S, SECONDS>(&elements(first + width), to, stride / 2);
+        let column = column(S::LANES, source / factors(BF16));
+        let panel = packed.wrapping_add(v * FREQUENCIES * column);
+        // The nine elements of the filters for one source channel.
+        let mut taps = [0.0; TAPS * MAX_WIDTH * MAX_LANES];
+        for channel in 0..source {
+            let from = filters.wrapping_offset(
+                channel as isize * by_source + (v * S::LANES) as isize * by_target,
+            );
+            // SAFETY: the elements lie within the filters, the panel within the packed ones.
+            unsafe {
+                if [by_row, by_column] == [3, 1] {
+                    let strides = [1, by_target];
+                    pack_panel::<S>(TAPS, columns, from, strides, taps.as_mut_ptr(), pitch);
+                } else {
+                    for tap in 0..TAPS {
+                        let (i, j) = ((tap / 3) as isize, (tap % 3) as isize);
+                        let from = from.offset(i * by_row + j * by_column);
+                        let to = taps.as_mut_ptr().add(tap * pitch);
+                        pack_panel::<S>(1, columns, from, [0, by_target], to, pitch);
+                    }
                 }
-            } else {
-                for i in 0..source * width {
-                    let to = panel.add(i * S::LANES);
-                    transform::filter::<S, PLAIN>(&elements(i), to, stride);
+                for v in 0..width {
+                    let mut elements = [[S::zero(); 3]; 3];
+                    each!(i < N {
+                        each!(j < N {
+                            let tap = (down.0 + i as isize * down.1) * 3
+                                + across.0
+                                + j as isize * across.1;
+                            let from = tap as usize * pitch + v * S::LANES;
+                            elements[i][j] = S::load(taps.as_ptr().add(from));
+                        });
+                    });
+                    let to = panel.add(channel / factors(BF16) * pitch + v * S::LANES);
+                    let stride = S::hide(width * column);
+                    match (BF16, channel % 2) {
+                        (false, _) => transform::filter::<S, PLAIN>(&elements, to, stride),
+                        (true, 0) => transform::filter::<S, FIRSTS>(&elements, to, stride),
+                        (true, _) => transform::filter::<S, SECONDS>(&elements, to, stride),
+                    }
                 }
             }
         }
@@ -245,8 +245,11 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd, const BF16: bool>(
     let source_len = sides.source[0] * sides.source[1] * channels;
     let target_len = sides.target[0] * sides.target[1] * target_channels;
     let total = target_channels.div_ceil(S::LANES);
-    let stride = tiling.stride(tiling.channels);
-    let per_number = if BF16 { 2 } else { 1 };
+    // Numbers in a sum, from one tile's to the next's, in one vector of filters, and from one frequency to the next.
+    let depth = channels / factors(BF16);
+    let step = tiling.channels / factors(BF16);
+    let column = column(S::LANES, depth);
+    let stride = tiling.stride(step);
     let across = tiling.tiles[1];
     let zeros = zeros_len(g, pass);
     let scratch = scratch.as_mut_ptr();
@@ -276,7 +279,7 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd, const BF16: bool>(
                         tiles: [rows.len(), across],
                         to: frequencies,
                         skip: i * tiles,
-                        panels: Panels::one(channels, tiling.channels / per_number, stride),
+                        panels: Panels::one(channels, step, stride),
                         pairs: [0, PAIRS],
                     };
                     if BF16 {
@@ -290,17 +293,26 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd, const BF16: bool>(
                     let width = panel_width(S::REGISTERS, v, total);
                     let pitch = width * S::LANES;
                     let product_stride = tiling.stride(pitch);
-                    Products {
-                        count: FREQUENCIES,
+                    Strip {
                         rows: here.len() * tiles,
-                        depth: channels / per_number,
-                        width,
+                        lines: Lines {
+                            count: FREQUENCIES,
+                            left: stride as isize,
+                            panel: (width * column) as isize,
+                            to: product_stride as isize,
+                        },
+                        depth,
                         left: frequencies,
-                        left_strides: [stride, tiling.channels / per_number, 1],
-                        panel: packed.add(v * S::LANES * channels * FREQUENCIES),
-                        panel_stride: channels / per_number * pitch,
+                        left_strides: [step as isize, 1],
+                        offsets: &[],
+                        panel: Panel {
+                            start: packed.add(v * FREQUENCIES * column),
+                            step: pitch as isize,
+                            width,
+                            last: S::LANES,
+                        },
                         to: products,
-                        to_stride: product_stride,
+                        to_row: pitch as isize,
                         add: false,
                     }
                     .run_in::<S, BF16>();

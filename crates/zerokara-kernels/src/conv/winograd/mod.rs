@@ -9,11 +9,13 @@
 //! filter gradient           dg = Gᵀ [ Σ over tiles (Bᵀ d B) ⊙ (A dY Aᵀ) ] G
 //! ```
 //!
-//! The points are 0, ∞, ±√½ and ±√2. With the usual 0, ∞, ±1, ±2 the largest error is four times as large, the
-//! multiplications are as many.
+//! The points are 0, ∞, ±√½ and ±√2, which come in pairs that share their terms, so that a line of six inputs takes 14
+//! operations. The largest error of an output against f64, as a share of the sum of its terms' sizes (64 channels of
+//! uniform numbers), is 3e-7; direct summation in f32 has 2e-7, and the usual points 0, ∞, ±1, ±2 have 1e-6 at the same
+//! cost. An error is of the size of the whole tile's terms: outputs next to much larger ones have the error of these, and
+//! an infinity or NaN reaches all outputs of its tiles.
 
 mod dense;
-mod product;
 mod tiles;
 mod transform;
 mod weights;
@@ -33,6 +35,11 @@ const TILE: usize = 4;
 /// Numbers between the frequencies of some tiles and the next, beside what they take: without them, frequencies would
 /// lie a power of two apart and push one another out of the first-level cache.
 const GAP: usize = 16;
+
+/// Factors that one number of 32 bits holds.
+const fn factors(bf16: bool) -> usize {
+    if bf16 { 2 } else { 1 }
+}
 
 /// Whether the geometry is one that this file is about.
 fn applies(g: &ConvGeometry) -> bool {

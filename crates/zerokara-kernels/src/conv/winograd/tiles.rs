@@ -290,14 +290,12 @@ impl<const SIDE: usize, const STORED: u8> Outlined for PartialTile<'_, SIDE, STO
                 columns: self.place.columns,
                 keep: self.place.keep,
             };
-            for i in 0..SIDE {
-                for j in 0..SIDE {
-                    let from = self.place.rows[i].wrapping_add(self.place.columns[j] + self.first);
-                    copy[i][j] = S::load_partial(from, self.lanes);
+            for (i, line) in copy.iter_mut().enumerate() {
+                for (x, column) in line.iter_mut().zip(&self.place.columns) {
+                    let from = self.place.rows[i].wrapping_add(column + self.first);
+                    *x = S::load_partial(from, self.lanes);
                 }
-            }
-            for i in 0..SIDE {
-                place.rows[i] = copy[i].as_ptr().cast();
+                place.rows[i] = line.as_ptr().cast();
                 place.columns[i] = i * S::LANES;
             }
             place.transform::<S, STORED, true>(0, self.to, self.stride, self.pairs);

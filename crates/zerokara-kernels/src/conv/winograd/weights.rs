@@ -6,14 +6,17 @@
 //! stay in the second-level cache, the unit goes over its images once for each pair of rows of frequencies.
 
 use super::{
-    ConvGeometry, GAP, TILE, applies, origin,
-    product::Products,
+    ConvGeometry, GAP, TILE, applies, factors, origin,
     tiles::{F32, INPUTS, Panels, TILE_PAIRS, Tiles},
     transform::{self, PAIR, PAIRS},
 };
 use crate::{
     conv::{pairs, weights::partials},
-    gemm::{share, tile::panel_width},
+    gemm::{
+        share,
+        strip::{Lines, Strip},
+        tile::{Panel, panel_width},
+    },
     plan::ConvPass,
     simd::{Outlined, Simd},
     unroll::each,
@@ -310,17 +313,27 @@ impl Turn<'_> {
                 let width = panel_width(S::REGISTERS, v, total);
                 let before = count * (v - self.vectors.start);
                 let sums = tiling.column(g.in_channels);
-                Products {
-                    count,
+                let pitch = (width * S::LANES) as isize;
+                Strip {
                     rows: g.in_channels,
-                    depth: (images.len() * in_image).div_ceil(if BF16 { 2 } else { 1 }),
-                    width,
+                    lines: Lines {
+                        count,
+                        left: tiling.stride() as isize,
+                        panel: (width * column) as isize,
+                        to: (width * sums) as isize,
+                    },
+                    depth: (images.len() * in_image).div_ceil(factors(BF16)),
                     left: self.frequencies[0],
-                    left_strides: [tiling.stride(), 1, tiling.channels],
-                    panel: self.frequencies[1].add(before * column),
-                    panel_stride: width * column,
+                    left_strides: [1, tiling.channels as isize],
+                    offsets: &[],
+                    panel: Panel {
+                        start: self.frequencies[1].add(before * column),
+                        step: pitch,
+                        width,
+                        last: S::LANES,
+                    },
                     to: self.sums.add(before * sums),
-                    to_stride: width * sums,
+                    to_row: pitch,
                     add,
                 }
                 .run_in::<S, BF16>();

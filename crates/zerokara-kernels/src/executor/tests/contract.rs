@@ -84,6 +84,7 @@ fn plan(isa: Isa, batch: usize, [m, n, k]: [usize; 3], form: Form) -> (Plan, Vec
             arena_bytes,
             externals: 4,
             stages,
+            preparation: 0,
         },
         sizes,
     )

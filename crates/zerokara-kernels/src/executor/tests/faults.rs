@@ -46,6 +46,7 @@ fn sound() -> Plan {
         ],
         arena_bytes: 128,
         externals: 3,
+        preparation: 0,
         stages: vec![
             PlanStage {
                 steps: vec![negate(dense(0, 0, &[12]), dense(1, 0, &[12]))],

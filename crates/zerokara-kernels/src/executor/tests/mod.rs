@@ -1,5 +1,6 @@
 //! Plans of single steps against plain loops in double precision, on every instruction set and several pools.
 
+mod chain;
 mod contract;
 mod faults;
 mod images;
@@ -58,6 +59,7 @@ pub(super) fn single(step: Step, buffers: &[Storage]) -> Plan {
         buffers,
         arena_bytes: 0,
         stages: vec![PlanStage { steps: vec![step] }],
+        preparation: 0,
     }
 }
 
@@ -100,15 +102,12 @@ fn same_bits(a: &Storage, b: &Storage) -> bool {
 
 /// A dense view.
 pub(super) fn dense(buffer: usize, offset: usize, shape: &[usize]) -> View {
-    let mut strides = vec![1; shape.len()];
-    for axis in (0..shape.len().saturating_sub(1)).rev() {
-        strides[axis] = strides[axis + 1] * shape[axis + 1] as isize;
-    }
+    let strides = crate::access::dense_strides(shape);
     View {
         buffer,
         offset,
         shape: shape.to_vec(),
-        strides,
+        strides: strides.into_iter().map(|s| s as isize).collect(),
     }
 }
 

@@ -1,0 +1,146 @@
+//! Steps over slices of a batch.
+
+use super::*;
+use crate::plan::{ChainStep, MapStep};
+use Instruction::Load;
+
+const SLICE: usize = 5;
+const SLICES: usize = 3;
+const LEN: usize = SLICE * SLICES;
+
+/// `output = input * by`
+fn scale(input: View, output: View, by: f32) -> Step {
+    let multiply = Instruction::Binary(Binary::Multiply, 0, 1);
+    Step::Map(MapStep {
+        shape: input.shape.clone(),
+        inputs: vec![input],
+        outputs: vec![output],
+        code: Code {
+            instructions: vec![Load(0), Instruction::Constant(by), multiply],
+            results: vec![2],
+        },
+    })
+}
+
+/// Doubles an input slice by slice into a thread's own buffer, and from there triples it into the output.
+fn chain() -> Plan {
+    let buffer = |len, place| Buffer {
+        element: Element::F32,
+        len,
+        place,
+    };
+    let slice = |i: usize| {
+        let local = || dense(1, 0, &[SLICE]);
+        let own = |buffer| dense(buffer, i * SLICE, &[SLICE]);
+        vec![scale(own(0), local(), 2.0), scale(local(), own(2), 3.0)]
+    };
+    let chain = ChainStep {
+        slices: (0..SLICES).map(slice).collect(),
+    };
+    Plan {
+        buffers: vec![
+            buffer(LEN, Place::External(0)),
+            buffer(SLICE, Place::Local(0)),
+            buffer(LEN, Place::External(1)),
+        ],
+        arena_bytes: 0,
+        externals: 2,
+        preparation: 0,
+        stages: vec![PlanStage {
+            steps: vec![Step::Chain(chain)],
+        }],
+    }
+}
+
+#[test]
+fn every_slice_goes_through_all_steps() {
+    let x = Random::new(3).floats(LEN);
+    for isa in Isa::available() {
+        let buffers = [Storage::from(x.clone()), Storage::zeros(Element::F32, LEN)];
+        let after = run_plan(&chain(), isa, &buffers);
+        let expected: Vec<f32> = x.iter().map(|x| x * 2.0 * 3.0).collect();
+        assert_eq!(after[1].f32s().unwrap(), expected, "{}", isa.name());
+    }
+}
+
+#[test]
+fn planted_faults_are_found() {
+    type Fault = (&'static str, fn(&mut Plan, ChainStep));
+    let faults: &[Fault] = &[
+        ("slices 1 and 0 touch the same elements", |p, mut chain| {
+            chain.slices[1][1] = scale(dense(1, 0, &[SLICE]), dense(2, 2, &[SLICE]), 3.0);
+            p.stages[0].steps = vec![Step::Chain(chain)];
+        }),
+        ("touch the same elements", |p, mut chain| {
+            // Reads what another slice writes.
+            chain.slices[2][0] = scale(dense(2, 0, &[SLICE]), dense(1, 0, &[SLICE]), 2.0);
+            p.stages[0].steps = vec![Step::Chain(chain)];
+        }),
+        ("a chain within a chain", |p, mut chain| {
+            let inner = Step::Chain(chain.clone());
+            chain.slices[0] = vec![inner];
+            p.stages[0].steps = vec![Step::Chain(chain)];
+        }),
+        (
+            "only the steps of a chain have local buffers",
+            |p, chain| {
+                p.stages[0].steps = chain.slices[0].clone();
+            },
+        ),
+        ("writes what step 0 of its stage touches", |p, chain| {
+            let again = dense(2, 0, &[SLICE]);
+            let step = scale(dense(0, 0, &[SLICE]), again, 1.0);
+            p.stages[0].steps = vec![Step::Chain(chain), step];
+        }),
+        ("no multiple of 64", |p, _| {
+            p.buffers[1].place = Place::Local(4);
+        }),
+    ];
+    for (i, (message, plant)) in faults.iter().enumerate() {
+        let mut plan = chain();
+        let Step::Chain(steps) = plan.stages[0].steps[0].clone() else {
+            unreachable!("the plan is one chain")
+        };
+        plant(&mut plan, steps);
+        let error = Executor::new(&plan, Isa::Portable).map(|_| ());
+        let error = error.expect_err(message).to_string();
+        assert!(error.contains(message), "fault {i}: {error}, not {message}");
+    }
+}
+
+#[test]
+fn preparation_is_done_once() {
+    // The first stage fills a buffer that the second reads.
+    let mut plan = chain();
+    plan.buffers[1] = Buffer {
+        element: Element::F32,
+        len: LEN,
+        place: Place::Arena(0),
+    };
+    plan.arena_bytes = 64;
+    plan.preparation = 1;
+    let whole = |buffer| dense(buffer, 0, &[LEN]);
+    plan.stages = vec![
+        PlanStage {
+            steps: vec![scale(whole(0), whole(1), 2.0)],
+        },
+        PlanStage {
+            steps: vec![scale(whole(1), whole(2), 3.0)],
+        },
+    ];
+    let mut executor = Executor::new(&plan, Isa::Portable).unwrap();
+    let pool = Pool::new(2);
+    let (one, two) = (
+        Storage::from(vec![1.0f32; LEN]),
+        Storage::from(vec![2.0f32; LEN]),
+    );
+    let mut output = Storage::zeros(Element::F32, LEN);
+    let mut externals = [External::Read(&one), External::Write(&mut output)];
+    executor.run(&pool, &mut externals).unwrap();
+    externals[0] = External::Read(&two);
+    executor.run_prepared(&pool, &mut externals).unwrap();
+    assert_eq!(output.f32s().unwrap(), [6.0; LEN]);
+    let mut externals = [External::Read(&two), External::Write(&mut output)];
+    executor.run(&pool, &mut externals).unwrap();
+    assert_eq!(output.f32s().unwrap(), [12.0; LEN]);
+}
