@@ -70,14 +70,30 @@ fn bf16_is_declined_where_it_cannot_be_had() {
         &["bench", "--model", "simple-convnet", "--json"],
     ];
     for arguments in two {
+        let decline = |isa: Option<&str>| {
+            let mut command = zerokara(at);
+            command.args(arguments).args(["--precision", "bf16"]);
+            match isa {
+                Some(isa) => command.env("ZEROKARA_ISA", isa),
+                None => command.env_remove("ZEROKARA_ISA"),
+            };
+            let output = command.output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+            let text = stderr(&output);
+            assert_eq!(text.lines().count(), 1, "{text}");
+            text
+        };
         // A CPU without AVX2 says so instead.
-        let mut command = zerokara(at);
-        command.args(arguments).args(["--precision", "bf16"]);
-        let output = command.env("ZEROKARA_ISA", "avx2").output().unwrap();
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
-        let text = stderr(&output);
-        assert!(text.contains("AVX2") || text.contains("avx2"), "{text}");
-        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(decline(Some("avx2")).contains("avx2"));
+        #[cfg(target_arch = "x86_64")]
+        let has_it = is_x86_feature_detected!("avx512bf16");
+        #[cfg(not(target_arch = "x86_64"))]
+        let has_it = false;
+        if !has_it {
+            let text = decline(None);
+            assert!(text.contains("AVX512-BF16, which this CPU lacks"), "{text}");
+            assert!(text.contains("use f32"), "{text}");
+        }
     }
     assert_eq!(fs::read_dir(at).unwrap().count(), 0);
 }

@@ -127,7 +127,7 @@ impl Program {
         arithmetic: Arithmetic,
     ) -> Result<Self> {
         let runtime = Runtime::current()?;
-        let refused = arithmetic.check(runtime.isa());
+        let refused = arithmetic.offer(runtime.isa());
         refused.map_err(|reason| Error::new(reason.to_string()))?;
         let Compiled {
             plan,

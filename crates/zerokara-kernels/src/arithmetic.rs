@@ -29,21 +29,15 @@ pub struct NoBf16 {
 
 impl fmt::Display for NoBf16 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let NoBf16 { isa, possible } = *self;
-        match (possible, isa) {
-            (true, _) => write!(
-                f,
-                "bf16 products need AVX512-BF16; ZEROKARA_ISA forbids it, it is {}",
-                isa.name()
-            ),
-            (false, Isa::Avx512) => f.write_str(
-                "bf16 products need a CPU with AVX512-BF16; this one has AVX-512 without it",
-            ),
-            (false, _) => {
-                f.write_str("bf16 products need a CPU with AVX512-BF16; this one has AVX2 only")
-            }
-        }?;
-        f.write_str(" (ZEROKARA_ISA=portable computes the same very slowly)")
+        let isa = self.isa.name();
+        f.write_str("bf16 products need AVX512-BF16, which ")?;
+        if self.possible {
+            return write!(f, "ZEROKARA_ISA forbids: it is {isa}; leave it unset");
+        }
+        write!(
+            f,
+            "this CPU lacks (it runs {isa} kernels): use f32, or set ZEROKARA_ISA=portable, which computes bf16 very slowly"
+        )
     }
 }
 
@@ -79,6 +73,24 @@ impl Arithmetic {
         self.check_with(isa, has_bf16())
     }
 
+    /// As [`Arithmetic::check`], but portable kernels run bf16, which is slower than their f32, only for those who asked for
+    /// them by `ZEROKARA_ISA`: so no one waits by accident.
+    ///
+    /// # Errors
+    ///
+    /// [`NoBf16`], which says what the CPU lacks or what forbids it.
+    pub fn offer(self, isa: Isa) -> Result<(), NoBf16> {
+        let word = std::env::var_os("ZEROKARA_ISA");
+        self.offer_with(isa, has_bf16(), word.is_some_and(|w| !w.is_empty()))
+    }
+
+    fn offer_with(self, isa: Isa, possible: bool, named: bool) -> Result<(), NoBf16> {
+        match (self, isa) {
+            (Arithmetic::Bf16, Isa::Portable) if !named => Err(NoBf16 { isa, possible }),
+            _ => self.check_with(isa, possible),
+        }
+    }
+
     fn check_with(self, isa: Isa, possible: bool) -> Result<(), NoBf16> {
         match (self, isa) {
             (Arithmetic::F32, _) | (Arithmetic::Bf16, Isa::Portable) => Ok(()),
@@ -98,9 +110,20 @@ mod tests {
             let check = Arithmetic::Bf16.check_with(isa, possible);
             check.unwrap_err().to_string()
         };
-        assert!(refusal(Isa::Avx2, false).contains("this one has AVX2 only"));
-        assert!(refusal(Isa::Avx512, false).contains("this one has AVX-512 without it"));
-        assert!(refusal(Isa::Avx2, true).contains("ZEROKARA_ISA forbids it, it is avx2"));
+        assert!(
+            refusal(Isa::Avx2, false).contains("this CPU lacks (it runs avx2 kernels): use f32")
+        );
+        assert!(refusal(Isa::Avx512, false).contains("this CPU lacks (it runs avx512 kernels)"));
+        assert!(refusal(Isa::Avx2, true).contains("ZEROKARA_ISA forbids: it is avx2"));
+        let offer = |isa, named| Arithmetic::Bf16.offer_with(isa, false, named);
+        let unasked = offer(Isa::Portable, false).unwrap_err().to_string();
+        assert!(unasked.contains("this CPU lacks (it runs portable kernels)"));
+        assert_eq!(offer(Isa::Portable, true), Ok(()));
+        assert!(offer(Isa::Avx2, true).is_err());
+        assert_eq!(
+            Arithmetic::F32.offer_with(Isa::Portable, false, false),
+            Ok(())
+        );
         for isa in Isa::ALL {
             assert_eq!(Arithmetic::F32.check_with(isa, false), Ok(()));
         }

@@ -178,9 +178,9 @@ impl TrainStep {
     /// gradients and the optimizer's state are f32 in any case.
     ///
     /// # Errors
-    /// If this CPU, or the instruction set that `ZEROKARA_ISA` asks for, lacks the arithmetic.
+    /// If this CPU, or the instruction set that `ZEROKARA_ISA` asks for, lacks the arithmetic ([`Arithmetic::offer`]).
     pub fn precision(mut self, arithmetic: Arithmetic) -> Result<Self> {
-        let refused = arithmetic.check(Runtime::current()?.isa());
+        let refused = arithmetic.offer(Runtime::current()?.isa());
         refused.map_err(|reason| Error::new(reason.to_string()))?;
         self.arithmetic = arithmetic;
         self.programs = Programs(Vec::new());

@@ -170,8 +170,9 @@ pub fn pack_units(isa: Isa, g: &ConvGeometry, pass: ConvPass) -> usize {
 ///
 /// # Safety
 ///
-/// The CPU must have `isa` and `arithmetic` ([`Arithmetic::check`]); `unit` must be below [`pack_units`]; `geometry` must be consistent; `filters` must be
-/// valid for reading, and `packed` for writing [`packed_len`] floats, of which no one else may touch this unit's.
+/// The CPU must have `isa` and `arithmetic` ([`Arithmetic::check`]); `unit` must be below [`pack_units`]; `geometry` must
+/// be consistent; `filters` must be valid for reading, and `packed` for writing [`packed_len`] floats, of which no one
+/// else may touch this unit's.
 #[allow(clippy::too_many_arguments)]
 pub unsafe fn pack_unit(
     isa: Isa,

@@ -87,9 +87,6 @@ fn assert_near(got: &[f32], sums: &[f64], what: &str, g: &ConvGeometry) {
         (errors / squares).sqrt(),
         (squares / sums.len() as f64).sqrt(),
     );
-    if std::env::var_os("SHOW").is_some() {
-        eprintln!("{what} {rms:.5} {:.5} {g:?}", worst / size);
-    }
     assert!(rms < 0.015, "{what} {g:?}: {rms} of the size");
     assert!(worst < 0.1 * size, "{what} {g:?}: {worst} of {size}");
     assert!(rms > 2e-4, "{what} {g:?}: {rms} is too small for bf16");
