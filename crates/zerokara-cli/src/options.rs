@@ -2,7 +2,7 @@
 
 use crate::output::{Failure, Outcome};
 use std::path::{Path, PathBuf};
-use zerokara_core::Runtime;
+use zerokara_core::{Arithmetic, Runtime};
 use zerokara_nn::models;
 use zerokara_train::{SavedModel, run_folder::RunFolder};
 
@@ -32,6 +32,12 @@ pub fn positive(text: &str) -> Result<f64, String> {
         Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
         _ => Err("it must be a number above 0".into()),
     }
+}
+
+/// Reads what convolutions are to multiply.
+pub fn precision(text: &str) -> Result<Arithmetic, String> {
+    let named = Arithmetic::ALL.into_iter().find(|a| a.name() == text);
+    named.ok_or_else(|| "known precisions are f32 and bf16".into())
 }
 
 /// Reads a model's name.

@@ -8,7 +8,7 @@
 //! Everything a step touches is named by a [`View`] into a numbered buffer. The executor checks all
 //! views against their buffers once, when it takes the plan, and then runs it without checks.
 
-use crate::{conv::ConvGeometry, map::Code, pooling::PoolGeometry};
+use crate::{arithmetic::Arithmetic, conv::ConvGeometry, map::Code, pooling::PoolGeometry};
 
 /// The type of a buffer's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -265,6 +265,8 @@ pub struct PackFiltersStep {
     pub geometry: ConvGeometry,
     /// The pass that will read the packed filters.
     pub pass: ConvPass,
+    /// What that pass multiplies.
+    pub arithmetic: Arithmetic,
     /// `[O, C / groups, KH, KW]`, any strides.
     pub filters: View,
     /// Rank 1, `conv::packed_len(isa, geometry, pass)` long.
@@ -278,6 +280,8 @@ pub struct ConvStep {
     pub geometry: ConvGeometry,
     /// Forward or input gradient.
     pub pass: ConvPass,
+    /// What is multiplied; as the filters were packed.
+    pub arithmetic: Arithmetic,
     /// The images read: dense `[N, H, W, C]` forward, dense `[N, Y, X, O]` for the input gradient.
     pub source: View,
     /// Filters packed for this pass.
@@ -296,6 +300,8 @@ pub struct ConvStep {
 pub struct ConvWeightGradientStep {
     /// Sizes and options of the convolution.
     pub geometry: ConvGeometry,
+    /// What is multiplied.
+    pub arithmetic: Arithmetic,
     /// Dense `[N, H, W, C]`.
     pub input: View,
     /// Dense `[N, Y, X, O]`.

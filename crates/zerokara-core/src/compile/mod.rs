@@ -31,7 +31,7 @@ use crate::{
 };
 use lower::ExternalSource;
 use std::{collections::HashMap, panic::Location, sync::Arc};
-use zerokara_kernels::{isa::Isa, map::Instruction, plan::Plan};
+use zerokara_kernels::{arithmetic::Arithmetic, isa::Isa, map::Instruction, plan::Plan};
 
 /// What is wanted of a graph.
 #[derive(Default)]
@@ -43,6 +43,8 @@ pub(crate) struct Request {
     /// Whether the plan is for a program: parameters are bound by identity, and known scalars become part of the code.
     /// In eager evaluation every leaf is bound by its place in the graph, since scalars change from call to call.
     is_program: bool,
+    /// What convolutions multiply.
+    arithmetic: Arithmetic,
 }
 
 /// A compiled graph: the plan, and what to bind to its externals.
@@ -115,6 +117,7 @@ pub(crate) fn program(
     outputs: &[&Tensor],
     updates: &[(Parameter, Tensor)],
     isa: Isa,
+    arithmetic: Arithmetic,
 ) -> Result<Compiled> {
     let roots: Vec<&Tensor> = outputs
         .iter()
@@ -125,6 +128,7 @@ pub(crate) fn program(
     let mut request = Request {
         outputs: outputs.len(),
         is_program: true,
+        arithmetic,
         ..Request::default()
     };
     for (i, (parameter, value)) in updates.iter().enumerate() {

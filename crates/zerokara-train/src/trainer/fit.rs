@@ -88,7 +88,8 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
     )?
     .clipping(trainer.clipping)
     .l2_penalty(trainer.l2_penalty)
-    .seed(trainer.seed);
+    .seed(trainer.seed)
+    .precision(trainer.arithmetic)?;
 
     let folder = trainer.folder(&data.name)?;
     let metrics = match &folder {

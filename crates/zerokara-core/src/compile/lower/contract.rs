@@ -190,11 +190,13 @@ impl Lowering<'_> {
         let source = self.channels_last(inputs[0]);
         let packed = self.packed_filters(inputs[1], geometry, pass);
         let target = self.new_images(head);
+        let arithmetic = conv::arithmetic(self.isa, &geometry, pass, self.request.arithmetic);
         let reads = [&source, &packed];
         self.push_with_epilogue(head, &unit.maps, &reads, &target, |epilogue| {
             Step::Conv(ConvStep {
                 geometry,
                 pass,
+                arithmetic,
                 source: source.view(),
                 packed: packed.view(),
                 target: target.view(),
@@ -237,6 +239,7 @@ impl Lowering<'_> {
         let step = PackFiltersStep {
             geometry,
             pass,
+            arithmetic: conv::arithmetic(self.isa, &geometry, pass, self.request.arithmetic),
             filters: filters.view(),
             packed: packed.view(),
         };
@@ -265,8 +268,10 @@ impl Lowering<'_> {
             self.arena(DType::F32, parts * len),
             &[&[parts], &inner[..]].concat(),
         );
+        let wanted = self.request.arithmetic;
         let step = ConvWeightGradientStep {
             geometry,
+            arithmetic: conv::weight_gradient_arithmetic(self.isa, &geometry, wanted),
             input: input.view(),
             output_gradient: gradient.view(),
             partials: partials.view(),
