@@ -2,7 +2,7 @@
 //!
 //! 1. [`Graph::expanded`] takes the part that is needed, replaces composite operations by their definitions and
 //!    merges duplicates;
-//! 2. `rewrite` changes it to a graph of the same values with less work;
+//! 2. `rewrite`, `pooled` and `flatten` change it to a graph of the same values with less work;
 //! 3. `recompute` copies cheap values for each of their readers;
 //! 4. `fusion` decides which elementwise nodes run together, and in which order;
 //! 5. `lower` writes the kernel steps, choosing layouts;
@@ -12,12 +12,14 @@
 mod code;
 pub(crate) mod dump;
 pub(crate) mod fault;
+mod flatten;
 mod fusion;
 #[cfg(test)]
 mod fuzz;
 mod host;
 mod lower;
 mod memory;
+mod pooled;
 mod recompute;
 mod rewrite;
 mod slices;
@@ -124,7 +126,10 @@ pub(crate) fn program(
         .copied()
         .chain(updates.iter().map(|(_, value)| value))
         .collect();
-    let mut graph = rewrite::rectify_after_pooling(Graph::expanded(&roots)?);
+    let graph = rewrite::rectify_after_pooling(Graph::expanded(&roots)?);
+    let graph = pooled::sum_before_scattering(pooled::add_after_pooling(graph));
+    let is_fixed = |id: u64| updates.iter().all(|(parameter, _)| parameter.id() != id);
+    let mut graph = flatten::flatten_channels_last(graph, is_fixed);
     let mut request = Request {
         outputs: outputs.len(),
         is_program: true,

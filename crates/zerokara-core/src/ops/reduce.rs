@@ -27,6 +27,15 @@ pub struct Reduce {
 }
 
 impl Reduce {
+    /// The sum over these axes, which are removed.
+    pub(crate) fn sum_over(axes: &[i64]) -> Self {
+        Self {
+            combine: Combine::Sum,
+            axes: axes.to_vec(),
+            keep: false,
+        }
+    }
+
     /// From its attributes.
     pub fn from_attributes(combine: Combine, attributes: &Attributes) -> Result<Self, String> {
         Ok(Self {
