@@ -16,8 +16,13 @@ use crate::Lab;
 #[rustfmt::skip]
 pub const LABS: &[&Lab] = &[
     // Chapter 2: perceptrons.
+    &chapter2::perceptron::LAB,
     // Chapter 3: neural networks.
+    &chapter3::activations::LAB,
+    &chapter3::matrix_network::LAB,
     &chapter3::softmax::LAB,
+    &chapter3::mnist::LAB,
+    &chapter3::inference::LAB,
     // Chapter 4: learning.
     // Chapter 5: backpropagation.
     // Chapter 6: techniques of learning.
