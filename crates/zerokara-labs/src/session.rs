@@ -189,6 +189,11 @@ impl<'a> Session<'a> {
         self.options.language == Language::Japanese
     }
 
+    /// Whether no option was given: what depends on their values can be stated.
+    pub fn defaults(&self) -> bool {
+        self.options.values.is_empty()
+    }
+
     /// The value of an option of this lab, as text.
     ///
     /// # Panics

@@ -24,7 +24,15 @@ pub const LABS: &[&Lab] = &[
     &chapter3::mnist::LAB,
     &chapter3::inference::LAB,
     // Chapter 4: learning.
+    &chapter4::loss::LAB,
+    &chapter4::numerical_differentiation::LAB,
+    &chapter4::gradient::LAB,
+    &chapter4::network_gradient::LAB,
     // Chapter 5: backpropagation.
+    &chapter5::computational_graph::LAB,
+    &chapter5::layers::LAB,
+    &chapter5::gradient_check::LAB,
+    &chapter5::training::LAB,
     // Chapter 6: techniques of learning.
     // Chapter 7: convolutional networks.
     // Chapter 8: deep learning.
