@@ -35,6 +35,14 @@ pub const LABS: &[&Lab] = &[
     &chapter5::training::LAB,
     // Chapter 6: techniques of learning.
     // Chapter 7: convolutional networks.
+    &chapter7::flattening::LAB,
+    &chapter7::convolution::LAB,
+    &chapter7::pooling::LAB,
+    &chapter7::im2col::LAB,
+    &chapter7::simple_convnet::LAB,
+    &chapter7::filters::LAB,
     // Chapter 8: deep learning.
+    &chapter8::depth::LAB,
+    &chapter8::half_precision::LAB,
     // Beyond the book.
 ];
