@@ -23,5 +23,10 @@ pub const LABS: &[&Lab] = &[
     // Chapter 6: techniques of learning.
     // Chapter 7: convolutional networks.
     // Chapter 8: deep learning.
+    &chapter8::deep_convnet::LAB,
     // Beyond the book.
+    &beyond::residual::LAB,
+    &beyond::embedding::LAB,
+    &beyond::saliency::LAB,
+    &beyond::landscape::LAB,
 ];

@@ -1,1 +1,3 @@
 //! Chapter 8: deep learning.
+
+pub(super) mod deep_convnet;
