@@ -99,7 +99,9 @@ impl Plot {
         for series in &self.series {
             match series.shape {
                 Shape::Picture(..) => {}
-                Shape::Dots(_) | Shape::Text(..) => above = above.add(series.draw(&frame)),
+                Shape::Dots(_) | Shape::Marks(_) | Shape::Text(..) => {
+                    above = above.add(series.draw(&frame))
+                }
                 _ => inside = inside.add(series.draw(&frame)),
             }
         }
@@ -128,7 +130,7 @@ impl Plot {
         for series in self
             .series
             .iter()
-            .filter(|s| self.legend && !s.name.is_empty())
+            .filter(|s| self.legend && !s.name.is_empty() && !matches!(s.shape, Shape::Marks(_)))
         {
             let room = 24.0 + width_of(&series.name, FONT) + 16.0;
             if rows.is_empty() || next + room - 16.0 > width {
@@ -282,7 +284,10 @@ impl Series {
     /// The points that the axes must reach.
     fn extent(&self, of_y: bool) -> Vec<(f64, f64)> {
         match &self.shape {
-            Shape::Line(points) | Shape::Dots(points) | Shape::Path(points) => points.clone(),
+            Shape::Line(points)
+            | Shape::Dots(points)
+            | Shape::Marks(points)
+            | Shape::Path(points) => points.clone(),
             Shape::Bars(bars, width) => {
                 let ends = |&(x, y): &(f64, f64)| [(x - width / 2.0, 0.0), (x + width / 2.0, y)];
                 bars.iter().flat_map(ends).collect()
@@ -308,6 +313,17 @@ impl Series {
                 out = self.dots(out, points, frame, 2.6);
             }
             Shape::Dots(points) => out = self.dots(out, points, frame, 3.6),
+            Shape::Marks(points) => {
+                let places = points.iter().filter_map(|&point| frame.place(point));
+                for (x, y) in places.filter(|at| frame.shows(*at)) {
+                    out = out.add(text(
+                        (x, y + 4.0),
+                        "middle",
+                        &self.class("mark"),
+                        &self.name,
+                    ));
+                }
+            }
             Shape::Contours(lines) => {
                 for line in lines {
                     out = out.add(self.line(line, frame, "line thin"));
@@ -431,7 +447,9 @@ impl Series {
                 &arrow((x, y + 5.0), (x + 18.0, y + 5.0)),
             )),
             Shape::Contours(_) => Group::new().add(line("line thin")),
-            Shape::Line(_) | Shape::Text(..) | Shape::Picture(..) => Group::new().add(line("line")),
+            Shape::Line(_) | Shape::Marks(_) | Shape::Text(..) | Shape::Picture(..) => {
+                Group::new().add(line("line"))
+            }
         }
     }
 }

@@ -54,6 +54,8 @@ struct Series {
 enum Shape {
     Line(Vec<(f64, f64)>),
     Dots(Vec<(f64, f64)>),
+    /// The series' name at each point.
+    Marks(Vec<(f64, f64)>),
     /// A line with a dot at each point.
     Path(Vec<(f64, f64)>),
     /// From zero up to y, this wide around x.
@@ -176,6 +178,15 @@ impl Plot {
         points: impl IntoIterator<Item = (f64, f64)>,
     ) -> Self {
         self.add(name, Shape::Dots(points.into_iter().collect()))
+    }
+
+    /// The name itself at each point: for points of more classes than there are colours. It needs no legend.
+    pub fn marks(
+        self,
+        name: impl Into<String>,
+        points: impl IntoIterator<Item = (f64, f64)>,
+    ) -> Self {
+        self.add(name, Shape::Marks(points.into_iter().collect()))
     }
 
     /// A line with a dot at each of its points.

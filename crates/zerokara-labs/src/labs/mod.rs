@@ -42,7 +42,12 @@ pub const LABS: &[&Lab] = &[
     &chapter7::simple_convnet::LAB,
     &chapter7::filters::LAB,
     // Chapter 8: deep learning.
+    &chapter8::deep_convnet::LAB,
     &chapter8::depth::LAB,
     &chapter8::half_precision::LAB,
     // Beyond the book.
+    &beyond::residual::LAB,
+    &beyond::embedding::LAB,
+    &beyond::saliency::LAB,
+    &beyond::landscape::LAB,
 ];
