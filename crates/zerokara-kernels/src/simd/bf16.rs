@@ -139,7 +139,7 @@ mod avx512 {
     #[target_feature(enable = "avx512f,avx512bf16")]
     fn rounded(x: __m512) -> __m256i {
         // SAFETY: both are 256 bits.
-        unsafe { transmute(_mm512_cvtneps_pbh(x)) }
+        unsafe { transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(x)) }
     }
 
     // SAFETY (all blocks): the caller vouches for the CPU and for the pointers, as the trait asks.
@@ -205,7 +205,11 @@ mod avx512 {
         }
         #[inline(always)]
         unsafe fn fma_pairs(a: __m512, b: __m512, c: __m512) -> __m512 {
-            unsafe { _mm512_dpbf16_ps(c, transmute(a), transmute(b)) }
+            unsafe {
+                let a = transmute::<__m512, __m512bh>(a);
+                let b = transmute::<__m512, __m512bh>(b);
+                _mm512_dpbf16_ps(c, a, b)
+            }
         }
         #[inline(always)]
         unsafe fn store_bf16(p: *mut f32, x: __m512) {
