@@ -1,7 +1,7 @@
 //! What is in the pictures: read from the SVG.
 
 use roxmltree::{Document, Node};
-use zerokara_core::{Parameter, Tensor, grad, scope::in_layer};
+use zerokara_core::{DType, Parameter, Tensor, grad, scope::in_layer};
 use zerokara_figures::{Detail, Direction, Figure, GraphDrawing, Picture, Plot, Tiles};
 
 /// Reads a picture; its elements are given to `body`.
@@ -276,7 +276,7 @@ fn a_value_that_is_used_twice_has_a_gradient_on_each_line() {
 fn residual() -> (Tensor, Vec<Tensor>) {
     let x = Tensor::zeros([4, 3]);
     let parameter = |name: &str, shape: &[usize]| {
-        Parameter::new(name, &Tensor::full(shape.to_vec(), 0.5))
+        Parameter::new(name, &Tensor::full(shape.to_vec(), 0.5, DType::F32))
             .unwrap()
             .tensor()
     };

@@ -73,6 +73,8 @@ struct Spacing {
     across: f64,
     /// Between two ranks, beside their texts.
     along: f64,
+    /// Before the first rank and behind the last one.
+    pad: f64,
 }
 
 /// The rank of each vertex: behind all that it is made of, inputs as late as they may be.
@@ -86,7 +88,12 @@ fn ranks(vertices: &[Vertex], edges: &[(usize, usize)]) -> Vec<i64> {
     }
     let mut open: Vec<usize> = before.iter().map(Vec::len).collect();
     let mut order: Vec<usize> = (0..count).filter(|&v| open[v] == 0).collect();
-    let mut rank = vec![0i64; count];
+    // Ends of lines have the first rank and the last one to themselves.
+    let first = i64::from(vertices.iter().any(|v| v.end < 0));
+    let mut rank: Vec<i64> = vertices
+        .iter()
+        .map(|v| if v.end < 0 { 0 } else { first })
+        .collect();
     let mut at = 0;
     while let Some(&vertex) = order.get(at) {
         at += 1;
@@ -109,18 +116,16 @@ fn ranks(vertices: &[Vertex], edges: &[(usize, usize)]) -> Vec<i64> {
             };
     }
     for &vertex in order.iter().rev().filter(|&&v| movable[v]) {
-        if let Some(first) = next[vertex].iter().map(|&user| rank[user]).min() {
-            rank[vertex] = first - 1;
+        if let Some(user) = next[vertex].iter().map(|&user| rank[user]).min() {
+            rank[vertex] = user - 1;
         }
     }
-    let last = rank.iter().copied().max().unwrap_or(0);
-    let ends = vertices.iter().any(|v| v.end > 0);
-    for (vertex, rank) in vertices.iter().zip(&mut rank).filter(|(v, _)| v.end != 0) {
-        *rank = if vertex.end < 0 {
-            0
-        } else {
-            last + i64::from(ends)
-        };
+    let inner = vertices.iter().zip(&rank).filter(|(v, _)| v.end == 0);
+    let last = inner.map(|(_, rank)| *rank).max().unwrap_or(0);
+    for (vertex, rank) in vertices.iter().zip(&mut rank) {
+        if vertex.end > 0 {
+            *rank = last + 1;
+        }
     }
     rank
 }
@@ -193,12 +198,23 @@ fn arrange(vertices: &[Vertex], edges: &[(usize, usize)], spacing: Spacing) -> A
         most.1 = most.1.max(vertices.get(vertex).map_or(0.0, |v| v.text));
     }
     let mut along: BTreeMap<i64, f64> = BTreeMap::new();
-    let mut end: f64 = 0.0;
-    let mut next = 0.0;
+    let [starts, ends] = [-1, 1].map(|end| vertices.iter().any(|v| v.end == end));
+    let last = depth.keys().next_back().copied().unwrap_or(0);
+    let mut next = if starts { 0.0 } else { spacing.pad };
+    let mut end = next;
     for (&rank, &(most, text)) in &depth {
         along.insert(rank, next + most / 2.0);
         end = next + most;
-        next = end + spacing.along + text;
+        let beside_ends = starts && rank == 0 || ends && rank + 1 == last;
+        next = end
+            + if beside_ends {
+                spacing.pad
+            } else {
+                spacing.along + text
+            };
+    }
+    if !ends {
+        end += spacing.pad;
     }
     let center = |vertex: usize| (across[vertex], along[&rank_of[vertex]]);
     Arranged {
@@ -286,6 +302,7 @@ impl Layout {
                 Direction::Down if labelled => 44.0,
                 Direction::Down => 26.0,
             },
+            pad: 0.0,
         };
         let text = |edge: &super::Edge| match direction {
             Direction::Right => width_of(&edge.above, 12.0).max(width_of(&edge.below, 12.0)),
@@ -359,14 +376,12 @@ impl Layout {
                     (false, false) => {}
                 }
             }
-            let arranged = arrange(
-                &vertices,
-                &lines,
-                Spacing {
-                    across: 14.0,
-                    ..spacing
-                },
-            );
+            let close = Spacing {
+                across: 14.0,
+                pad: PAD,
+                ..spacing
+            };
+            let arranged = arrange(&vertices, &lines, close);
             let named = width_of(name, 10.5) + 6.0;
             let (across, along) = arranged.size;
             outer.push(Vertex {

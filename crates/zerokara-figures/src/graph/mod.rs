@@ -415,11 +415,9 @@ impl GraphDrawing {
             _ => match sign(view.op.name()) {
                 Some(sign) => (Shape::Sign, sign.to_string(), String::new()),
                 None => {
-                    let attributes = view.op.attributes().to_string();
-                    let detail = if attributes.chars().count() <= 28 {
-                        attributes
-                    } else {
-                        String::new()
+                    let detail = match self.values {
+                        true => told(tensor),
+                        false => shape_line,
                     };
                     (Shape::Box, view.op.name().replace('_', " "), detail)
                 }
@@ -484,10 +482,25 @@ fn copied(
     last: &HashMap<(Phase, String), u64>,
 ) -> String {
     let view = tensor.node_view();
+    // A weight that is only turned is called by its name.
+    if let ("permute", [input]) = (view.op.name(), view.inputs)
+        && input.node_view().parameter.is_some()
+        && input.meta().is_ok_and(|m| m.rank() == 2)
+    {
+        return copied(input, node, group, last) + "ᵀ";
+    }
     let layer = layer_of(tensor);
     let same = matches!((group, &layer), (Some((_, a)), Some(b)) if a == b);
     match (view.parameter, layer) {
-        (Some(parameter), _) if !same => parameter.name().to_string(),
+        (Some(parameter), _) => match same {
+            true => parameter
+                .name()
+                .rsplit('.')
+                .next()
+                .unwrap_or_default()
+                .to_string(),
+            false => parameter.name().to_string(),
+        },
         (None, Some(layer)) => {
             let leaves = last.get(&(view.phase, layer.clone())) == Some(&view.id);
             match (leaves, same) {
@@ -509,6 +522,22 @@ fn layer_of(tensor: &Tensor) -> Option<String> {
             .rsplit_once('.')
             .map(|(layer, _)| layer.to_string()),
         None => view.path.filter(|p| !p.is_empty()).map(str::to_string),
+    }
+}
+
+/// What is set about an operation, if it is short; what is off or empty is not told.
+fn told(tensor: &Tensor) -> String {
+    let attributes = tensor.node_view().op.attributes();
+    let words: Vec<String> = attributes
+        .iter()
+        .map(|(name, value)| (name, value.to_string()))
+        .filter(|(_, value)| !matches!(value.as_str(), "false" | "[]" | "0"))
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let text = words.join(", ");
+    match text.chars().count() <= 28 {
+        true => text,
+        false => String::new(),
     }
 }
 

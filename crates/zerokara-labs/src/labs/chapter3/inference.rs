@@ -123,11 +123,17 @@ fn run(lab: &mut Session) -> Result<()> {
         // The first call makes the plan for batches of this size, the last may be shorter.
         model.predict(&batches[0])?;
         model.predict(&batches[batches.len() - 1])?;
-        let start = Instant::now();
-        let scores: Result<Vec<Array>> = batches.iter().map(|x| model.predict(x)).collect();
-        let seconds = start.elapsed().as_secs_f64();
+        let mut seconds = f64::INFINITY;
+        let mut found = Vec::new();
+        for _ in 0..lab.pick(3, 1) {
+            let start = Instant::now();
+            let scores: Result<Vec<Array>, _> =
+                batches.iter().map(|x| model.predict(x)).collect();
+            found = scores?;
+            seconds = seconds.min(start.elapsed().as_secs_f64());
+        }
         let mut answers = Vec::new();
-        for scores in scores? {
+        for scores in found {
             answers.extend(Tensor::from(scores).argmax(1).to_vec::<i64>()?);
         }
         same &= first.get_or_insert_with(|| answers.clone()) == &answers;
