@@ -189,6 +189,11 @@ impl<'a> Session<'a> {
         self.options.language == Language::Japanese
     }
 
+    /// Whether an option has its default value: some facts hold only there.
+    pub fn usual(&self, name: &str) -> bool {
+        !self.options.values.contains_key(name)
+    }
+
     /// The value of an option of this lab, as text.
     ///
     /// # Panics

@@ -21,6 +21,11 @@ pub const LABS: &[&Lab] = &[
     // Chapter 4: learning.
     // Chapter 5: backpropagation.
     // Chapter 6: techniques of learning.
+    &chapter6::optimizers::LAB,
+    &chapter6::initial_values::LAB,
+    &chapter6::batch_norm::LAB,
+    &chapter6::overfitting::LAB,
+    &chapter6::hyperparameters::LAB,
     // Chapter 7: convolutional networks.
     // Chapter 8: deep learning.
     // Beyond the book.
