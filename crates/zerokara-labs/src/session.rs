@@ -189,9 +189,14 @@ impl<'a> Session<'a> {
         self.options.language == Language::Japanese
     }
 
-    /// Whether no option was given: what depends on their values can be stated.
+    /// Whether all options have their default values: some facts hold only there.
     pub fn defaults(&self) -> bool {
         self.options.values.is_empty()
+    }
+
+    /// Whether this option has its default value.
+    pub fn usual(&self, name: &str) -> bool {
+        !self.options.values.contains_key(name)
     }
 
     /// The value of an option of this lab, as text.

@@ -34,6 +34,11 @@ pub const LABS: &[&Lab] = &[
     &chapter5::gradient_check::LAB,
     &chapter5::training::LAB,
     // Chapter 6: techniques of learning.
+    &chapter6::optimizers::LAB,
+    &chapter6::initial_values::LAB,
+    &chapter6::batch_norm::LAB,
+    &chapter6::overfitting::LAB,
+    &chapter6::hyperparameters::LAB,
     // Chapter 7: convolutional networks.
     &chapter7::flattening::LAB,
     &chapter7::convolution::LAB,
