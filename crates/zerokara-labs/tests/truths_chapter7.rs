@@ -77,11 +77,17 @@ fn output_sizes_follow_the_formula_rounded_down() {
         for padding in 0..3 {
             for stride in 1..4 {
                 let x = Tensor::zeros([1, 1, input, input + 1]);
-                let y = x.conv2d(&Tensor::zeros([1, 1, filter, filter]), conv(stride, padding));
-                let formula =
-                    |length: usize| (length + 2 * padding - filter) as f64 / stride as f64 + 1.0;
-                let expected =
-                    [1, 1, formula(input).floor() as usize, formula(input + 1).floor() as usize];
+                let y =
+                    x.conv2d(&Tensor::zeros([1, 1, filter, filter]), conv(stride, padding));
+                let formula = |length: usize| {
+                    (length + 2 * padding - filter) as f64 / stride as f64 + 1.0
+                };
+                let expected = [
+                    1,
+                    1,
+                    formula(input).floor() as usize,
+                    formula(input + 1).floor() as usize,
+                ];
                 assert_eq!(y.shape().unwrap(), expected);
             }
         }
@@ -102,8 +108,7 @@ fn the_books_pooling_and_its_gradient() {
     assert_eq!(numbers(&y), [2.0, 3.0, 4.0, 2.0]);
     assert_eq!(numbers(&x.avg_pool2d(two, true)), [1.0, 1.5, 2.25, 1.0]);
     let from_above = Tensor::from([[[[10.0, 20.0], [30.0, 40.0]]]]);
-    let expected =
-        [0., 10., 0., 0., 0., 0., 0., 20., 0., 0., 0., 40., 0., 30., 0., 0.];
+    let expected = [0., 10., 0., 0., 0., 0., 0., 20., 0., 0., 0., 40., 0., 30., 0., 0.];
     assert_eq!(numbers(&grad(&(&y * &from_above).sum(), &x)), expected);
 }
 
@@ -159,10 +164,8 @@ fn simple_convnets_gradient_is_its_layers_gradients_in_reverse() {
         network.parameters().unwrap().iter().map(Parameter::tensor).collect();
     let [w1, b1, w2, b2, w3, b3] = &parameters[..] else { panic!("six parameters") };
     let scores = network.forward(&x, &mut Context::evaluate());
-    let whole = gradients(
-        &scores.cross_entropy(&t).mean(),
-        &parameters.iter().collect::<Vec<_>>(),
-    );
+    let whole =
+        gradients(&scores.cross_entropy(&t).mean(), &parameters.iter().collect::<Vec<_>>());
 
     let pool = PoolOptions { kernel: [2, 2], stride: [2, 2], padding: [0, 0] };
     let a1 = x.conv2d(w1, conv(1, 0)) + b1.reshape([-1, 1, 1]);

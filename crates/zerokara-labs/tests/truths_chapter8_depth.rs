@@ -73,10 +73,25 @@ fn split(x: &Tensor, fraction: i32) -> Vec<f32> {
 
 #[test]
 fn veltkamps_splitting_rounds_as_pytorch_does() {
-    let numbers: [f64; 7] = [0.1, 1.0 / 3.0, std::f64::consts::PI, 1e-5, 70000.0, -std::f64::consts::E, 1.01171875];
+    let numbers: [f64; 7] = [
+        0.1,
+        1.0 / 3.0,
+        std::f64::consts::PI,
+        1e-5,
+        70000.0,
+        -std::f64::consts::E,
+        1.01171875,
+    ];
     let x = Tensor::from(numbers.map(|v| v as f32));
-    let bf16 =
-        [0.10009765625, 0.333984375, 3.140625, 1.0013580322265625e-05, 70144.0, -2.71875, 1.015625];
+    let bf16 = [
+        0.10009765625,
+        0.333984375,
+        3.140625,
+        1.0013580322265625e-05,
+        70144.0,
+        -2.71875,
+        1.015625,
+    ];
     assert_eq!(split(&x, 7), bf16);
     // Without 1e-5 and 70000, which lie outside of the normal numbers of f16.
     let f16 = [0.0999755859375, 0.333251953125, 3.140625, -2.71875, 1.01171875];

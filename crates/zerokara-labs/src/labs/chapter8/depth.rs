@@ -58,7 +58,7 @@ fn run(lab: &mut Session) -> Result<()> {
         }
         let reached = seen.iter().filter(|&&v| v > 0.0).count();
         lab.fact(
-            format!("{name} sees {extent} × {extent} pixels"),
+            format!("{extent} × {extent} pixels reach the output of {name}"),
             reached == extent * extent,
         )?;
     }
