@@ -165,7 +165,7 @@ impl Matrices {
                 }
             }
         }
-        let width = (x - GAP + 1.0).max(width_of(&self.title, 14.0));
+        let width = (x - GAP + 1.0).max(width_of(&self.title, 15.5));
         let height = top + tallest + if captions { 22.0 } else { 2.0 };
         let words: Vec<&str> = matrices().map(|m| m.caption.as_str()).collect();
         let description = words.join("; ");

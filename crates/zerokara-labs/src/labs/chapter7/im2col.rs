@@ -24,6 +24,23 @@ fn run(lab: &mut Session) -> Result<()> {
             .mark(3..4, 0..9, 1)
             .figure(),
     );
+    // A digit, with filters of 5 x 5: 24 x 24 windows of 25 pixels.
+    let pixels: Vec<f32> =
+        Mnist::load()?.test.sample(0).iter().map(|v| v / 255.0).collect();
+    let digit = unfold(&Tensor::new([1, 1, 28, 28], &pixels), 5).t().to_vec::<f32>()?;
+    if let (Some(image), Some(matrix)) = (
+        Picture::from_pixels(&pixels, [1, 28, 28]),
+        Picture::from_pixels(&digit, [1, 25, 576]),
+    ) {
+        lab.figure(Tiles::new("A digit").tile_size(112).add(image, "28 × 28").figure());
+        let turned = Tiles::new("Its matrix for filters of 5 × 5, turned on its side")
+            .tile_size(576);
+        lab.figure(
+            turned
+                .add(matrix, "576 windows from left to right, 25 pixels of each downwards")
+                .figure(),
+        );
+    }
     let first = [1.0, 2.0, 3.0, 5.0, 6.0, 7.0, 9.0, 10.0, 11.0];
     lab.fact(
         "the first row is the window at the top left",
