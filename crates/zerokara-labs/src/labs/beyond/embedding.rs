@@ -4,7 +4,7 @@ use crate::prelude::*;
 use zerokara::figures::numbers::percent;
 
 lab!("embedding", chapter 0, pages "",
-    Choice::count("epochs", "4", "epochs of training (at most 100)").quick("10"),
+    Choice::count("epochs", "3", "epochs of training (at most 100)").quick("10"),
     Choice::count("images", "60000", "training images (at most 60000)").quick("1000"),
     Choice::count("shown", "600", "test images in the pictures (at most 3000)").quick("200"),
 );

@@ -331,18 +331,25 @@ impl Map {
             self.losses.iter().map(|l| l.max(1e-9).ln() as f32).collect();
         let low = heights.iter().copied().fold(f32::INFINITY, f32::min);
         let high = heights.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let middle = (low + high) / 2.0;
-        let centred: Vec<f32> = heights.iter().map(|h| h - middle).collect();
+        let middle = f64::from(low + high) / 2.0;
+        // The picture is finer than the map, as the lines are.
+        const FINE: usize = 100;
+        let place =
+            |(a, b): (f64, f64), i: usize| a + (b - a) * (i as f64 + 0.5) / FINE as f64;
+        let mut fine = Vec::with_capacity(FINE * FINE);
+        for row in (0..FINE).rev() {
+            for column in 0..FINE {
+                let (u, v) = (place(self.x, column), place(self.y, row));
+                fine.push((self.at(&heights, side, u, v) - middle) as f32);
+            }
+        }
         let levels: Vec<f64> =
             (1..10).map(|i| f64::from(low + (high - low) * i as f32 / 10.0)).collect();
-        let half = |(a, b): (f64, f64)| (b - a) / (side - 1) as f64 / 2.0;
-        let wide = |(a, b): (f64, f64)| (a - half((a, b)), b + half((a, b)));
         let mut plot = Plot::new(title).size(420, 420).equal();
         plot = plot.x_range(self.x.0, self.x.1).y_range(self.y.0, self.y.1);
-        if let Some(picture) =
-            Picture::from_weights(&centred, [1, side, side], (high - low) / 2.0)
-        {
-            plot = plot.picture(picture, wide(self.x), wide(self.y));
+        let picture = Picture::from_weights(&fine, [1, FINE, FINE], (high - low) / 2.0);
+        if let Some(picture) = picture {
+            plot = plot.picture(picture, self.x, self.y);
         }
         plot.contours("", |u, v| self.at(&heights, side, u, v), &levels, self.x, self.y)
     }

@@ -7,7 +7,7 @@ use zerokara::{figures::numbers::significant, train::metrics::Step};
 lab!("residual", chapter 0, pages "",
     Choice::numbers("depths", "8, 24, 48", "numbers of convolutions (even, 2 to 200, at most 6 of them)").quick("4, 24"),
     Choice::count("filters", "8", "filters of each convolution (at most 64)"),
-    Choice::count("images", "6000", "training images (at most 60000)").quick("500"),
+    Choice::count("images", "6000", "training images (at most 60000)").quick("2000"),
     Choice::count("epochs", "3", "epochs (at most 50)").quick("1"),
     Choice::number("rate", "0.003", "learning rate of Adam"),
 );
@@ -21,6 +21,7 @@ fn run(lab: &mut Session) -> Result<()> {
     lab.figure(
         GraphDrawing::new("A residual block")
             .detail(Detail::Layers)
+            .direction(Direction::Down)
             .name(&x, "x")
             .result(&y, "y")
             .figure()?,
@@ -31,7 +32,7 @@ fn run(lab: &mut Session) -> Result<()> {
         Sequential::new().add(Conv2d::new(1, 3).padding(1).bias(false).initializer(zeros))
     };
     let stack = (0..100).fold(Sequential::new(), |s, _| s.add(Residual::new(nothing())));
-    let x = Tensor::new([1, 1, 2, 2], [1.0f32, 2.0, 3.0, 4.0]);
+    let x = Tensor::new([1, 1, 1, 4], [1.0f32, 2.0, 3.0, 4.0]);
     stack.build(&x, 0)?;
     let y = stack.forward(&x, &mut Context::evaluate());
     let gradient = grad(&y.square().sum(), &x);
