@@ -37,8 +37,8 @@ fn ready_made_models_are_drawn() {
         assert!(nodes(&layers) < nodes(&told), "{told}{layers}");
         counts.push(nodes(&told));
     }
-    // Flatten, two products with weights and biases, a sigmoid or rectifier, x and y.
-    assert_eq!(counts[0], 12);
+    // x, flatten, sigmoid and y; for each layer weight, transpose, product, bias and sum.
+    assert_eq!(counts[0], 4 + 2 * 5);
     assert_eq!(
         fs::read_dir(at).unwrap().count(),
         6,

@@ -382,8 +382,9 @@ fn the_backward_part_stands_beside_the_forward_part() {
             .any(|t| t == "weight" || t == "second.weight")
     );
 
+    let operations = drawing.node_count().unwrap();
     let layers = drawing.detail(Detail::Layers);
-    assert!(layers.node_count().unwrap() < 20);
+    assert!(layers.node_count().unwrap() < operations / 2);
     let figure = layers.figure().unwrap();
     assert_apart(&figure);
     let names = texts(&figure, "strong");

@@ -27,19 +27,16 @@ pub(super) fn clusters(graph: &Graph, nodes: &[usize]) -> Vec<Cluster> {
         };
         cluster_of.insert(node, at);
     }
-    // First the layers that cycles go through are cut into connected parts, then what is left of them into nodes.
-    for apart in [false, true] {
+    // Layers that are left and entered again are cut into connected parts; if that is not enough, into nodes; and if
+    // layers lie on cycles without that, into nodes as well.
+    for (entered_again, apart) in [(true, false), (true, true), (false, true)] {
         let cyclic = in_cycles(graph, &cluster_of);
-        if cyclic.is_empty() {
-            break;
-        }
-        let mut parts: HashMap<usize, usize> = HashMap::new();
-        for &node in nodes
-            .iter()
-            .filter(|node| cyclic.contains(&cluster_of[node]))
-        {
-            parts.insert(node, node);
-        }
+        let cut: HashSet<usize> = cyclic
+            .into_iter()
+            .filter(|&cluster| !entered_again || is_entered_again(graph, &cluster_of, cluster))
+            .collect();
+        let cut = nodes.iter().filter(|node| cut.contains(&cluster_of[node]));
+        let mut parts: HashMap<usize, usize> = cut.map(|&node| (node, node)).collect();
         if !apart {
             join(graph, &cluster_of, &mut parts);
         }
@@ -113,6 +110,33 @@ fn peel(lines: Vec<(usize, usize)>) -> Vec<(usize, usize)> {
         .into_iter()
         .filter(|(from, _)| !gone.contains(from))
         .collect()
+}
+
+/// Whether a path leaves the cluster and comes back.
+fn is_entered_again(graph: &Graph, cluster_of: &HashMap<usize, usize>, cluster: usize) -> bool {
+    let inside = |node: usize| cluster_of.get(&node) == Some(&cluster);
+    let mut next: HashMap<usize, Vec<usize>> = HashMap::new();
+    let mut open = Vec::new();
+    for edge in graph
+        .edges
+        .iter()
+        .filter(|e| !(inside(e.from) && inside(e.to)))
+    {
+        match inside(edge.from) {
+            true => open.push(edge.to),
+            false => next.entry(edge.from).or_default().push(edge.to),
+        }
+    }
+    let mut known = HashSet::new();
+    while let Some(node) = open.pop() {
+        if inside(node) {
+            return true;
+        }
+        if known.insert(node) {
+            open.extend(next.get(&node).into_iter().flatten());
+        }
+    }
+    false
 }
 
 /// Gives nodes of one cluster that a line joins the same part.

@@ -55,6 +55,7 @@ impl GraphDrawing {
             let apart = (number as f64 - (count - 1) as f64 / 2.0) * 44.0;
             drawing.edge(at, edge, &graph.nodes, apart);
         }
+        drawing.names();
         for (at, node) in graph.nodes.iter().enumerate() {
             drawing.node(at, node);
         }
@@ -98,34 +99,30 @@ impl Drawing<'_> {
     /// A box around the nodes of each layer.
     fn boxes(&mut self) {
         for layer in &self.layout.boxes {
-            let (x, y) = (
-                layer.corner.0 + self.origin.0,
-                layer.corner.1 + self.origin.1,
-            );
-            let (w, h) = layer.size;
-            self.body = std::mem::take(&mut self.body)
-                .add(
-                    Rectangle::new()
-                        .set("class", "group")
-                        .set("x", px(x))
-                        .set("y", px(y))
-                        .set("width", px(w))
-                        .set("height", px(h))
-                        .set("rx", 8),
-                )
-                .add(text(
-                    (
-                        x + w - 5.0,
-                        if layer.name_above {
-                            y + 11.0
-                        } else {
-                            y + h - 5.0
-                        },
-                    ),
-                    "end",
-                    "small",
-                    &layer.name,
-                ));
+            let frame = Rectangle::new()
+                .set("class", "group")
+                .set("x", px(layer.corner.0 + self.origin.0))
+                .set("y", px(layer.corner.1 + self.origin.1))
+                .set("width", px(layer.size.0))
+                .set("height", px(layer.size.1))
+                .set("rx", 8);
+            self.body = std::mem::take(&mut self.body).add(frame);
+        }
+    }
+
+    /// The names of the boxes, above the lines.
+    fn names(&mut self) {
+        for layer in &self.layout.boxes {
+            let x = layer.corner.0 + self.origin.0 + layer.size.0 - 5.0;
+            let y = layer.corner.1
+                + self.origin.1
+                + if layer.name_above {
+                    11.0
+                } else {
+                    layer.size.1 - 5.0
+                };
+            let name = text((x, y), "end", "small layer", &layer.name);
+            self.body = std::mem::take(&mut self.body).add(name);
         }
     }
 

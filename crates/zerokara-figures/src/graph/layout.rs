@@ -41,7 +41,7 @@ pub(super) struct LayerBox {
 
 /// Width and height of a node.
 fn size(node: &super::Node) -> (f64, f64) {
-    let words = width_of(&node.label, 12.0).max(width_of(&node.detail, 10.5));
+    let words = width_of(&node.label, 12.8).max(width_of(&node.detail, 10.5));
     let lines = if node.detail.is_empty() { 1.0 } else { 2.0 };
     match node.shape {
         Shape::Sign => (30.0, 30.0),

@@ -51,7 +51,7 @@ fn run(lab: &mut Session) -> Result<()> {
 
     lab.section("lines");
     let planes: Result<Vec<_>> =
-        gates.iter().map(|(name, gate)| plane(name, gate, &INPUTS)).collect();
+        gates.iter().map(|(name, gate)| plane(name, 205, gate, &INPUTS)).collect();
     lab.figures(planes?);
 
     lab.section("own");
@@ -62,7 +62,7 @@ fn run(lab: &mut Session) -> Result<()> {
     let pattern: String = digits(&own.of(&x))?.iter().map(u8::to_string).collect();
     let (_, name) = GATES.iter().find(|gate| gate.0 == pattern).unwrap_or(&GATES[0]);
     lab.print(format!("y = step({w1} x1 + {w2} x2 + {b})\noutputs {pattern}: {name}"));
-    lab.figure(plane(name, &own, &INPUTS)?);
+    lab.figure(plane(name, 310, &own, &INPUTS)?);
 
     lab.section("limit");
     // All perceptrons with w1, w2 and b from -2 to 2 in steps of a quarter, as the columns of one product.
@@ -133,11 +133,11 @@ fn run(lab: &mut Session) -> Result<()> {
     )?;
     let hidden: Vec<[f32; 2]> =
         first.iter().zip(&second).map(|(&a, &b)| [f32::from(a), f32::from(b)]).collect();
-    let inputs = square("XOR: between two lines", "x1", "x2", |x| {
+    let inputs = square("XOR: between two lines", 310, "x1", "x2", |x| {
         AND.of(&Tensor::concat(&[&NAND.of(x), &OR.of(x)], 1))
     })?;
     let inputs = points(edge(edge(inputs, &NAND), &OR), &INPUTS, &last);
-    let after = square("After the first layer", "s1", "s2", |s| AND.of(s))?;
+    let after = square("After the first layer", 310, "s1", "s2", |s| AND.of(s))?;
     let after = points(edge(after, &AND), &hidden, &last);
     lab.figures([inputs.figure(), after.figure()]);
 
@@ -176,9 +176,9 @@ fn run(lab: &mut Session) -> Result<()> {
 }
 
 /// A gate as a plane: where it answers 1, its line, and the four inputs.
-fn plane(title: &str, gate: &Perceptron, inputs: &[[f32; 2]]) -> Result<Figure> {
+fn plane(title: &str, side: u32, gate: &Perceptron, inputs: &[[f32; 2]]) -> Result<Figure> {
     let answers = digits(&gate.of(&Tensor::from(INPUTS)))?;
-    let plot = square(title, "x1", "x2", |x| gate.of(x))?;
+    let plot = square(title, side, "x1", "x2", |x| gate.of(x))?;
     Ok(points(edge(plot, gate), inputs, &answers).figure())
 }
 
@@ -186,7 +186,13 @@ fn plane(title: &str, gate: &Perceptron, inputs: &[[f32; 2]]) -> Result<Figure> 
 const RANGE: (f64, f64) = (-0.5, 1.5);
 
 /// A plane, coloured where the function answers 1.
-fn square(title: &str, x: &str, y: &str, f: impl Fn(&Tensor) -> Tensor) -> Result<Plot> {
+fn square(
+    title: &str,
+    side: u32,
+    x: &str,
+    y: &str,
+    f: impl Fn(&Tensor) -> Tensor,
+) -> Result<Plot> {
     const SIDE: usize = 120;
     let at =
         |i: usize| (RANGE.0 + (i as f64 + 0.5) / SIDE as f64 * (RANGE.1 - RANGE.0)) as f32;
@@ -195,7 +201,7 @@ fn square(title: &str, x: &str, y: &str, f: impl Fn(&Tensor) -> Tensor) -> Resul
     let ones = digits(&f(&grid))?;
     let rgba = ones.iter().flat_map(|&one| [213, 94, 0, one * 40]).collect();
     Ok(Plot::new(title)
-        .size(310, 310)
+        .size(side, side)
         .axes(x, y)
         .x_range(RANGE.0, RANGE.1)
         .y_range(RANGE.0, RANGE.1)

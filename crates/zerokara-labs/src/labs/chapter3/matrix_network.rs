@@ -110,15 +110,11 @@ fn run(lab: &mut Session) -> Result<()> {
         close(&to_f64(&y)?, &plain),
     )?;
     lab.figure(
-        GraphDrawing::new(format!("2-3-2-2, {word}", word = lab.word("activation")))
+        GraphDrawing::new("The first layer")
             .name(&x, "x")
             .name(&w1, "W1")
             .name(&b1, "b1")
-            .name(&w2, "W2")
-            .name(&b2, "b2")
-            .name(&w3, "W3")
-            .name(&b3, "b3")
-            .result(&y, "y")
+            .result(&z1, "z1")
             .values()
             .figure()?,
     );
@@ -165,12 +161,15 @@ fn product<const N: usize, const K: usize, const M: usize>(
 /// What the product does, neuron by neuron: each output is a sum of weighted inputs.
 fn neurons(x1: f64, x2: f64, w: [[f32; 3]; 2]) -> Result<Figure> {
     let inputs = [Tensor::from(x1 as f32), Tensor::from(x2 as f32)];
-    let mut drawing = GraphDrawing::new("Three neurons, each with its own two weights")
-        .name(&inputs[0], "x1")
-        .name(&inputs[1], "x2");
+    let mut drawing =
+        GraphDrawing::new("Three neurons").name(&inputs[0], "x1").name(&inputs[1], "x2");
     for j in 0..3 {
-        let y = &inputs[0] * Tensor::from(w[0][j]) + &inputs[1] * Tensor::from(w[1][j]);
-        drawing = drawing.result(&y, format!("y{}", j + 1));
+        let [w1, w2] = [0, 1].map(|i| Tensor::from(w[i][j]));
+        let y = &inputs[0] * &w1 + &inputs[1] * &w2;
+        drawing = drawing
+            .name(&w1, format!("w1{}", j + 1))
+            .name(&w2, format!("w2{}", j + 1))
+            .result(&y, format!("y{}", j + 1));
     }
     Ok(drawing.values().figure()?)
 }
