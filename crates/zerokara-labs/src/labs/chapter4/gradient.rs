@@ -165,7 +165,7 @@ fn run(lab: &mut Session) -> Result<()> {
         ]);
         let distance = |(x, y): (f64, f64)| x.hypot(y);
         let line = path.iter().enumerate().map(|(i, &p)| (i as f64, distance(p)));
-        distances.push((name, line.collect::<Vec<_>>()));
+        distances.push((name.clone(), line.collect::<Vec<_>>()));
         // Beyond the frame nothing is to be seen of a path that runs away.
         let seen =
             path.iter().take_while(|p| p.0.abs() < 1e3 * far && p.1.abs() < 1e3 * far);
