@@ -2,10 +2,11 @@
 
 use crate::prelude::*;
 use std::time::Instant;
+use zerokara::figures::numbers::significant;
 
 lab!("gradient_check", chapter 5, pages "158–160",
     Choice::count("hidden", "50", "hidden neurons, up to 200"),
-    Choice::count("entries", "4000", "values of each parameter for which differences are taken").quick("200"),
+    Choice::count("entries", "2000", "values of each parameter that are checked").quick("200"),
     Choice::count("batch", "3", "images, up to 20"),
     Choice::number("h", "1e-4", "step of the differences"),
 );
@@ -201,7 +202,13 @@ fn run(lab: &mut Session) -> Result<()> {
 fn diagonal(title: String, dots: Vec<(f64, f64)>) -> Plot {
     let end = dots.iter().fold(1e-12, |m: f64, p| m.max(p.0.abs()).max(p.1.abs())) * 1.1;
     let every = dots.len().div_ceil(400);
+    let power = 10.0_f64.powf(end.log10().floor());
+    let mark = if end >= 5.0 * power { 5.0 * power } else { power };
+    let ticks =
+        [-mark, 0.0, mark].map(|mark| (mark, significant(mark, 1).replace('-', "−")));
     Plot::new(title)
+        .x_ticks(ticks.clone())
+        .y_ticks(ticks)
         .x_range(-end, end)
         .y_range(-end, end)
         .no_legend()
