@@ -153,12 +153,13 @@ fn run(lab: &mut Session) -> Result<()> {
         near(grad(&loss, &w).item()?, (y - 1.0) * y * (1.0 - y) * 1.5),
     )?;
     let model = Sequential::new().linear(5).relu().linear(4);
-    let x = Tensor::from([[1.0, -2.0, 0.5, 0.0], [0.3, 0.8, -1.2, 2.0]]);
-    let labels = Tensor::from([1, 3]);
+    let x = Tensor::normal(lab.seed(), &Tensor::from(0), [6, 4]);
+    let x = Tensor::from(x.eval()?);
+    let labels = Tensor::from([1, 3, 0, 2, 1, 3]);
     model.build(&x, lab.seed())?;
     let loss = SoftmaxCrossEntropy::new()
         .loss(&model.forward(&x, &mut Context::train(lab.seed())), &labels);
-    let graph = GraphDrawing::new("A network 4-5-4, two samples")
+    let graph = GraphDrawing::new("A network 4-5-4 and a batch of 6")
         .name(&x, "x")
         .name(&labels, "t")
         .result(&loss, "loss")
