@@ -46,7 +46,7 @@ fn run(lab: &mut Session) -> Result<()> {
 
     lab.section("field");
     let value = |x: f64, y: f64| c[0] * x * x + c[1] * y * y;
-    let levels: Vec<f64> = (-9..=9).map(|i| f64::from(i) * 0.9).collect();
+    let levels: Vec<f64> = (-5..=5).map(|i| f64::from(i) * 1.6).collect();
     let mut points = Vec::new();
     for i in -5..=5 {
         points.extend((-5..=5).flat_map(|j| [f64::from(j) * 0.4, f64::from(i) * 0.4]));
@@ -123,7 +123,7 @@ fn run(lab: &mut Session) -> Result<()> {
     let (far, mut distances) =
         (start.iter().fold(1.0, |m: f64, x| m.max(x.abs())), Vec::new());
     let view = far * 1.25;
-    let levels: Vec<f64> = (-9..=9).map(|i| f64::from(i) * view * view / 8.0).collect();
+    let levels: Vec<f64> = (-5..=5).map(|i| f64::from(i) * view * view / 4.0).collect();
     let mut panels = Vec::new();
     let mut rows = Vec::new();
     for &rate in &rates {
@@ -165,7 +165,7 @@ fn run(lab: &mut Session) -> Result<()> {
         ]);
         let distance = |(x, y): (f64, f64)| x.hypot(y);
         let line = path.iter().enumerate().map(|(i, &p)| (i as f64, distance(p)));
-        distances.push((name, line.collect::<Vec<_>>()));
+        distances.push((name.clone(), line.collect::<Vec<_>>()));
         // Beyond the frame nothing is to be seen of a path that runs away.
         let seen =
             path.iter().take_while(|p| p.0.abs() < 1e3 * far && p.1.abs() < 1e3 * far);

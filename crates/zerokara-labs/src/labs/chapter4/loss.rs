@@ -219,18 +219,21 @@ fn run(lab: &mut Session) -> Result<()> {
         let values = values.to_vec::<f32>()?.into_iter().map(f64::from);
         Ok(gaps.iter().map(|&gap| f64::from(gap)).zip(values).collect())
     };
+    let plot = |title: &str, axis: &str| {
+        Plot::new(title).size(310, 250).axes("lead of the wrong class", axis)
+    };
     let mut plots = [
-        Plot::new("Loss").axes("lead of the wrong class", "loss").y_range(-5.0, 125.0),
-        Plot::new("Gradient").axes("lead of the wrong class", "∂L / ∂ right class's score"),
+        plot("Loss", "loss").y_range(-5.0, 125.0),
+        plot("Gradient", "∂L / ∂ right class's score").y_range(-1.1, 0.4),
     ];
-    plots[1] = plots[1].clone().y_range(-1.1, 0.4);
     for (name, loss) in &forms {
         let slope = grad(&loss.sum(), &scores).at(1, 1);
         let [left, right] = plots;
-        plots = [
-            left.size(310, 250).line(*name, points(loss)?),
-            right.size(310, 250).line(*name, points(&slope)?),
-        ];
+        plots = [left.line(*name, points(loss)?), right.line(*name, points(&slope)?)];
+        // Where it is finite, the plain form coincides with that from scores.
+        if *name == "from scores" {
+            plots = plots.map(Plot::dashed);
+        }
     }
     let [plain, shifted, exact] = forms.map(|form| form.1.to_vec::<f32>());
     let (plain, shifted, exact) = (plain?, shifted?, exact?);

@@ -97,8 +97,7 @@ fn run(lab: &mut Session) -> Result<()> {
             && agree(&grad(&book_loss, &book_w).to_vec::<f64>()?, &printed, 1e-7),
     )?;
     let largest = fast.iter().fold(0.0, |m: f64, d| m.max(d.abs())) as f32;
-    let mut tiles =
-        Tiles::new("∂L/∂W: blue negative, orange positive").tile_size(120).columns(3);
+    let mut tiles = Tiles::new("∂L/∂W (blue: negative)").tile_size(120).columns(3);
     for (name, values) in [("differences", &slow), ("backpropagation", &fast)] {
         let values: Vec<f32> = values.iter().map(|&v| v as f32).collect();
         if let Some(picture) = Picture::from_weights(&values, [1, 2, 3], largest) {

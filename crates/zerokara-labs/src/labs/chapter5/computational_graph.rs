@@ -21,7 +21,7 @@ fn run(lab: &mut Session) -> Result<()> {
     let price = &apple * &apples * &tax;
     lab.print(format!("price {price}"));
     lab.figure(
-        GraphDrawing::new("Apples: values above the lines, gradients below")
+        GraphDrawing::new("Two apples with tax")
             .name(&apple, "apple")
             .name(&apples, "apples")
             .name(&tax, "tax")
@@ -138,12 +138,12 @@ fn run(lab: &mut Session) -> Result<()> {
 
     lab.section("network");
     // One neuron, with every number.
-    let names = ["x", "w", "b", "t"];
-    let [x, w, b, t] = [1.5, 0.8, -0.4, 1.0].map(number);
+    let names = ["x", "w", "b", "t", "½"];
+    let [x, w, b, t, half] = [1.5, 0.8, -0.4, 1.0, 0.5].map(number);
     let y = (&w * &x + &b).sigmoid();
-    let loss = (&y - &t).square() * 0.5;
+    let loss = (&y - &t).square() * &half;
     let mut drawing = GraphDrawing::new("A neuron and its loss");
-    for (tensor, name) in [&x, &w, &b, &t].into_iter().zip(names) {
+    for (tensor, name) in [&x, &w, &b, &t, &half].into_iter().zip(names) {
         drawing = drawing.name(tensor, name);
     }
     lab.figure(drawing.result(&loss, "loss").values().gradients().figure()?);
@@ -152,12 +152,14 @@ fn run(lab: &mut Session) -> Result<()> {
         "the neuron's ∂loss/∂w is (y − t) · y(1 − y) · x",
         near(grad(&loss, &w).item()?, (y - 1.0) * y * (1.0 - y) * 1.5),
     )?;
-    let model = Sequential::new().linear(3).relu().linear(2);
-    let (x, labels) = (Tensor::from([[1.0, -2.0]]), Tensor::from([1]));
+    let model = Sequential::new().linear(5).relu().linear(4);
+    let x = Tensor::normal(lab.seed(), &Tensor::from(0), [6, 4]);
+    let x = Tensor::from(x.eval()?);
+    let labels = Tensor::from([1, 3, 0, 2, 1, 3]);
     model.build(&x, lab.seed())?;
     let loss = SoftmaxCrossEntropy::new()
         .loss(&model.forward(&x, &mut Context::train(lab.seed())), &labels);
-    let graph = GraphDrawing::new("A network 2-3-2")
+    let graph = GraphDrawing::new("A network 4-5-4 and a batch of 6")
         .name(&x, "x")
         .name(&labels, "t")
         .result(&loss, "loss")

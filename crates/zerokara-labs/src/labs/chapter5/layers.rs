@@ -157,6 +157,7 @@ fn run(lab: &mut Session) -> Result<()> {
             .color(color)
             .x_ticks([(0.0, "0"), (1.0, "1"), (2.0, "2")])
             .y_range(-1.05, 1.05)
+            .y_ticks([(-1.0, "−1"), (0.0, "0"), (1.0, "1")])
             .figure())
     };
     lab.figures([

@@ -70,6 +70,10 @@ fn run(lab: &mut Session) -> Result<()> {
         rows.push(row);
     }
     lab.table(&["iteration", "sigmoid, train", "test", "ReLU, train", "test"], &rows);
+    let lowest = [&sigmoid, &relu]
+        .iter()
+        .flat_map(|run| &run.accuracies)
+        .fold(1.0, |low: f64, (train, test)| low.min(*train).min(*test));
     let panel = |title: &str, run: &Curves| {
         let x = run.at.iter().map(|&at| at as f64);
         let (train, test): (Vec<f64>, Vec<f64>) = run.accuracies.iter().copied().unzip();
@@ -79,7 +83,7 @@ fn run(lab: &mut Session) -> Result<()> {
             .line("train", x.clone().zip(train))
             .line("test", x.zip(test))
             .dashed()
-            .y_range(0.0, 1.0)
+            .y_range((lowest * 20.0).floor() / 20.0, 1.0)
             .figure()
     };
     lab.figures([panel("Sigmoid", &sigmoid), panel("ReLU", &relu)]);
