@@ -83,13 +83,13 @@ fn weight_decay_and_dropout_make_the_gap_smaller() {
         let model = models::MultiLayerNet::new(&[100; 6], 10).dropout(ratio);
         let few = mnist(300, 100);
         let run =
-            trainer(model.layers()).optimizer(Sgd::new(0.01)).l2_penalty(decay).epochs(300);
+            trainer(model.layers()).optimizer(Sgd::new(0.01)).l2_penalty(decay).epochs(150);
         let run = run.fit(&few).unwrap();
         let accuracy = |split| run.model().evaluate(split).unwrap().accuracy().unwrap();
         (accuracy(&data.train), accuracy(&data.train) - accuracy(&data.test))
     };
     let (train, plain) = gap(0.0, 0.0);
-    assert_eq!(train, 1.0);
+    assert!(train > 0.97, "{train}");
     assert!(plain > 0.1, "{plain}");
     for (decay, ratio) in [(0.1, 0.0), (0.0, 0.2)] {
         let (_, gap) = gap(decay, ratio);

@@ -21,6 +21,8 @@ struct Trial {
     /// Accuracies after each epoch.
     train: Vec<f64>,
     validation: Vec<f64>,
+    /// The loss on the validation images.
+    loss: f64,
 }
 
 impl Trial {
@@ -35,18 +37,24 @@ impl Trial {
             .optimizer(Sgd::new(self.rate))
             .l2_penalty(self.decay)
             .epochs(epochs - self.epochs)
+            .train_sample(100)
             .seed(seed.wrapping_add(self.epochs))
             .quiet()
             .catch_interrupts(false)
             .fit(data);
         self.epochs = epochs;
         match run {
-            Err(error) if error.not_finite().is_some() => self.validation.push(0.0),
+            Err(error) if error.not_finite().is_some() => {
+                self.validation.push(0.0);
+                self.loss = f64::INFINITY;
+            }
             run => {
                 let run = run?;
                 self.train.extend(run.history().iter().filter_map(|e| e.train_accuracy));
                 self.validation
                     .extend(run.history().iter().filter_map(|e| e.test_accuracy));
+                let last = run.history().last();
+                self.loss = last.and_then(|e| e.test_loss).unwrap_or(f64::INFINITY);
                 self.saved = Some(run.model().clone());
             }
         }
@@ -104,7 +112,7 @@ fn run(lab: &mut Session) -> Result<()> {
     let data = Dataset::new("validation", train, validation, mnist.class_names.clone())?;
 
     lab.section("search");
-    let hidden: &[usize] = lab.pick(&[100; 6], &[50; 2]);
+    let hidden: &[usize] = lab.pick(&[100; 3], &[50; 2]);
     let model = models::MultiLayerNet::new(hidden, 10).layers();
     model.build(&Meta::new([1, 1, 28, 28], DType::F32), seed)?;
     // Every trial draws its two numbers from one table and begins at the same weights.
@@ -122,6 +130,7 @@ fn run(lab: &mut Session) -> Result<()> {
             epochs: 0,
             train: Vec::new(),
             validation: Vec::new(),
+            loss: f64::INFINITY,
         };
         Ok(draws.chunks(2).map(trial).collect())
     };
@@ -132,7 +141,7 @@ fn run(lab: &mut Session) -> Result<()> {
     let leaders = &ranked(&random)[..best];
     lab.figures(leaders.iter().enumerate().map(|(place, trial)| {
         Plot::new(format!("{}: {}", place + 1, numbers::percent(trial.score())))
-            .size(155, 130)
+            .size(144, 128)
             .y_range(0.0, 1.0)
             .y_ticks([(0.0, "0"), (0.5, "0.5"), (1.0, "1")])
             .x_range(0.0, epochs as f64)
@@ -209,8 +218,9 @@ fn run(lab: &mut Session) -> Result<()> {
     let mut halved = drawn(started)?;
     let mut rows = Vec::new();
     for (&count, &rung) in counts(started).iter().zip(&rungs) {
-        let left: Vec<Trial> =
-            ranked(&halved)[..count].iter().map(|t| (*t).clone()).collect();
+        // Early on, the loss tells more than the accuracy.
+        halved.sort_by(|a, b| a.loss.total_cmp(&b.loss));
+        let left = &halved[..count];
         halved = lab.parallel("successive halving", count, |at| {
             left[at].clone().train_to(rung, &data, seed)
         })?;

@@ -4,7 +4,7 @@ use crate::prelude::*;
 
 lab!("initial_values", chapter 6, pages "178–185",
     Choice::numbers("std", "1, 0.01", "standard deviations beside the rules of Xavier and He, at most four"),
-    Choice::count("epochs", "4", "epochs on MNIST, at most 20"),
+    Choice::count("epochs", "3", "epochs on MNIST, at most 20"),
 );
 
 const LAYERS: usize = 5;
@@ -57,7 +57,7 @@ fn histograms(title: String, layers: &[Vec<f32>], (low, high): (f32, f32)) -> Fi
     const STEP: f64 = 1.16;
     let mut plot = Plot::new(title)
         .size(660, 165)
-        .y_range(0.0, 40.0)
+        .y_range(0.0, 50.0)
         .axes("", "share of the activations, %");
     let mut ticks = Vec::new();
     for (layer, values) in layers.iter().enumerate() {
@@ -70,10 +70,10 @@ fn histograms(title: String, layers: &[Vec<f32>], (low, high): (f32, f32)) -> Fi
         let bars = counts
             .iter()
             .enumerate()
-            .map(|(bin, &n)| (left + (bin as f64 + 0.5) / BINS as f64, n));
+            .map(|(bin, &n)| (left + (bin as f64 + 0.5) / BINS as f64, n.min(40.0)));
         plot = plot.bars("", bars, 1.0 / BINS as f64).color(0).text(
             left + 0.3,
-            33.0,
+            42.0,
             format!("layer {}", layer + 1),
         );
         ticks.extend([(left, low.to_string()), (left + 1.0, high.to_string())]);

@@ -9,7 +9,7 @@ lab!("optimizers", chapter 6, pages "166–177",
     Choice::count("steps", "30", "steps in the valley, at most 1000"),
     Choice::numbers("rates", "0.01, 0.01, 0.01, 0.01, 0.001, 0.001",
         "learning rates on MNIST, in the same order"),
-    Choice::count("epochs", "4", "epochs on MNIST, at most 20"),
+    Choice::count("epochs", "3", "epochs on MNIST, at most 20"),
 );
 
 const NAMES: [&str; 6] = ["SGD", "Momentum", "Nesterov", "AdaGrad", "RMSProp", "Adam"];
@@ -144,6 +144,8 @@ fn run(lab: &mut Session) -> Result<()> {
             .axes("x", "y")
             .x_range(-9.0, 9.0)
             .y_range(-4.5, 4.5)
+            .x_ticks([-8, -4, 0, 4, 8].map(|at| (f64::from(at), at.to_string())))
+            .y_ticks([-4, -2, 0, 2, 4].map(|at| (f64::from(at), at.to_string())))
             .contours(
                 "",
                 |x, y| x * x / 20.0 + y * y,
@@ -221,7 +223,8 @@ fn run(lab: &mut Session) -> Result<()> {
     let mut plot = Plot::new("Training on MNIST")
         .axes("step", "loss of the batch, smoothed")
         .size(660, 360)
-        .y_range(0.0, 2.4);
+        .log_y()
+        .y_range(0.03, 3.0);
     for (number, losses) in smoothed.iter().enumerate() {
         plot = plot.curve(NAMES[number], losses).color(number);
         if number == 2 || number == 4 {
@@ -239,7 +242,7 @@ fn run(lab: &mut Session) -> Result<()> {
     lab.section("rates");
     let tried: &[f64] =
         lab.pick(&[1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0], &[1e-3, 0.01, 0.1]);
-    mnist.train = mnist.train.take(lab.pick(25_600, 1_920));
+    mnist.train = mnist.train.take(lab.pick(12_800, 1_920));
     let rounds = lab.pick(1, 3);
     let ends = lab.parallel("learning rates", NAMES.len() * tried.len(), |at| {
         let losses = losses(

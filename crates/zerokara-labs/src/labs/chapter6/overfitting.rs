@@ -4,7 +4,7 @@ use crate::prelude::*;
 
 lab!("overfitting", chapter 6, pages "190–197",
     Choice::count("images", "300", "training images, at most 5000"),
-    Choice::count("epochs", "300", "epochs, at most 1000").quick("20"),
+    Choice::count("epochs", "150", "epochs, at most 1000").quick("20"),
     Choice::number("decay", "0.1", "the factor λ of weight decay, from 0 to 10"),
     Choice::number("ratio", "0.2", "the share of neurons that dropout drops, from 0 to 0.9"),
 );
@@ -74,20 +74,16 @@ fn run(lab: &mut Session) -> Result<()> {
     lab.section("overfitting");
     let mut data = lab.mnist()?;
     data.train = data.train.take(lab.count("images").min(5_000));
-    let cases = [
-        ("nothing", 0.0, 0.0),
-        ("weight decay", decay, 0.0),
-        ("dropout", 0.0, ratio),
-        ("both", decay, ratio),
-    ];
-    let trained = lab.parallel("four trainings", cases.len(), |at| {
+    let cases =
+        [("nothing", 0.0, 0.0), ("weight decay", decay, 0.0), ("dropout", 0.0, ratio)];
+    let trained = lab.parallel("three trainings", cases.len(), |at| {
         train(cases[at].1, cases[at].2, epochs, &data, seed)
     })?;
     let figure = |at: usize, title: String| {
         let [train, test] = &trained[at].curves;
         Plot::new(title)
             .axes("epoch", "accuracy")
-            .y_range(0.0, 1.0)
+            .y_range(0.0, 1.05)
             .curve(format!("{} training images", data.train.len()), train)
             .curve("test images", test)
             .dashed()
@@ -110,10 +106,10 @@ fn run(lab: &mut Session) -> Result<()> {
     if usual && !lab.quick() {
         lab.fact(
             format!(
-                "all 300 training images are right, and {:.1} % of the test images wrong",
+                "nearly all of the 300 training images are right, and {:.1} % of the test images wrong",
                 100.0 - trained[0].accuracies[1] * 100.0
             ),
-            trained[0].accuracies[0] == 1.0 && gap(0) > 0.1,
+            trained[0].accuracies[0] > 0.97 && gap(0) > 0.1,
         )?;
     }
 
@@ -141,10 +137,7 @@ fn run(lab: &mut Session) -> Result<()> {
     }
 
     lab.section("dropout");
-    lab.figures([
-        figure(2, format!("Dropout, ratio {ratio}")),
-        figure(3, format!("Dropout {ratio} and weight decay {decay}")),
-    ]);
+    lab.figure(figure(2, format!("Dropout, ratio {ratio}")));
     lab.table(&columns, &(0..cases.len()).map(row).collect::<Vec<_>>());
     if usual && !lab.quick() {
         lab.fact(
