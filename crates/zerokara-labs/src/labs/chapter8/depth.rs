@@ -145,8 +145,7 @@ fn run(lab: &mut Session) -> Result<()> {
     let progress = lab.progress("trainings", blocks.len() * trials);
     let mut rows = Vec::new();
     let mut plot = Plot::new("Accuracy and cost")
-        .axes("FLOPs an image (millions)", "test accuracy (%)")
-        .no_legend();
+        .axes("FLOPs an image (millions)", "test accuracy (%)");
     for (at, (block, cost)) in blocks.iter().zip(&costs).enumerate() {
         let mut found = Vec::new();
         let mut seconds = 0.0;
@@ -168,14 +167,11 @@ fn run(lab: &mut Session) -> Result<()> {
         let low = found.iter().copied().fold(f64::INFINITY, f64::min);
         let high = found.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         plot = plot
-            .dots(block.name, found.iter().map(|&a| (*cost, a)))
-            .color(at % 3 + 3 * (at / 3))
-            .pale();
-        plot = plot.dots("", [(*cost, mean)]).color(at % 3 + 3 * (at / 3)).text(
-            *cost,
-            mean,
-            format!("  {}", block.name),
-        );
+            .dots("", found.iter().map(|&a| (*cost, a)))
+            .color(at)
+            .pale()
+            .dots(block.name, [(*cost, mean)])
+            .color(at);
         rows.push(vec![
             block.name.to_string(),
             format!("{cost:.2} M"),
@@ -186,7 +182,7 @@ fn run(lab: &mut Session) -> Result<()> {
     }
     drop(progress);
     let most = costs.iter().copied().fold(0.0, f64::max);
-    lab.figure(plot.x_range(0.0, most * 1.45).figure());
+    lab.figure(plot.x_range(0.0, most * 1.1).size(440, 380).figure());
     lab.table(&["block", "FLOPs", "mean accuracy", "range", "time"], &rows);
     lab.fact(
         "three 3 × 3 need less than three quarters of the FLOPs of one 7 × 7",
