@@ -106,9 +106,9 @@ fn run(lab: &mut Session) -> Result<()> {
         .figure(),
     );
     let few = mnist.train.take(2_000);
-    let learned =
+    let places =
         network.map.forward(&pixels(&few)?, &mut Context::evaluate()).to_vec::<f32>()?;
-    let by_map = nearest_centre(&points(&learned), few.labels(), &z, labels);
+    let by_map = nearest_centre(&points(&places), few.labels(), &z, labels);
     let by_components =
         nearest_centre(&project(&pixels(&few)?)?, few.labels(), &flat, labels);
     lab.table(
