@@ -145,41 +145,33 @@ fn run(lab: &mut Session) -> Result<()> {
     lab.figure(plot.figure());
 
     // The same test images, changed more and more.
-    let shifts = [0, 1, 2, 3, 4, 5, 6];
-    let turns = [0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0];
-    let shifted = shifts.map(|pixels| (pixels as f64, Ok(Augment::new(1).shift(pixels))));
-    let turned = turns.map(|degrees| (degrees, Augment::new(1).rotate(degrees)));
+    let some = test.take(lab.pick(2_000, 100));
+    let steps: [usize; 7] = std::array::from_fn(|step| step);
+    let shifts = steps.map(|step| Ok(Augment::new(1).shift(step)));
+    let turns = steps.map(|step| Augment::new(1).rotate(10.0 * step as f64));
     let mut figures = Vec::new();
     let mut rows = Vec::new();
     let mut gains = Vec::new();
-    for (what, axis, changes) in [
-        ("shifted", "by up to … pixels", shifted),
-        ("turned", "by up to … degrees", turned),
-    ] {
-        let mut curves = [Vec::new(), Vec::new()];
-        for (amount, change) in changes {
-            let test = changed(&test.take(lab.pick(2_000, 200)), &change?)?;
-            let accuracy = |trained: &Trained| {
-                let result = trained.model.evaluate(&test)?;
-                Ok::<_, Error>(result.accuracy().unwrap_or(f64::NAN))
-            };
-            let (a, b) = (accuracy(&plain)?, accuracy(&augmented)?);
+    for (what, unit, size, changes) in
+        [("shifted", "pixels", 1, shifts), ("turned", "degrees", 10, turns)]
+    {
+        let changes = changes.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let test = changed(&some, &changes)?;
+        let (a, b) = (accuracies(&plain, &test, 7)?, accuracies(&augmented, &test, 7)?);
+        for (step, (a, b)) in a.iter().zip(&b).enumerate() {
             gains.push(b - a);
-            curves[0].push((amount, a));
-            curves[1].push((amount, b));
-            rows.push(vec![
-                format!("{what} {axis}").replace('…', &amount.to_string()),
-                percent(a),
-                percent(b),
-            ]);
+            let name = format!("{what} by up to {} {unit}", step * size);
+            rows.push(vec![name, percent(*a), percent(*b)]);
         }
-        let [a, b] = curves;
+        let path = |values: Vec<f64>| {
+            values.into_iter().enumerate().map(move |(step, v)| ((step * size) as f64, v))
+        };
         figures.push(
             Plot::new(format!("Test images {what}"))
-                .axes(axis, "accuracy")
+                .axes(format!("by up to … {unit}"), "accuracy")
                 .size(310, 250)
-                .path(both[0].0, a)
-                .path(both[1].0, b)
+                .path(both[0].0, path(a))
+                .path(both[1].0, path(b))
                 .figure(),
         );
     }
@@ -187,23 +179,36 @@ fn run(lab: &mut Session) -> Result<()> {
     lab.table(&["test images", both[0].0, both[1].0], &rows);
     if !lab.quick() && (2..=4).contains(&shift) && epochs >= 20 && images >= 1_000 {
         lab.fact(
-            format!(
-                "shifted by up to {} pixels, digits are read better after augmentation",
-                shifts[2]
-            ),
-            gains[2] > 0.0,
+            "shifted by up to 3 pixels, digits are read better after augmentation",
+            gains[3] > 0.0,
         )?;
     }
     Ok(())
 }
 
-/// The images of a split after a change of each.
-fn changed(split: &Split, change: &Augment) -> Result<Split> {
+/// The images of a split once for each of the changes, in one split.
+fn changed(split: &Split, changes: &[Augment]) -> Result<Split> {
     let numbers: Vec<usize> = (0..split.len()).collect();
-    let mut images: Vec<f32> = numbers.iter().flat_map(|&i| split.sample(i)).collect();
-    change.apply(&mut images, split.shape(), &numbers, 0)?;
-    let bytes: Vec<u8> = images.iter().map(|v| v.round() as u8).collect();
-    Ok(Split::new(bytes, split.shape(), split.labels().to_vec())?)
+    let (mut bytes, mut labels) = (Vec::new(), Vec::new());
+    for change in changes {
+        let mut images: Vec<f32> = numbers.iter().flat_map(|&i| split.sample(i)).collect();
+        change.apply(&mut images, split.shape(), &numbers, 0)?;
+        bytes.extend(images.iter().map(|v| v.round() as u8));
+        labels.extend(split.labels());
+    }
+    Ok(Split::new(bytes, split.shape(), labels)?)
+}
+
+/// The accuracy on each of so many equal parts of a split.
+fn accuracies(trained: &Trained, split: &Split, parts: usize) -> Result<Vec<f64>> {
+    let answers = trained.model.evaluate(split)?.answers;
+    let right: Vec<f64> = answers
+        .iter()
+        .zip(split.labels())
+        .map(|(answer, label)| f64::from(u8::from(answer.class as i64 == *label)))
+        .collect();
+    let part = split.len() / parts;
+    Ok(right.chunks(part).map(|right| mean(right.iter().copied())).collect())
 }
 
 /// A digit of bytes, as a picture.
