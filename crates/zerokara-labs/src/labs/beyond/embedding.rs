@@ -82,7 +82,7 @@ fn run(lab: &mut Session) -> Result<()> {
     };
     let (near, far) = by_margin.split_at(by_margin.len() / 10);
     lab.print(format!(
-        "right: {} of the tenth nearest to a border, {} of the others",
+        "right: {} of the tenth nearest to a border,\n       {} of the others",
         percent(right(near)),
         percent(right(far))
     ));

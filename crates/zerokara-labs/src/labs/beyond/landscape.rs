@@ -90,7 +90,7 @@ fn run(lab: &mut Session) -> Result<()> {
     let reversed = second.with_neurons(&order)?;
     let change = (terrain.loss(&reversed)? - loss2).abs();
     lab.print(format!(
-        "second network with its neurons in reverse: loss differs by {}, distance {:.1}",
+        "second network, its neurons in reverse:\nloss differs by {}, distance {:.1}",
         significant(change, 2),
         second.distance(&reversed)
     ));
@@ -105,7 +105,7 @@ fn run(lab: &mut Session) -> Result<()> {
             .figure(),
     );
     lab.print(format!(
-        "barrier: {} as they came, {} in matching order",
+        "barrier: {} as they came,\n         {} in matching order",
         significant(barrier(&straight), 3),
         significant(barrier(&easier).max(0.0), 3)
     ));

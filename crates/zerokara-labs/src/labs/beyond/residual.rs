@@ -87,7 +87,7 @@ fn run(lab: &mut Session) -> Result<()> {
     }
     lab.figures(figures);
     lab.print(format!(
-        "{} layers, largest norm over smallest: plain {}, residual {}",
+        "{} layers, largest norm over smallest:\nplain {}, residual {}",
         depths[deep],
         significant(spread[0], 3),
         significant(spread[1], 3)

@@ -52,10 +52,7 @@ fn run(lab: &mut Session) -> Result<()> {
         let scores = network.scores(&[step(0.001), step(-0.001)], *class)?;
         worst = worst.max(((scores[0] - scores[1]) / 0.002 / length - 1.0).abs());
     }
-    lab.print(format!(
-        "largest deviation of the slope along the gradient: {:.2} %",
-        100.0 * worst
-    ));
+    lab.print(format!("slope along the gradient: off by {:.2} % at most", 100.0 * worst));
     lab.fact(
         "a small step along the gradient raises the score by the step times the gradient's length, \
          within 5 %",
@@ -84,7 +81,8 @@ fn run(lab: &mut Session) -> Result<()> {
     }
     lab.figure(maps("Mean gradient over noisy copies (SmoothGrad)", &digits, &smooth));
     lab.print(format!(
-        "correlation of an image's map with that of a slightly noisy copy: \
+        "correlation of maps, image and slightly noisy copy:
+\
          gradient {:.2}, smoothed {:.2}",
         mean(&unstable),
         mean(&stable)

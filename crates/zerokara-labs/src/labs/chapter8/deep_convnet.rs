@@ -85,7 +85,7 @@ fn run(lab: &mut Session) -> Result<()> {
         mean(among.map(|i| result.answers[i].probability))
     };
     lab.print(format!(
-        "probability of its own answer: {:.3} where right, {:.3} where wrong",
+        "probability of its answer:\n{:.3} where right, {:.3} where wrong",
         sure(true),
         sure(false)
     ));
@@ -136,7 +136,9 @@ fn run(lab: &mut Session) -> Result<()> {
     };
     let (plain, augmented) = (train(None)?, train(Some(&augment))?);
     let both = [("as they are", &plain), ("augmented", &augmented)];
-    let mut plot = Plot::new("Learning from few images").axes("epoch", "test accuracy");
+    let mut plot = Plot::new("Learning from few images")
+        .axes("epoch", "test accuracy")
+        .y_range(lab.pick(0.9, 0.0), 1.0);
     for (name, trained) in both {
         let curve: Vec<f64> =
             trained.history.iter().filter_map(|e| e.test_accuracy).collect();
@@ -145,7 +147,7 @@ fn run(lab: &mut Session) -> Result<()> {
     lab.figure(plot.figure());
 
     // The same test images, changed more and more.
-    let some = test.take(lab.pick(2_000, 100));
+    let some = test.take(lab.pick(1_000, 100));
     let steps: [usize; 7] = std::array::from_fn(|step| step);
     let shifts = steps.map(|step| Ok(Augment::new(1).shift(step)));
     let turns = steps.map(|step| Augment::new(1).rotate(10.0 * step as f64));
