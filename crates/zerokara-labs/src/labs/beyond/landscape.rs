@@ -4,10 +4,10 @@ use crate::prelude::*;
 use zerokara::figures::numbers::significant;
 
 lab!("landscape", chapter 0, pages "",
-    Choice::count("hidden", "50", "hidden neurons (at most 200)").quick("20"),
-    Choice::count("images", "10000", "training images (at most 60000)").quick("500"),
+    Choice::count("hidden", "50", "hidden neurons (10 to 200)").quick("20"),
+    Choice::count("images", "10000", "training images (100 to 60000)").quick("500"),
     Choice::count("epochs", "6", "epochs of training (at most 100)").quick("8"),
-    Choice::number("reach", "1", "how far to look around a solution, as a share of the weights' own size"),
+    Choice::number("reach", "1", "how far to look around a solution, as a share of the weights' own size (at most 10)"),
     Choice::count("points", "25", "points along each side of the pictures (at most 101)").quick("9"),
 );
 
@@ -15,9 +15,10 @@ fn run(lab: &mut Session) -> Result<()> {
     let (hidden, images, epochs) =
         (lab.count("hidden"), lab.count("images"), lab.count("epochs"));
     let (reach, points) = (lab.number("reach"), lab.count("points").max(3));
-    if hidden > 200 || images > 60_000 || epochs > 100 || points > 101 || reach <= 0.0 {
+    let fits = (10..=200).contains(&hidden) && (100..=60_000).contains(&images);
+    if !fits || epochs > 100 || points > 101 || !(1e-6..=10.0).contains(&reach) {
         return Err(Error::new(
-            "at most 200 neurons, 60000 images, 100 epochs and 101 points; a reach above 0",
+            "10 to 200 neurons, 100 to 60000 images, at most 100 epochs and 101 points, a reach up to 10",
         ));
     }
 
@@ -75,17 +76,21 @@ fn run(lab: &mut Session) -> Result<()> {
     let top = |way: &[(f64, f64)]| way.iter().map(|p| p.1).fold(0.0, f64::max);
     let barrier = |way: &[(f64, f64)]| top(way) - loss1.max(loss2);
     lab.print(format!("highest loss on the way: {}", significant(top(&straight), 3)));
-    lab.fact(
+    // Where nothing has been learned there are no valleys.
+    let learned = loss1.max(loss2) < 1.0;
+    if learned {
+        lab.fact(
         "on the straight line between two solutions the loss is higher than at both ends",
         barrier(&straight) > 0.0 && straight[20].1 > loss1.max(loss2),
     )?;
+    }
 
     lab.section("permutation");
     let order: Vec<usize> = (0..hidden).rev().collect();
     let reversed = second.with_neurons(&order)?;
     let change = (terrain.loss(&reversed)? - loss2).abs();
     lab.print(format!(
-        "second network with its neurons in reverse: loss differs by {}, distance {:.1}",
+        "second network, its neurons in reverse:\nloss differs by {}, distance {:.1}",
         significant(change, 2),
         second.distance(&reversed)
     ));
@@ -100,14 +105,16 @@ fn run(lab: &mut Session) -> Result<()> {
             .figure(),
     );
     lab.print(format!(
-        "barrier: {} as they came, {} in matching order",
+        "barrier: {} as they came,\n         {} in matching order",
         significant(barrier(&straight), 3),
         significant(barrier(&easier).max(0.0), 3)
     ));
-    lab.fact(
+    if learned {
+        lab.fact(
         "with the second network's neurons in the order that matches the first, the barrier is lower",
         barrier(&easier) < barrier(&straight),
     )?;
+    }
 
     lab.section("plane");
     // The plane through three points: the axes are at right angles, in units of the distance of the first two.
@@ -155,10 +162,12 @@ fn run(lab: &mut Session) -> Result<()> {
             .figure(),
     );
     let corners = [(0, 0), (0, side - 1), (side - 1, 0), (side - 1, side - 1)];
-    lab.fact(
-        "at the four corners of the map the loss is higher than at the solution",
-        corners.iter().all(|&(row, column)| map.losses[row * side + column] > loss1),
-    )?;
+    if learned && reach >= 0.5 {
+        lab.fact(
+            "at the four corners of the map the loss is higher than at the solution",
+            corners.iter().all(|&(row, column)| map.losses[row * side + column] > loss1),
+        )?;
+    }
     Ok(())
 }
 
