@@ -46,7 +46,8 @@ impl Figure {
         (self.width, self.height)
     }
 
-    /// The `<svg>` element for a page that has [`STYLE`]. It is never wider than the room it is given.
+    /// The `<svg>` element for a page that has [`STYLE`]. It shrinks with the room that it is given, as long as its text
+    /// can be read.
     pub fn svg(&self) -> String {
         self.element("")
     }
@@ -62,10 +63,12 @@ impl Figure {
 
     fn element(&self, first: &str) -> String {
         let mut out = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"figure\" role=\"img\" width=\"{w}\" height=\"{h}\" viewBox=\"0 0 {w} {h}\"><title>{}</title>",
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"figure\" role=\"img\" width=\"{w}\" height=\"{h}\" style=\"min-width:{least}px\" viewBox=\"0 0 {w} {h}\"><title>{}</title>",
             escape(&self.title),
             w = self.width,
             h = self.height,
+            // Text that is smaller than this can hardly be read: rather than shrink more, it is scrolled.
+            least = (self.width * 0.7).floor(),
         );
         if !self.description.is_empty() {
             let _ = write!(out, "<desc>{}</desc>", escape(&self.description));
