@@ -64,7 +64,11 @@ fn run(lab: &mut Session) -> Result<()> {
     let samples: Vec<Vec<usize>> = values
         .iter()
         .map(|value| {
-            let step = value.len().div_ceil(lab.count("entries"));
+            let mut step = value.len().div_ceil(lab.count("entries"));
+            // Rows have 784 = 2⁴ · 7² weights; without a common factor all columns have their turn.
+            while step > 1 && (step % 2 == 0 || step % 7 == 0) {
+                step += 1;
+            }
             (lab.seed() as usize % step..value.len()).step_by(step).collect()
         })
         .collect();
@@ -170,8 +174,8 @@ fn run(lab: &mut Session) -> Result<()> {
     }
     lab.table(&["backward by hand, dW1", "mean difference / mean |gradient|"], &rows);
     let limit = 1e-2;
-    // With a step that is much larger or smaller the differences themselves are wrong.
-    if (1e-6..=1e-2).contains(&h) {
+    // Differences of a much larger or smaller step are wrong themselves, and a few weights may all have black pixels.
+    if (1e-6..=1e-2).contains(&h) && samples[0].len() >= 100 {
         lab.fact(
             "the check passes the right backward pass, and finds each of the mistakes",
             relative(&by_hand[0]) < limit
