@@ -83,7 +83,7 @@ fn layers(function: Activation, rule: Initializer, seed: u64) -> Vec<Vec<f32>> {
     let mut y = sample(Initializer::Normal { std: 1.0 }, 500, "x");
     (0..5)
         .map(|layer| {
-            y = function.apply(&y.matmul(sample(rule, 100, &format!("w{layer}"))));
+            y = function.apply(&y.matmul(&sample(rule, 100, &format!("w{layer}"))));
             y.to_vec::<f32>().unwrap()
         })
         .collect()
