@@ -265,7 +265,7 @@ fn network(
     let state = trained.module().state()?;
     for (name, parameter) in layers.named_parameters()? {
         let same = state.iter().find(|(path, _)| path.ends_with(&name));
-        let (path, value) =
+        let (_, value) =
             same.ok_or_else(|| Error::new(format!("nothing was trained for {name}")))?;
         parameter.set_array(round(value))?;
     }
