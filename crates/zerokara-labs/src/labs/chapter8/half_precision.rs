@@ -87,44 +87,18 @@ fn run(lab: &mut Session) -> Result<()> {
     let mut rows = Vec::new();
     let mut accuracies = Vec::new();
     let small = format!("int{bits} weights");
-    let ways: [(&str, &dyn Fn(&str, &Array) -> Array, Option<i32>, f64); 7] = [
-        ("f32", &|_, value| value.clone(), None, 4.0 * count as f64),
-        (
-            "bf16 weights",
-            &|_, value| each(value, |x| BF16.round(x)),
-            None,
-            2.0 * count as f64,
-        ),
-        (
-            "f16 weights",
-            &|_, value| each(value, |x| F16.round(x)),
-            None,
-            2.0 * count as f64,
-        ),
-        (
-            "bf16 weights, activations",
-            &|_, value| each(value, |x| BF16.round(x)),
-            Some(7),
-            2.0 * count as f64,
-        ),
-        (
-            "f16 weights, activations",
-            &|_, value| each(value, |x| F16.round(x)),
-            Some(10),
-            2.0 * count as f64,
-        ),
-        (
-            "int8 weights",
-            &|_, value| whole(value, 8),
-            None,
-            count as f64 + 4.0 * channels as f64,
-        ),
-        (
-            &small,
-            &|_, value| whole(value, bits),
-            None,
-            count as f64 * bits as f64 / 8.0 + 4.0 * channels as f64,
-        ),
+    let [floats, halves] = [4.0, 2.0].map(|bytes| bytes * count as f64);
+    let wholes = |bits: usize| count as f64 * bits as f64 / 8.0 + 4.0 * channels as f64;
+    type Way<'a> = (&'a str, &'a dyn Fn(&Array) -> Array, Option<i32>, f64);
+    #[rustfmt::skip]
+    let ways: [Way; 7] = [
+        ("f32", &Array::clone, None, floats),
+        ("bf16 weights", &|w| each(w, |x| BF16.round(x)), None, halves),
+        ("f16 weights", &|w| each(w, |x| F16.round(x)), None, halves),
+        ("bf16 weights, activations", &|w| each(w, |x| BF16.round(x)), Some(BF16.fraction), halves),
+        ("f16 weights, activations", &|w| each(w, |x| F16.round(x)), Some(F16.fraction), halves),
+        ("int8 weights", &|w| whole(w, 8), None, wholes(8)),
+        (&small, &|w| whole(w, bits), None, wholes(bits)),
     ];
     let progress = lab.progress("precisions", ways.len());
     let mut answers: Vec<Vec<usize>> = Vec::new();
@@ -158,8 +132,7 @@ fn run(lab: &mut Session) -> Result<()> {
         )?;
         lab.fact("8 bits for each weight keep it within 0.5 %", near(5, 0.005))?;
     }
-    let exact =
-        network(&trained.model, &|_, value| value.clone(), None)?.evaluate(&test)?;
+    let exact = network(&trained.model, &|value| value.clone(), None)?.evaluate(&test)?;
     lab.fact(
         "rebuilt with unrounded numbers it answers as the trained network does",
         exact.accuracy() == trained.model.evaluate(&test)?.accuracy(),
@@ -167,30 +140,33 @@ fn run(lab: &mut Session) -> Result<()> {
 
     lab.section("bits");
     let part = test.take(lab.pick(2_000, 300));
+    let few = lab.pick(1, 5);
+    let counts: Vec<i32> = (0..=10).step_by(few).collect();
+    let wide: Vec<i32> = (2..=8).rev().step_by(few).collect();
     let curve = |lab: &Session,
                  name: &str,
-                 range: std::ops::RangeInclusive<i32>,
+                 counts: &[i32],
                  round: &dyn Fn(&Array, i32) -> Array|
      -> Result<Vec<(f64, f64)>> {
-        let progress = lab.progress(name, range.clone().count());
+        let progress = lab.progress(name, counts.len());
         let mut points = Vec::new();
-        for bits in range {
-            let model = network(&trained.model, &|_, value| round(value, bits), None)?;
+        for &bits in counts {
+            let model = network(&trained.model, &|value| round(value, bits), None)?;
             points
                 .push((f64::from(bits), model.evaluate(&part)?.accuracy().unwrap_or(0.0)));
             progress.step();
         }
         Ok(points)
     };
-    let fraction = curve(lab, "bits of the fraction", 0..=10, &|value, bits| {
+    let fraction = curve(lab, "bits of the fraction", &counts, &|value, bits| {
         let float = Float { fraction: bits, low: -126, high: 127 };
         each(value, |x| float.round(x))
     })?;
-    let integer = curve(lab, "bits of whole numbers", 2..=8, &|value, bits| {
+    let integer = curve(lab, "bits of whole numbers", &wide, &|value, bits| {
         whole(value, bits as usize)
     })?;
-    let last = |points: &[(f64, f64)]| points.last().map_or(0.0, |p| p.1);
-    let gap = (last(&fraction) - last(&integer)).abs();
+    let most = |points: Option<&(f64, f64)>| points.map_or(0.0, |p| p.1);
+    let gap = (most(fraction.last()) - most(integer.first())).abs();
     lab.figure(
         Plot::new("Accuracy with coarser weights")
             .axes("bits", "accuracy")
@@ -269,7 +245,7 @@ fn run(lab: &mut Session) -> Result<()> {
 /// DeepConvNet with every parameter rounded, and, if asked, everything that passes between the layers.
 fn network(
     trained: &SavedModel,
-    round: &dyn Fn(&str, &Array) -> Array,
+    round: &dyn Fn(&Array) -> Array,
     activations: Option<i32>,
 ) -> Result<SavedModel> {
     let passing = |layers: Sequential| match activations {
@@ -289,9 +265,9 @@ fn network(
     let state = trained.module().state()?;
     for (name, parameter) in layers.named_parameters()? {
         let same = state.iter().find(|(path, _)| path.ends_with(&name));
-        let (path, value) =
+        let (_, value) =
             same.ok_or_else(|| Error::new(format!("nothing was trained for {name}")))?;
-        parameter.set_array(round(path, value))?;
+        parameter.set_array(round(value))?;
     }
     Ok(SavedModel::new(Arc::new(layers), trained.info().clone()))
 }
