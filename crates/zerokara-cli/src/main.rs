@@ -2,6 +2,7 @@
 
 mod bench;
 mod eval;
+mod graph;
 mod lab;
 mod options;
 mod output;
@@ -28,6 +29,7 @@ Examples:
   zerokara eval runs/latest                        how the newest run's model does on its test set
   zerokara predict runs/latest seven.png           which digit is in the picture
   zerokara summary simple-convnet                  layers, shapes, parameters
+  zerokara graph two-layer-net --backward          its computational graph, as a picture
   zerokara bench --model all                       images per second on this machine
   zerokara lab                                     the book's experiments, chapter by chapter
 
@@ -39,6 +41,7 @@ enum Command {
     Eval(eval::Options),
     Predict(predict::Options),
     Summary(summary::Options),
+    Graph(graph::Options),
     Bench(bench::Options),
     Lab(lab::Options),
 }
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Eval(options) => eval::run(&options),
         Command::Predict(options) => predict::run(&options),
         Command::Summary(options) => summary::run(&options),
+        Command::Graph(options) => graph::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Lab(options) => lab::run(&options),
     };

@@ -1,10 +1,14 @@
 //! Options that several commands share.
 
 use crate::output::{Failure, Outcome};
-use std::path::{Path, PathBuf};
-use zerokara_core::Runtime;
-use zerokara_nn::models;
-use zerokara_train::{SavedModel, run_folder::RunFolder};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use zerokara_core::{Arithmetic, DType, Meta, Runtime};
+use zerokara_data::Normalization;
+use zerokara_nn::{Forward, models};
+use zerokara_train::{ModelInfo, SavedModel, run_folder::RunFolder};
 
 /// The folder of training runs, in the folder where the command is run.
 pub const RUNS: &str = "runs";
@@ -34,6 +38,12 @@ pub fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Reads what convolutions are to multiply.
+pub fn precision(text: &str) -> Result<Arithmetic, String> {
+    let named = Arithmetic::ALL.into_iter().find(|a| a.name() == text);
+    named.ok_or_else(|| "known precisions are f32 and bf16".into())
+}
+
 /// Reads a model's name.
 pub fn model_name(text: &str) -> Result<String, String> {
     match models::NAMES.contains(&text) {
@@ -55,6 +65,49 @@ pub fn use_threads(threads: Option<usize>) -> Outcome {
 /// The model in this file, or of this run: a run's folder or `runs/latest`.
 pub fn load_model(path: &Path) -> Outcome<SavedModel> {
     Ok(SavedModel::load(model_file(path)?)?)
+}
+
+/// A ready-made model by its name, built for samples of this shape and so many classes; or the one in a file or run.
+pub fn model(name: &str, shape: &[usize], classes: usize) -> Outcome<SavedModel> {
+    if let Some(module) = models::by_name(name, classes) {
+        return built(name, module, shape, classes);
+    }
+    let path = Path::new(name);
+    if !path.exists() && !name.contains(['/', '.']) {
+        return Err(Failure::new(format!(
+            "there is no model {name:?}: known are {}, or name a model's file",
+            models::NAMES.join(", ")
+        )));
+    }
+    load_model(path)
+}
+
+/// A model by name, built for samples of this shape.
+fn built(
+    name: &str,
+    module: Box<dyn Forward>,
+    shape: &[usize],
+    classes: usize,
+) -> Outcome<SavedModel> {
+    let module: Arc<dyn Forward> = Arc::from(module);
+    let sample = Meta::new([&[1], shape].concat(), DType::F32);
+    module.build(&sample, 0).map_err(|e| {
+        let text = e.to_string();
+        let why = text.lines().next().unwrap_or_default();
+        Failure::new(format!(
+            "{name} does not fit samples of shape {shape:?}: {why}"
+        ))
+    })?;
+    Ok(SavedModel::new(
+        module,
+        ModelInfo {
+            name: name.into(),
+            dataset: String::new(),
+            shape: shape.to_vec(),
+            class_names: (0..classes).map(|c| c.to_string()).collect(),
+            normalization: Normalization::none(),
+        },
+    ))
 }
 
 fn model_file(path: &Path) -> Outcome<PathBuf> {

@@ -2,19 +2,12 @@
 
 use crate::{
     options,
-    output::{self, Failure, Outcome},
+    output::{self, Outcome},
 };
 use clap::Args;
-use std::{path::PathBuf, sync::Arc};
-use zerokara_core::{DType, Meta};
-use zerokara_data::Normalization;
-use zerokara_nn::{Forward, models};
-use zerokara_train::{
-    ModelInfo, SavedModel,
-    report::{
-        numbers::{prefixed, thousands},
-        terminal::{Align, table},
-    },
+use zerokara_train::report::{
+    numbers::{prefixed, thousands},
+    terminal::{Align, table},
 };
 
 /// Show a model's layers: the shapes of their outputs, their parameters, their operations.
@@ -38,21 +31,7 @@ Examples:
   zerokara summary runs/latest";
 
 pub fn run(options: &Options) -> Outcome {
-    let model = match models::by_name(&options.model, options.classes) {
-        Some(module) => built(&options.model, module, &options.input, options.classes)?,
-        None => {
-            let path = PathBuf::from(&options.model);
-            let named = path.exists() || options.model.contains(['/', '.']);
-            if !named {
-                return Err(Failure::new(format!(
-                    "there is no model {:?}: known are {}, or name a model's file",
-                    options.model,
-                    models::NAMES.join(", ")
-                )));
-            }
-            options::load_model(&path)?
-        }
-    };
+    let model = options::model(&options.model, &options.input, options.classes)?;
     let info = model.info();
     let rows = model.layers()?;
     let operations: u64 = rows.iter().map(|row| row.flops).sum();
@@ -91,32 +70,4 @@ fn operations_text(operations: u64) -> String {
         true => format!("{number}FLOP"),
         false => format!("{number} FLOP"),
     }
-}
-
-/// A model by name, built for samples of this shape.
-fn built(
-    name: &str,
-    module: Box<dyn Forward>,
-    shape: &[usize],
-    classes: usize,
-) -> Outcome<SavedModel> {
-    let module: Arc<dyn Forward> = Arc::from(module);
-    let sample = Meta::new([&[1], shape].concat(), DType::F32);
-    module.build(&sample, 0).map_err(|e| {
-        let text = e.to_string();
-        let why = text.lines().next().unwrap_or_default();
-        Failure::new(format!(
-            "{name} does not fit samples of shape {shape:?}: {why}"
-        ))
-    })?;
-    Ok(SavedModel::new(
-        module,
-        ModelInfo {
-            name: name.into(),
-            dataset: String::new(),
-            shape: shape.to_vec(),
-            class_names: (0..classes).map(|c| c.to_string()).collect(),
-            normalization: Normalization::none(),
-        },
-    ))
 }

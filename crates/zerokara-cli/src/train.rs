@@ -6,7 +6,7 @@ use crate::{
 };
 use clap::Args;
 use std::path::PathBuf;
-use zerokara_core::Runtime;
+use zerokara_core::{Arithmetic, Runtime};
 use zerokara_data::{Amount, Augment, Dataset};
 use zerokara_nn::{
     AdaGrad, Adam, AdamW, Momentum, Nesterov, RmsProp, Schedule, Sgd, SoftmaxCrossEntropy, models,
@@ -58,6 +58,9 @@ pub struct Options {
     /// Shift and turn the training images by chance
     #[arg(long)]
     augment: bool,
+    /// What convolutions multiply, f32 or bf16; bf16 needs a CPU with AVX512-BF16, and parameters stay f32
+    #[arg(long, value_name = "NAME", default_value = "f32", value_parser = options::precision)]
+    precision: Arithmetic,
     /// The seed of everything random: same seed, same model, bit by bit
     #[arg(long, default_value = "0")]
     seed: u64,
@@ -197,6 +200,7 @@ pub fn run(options: &Options) -> Outcome {
         .epochs(epochs)
         .batch_size(options.batch_size)
         .seed(options.seed)
+        .precision(options.precision)
         .command(std::env::args().collect::<Vec<_>>().join(" "))
         .setting("schedule", schedule)
         .setting("weight decay", options.weight_decay.to_string());

@@ -105,6 +105,49 @@ fn train_eval_predict_and_summary() {
     assert!(text.contains("linear1"), "{text}");
 }
 
+/// The numbers in a file of f32 tensors.
+fn parameters(file: &Path) -> Vec<f64> {
+    let bytes = fs::read(file).unwrap();
+    let (header, rest) = bytes.split_first_chunk::<8>().unwrap();
+    let values = &rest[u64::from_le_bytes(*header) as usize..];
+    let values = values.as_chunks::<4>().0.iter();
+    values.map(|&b| f64::from(f32::from_le_bytes(b))).collect()
+}
+
+#[test]
+fn the_gradient_in_bf16_points_where_that_in_f32_points() {
+    let folder = tempfile::tempdir().unwrap();
+    // One step downhill.
+    let step = |name: &str, precision: &str, rate: &str| {
+        let mut command = zerokara(folder.path());
+        let fixed = "train --model deep-convnet --limit 64 --epochs 1 --batch-size 64 --quiet \
+            --optimizer sgd --schedule constant";
+        command.args(fixed.split_whitespace());
+        command.args([
+            "--precision",
+            precision,
+            "--learning-rate",
+            rate,
+            "--output",
+            name,
+        ]);
+        // The portable kernels have bf16 on any CPU.
+        let output = command.env("ZEROKARA_ISA", "portable").output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        parameters(&folder.path().join(name).join("model.safetensors"))
+    };
+    let start = step("start", "f32", "1e-30");
+    let moved = |to: Vec<f64>| -> Vec<f64> { start.iter().zip(to).map(|(a, b)| b - a).collect() };
+    let (exact, rounded) = (
+        moved(step("f32", "f32", "1")),
+        moved(step("bf16", "bf16", "1")),
+    );
+    let dot = |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
+    let lengths = (dot(&exact, &exact) * dot(&rounded, &rounded)).sqrt();
+    let cosine = dot(&exact, &rounded) / lengths;
+    assert!((0.99..0.999_999).contains(&cosine), "{cosine}");
+}
+
 #[test]
 fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{run, small_run, stderr, stdout, succeed};
+use common::{run, small_run, stderr, stdout, succeed, zerokara};
 use std::{fs, path::Path};
 
 const QUIET: [&str; 5] = ["train", "--quiet", "--limit", "200", "--model"];
@@ -57,6 +57,44 @@ fn unknown_names_list_the_known_ones() {
     fail(at, &["train", "--colour"], 2, &["--colour"]);
     fail(at, &["trian"], 2, &["trian", "train"]);
     // Nothing was begun.
+    assert_eq!(fs::read_dir(at).unwrap().count(), 0);
+}
+
+#[test]
+fn bf16_is_declined_where_it_cannot_be_had() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fail(at, &["train", "--precision", "f16"], 2, &["f16", "bf16"]);
+    let two = [
+        &["train", "--quiet", "--limit", "200"][..],
+        &["bench", "--model", "simple-convnet", "--json"],
+    ];
+    for arguments in two {
+        let decline = |isa: Option<&str>| {
+            let mut command = zerokara(at);
+            command.args(arguments).args(["--precision", "bf16"]);
+            match isa {
+                Some(isa) => command.env("ZEROKARA_ISA", isa),
+                None => command.env_remove("ZEROKARA_ISA"),
+            };
+            let output = command.output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+            let text = stderr(&output);
+            assert_eq!(text.lines().count(), 1, "{text}");
+            text
+        };
+        // A CPU without AVX2 says so instead.
+        assert!(decline(Some("avx2")).contains("avx2"));
+        #[cfg(target_arch = "x86_64")]
+        let has_it = is_x86_feature_detected!("avx512bf16");
+        #[cfg(not(target_arch = "x86_64"))]
+        let has_it = false;
+        if !has_it {
+            let text = decline(None);
+            assert!(text.contains("AVX512-BF16, which this CPU lacks"), "{text}");
+            assert!(text.contains("use f32"), "{text}");
+        }
+    }
     assert_eq!(fs::read_dir(at).unwrap().count(), 0);
 }
 

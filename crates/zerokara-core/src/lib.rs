@@ -34,4 +34,4 @@ pub use program::{Program, StepTime, StepTimes, eval, plan_text};
 pub use runtime::Runtime;
 pub use shape::Meta;
 pub use tensor::{NodeView, Tensor};
-pub use zerokara_kernels::{isa::Isa, plan::Element as DType};
+pub use zerokara_kernels::{arithmetic::Arithmetic, isa::Isa, plan::Element as DType};

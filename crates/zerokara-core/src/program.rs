@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 use zerokara_kernels::{
+    arithmetic::Arithmetic,
     executor::{Executor, External, RunError},
     isa::Isa,
     plan::Plan,
@@ -112,14 +113,29 @@ impl Program {
         outputs: &[&Tensor],
         updates: &[(Parameter, Tensor)],
     ) -> Result<Self> {
+        Self::compile_with(inputs, outputs, updates, Arithmetic::F32)
+    }
+
+    /// As [`Program::compile`], with convolutions that multiply in `arithmetic`.
+    ///
+    /// # Errors
+    /// As [`Program::compile`], and if this CPU, or the instruction set that was asked for, lacks the arithmetic.
+    pub fn compile_with(
+        inputs: &[&Tensor],
+        outputs: &[&Tensor],
+        updates: &[(Parameter, Tensor)],
+        arithmetic: Arithmetic,
+    ) -> Result<Self> {
         let runtime = Runtime::current()?;
+        let refused = arithmetic.offer(runtime.isa());
+        refused.map_err(|reason| Error::new(reason.to_string()))?;
         let Compiled {
             plan,
             bindings,
             outputs: metas,
             labels,
             ..
-        } = compile::program(outputs, updates, runtime.isa())?;
+        } = compile::program(outputs, updates, runtime.isa(), arithmetic)?;
         let bindings: Vec<Bound> = bindings
             .into_iter()
             .map(|binding| {
@@ -342,12 +358,17 @@ impl Program {
     }
 }
 
-/// The text of the plan that [`Program::compile`] would make for an instruction set, which need not be this CPU's.
+/// The text of the plan that [`Program::compile_with`] would make for an instruction set, which need not be this CPU's.
 ///
 /// # Errors
 /// As [`Program::compile`].
-pub fn plan_text(outputs: &[&Tensor], updates: &[(Parameter, Tensor)], isa: Isa) -> Result<String> {
-    let Compiled { plan, labels, .. } = compile::program(outputs, updates, isa)?;
+pub fn plan_text(
+    outputs: &[&Tensor],
+    updates: &[(Parameter, Tensor)],
+    isa: Isa,
+    arithmetic: Arithmetic,
+) -> Result<String> {
+    let Compiled { plan, labels, .. } = compile::program(outputs, updates, isa, arithmetic)?;
     Ok(compile::dump::text(&plan, &labels))
 }
 

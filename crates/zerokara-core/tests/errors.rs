@@ -56,6 +56,12 @@ fn wrong_shapes_and_types_are_reported() {
     fails!(a.gather(0, &truth), "gather", "integer indices", "bool");
     fails!(Tensor::zeros([1 << 62, 4]), "fill", "too large");
     fails!(i.one_hot(1 << 62), "one_hot", "too large");
+    fails!(Tensor::arange(0, i64::MAX, 1), "arange", "i64[9223372036854775807]");
+    fails!(Tensor::arange(i64::MAX, i64::MIN, -2), "arange", "i64[9223372036854775808]");
+    fails!(Tensor::arange(i64::MIN, i64::MAX, 1), "arange", "too large");
+    fails!(Tensor::arange(0, 1 << 50, 1), "arange", "no memory");
+    fails!(Tensor::eye(usize::MAX), "eye", "too large");
+    fails!(Tensor::eye(1 << 40), "eye", "too large");
     fails!(a.reshape([1 << 62, 4]), "reshape", "6 elements");
     fails!(a.clamp(2.0, 1.0), "clamp", "2", "1");
     fails!(a.clamp(f64::NAN, 1.0), "clamp", "NaN");

@@ -9,6 +9,7 @@ mod figure;
 #[cfg(feature = "graphs")]
 mod graph;
 pub mod html;
+mod matrices;
 pub mod numbers;
 mod picture;
 #[cfg(feature = "plots")]
@@ -18,6 +19,7 @@ mod tiles;
 pub use figure::{Figure, STYLE};
 #[cfg(feature = "graphs")]
 pub use graph::{Detail, Direction, GraphDrawing};
+pub use matrices::Matrices;
 pub use picture::Picture;
 #[cfg(feature = "plots")]
 pub use plot::Plot;

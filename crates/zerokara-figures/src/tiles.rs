@@ -110,7 +110,7 @@ impl Tiles {
             y += tallest + caption + GAP;
         }
         let columns = self.columns.min(self.tiles.len().max(1)) as f64;
-        let width = (columns * room - GAP + 2.0).max(width_of(&self.title, 14.0));
+        let width = (columns * room - GAP + 2.0).max(width_of(&self.title, 15.5));
         let words = self
             .tiles
             .iter()

@@ -8,6 +8,7 @@ use std::{
     time::Instant,
 };
 use zerokara_kernels::{
+    arithmetic::Arithmetic,
     conv::{self, ConvGeometry},
     gemm::{self, GemmShape, Left, Right},
     isa::Isa,
@@ -259,7 +260,9 @@ fn convolutions(isa: Isa, peak: f64, filter: &str) {
                 for unit in 0..conv::pack_units(isa, &g, pass) {
                     let (from, to) = (filters.as_ptr(), packed.as_mut_ptr());
                     // SAFETY: the vectors have the geometry's lengths, and `isa` comes from `Isa::detect`.
-                    unsafe { conv::pack_unit(isa, &g, pass, unit, from, strides, to) };
+                    unsafe {
+                        conv::pack_unit(isa, Arithmetic::F32, &g, pass, unit, from, strides, to)
+                    };
                 }
             });
             let mut scratch = vec![0.0; conv::scratch_len(isa, &g, pass)];
@@ -268,7 +271,17 @@ fn convolutions(isa: Isa, peak: f64, filter: &str) {
                 for unit in 0..conv::units(isa, &g, pass) {
                     // SAFETY: the vectors have the geometry's lengths, and `isa` comes from `Isa::detect`.
                     unsafe {
-                        conv::run_unit(isa, &g, pass, unit, source, packed, target, &mut scratch)
+                        conv::run_unit(
+                            isa,
+                            Arithmetic::F32,
+                            &g,
+                            pass,
+                            unit,
+                            source,
+                            packed,
+                            target,
+                            &mut scratch,
+                        )
                     };
                 }
             }));
@@ -283,7 +296,16 @@ fn convolutions(isa: Isa, peak: f64, filter: &str) {
                 let (input, output, to) = (input.as_ptr(), output.as_ptr(), partials.as_mut_ptr());
                 // SAFETY: the vectors have the geometry's lengths, and `isa` comes from `Isa::detect`.
                 unsafe {
-                    conv::run_weight_gradient_unit(isa, &g, unit, input, output, to, &mut scratch)
+                    conv::run_weight_gradient_unit(
+                        isa,
+                        Arithmetic::F32,
+                        &g,
+                        unit,
+                        input,
+                        output,
+                        to,
+                        &mut scratch,
+                    )
                 };
             }
         }));

@@ -100,6 +100,7 @@ fn convolution(g: &ConvGeometry) -> u64 {
 mod tests {
     use super::*;
     use crate::{
+        arithmetic::Arithmetic,
         map::{Code, Instruction},
         plan::{ConvPass, ConvStep, Element, GemmRight, GemmStep},
     };
@@ -163,6 +164,7 @@ mod tests {
         let step = Step::Conv(ConvStep {
             geometry,
             pass: ConvPass::Forward,
+            arithmetic: Arithmetic::F32,
             source: view(0, &[2, 5, 5, 4]),
             packed: view(1, &[108]),
             target: view(2, &[2, 5, 5, 6]),

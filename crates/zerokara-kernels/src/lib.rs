@@ -2,6 +2,7 @@
 //! nothing of tensors, and it is the only one with `unsafe` code.
 
 mod access;
+pub mod arithmetic;
 pub mod conv;
 mod cost;
 pub mod executor;

@@ -8,7 +8,7 @@
 //! Everything a step touches is named by a [`View`] into a numbered buffer. The executor checks all
 //! views against their buffers once, when it takes the plan, and then runs it without checks.
 
-use crate::{conv::ConvGeometry, map::Code, pooling::PoolGeometry};
+use crate::{arithmetic::Arithmetic, conv::ConvGeometry, map::Code, pooling::PoolGeometry};
 
 /// The type of a buffer's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -265,6 +265,8 @@ pub struct PackFiltersStep {
     pub geometry: ConvGeometry,
     /// The pass that will read the packed filters.
     pub pass: ConvPass,
+    /// What that pass multiplies.
+    pub arithmetic: Arithmetic,
     /// `[O, C / groups, KH, KW]`, any strides.
     pub filters: View,
     /// Rank 1, `conv::packed_len(isa, geometry, pass)` long.
@@ -278,6 +280,8 @@ pub struct ConvStep {
     pub geometry: ConvGeometry,
     /// Forward or input gradient.
     pub pass: ConvPass,
+    /// What is multiplied; as the filters were packed.
+    pub arithmetic: Arithmetic,
     /// The images read: dense `[N, H, W, C]` forward, dense `[N, Y, X, O]` for the input gradient.
     pub source: View,
     /// Filters packed for this pass.
@@ -288,7 +292,7 @@ pub struct ConvStep {
     pub epilogue: Option<MapStep>,
     /// Reduces each finished part while it is near, after the epilogue: over `target`'s axes, of which the channels are
     /// kept. It may read what the step writes, element by element.
-    pub statistics: Option<ReduceStep>,
+    pub statistics: Option<Box<ReduceStep>>,
 }
 
 /// Partial gradients with respect to the filters, each over a fixed share of the batch; a [`ReduceStep`] sums them.
@@ -296,6 +300,8 @@ pub struct ConvStep {
 pub struct ConvWeightGradientStep {
     /// Sizes and options of the convolution.
     pub geometry: ConvGeometry,
+    /// What is multiplied.
+    pub arithmetic: Arithmetic,
     /// Dense `[N, H, W, C]`.
     pub input: View,
     /// Dense `[N, Y, X, O]`.
@@ -518,7 +524,7 @@ impl Step {
             Step::Conv(s) => {
                 let own = [&mut s.source, &mut s.packed, &mut s.target].map(Some);
                 let mut views = with_epilogue(own, &mut s.epilogue);
-                views.extend(s.statistics.iter_mut().flat_map(of_reduce));
+                views.extend(s.statistics.iter_mut().flat_map(|s| of_reduce(s)));
                 views
             }
             Step::ConvWeightGradient(s) => {

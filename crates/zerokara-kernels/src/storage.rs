@@ -68,16 +68,6 @@ impl Storage {
         })
     }
 
-    /// A copy of `elements`.
-    pub fn copied(elements: Elements<'_>) -> Storage {
-        match elements {
-            Elements::F32(x) => Storage::from(x),
-            Elements::F64(x) => Storage::from(x),
-            Elements::I64(x) => Storage::from(x),
-            Elements::Bool(x) => Storage::bools_from(x.iter().map(|&b| b != 0)),
-        }
-    }
-
     /// A buffer of truth values.
     pub fn bools_from(values: impl ExactSizeIterator<Item = bool>) -> Storage {
         let mut storage = Storage::zeros(Element::Bool, values.len());
@@ -313,10 +303,6 @@ mod tests {
         let mut s = Storage::from(vec![true, false]);
         assert_eq!(s.bools(), Some(&[1, 0][..]));
         assert!(s.f32s().is_none() && s.f64s().is_none() && s.i64s_mut().is_none());
-        assert_eq!(
-            Storage::copied(Elements::Bool(&[0, 7])).bools(),
-            Some(&[0, 1][..])
-        );
         assert_eq!(Storage::from([1.5_f64]).f64s(), Some(&[1.5][..]));
     }
 }

@@ -18,6 +18,7 @@ mod labs;
 mod networks;
 mod options;
 mod page;
+mod parallel;
 mod session;
 
 pub use lab::{Choice, Kind, Lab, Text};

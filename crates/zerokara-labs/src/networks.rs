@@ -78,7 +78,7 @@ impl Session<'_> {
         Ok(Trained { model: run.model().clone(), history: run.history().to_vec() })
     }
 
-    /// The book's TwoLayerNet with rectifiers, 784-50-10, after 5 epochs of Adam.
+    /// The book's TwoLayerNet with sigmoid, 784-50-10, after 5 epochs of Adam.
     ///
     /// # Errors
     /// As [`Session::trained`].

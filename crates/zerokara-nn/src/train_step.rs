@@ -3,8 +3,8 @@
 use crate::{Context, Forward, Loss, Mode, Optimizer, nonfinite::NonFinite, replay::replay};
 use std::sync::Arc;
 use zerokara_core::{
-    Array, DType, Error, Isa, Meta, Parameter, Program, Result, StepTimes, Tensor, gradients,
-    plan_text,
+    Arithmetic, Array, DType, Error, Isa, Meta, Parameter, Program, Result, Runtime, StepTimes,
+    Tensor, gradients, plan_text,
     scope::{Phase, enter},
 };
 
@@ -101,6 +101,7 @@ pub struct TrainStep {
     clipping: Clipping,
     penalty: f64,
     seed: u64,
+    arithmetic: Arithmetic,
     /// The parameters, each with its state.
     parameters: Vec<(String, Parameter, Vec<Parameter>)>,
     programs: Programs,
@@ -145,6 +146,7 @@ impl TrainStep {
             clipping: Clipping::None,
             penalty: 0.0,
             seed: 0,
+            arithmetic: Arithmetic::F32,
             parameters,
             programs: Programs(Vec::new()),
             steps: 0,
@@ -170,6 +172,19 @@ impl TrainStep {
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
+    }
+
+    /// What convolutions multiply, f32 unless told otherwise: [`Arithmetic`] says what bf16 reaches. Parameters,
+    /// gradients and the optimizer's state are f32 in any case.
+    ///
+    /// # Errors
+    /// If this CPU, or the instruction set that `ZEROKARA_ISA` asks for, lacks the arithmetic ([`Arithmetic::offer`]).
+    pub fn precision(mut self, arithmetic: Arithmetic) -> Result<Self> {
+        let refused = arithmetic.offer(Runtime::current()?.isa());
+        refused.map_err(|reason| Error::new(reason.to_string()))?;
+        self.arithmetic = arithmetic;
+        self.programs = Programs(Vec::new());
+        Ok(self)
     }
 
     /// The model.
@@ -276,14 +291,14 @@ impl TrainStep {
     pub fn plan_text(&self, x: &Meta, t: &Meta, isa: Isa) -> Result<String> {
         let traced = self.trace(x, t)?;
         let outputs: Vec<&Tensor> = traced.outputs.iter().collect();
-        plan_text(&outputs, &traced.updates, isa)
+        plan_text(&outputs, &traced.updates, isa, self.arithmetic)
     }
 
     fn compile(&self, x: &Meta, t: &Meta) -> Result<Program> {
         let traced = self.trace(x, t)?;
         let inputs: Vec<&Tensor> = traced.inputs.iter().collect();
         let outputs: Vec<&Tensor> = traced.outputs.iter().collect();
-        Program::compile(&inputs, &outputs, &traced.updates)
+        Program::compile_with(&inputs, &outputs, &traced.updates, self.arithmetic)
     }
 
     /// The first value of the last step that is not finite: where it arose. `None` if all are finite, or no step was

@@ -12,6 +12,7 @@ pub use run::Run;
 
 use crate::{error::Result, run_folder::RunFolder};
 use std::{path::PathBuf, sync::Arc};
+use zerokara_core::Arithmetic;
 use zerokara_data::{Amount, Augment, Dataset};
 use zerokara_nn::{Adam, Clipping, Forward, Loss, Optimizer, Schedule};
 
@@ -49,6 +50,7 @@ pub struct Trainer {
     schedule: Plan,
     clipping: Clipping,
     l2_penalty: f64,
+    arithmetic: Arithmetic,
     seed: u64,
     validation: Option<Amount>,
     augment: Option<Augment>,
@@ -89,6 +91,7 @@ impl Trainer {
             schedule: Plan::Fixed(Schedule::Constant),
             clipping: Clipping::None,
             l2_penalty: 0.0,
+            arithmetic: Arithmetic::F32,
             seed: 0,
             validation: None,
             augment: None,
@@ -148,6 +151,13 @@ impl Trainer {
     /// Adds `penalty / 2 * |W|^2` for every weight to the loss, as the book does (page 193).
     pub fn l2_penalty(mut self, penalty: f64) -> Self {
         self.l2_penalty = penalty;
+        self
+    }
+
+    /// What convolutions multiply in training, f32 unless told otherwise. [`Trainer::fit`] fails if this CPU, or the
+    /// instruction set that `ZEROKARA_ISA` asks for, lacks it. Evaluations are f32.
+    pub fn precision(mut self, arithmetic: Arithmetic) -> Self {
+        self.arithmetic = arithmetic;
         self
     }
 

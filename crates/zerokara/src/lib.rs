@@ -116,6 +116,40 @@ mod documents {
     struct ReadmeInJapanese;
     #[doc = include_str!("../../../CONTRIBUTING.md")]
     struct Contributing;
-    #[doc = include_str!("../../../docs/book.md")]
-    struct Book;
+    #[doc = include_str!("../../../docs/guide/en/src/introduction.md")]
+    struct EnglishIntroduction;
+    #[doc = include_str!("../../../docs/guide/en/src/chapter2.md")]
+    struct EnglishChapter2;
+    #[doc = include_str!("../../../docs/guide/en/src/chapter3.md")]
+    struct EnglishChapter3;
+    #[doc = include_str!("../../../docs/guide/en/src/chapter4.md")]
+    struct EnglishChapter4;
+    #[doc = include_str!("../../../docs/guide/en/src/chapter5.md")]
+    struct EnglishChapter5;
+    #[doc = include_str!("../../../docs/guide/en/src/chapter6.md")]
+    struct EnglishChapter6;
+    #[doc = include_str!("../../../docs/guide/en/src/chapter7.md")]
+    struct EnglishChapter7;
+    #[doc = include_str!("../../../docs/guide/en/src/chapter8.md")]
+    struct EnglishChapter8;
+    #[doc = include_str!("../../../docs/guide/en/src/beyond.md")]
+    struct EnglishBeyond;
+    #[doc = include_str!("../../../docs/guide/ja/src/introduction.md")]
+    struct JapaneseIntroduction;
+    #[doc = include_str!("../../../docs/guide/ja/src/chapter2.md")]
+    struct JapaneseChapter2;
+    #[doc = include_str!("../../../docs/guide/ja/src/chapter3.md")]
+    struct JapaneseChapter3;
+    #[doc = include_str!("../../../docs/guide/ja/src/chapter4.md")]
+    struct JapaneseChapter4;
+    #[doc = include_str!("../../../docs/guide/ja/src/chapter5.md")]
+    struct JapaneseChapter5;
+    #[doc = include_str!("../../../docs/guide/ja/src/chapter6.md")]
+    struct JapaneseChapter6;
+    #[doc = include_str!("../../../docs/guide/ja/src/chapter7.md")]
+    struct JapaneseChapter7;
+    #[doc = include_str!("../../../docs/guide/ja/src/chapter8.md")]
+    struct JapaneseChapter8;
+    #[doc = include_str!("../../../docs/guide/ja/src/beyond.md")]
+    struct JapaneseBeyond;
 }

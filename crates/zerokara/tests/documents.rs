@@ -2,14 +2,38 @@
 
 use std::{fs, path::PathBuf};
 
-const DOCUMENTS: [&str; 6] = [
-    "README.md",
-    "README.ja.md",
-    "CONTRIBUTING.md",
-    "ARCHITECTURE.md",
-    "docs/book.md",
-    "docs/performance.md",
-];
+/// The guide in each language, and where its chapters lie.
+const GUIDES: [&str; 2] = ["docs/guide/en/src", "docs/guide/ja/src"];
+
+fn documents() -> Vec<String> {
+    let single = [
+        "README.md",
+        "README.ja.md",
+        "CONTRIBUTING.md",
+        "ARCHITECTURE.md",
+        "docs/performance.md",
+    ];
+    let chapters = GUIDES.into_iter().flat_map(|folder| {
+        let names = chapters(folder);
+        names
+            .into_iter()
+            .map(move |name| format!("{folder}/{name}"))
+    });
+    single
+        .into_iter()
+        .map(String::from)
+        .chain(chapters)
+        .collect()
+}
+
+/// The files of a guide, in order.
+fn chapters(folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(root().join(folder)).expect("the guide");
+    let names = entries.map(|entry| entry.expect("a file").file_name());
+    let mut names: Vec<String> = names.filter_map(|name| name.into_string().ok()).collect();
+    names.sort();
+    names
+}
 
 fn root() -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "..", ".."].iter().collect()
@@ -45,9 +69,13 @@ fn the_readme_shows_the_example_of_the_crate() {
 
 #[test]
 fn links_lead_somewhere() {
-    for document in DOCUMENTS {
-        let folder = root().join(document).parent().expect("a folder").to_owned();
-        for link in read(document).split("](").skip(1) {
+    for document in documents() {
+        let folder = root()
+            .join(&document)
+            .parent()
+            .expect("a folder")
+            .to_owned();
+        for link in read(&document).split("](").skip(1) {
             let link = link.split(')').next().unwrap_or_default();
             if link.starts_with("http") || link.starts_with('#') {
                 continue;
@@ -55,5 +83,29 @@ fn links_lead_somewhere() {
             let path = folder.join(link.split('#').next().unwrap_or_default());
             assert!(path.exists(), "{document} links to {link}");
         }
+    }
+}
+
+#[test]
+fn the_guide_says_the_same_in_both_languages() {
+    let [english, japanese] = GUIDES;
+    assert_eq!(chapters(english), chapters(japanese));
+    for name in chapters(english) {
+        let [english, japanese] = GUIDES.map(|folder| read(&format!("{folder}/{name}")));
+        let count = |text: &str, what: &str| text.lines().filter(|l| l.starts_with(what)).count();
+        for what in ["```", "## ", "![", "| "] {
+            let counts = (count(&english, what), count(&japanese, what));
+            assert_eq!(counts.0, counts.1, "{name}: lines that begin with {what}");
+        }
+        // The code is the same but for its comments.
+        let code = |text: &str| -> Vec<String> {
+            let lines = text.split("```").skip(1).step_by(2).flat_map(str::lines);
+            let lines = lines.map(|l| l.split("//").next().unwrap_or_default().trim().to_string());
+            lines.filter(|l| !l.is_empty()).collect()
+        };
+        assert_eq!(code(&english), code(&japanese), "{name}");
+        // All chapters are in the table of contents.
+        let contents = read(&format!("{}/SUMMARY.md", GUIDES[0]));
+        assert!(name == "SUMMARY.md" || contents.contains(&name), "{name}");
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 use clap::Args;
 use serde_json::{Value, json};
 use workload::{Network, Workload};
-use zerokara_core::{Runtime, StepTimes};
+use zerokara_core::{Arithmetic, Runtime, StepTimes};
 use zerokara_kernels::{peak, threads::Pool};
 use zerokara_nn::models;
 use zerokara_train::report::{
@@ -42,6 +42,15 @@ pub struct Options {
     /// Images in a step
     #[arg(long, value_name = "N", default_value = "100", value_parser = options::at_least_one)]
     batch_size: usize,
+    /// What convolutions multiply in training, f32 or bf16; bf16 needs a CPU with AVX512-BF16
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "f32",
+        value_parser = options::precision,
+        conflicts_with_all = ["infer", "scaling", "startup"]
+    )]
+    precision: Arithmetic,
     /// Number of threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = options::at_least_one)]
     threads: Option<usize>,
@@ -140,7 +149,12 @@ pub fn run(options: &Options) -> Outcome {
     for model in chosen(options) {
         forget_peak_memory();
         let network = Network::named(model)?;
-        let mut workload = Workload::new(&network, options.infer, options.batch_size)?;
+        let mut workload = Workload::new(
+            &network,
+            options.infer,
+            options.batch_size,
+            options.precision,
+        )?;
         let measured = measure(model, &mut workload, options, &machine)?;
         if options.json {
             output::print(&line(&measured, options, machine.threads))?;

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::output::{self, Outcome};
 use serde_json::json;
+use zerokara_core::Arithmetic;
 use zerokara_train::report::{
     numbers::{rate, significant},
     terminal::{Align, table},
@@ -89,7 +90,7 @@ fn point(
     batch: usize,
     seconds: f64,
 ) -> Outcome<Point> {
-    let mut workload = Workload::new(network, false, batch)?;
+    let mut workload = Workload::new(network, false, batch, Arithmetic::F32)?;
     let images_per_second = workload.rate(seconds)?;
     let (flops, bytes) = work(&workload.step_times()?);
     Ok(Point {

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use zerokara_core::{Array, DType, Meta, Runtime, StepTimes};
+use zerokara_core::{Arithmetic, Array, DType, Meta, Runtime, StepTimes};
 use zerokara_data::{Loader, Split};
 use zerokara_nn::{
     Adam, Conv2d, Forward, Optimizer, Predictor, Sequential, Sgd, SoftmaxCrossEntropy, Summary,
@@ -102,13 +102,19 @@ pub struct Workload {
 }
 
 impl Workload {
-    pub fn new(network: &Network, infer: bool, batch_size: usize) -> Outcome<Self> {
+    pub fn new(
+        network: &Network,
+        infer: bool,
+        batch_size: usize,
+        arithmetic: Arithmetic,
+    ) -> Outcome<Self> {
         let module = network.module.clone();
         let engine = match infer {
             true => Engine::Infer(Predictor::new(module)?),
             false => {
                 let loss = Arc::new(SoftmaxCrossEntropy::new());
                 let step = TrainStep::new(module, loss, network.optimizer.clone())?;
+                let step = step.precision(arithmetic)?;
                 Engine::Train(Box::new(step), network.optimizer.learning_rate())
             }
         };

@@ -3,6 +3,7 @@
 use super::Label;
 use std::fmt::Write;
 use zerokara_kernels::{
+    arithmetic::Arithmetic,
     map::{Code, Instruction},
     plan::{ConvPass, GemmRight, MapStep, Place, Plan, ReduceStep, Reduction, Step, View},
 };
@@ -108,13 +109,23 @@ fn describe(plan: &Plan, step: &Step) -> String {
                 &step.epilogue,
             )
         }
-        Step::PackFilters(step) => format!("pack filters {} {:?}", shape(&step.filters), step.pass),
+        Step::PackFilters(step) => format!(
+            "pack filters {} {:?}{}",
+            shape(&step.filters),
+            step.pass,
+            products(step.arithmetic)
+        ),
         Step::Conv(step) => {
             let name = match step.pass {
                 ConvPass::Forward => "conv",
                 ConvPass::InputGradient => "conv input gradient",
             };
-            let head = format!("{name} {} -> {}", shape(&step.source), shape(&step.target));
+            let head = format!(
+                "{name} {} -> {}{}",
+                shape(&step.source),
+                shape(&step.target),
+                products(step.arithmetic)
+            );
             let own = with_epilogue(plan, head, &step.epilogue);
             match &step.statistics {
                 Some(step) => format!("{own} with {}", reduce(plan, step)),
@@ -123,9 +134,10 @@ fn describe(plan: &Plan, step: &Step) -> String {
         }
         Step::ConvWeightGradient(step) => {
             format!(
-                "conv weight gradient {} {}",
+                "conv weight gradient {} {}{}",
                 shape(&step.input),
-                shape(&step.output_gradient)
+                shape(&step.output_gradient),
+                products(step.arithmetic)
             )
         }
         Step::Pool(step) => {
@@ -164,5 +176,13 @@ fn describe(plan: &Plan, step: &Step) -> String {
             let steps: Vec<String> = first.map(|s| describe(plan, s)).collect();
             format!("{} slices of {}", step.slices.len(), steps.join(" | "))
         }
+    }
+}
+
+/// What is multiplied, if that is not f32.
+fn products(arithmetic: Arithmetic) -> &'static str {
+    match arithmetic {
+        Arithmetic::F32 => "",
+        Arithmetic::Bf16 => " in bf16",
     }
 }

@@ -48,6 +48,8 @@ faults! {
     WritesOverRawValueStillWanted,
     InlinesSharedValue,
     ForgetsMaskOfPooledRelu,
+    ForgetsSumAfterPooling,
+    FlattensWeightsAsTheyLie,
     SlicesStartAtTheFirst,
     RecomputesBackwards,
     JoinsReductionsOfOtherAxes,

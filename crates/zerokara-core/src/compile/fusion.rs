@@ -420,21 +420,13 @@ fn join_reductions(
         let input = graph.nodes[at].inputs[0];
         let shape = &graph.nodes[input].meta.shape[..];
         let mut axes = crate::ops::reduce::reduced_axes(axes, shape.len()).unwrap_or_default();
-        axes.sort_unstable();
         if planted(Fault::JoinsReductionsOfOtherAxes) {
             axes = graph.nodes[at].meta.shape.clone();
         }
-        // Values of the whole size that it reads, through what is computed in it.
-        let (mut reads, mut work) = (BTreeSet::new(), 0);
-        let mut stack = vec![input];
-        while let Some(node) = stack.pop() {
-            if inlined[node] {
-                work += 1;
-                stack.extend(&graph.nodes[node].inputs);
-            } else if !narrow[node] && graph.nodes[node].meta.shape == shape {
-                reads.insert(node);
-            }
-        }
+        let Inside { maps, mut reads } = inside(graph, inlined, [input]);
+        let work = maps.len();
+        // Values of the whole size.
+        reads.retain(|&node| !narrow[node] && graph.nodes[node].meta.shape == shape);
         let walks = walks.entry((times[at], shape, axes)).or_default();
         let walk = walks.iter_mut().find(|walk| {
             walk.count < MOST_JOINED
@@ -457,6 +449,32 @@ fn join_reductions(
         }
     }
     first
+}
+
+/// What reductions do with each element before they combine it.
+pub(super) struct Inside {
+    /// Elementwise nodes that are computed in them.
+    pub maps: BTreeSet<usize>,
+    /// What these, or the reductions themselves, read.
+    pub reads: BTreeSet<usize>,
+}
+
+/// What is computed in reductions of these values.
+pub(super) fn inside(
+    graph: &Graph,
+    inlined: &[bool],
+    values: impl IntoIterator<Item = usize>,
+) -> Inside {
+    let (mut maps, mut reads) = (BTreeSet::new(), BTreeSet::new());
+    let mut stack: Vec<usize> = values.into_iter().collect();
+    while let Some(at) = stack.pop() {
+        if !inlined[at] {
+            reads.insert(at);
+        } else if maps.insert(at) {
+            stack.extend(&graph.nodes[at].inputs);
+        }
+    }
+    Inside { maps, reads }
 }
 
 /// Reductions that are done in one walk.
@@ -590,22 +608,13 @@ fn attach_statistics(
             continue;
         };
         let shape = &graph.nodes[graph.nodes[head].inputs[0]].meta.shape;
-        let mut axes = crate::ops::reduce::reduced_axes(axes, shape.len()).unwrap_or_default();
-        axes.sort_unstable();
+        let axes = crate::ops::reduce::reduced_axes(axes, shape.len()).unwrap_or_default();
         let of_channels = axes == [0, 2, 3] || planted(Fault::StatisticsOfOtherAxes);
         if shape.len() != 4 || !of_channels || shape.contains(&0) {
             continue;
         }
-        let mut reads = BTreeSet::new();
         let heads = units[u].head.iter().chain(&units[u].joined);
-        let mut stack: Vec<usize> = heads.map(|&h| graph.nodes[h].inputs[0]).collect();
-        while let Some(at) = stack.pop() {
-            if inlined[at] {
-                stack.extend(&graph.nodes[at].inputs);
-            } else {
-                reads.insert(at);
-            }
-        }
+        let reads = inside(graph, inlined, heads.map(|&h| graph.nodes[h].inputs[0])).reads;
         let host = reads.iter().find_map(|at| {
             let host = host_of.get(at).copied()?;
             (graph.nodes[*at].meta.shape == *shape && units[host].statistics.is_none())

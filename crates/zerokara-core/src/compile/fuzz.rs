@@ -240,8 +240,13 @@ impl Garden {
             stride: [1 + self.random.below(2), 2],
             padding: [0, 0],
         };
-        match self.random.below(4) {
+        match self.random.below(5) {
             0 => active.max_pool2d(pooling).reshape([0, -1]),
+            4 => {
+                let flat = active.max_pool2d(pooling).reshape([0, -1]);
+                let columns = dims(&flat)[1];
+                flat.matmul(&self.plant(number + 3, &[3, columns]).t()) * 0.2
+            }
             1 => active.max_pool2d(pooling).tanh(),
             2 => active.avg_pool2d(pooling, true),
             _ => active,
@@ -312,8 +317,11 @@ fn check(seed: u64, fault: Option<Fault>) -> Result<Outcome> {
     let plain = interpret(&all, &[], Precision::AsWritten)?;
 
     let compiled = with_fault(fault, || -> Result<Vec<Array>> {
+        // Once with all parameters kept, as a net that only answers, and once with all replaced.
+        let kept = Program::compile(&[], &outputs, &[])?.run(&[])?;
         let mut values = Program::compile(&[], &outputs, &updates)?.run(&[])?;
         values.extend(garden.parameters.iter().map(Parameter::value));
+        values.extend(kept);
         Ok(values)
     });
     let compiled = match compiled {
@@ -321,8 +329,9 @@ fn check(seed: u64, fault: Option<Fault>) -> Result<Outcome> {
         Err(error) => return Ok(Outcome::Differs(error.to_string())),
     };
     let mut outcome = Outcome::Agrees;
-    for (i, value) in compiled.iter().enumerate() {
-        match compare(&format!("value {i}"), value, &plain[i], &exact[i]) {
+    for (number, value) in compiled.iter().enumerate() {
+        let i = number % all.len();
+        match compare(&format!("value {number}"), value, &plain[i], &exact[i]) {
             Outcome::Agrees => {}
             Outcome::IllConditioned => outcome = Outcome::IllConditioned,
             differs => return Ok(differs),

@@ -2,7 +2,7 @@
 //!
 //! 1. [`Graph::expanded`] takes the part that is needed, replaces composite operations by their definitions and
 //!    merges duplicates;
-//! 2. `rewrite` changes it to a graph of the same values with less work;
+//! 2. `rewrite`, `pooled` and `flatten` change it to a graph of the same values with less work;
 //! 3. `recompute` copies cheap values for each of their readers;
 //! 4. `fusion` decides which elementwise nodes run together, and in which order;
 //! 5. `lower` writes the kernel steps, choosing layouts;
@@ -12,12 +12,14 @@
 mod code;
 pub(crate) mod dump;
 pub(crate) mod fault;
+mod flatten;
 mod fusion;
 #[cfg(test)]
 mod fuzz;
 mod host;
 mod lower;
 mod memory;
+mod pooled;
 mod recompute;
 mod rewrite;
 mod slices;
@@ -31,7 +33,7 @@ use crate::{
 };
 use lower::ExternalSource;
 use std::{collections::HashMap, panic::Location, sync::Arc};
-use zerokara_kernels::{isa::Isa, map::Instruction, plan::Plan};
+use zerokara_kernels::{arithmetic::Arithmetic, isa::Isa, map::Instruction, plan::Plan};
 
 /// What is wanted of a graph.
 #[derive(Default)]
@@ -43,6 +45,8 @@ pub(crate) struct Request {
     /// Whether the plan is for a program: parameters are bound by identity, and known scalars become part of the code.
     /// In eager evaluation every leaf is bound by its place in the graph, since scalars change from call to call.
     is_program: bool,
+    /// What convolutions multiply.
+    arithmetic: Arithmetic,
 }
 
 /// A compiled graph: the plan, and what to bind to its externals.
@@ -115,16 +119,21 @@ pub(crate) fn program(
     outputs: &[&Tensor],
     updates: &[(Parameter, Tensor)],
     isa: Isa,
+    arithmetic: Arithmetic,
 ) -> Result<Compiled> {
     let roots: Vec<&Tensor> = outputs
         .iter()
         .copied()
         .chain(updates.iter().map(|(_, value)| value))
         .collect();
-    let mut graph = rewrite::rectify_after_pooling(Graph::expanded(&roots)?);
+    let graph = rewrite::rectify_after_pooling(Graph::expanded(&roots)?);
+    let graph = pooled::sum_before_scattering(pooled::add_after_pooling(graph));
+    let is_fixed = |id: u64| updates.iter().all(|(parameter, _)| parameter.id() != id);
+    let mut graph = flatten::flatten_channels_last(graph, is_fixed);
     let mut request = Request {
         outputs: outputs.len(),
         is_program: true,
+        arithmetic,
         ..Request::default()
     };
     for (i, (parameter, value)) in updates.iter().enumerate() {

@@ -150,9 +150,9 @@ fn masked_gradient<'a>(
 
 /// The new graph, and where the old nodes went.
 #[derive(Default)]
-struct Rebuilt {
+pub(super) struct Rebuilt {
     nodes: Vec<GraphNode>,
-    moved: HashMap<usize, usize>,
+    pub moved: HashMap<usize, usize>,
 }
 
 impl Rebuilt {
@@ -161,7 +161,8 @@ impl Rebuilt {
         self.nodes.len() - 1
     }
 
-    fn keep(&mut self, at: usize, node: &GraphNode) {
+    /// The node as it is, on the new places of its inputs.
+    pub fn keep(&mut self, at: usize, node: &GraphNode) {
         let mut node = node.clone();
         node.inputs.iter_mut().for_each(|i| *i = self.moved[i]);
         let new = self.push(node);
@@ -169,7 +170,7 @@ impl Rebuilt {
     }
 
     /// The node as another of the same place in the user's source, on these new nodes.
-    fn like(&mut self, old: &GraphNode, inputs: Vec<usize>, shape: &[usize]) -> usize {
+    pub fn like(&mut self, old: &GraphNode, inputs: Vec<usize>, shape: &[usize]) -> usize {
         let mut node = old.clone();
         node.inputs = inputs;
         node.meta.shape = shape.to_vec();
@@ -229,7 +230,7 @@ impl Rebuilt {
     }
 
     /// The graph without what nobody needs any more.
-    fn finish(self, graph: &Graph) -> Graph {
+    pub fn finish(self, graph: &Graph) -> Graph {
         let outputs: Vec<usize> = graph.outputs.iter().map(|o| self.moved[o]).collect();
         let mut needed = vec![false; self.nodes.len()];
         outputs.iter().for_each(|&o| needed[o] = true);

@@ -66,6 +66,13 @@ impl Op for Broadcast {
 }
 
 impl Broadcast {
+    /// To this shape.
+    pub(crate) fn to(shape: &[usize]) -> Self {
+        Self {
+            shape: Some(shape.to_vec()),
+        }
+    }
+
     /// From its attributes.
     pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
         Ok(Self {
@@ -81,12 +88,7 @@ impl Tensor {
         if self.shape().is_ok_and(|s| s == shape) {
             return self.clone();
         }
-        Tensor::apply(
-            Broadcast {
-                shape: Some(shape.to_vec()),
-            },
-            &[self],
-        )
+        Tensor::apply(Broadcast::to(shape), &[self])
     }
 
     /// Repeated until it has the shape of `like`.

@@ -9,6 +9,13 @@ pub struct Permute {
 }
 
 impl Permute {
+    /// Output axis i is input axis `axes[i]`.
+    pub(crate) fn of(axes: &[usize]) -> Self {
+        Self {
+            axes: axes.iter().map(|&axis| axis as i64).collect(),
+        }
+    }
+
     fn order(&self, rank: usize) -> Result<Vec<usize>, String> {
         let order: Vec<usize> = self
             .axes

@@ -35,30 +35,45 @@ impl Tensor {
     }
 
     /// The numbers `start, start + step, ..` below `stop` (above it, for a negative step), i64 `[n]`. A step of 0
-    /// gives none.
+    /// gives none. If there is no memory for so many, the tensor is invalid.
     ///
     /// ```
     /// # use zerokara_core::Tensor;
     /// assert_eq!(Tensor::arange(0, 7, 3).to_vec::<i64>()?, [0, 3, 6]);
+    /// assert!(Tensor::arange(0, i64::MAX, 1).eval().is_err());
     /// # Ok::<(), zerokara_core::Error>(())
     /// ```
     #[track_caller]
     pub fn arange(start: i64, stop: i64, step: i64) -> Tensor {
-        let mut numbers = Vec::new();
-        let mut next = Some(start);
-        while let Some(n) = next
-            && ((step > 0 && n < stop) || (step < 0 && n > stop))
-        {
-            numbers.push(n);
-            next = n.checked_add(step);
+        let distance = i128::from(stop) - i128::from(start);
+        let steps = match step {
+            0 => 0,
+            // Rounded up.
+            _ => (distance * i128::from(step.signum()) + i128::from(step.unsigned_abs()) - 1)
+                .div_euclid(i128::from(step.unsigned_abs()))
+                .max(0),
+        };
+        let meta = Meta::new([usize::try_from(steps).unwrap_or(usize::MAX)], DType::I64);
+        match Array::try_zeros(&meta) {
+            Ok(mut numbers) => {
+                for (i, number) in numbers.slice_mut::<i64>().iter_mut().enumerate() {
+                    // Between start and stop, whatever wraps around on the way.
+                    *number = start.wrapping_add((i as i64).wrapping_mul(step));
+                }
+                Tensor::from(numbers)
+            }
+            Err(error) => Tensor::refuse("arange", &[], error.to_string()),
         }
-        Tensor::from(numbers)
     }
 
-    /// The identity matrix `[n, n]`, f32.
+    /// The identity matrix `[n, n]`, f32. If there is no memory for it, the tensor is invalid, or its evaluation an
+    /// error.
     #[track_caller]
     pub fn eye(n: usize) -> Tensor {
-        Tensor::arange(0, n as i64, 1).one_hot(n)
+        match Meta::new([n, n], DType::F32).countable() {
+            Ok(_) => Tensor::arange(0, n as i64, 1).one_hot(n),
+            Err(reason) => Tensor::refuse("eye", &[], reason),
+        }
     }
 }
 

@@ -27,6 +27,15 @@ pub struct Reduce {
 }
 
 impl Reduce {
+    /// The sum over these axes, which are removed.
+    pub(crate) fn sum_over(axes: &[i64]) -> Self {
+        Self {
+            combine: Combine::Sum,
+            axes: axes.to_vec(),
+            keep: false,
+        }
+    }
+
     /// From its attributes.
     pub fn from_attributes(combine: Combine, attributes: &Attributes) -> Result<Self, String> {
         Ok(Self {
@@ -37,13 +46,14 @@ impl Reduce {
     }
 }
 
-/// The axes meant by a list, where an empty list means all.
+/// The axes meant by a list, in ascending order, where an empty list means all.
 pub fn reduced_axes(list: &[i64], rank: usize) -> Result<Vec<usize>, String> {
     if list.is_empty() {
-        Ok((0..rank).collect())
-    } else {
-        shape::axes(list, rank)
+        return Ok((0..rank).collect());
     }
+    let mut axes = shape::axes(list, rank)?;
+    axes.sort_unstable();
+    Ok(axes)
 }
 
 /// The shape that remains when axes are reduced, each removed or kept with length 1.
@@ -55,6 +65,14 @@ pub fn reduced_shape(shape: &[usize], axes: &[usize], keep: bool) -> Vec<usize> 
             (true, false) => None,
         })
         .collect()
+}
+
+/// What a reduction of floating-point numbers gives.
+pub fn infer_reduced(inputs: &[Meta], axes: &[i64], keep: bool) -> Result<Meta, String> {
+    let [x] = infer::arity(inputs)?;
+    infer::float(x)?;
+    let axes = reduced_axes(axes, x.rank())?;
+    Ok(Meta::new(reduced_shape(&x.shape, &axes, keep), x.dtype))
 }
 
 /// For each element of an array of this shape, the position of its result when `axes` are reduced.
@@ -92,13 +110,7 @@ impl Op for Reduce {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
-        let [x] = infer::arity(inputs)?;
-        infer::float(x)?;
-        let axes = reduced_axes(&self.axes, x.rank())?;
-        Ok(Meta::new(
-            reduced_shape(&x.shape, &axes, self.keep),
-            x.dtype,
-        ))
+        infer_reduced(inputs, &self.axes, self.keep)
     }
 
     fn kind(&self) -> Kind {

@@ -3,7 +3,7 @@
 
 use super::{
     prelude::*,
-    reduce::{reduced_axes, reduced_positions, reduced_shape},
+    reduce::{infer_reduced, reduced_axes, reduced_positions},
 };
 use zerokara_kernels::plan::Reduction;
 
@@ -59,14 +59,9 @@ impl Op for Variance {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
-        let [x] = infer::arity(inputs)?;
-        infer::float(x)?;
-        self.divisor(&x.shape)?;
-        let axes = reduced_axes(&self.axes, x.rank())?;
-        Ok(Meta::new(
-            reduced_shape(&x.shape, &axes, self.keep),
-            x.dtype,
-        ))
+        let meta = infer_reduced(inputs, &self.axes, self.keep)?;
+        self.divisor(&inputs[0].shape)?;
+        Ok(meta)
     }
 
     fn kind(&self) -> Kind {

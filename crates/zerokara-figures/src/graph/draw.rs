@@ -5,7 +5,7 @@ use crate::{
     Figure,
     figure::{px, text, width_of},
 };
-use std::{collections::BTreeMap, fmt::Write};
+use std::{collections::HashMap, fmt::Write};
 use svg::node::element::{Circle, Group, Path, Rectangle};
 use zerokara_core::{Result, scope::Phase};
 
@@ -19,7 +19,7 @@ impl GraphDrawing {
     pub fn figure(&self) -> Result<Figure> {
         let graph = self.graph()?;
         let layout = Layout::of(&graph, self.direction);
-        let top = MARGIN + if self.title.is_empty() { 0.0 } else { 28.0 };
+        let top = MARGIN + if self.title.is_empty() { 0.0 } else { 34.0 };
         let mut drawing = Drawing {
             direction: self.direction,
             layout: &layout,
@@ -31,15 +31,31 @@ impl GraphDrawing {
                 .body
                 .add(text((0.0, 15.0), "start", "title", &self.title));
         }
-        drawing.groups(&graph.nodes);
+        drawing.boxes();
+        if graph.nodes.iter().any(|n| n.phase == Phase::Backward)
+            && self.direction == Direction::Down
+        {
+            let copies = graph.nodes.iter().any(|n| n.shape == Shape::Copy);
+            let words = match copies {
+                true => "right: gradients, upwards; dashed: taken from the forward part",
+                false => "right: gradients, upwards",
+            };
+            drawing.body = drawing.body.add(text((0.0, 31.0), "start", "small", words));
+        }
+        let mut count: HashMap<(usize, usize), usize> = HashMap::new();
+        for edge in &graph.edges {
+            *count.entry((edge.from, edge.to)).or_default() += 1;
+        }
+        let mut drawn: HashMap<(usize, usize), usize> = HashMap::new();
         for (at, edge) in graph.edges.iter().enumerate() {
             // Lines between the same two nodes part in the middle.
-            let same = |e: &&Edge| e.from == edge.from && e.to == edge.to;
-            let count = graph.edges.iter().filter(same).count();
-            let number = graph.edges[..at].iter().filter(same).count();
+            let ends = (edge.from, edge.to);
+            let count = count[&ends];
+            let number = *drawn.entry(ends).and_modify(|n| *n += 1).or_default();
             let apart = (number as f64 - (count - 1) as f64 / 2.0) * 44.0;
             drawing.edge(at, edge, &graph.nodes, apart);
         }
+        drawing.names();
         for (at, node) in graph.nodes.iter().enumerate() {
             drawing.node(at, node);
         }
@@ -81,49 +97,33 @@ impl Drawing<'_> {
     }
 
     /// A box around the nodes of each layer.
-    fn groups(&mut self, nodes: &[Node]) {
-        let mut boxes: BTreeMap<(u8, &str), (f64, f64, f64, f64, usize)> = BTreeMap::new();
-        for (at, node) in nodes.iter().enumerate() {
-            let Some((phase, layer)) = &node.group else {
-                continue;
-            };
-            let ((x, y), (w, h)) = (self.center(at), self.layout.sizes[at]);
-            let entry = boxes.entry((*phase as u8, layer)).or_insert((
-                f64::INFINITY,
-                f64::INFINITY,
-                f64::NEG_INFINITY,
-                f64::NEG_INFINITY,
-                0,
-            ));
-            entry.0 = entry.0.min(x - w / 2.0);
-            entry.1 = entry.1.min(y - h / 2.0);
-            entry.2 = entry.2.max(x + w / 2.0);
-            entry.3 = entry.3.max(y + h / 2.0);
-            entry.4 += 1;
+    fn boxes(&mut self) {
+        for layer in &self.layout.boxes {
+            let frame = Rectangle::new()
+                .set("class", "group")
+                .set("x", px(layer.corner.0 + self.origin.0))
+                .set("y", px(layer.corner.1 + self.origin.1))
+                .set("width", px(layer.size.0))
+                .set("height", px(layer.size.1))
+                .set("rx", 8);
+            self.body = std::mem::take(&mut self.body).add(frame);
         }
-        let mut labels = Group::new();
-        for ((_, layer), (left, top, right, bottom, count)) in boxes {
-            if count < 2 {
-                continue;
-            }
-            let pad = 9.0;
-            self.add(
-                Rectangle::new()
-                    .set("class", "group")
-                    .set("x", px(left - pad))
-                    .set("y", px(top - pad))
-                    .set("width", px(right - left + 2.0 * pad))
-                    .set("height", px(bottom - top + 2.0 * pad))
-                    .set("rx", 8),
-            );
-            labels = labels.add(text(
-                (right + pad - 5.0, bottom + pad - 5.0),
-                "end",
-                "small",
-                layer,
-            ));
+    }
+
+    /// The names of the boxes, above the lines.
+    fn names(&mut self) {
+        for layer in &self.layout.boxes {
+            let x = layer.corner.0 + self.origin.0 + layer.size.0 - 5.0;
+            let y = layer.corner.1
+                + self.origin.1
+                + if layer.name_above {
+                    11.0
+                } else {
+                    layer.size.1 - 5.0
+                };
+            let name = text((x, y), "end", "small layer", &layer.name);
+            self.body = std::mem::take(&mut self.body).add(name);
         }
-        self.add(labels);
     }
 
     fn node(&mut self, at: usize, node: &Node) {
@@ -141,14 +141,16 @@ impl Drawing<'_> {
                     .set("cy", px(y))
                     .set("r", 15),
             ),
-            Shape::Box | Shape::Parameter => {
+            Shape::Box | Shape::Parameter | Shape::Copy => {
                 let round = if node.shape == Shape::Box {
                     5.0
                 } else {
                     h / 2.0
                 };
-                if node.shape == Shape::Parameter {
-                    class += " kept";
+                match node.shape {
+                    Shape::Parameter => class += " kept",
+                    Shape::Copy => class = "box copy".into(),
+                    _ => {}
                 }
                 self.add(
                     Rectangle::new()
@@ -189,8 +191,24 @@ impl Drawing<'_> {
         }
         points.push(to);
         let last = points.len() - 1;
-        points[0] = self.border(edge.from, nodes, points[1]);
-        points[last] = self.border(edge.to, nodes, points[last - 1]);
+        let phases = [edge.from, edge.to].map(|n| nodes[n].phase == Phase::Backward);
+        let mut class = if phases[1] { " back" } else { "" };
+        let mut direction = self.direction;
+        if direction == Direction::Down && phases[0] != phases[1] {
+            // From column to column.
+            let right = |node: usize, side: f64| {
+                self.center(node).0 + side * self.layout.sizes[node].0 / 2.0
+            };
+            points = vec![
+                (right(edge.from, 1.0) + 1.0, from.1),
+                (right(edge.to, -1.0) - 2.0, to.1),
+            ];
+            class = " far";
+            direction = Direction::Right;
+        } else {
+            points[0] = self.border(edge.from, nodes, points[1]);
+            points[last] = self.border(edge.to, nodes, points[last - 1]);
+        }
 
         // Lines to the right begin with a straight stretch, on which the texts stand.
         let words = width_of(&edge.above, 12.0).max(width_of(&edge.below, 12.0));
@@ -200,12 +218,12 @@ impl Drawing<'_> {
         }
         let last = points.len() - 1;
         let (tip, before) = (points[last], points[last - 1]);
-        let d = smooth(&points, self.direction);
-        self.add(Path::new().set("class", "edge").set("d", d));
+        let d = smooth(&points, direction);
+        self.add(Path::new().set("class", format!("edge{class}")).set("d", d));
         self.add(
             Path::new()
-                .set("class", "head")
-                .set("d", self.head(before, tip)),
+                .set("class", format!("head{class}"))
+                .set("d", head(direction, before, tip)),
         );
 
         // Texts lie on the first stretch, beside the node that the value comes from.
@@ -242,29 +260,30 @@ impl Drawing<'_> {
             Direction::Down => (x + dx.clamp(-w / 3.0, w / 3.0), y + (h / 2.0) * dy.signum()),
         }
     }
+}
 
-    fn head(&self, before: (f64, f64), tip: (f64, f64)) -> String {
-        // Lines arrive straight along the direction of the graph.
-        let (ux, uy) = match self.direction {
-            Direction::Right if (tip.0 - before.0).abs() > 1.0 => {
-                let (dx, dy) = ((tip.0 - before.0), (tip.1 - before.1) * 0.3);
-                let length = dx.hypot(dy);
-                (dx / length, dy / length)
-            }
-            Direction::Right => (1.0, 0.0),
-            Direction::Down => (0.0, 1.0),
-        };
-        let (bx, by) = (tip.0 - ux * 7.0, tip.1 - uy * 7.0);
-        format!(
-            "M{} {}L{} {}L{} {}Z",
-            px(tip.0),
-            px(tip.1),
-            px(bx - uy * 3.2),
-            px(by + ux * 3.2),
-            px(bx + uy * 3.2),
-            px(by - ux * 3.2)
-        )
-    }
+/// The point of an arrow that comes from `before`.
+fn head(direction: Direction, before: (f64, f64), tip: (f64, f64)) -> String {
+    // Lines arrive straight along the direction of the graph.
+    let (ux, uy) = match direction {
+        Direction::Right if (tip.0 - before.0).abs() > 1.0 => {
+            let (dx, dy) = ((tip.0 - before.0), (tip.1 - before.1) * 0.3);
+            let length = dx.hypot(dy);
+            (dx / length, dy / length)
+        }
+        Direction::Right => (1.0, 0.0),
+        Direction::Down => (0.0, if tip.1 < before.1 { -1.0 } else { 1.0 }),
+    };
+    let (bx, by) = (tip.0 - ux * 7.0, tip.1 - uy * 7.0);
+    format!(
+        "M{} {}L{} {}L{} {}Z",
+        px(tip.0),
+        px(tip.1),
+        px(bx - uy * 3.2),
+        px(by + ux * 3.2),
+        px(bx + uy * 3.2),
+        px(by - ux * 3.2)
+    )
 }
 
 /// A curve through the points that starts and ends along the direction of the graph.

@@ -1,5 +1,6 @@
 //! Computational graphs: which operations a tensor was made by, drawn from inputs to results.
 
+mod clusters;
 mod draw;
 mod layout;
 
@@ -34,7 +35,9 @@ pub enum Detail {
 /// The drawing of a computational graph.
 ///
 /// Values stand above the lines that carry them, gradients of the first result below. Repetition along an axis
-/// (broadcasting) is not drawn as an operation.
+/// (broadcasting) is not drawn as an operation. A graph that runs down and holds gradients has two columns: the
+/// forward part from top to bottom, and beside it the backward part from bottom to top; what the latter takes from
+/// the former is drawn there again by its name, with a dashed border.
 ///
 /// ```
 /// use zerokara_core::Tensor;
@@ -73,6 +76,8 @@ enum Shape {
     Sign,
     /// A box around the name of an operation or layer.
     Box,
+    /// The name of a value that is made elsewhere in the drawing.
+    Copy,
 }
 
 /// A node of the drawing.
@@ -152,6 +157,14 @@ impl GraphDrawing {
         self
     }
 
+    /// How many nodes are drawn.
+    ///
+    /// # Errors
+    /// As [`GraphDrawing::figure`].
+    pub fn node_count(&self) -> Result<usize> {
+        Ok(self.graph()?.nodes.len())
+    }
+
     /// Whether values of this node are passed on as those of its first input.
     fn is_hidden(tensor: &Tensor) -> bool {
         let node = tensor.node_view();
@@ -200,6 +213,9 @@ impl GraphDrawing {
         let mut place: HashMap<u64, usize> = HashMap::new();
         let mut layers: HashMap<(Phase, String), usize> = HashMap::new();
         let mut known: HashSet<(usize, usize)> = HashSet::new();
+        // The operation by which values leave a layer.
+        let mut last: HashMap<(Phase, String), u64> = HashMap::new();
+        let mut copies: HashMap<(usize, usize, Option<(Phase, String)>), usize> = HashMap::new();
         for tensor in &tensors {
             let view = tensor.node_view();
             let node = self.node(tensor);
@@ -223,9 +239,14 @@ impl GraphDrawing {
                 }
             };
             place.insert(view.id, at);
-            if self.detail == Detail::Layers && layers.values().any(|&l| l == at) {
+            if self.detail == Detail::Layers && layer_of(tensor).is_some() {
                 // A layer's second line is the shape of what leaves it.
                 graph.nodes[at].detail = shape_text(tensor);
+            }
+            if view.parameter.is_none()
+                && let Some(layer) = layer_of(tensor)
+            {
+                last.insert((view.phase, layer), view.id);
             }
             if matches!(view.op.kind(), Kind::Fill(_)) {
                 continue;
@@ -239,6 +260,30 @@ impl GraphDrawing {
                 let Some(&from) = place.get(&drawn.node_view().id) else {
                     continue;
                 };
+                let apart = self.direction == Direction::Down
+                    && graph.nodes[from].phase == Phase::Forward
+                    && graph.nodes[at].phase != Phase::Forward;
+                let from = match apart && self.detail == Detail::Operations {
+                    true => {
+                        let group = graph.nodes[at].group.clone();
+                        // One for all users in a box.
+                        let user = if group.is_some() { usize::MAX } else { at };
+                        *copies
+                            .entry((from, user, group.clone()))
+                            .or_insert_with(|| {
+                                let label = copied(&drawn, &graph.nodes[from], &group, &last);
+                                graph.nodes.push(Node {
+                                    shape: Shape::Copy,
+                                    label,
+                                    detail: String::new(),
+                                    group,
+                                    phase: view.phase,
+                                });
+                                graph.nodes.len() - 1
+                            })
+                    }
+                    false => from,
+                };
                 let both = (from, at);
                 if from == at || (self.detail == Detail::Layers && !known.insert(both)) {
                     continue;
@@ -250,12 +295,27 @@ impl GraphDrawing {
                     .push(self.edge(from, at, &drawn, part.as_ref())?);
             }
         }
+        let mut known_results: HashSet<usize> = HashSet::new();
         for (result, name) in &self.results {
             let drawn = Self::drawn(result);
             let id = drawn.node_view().id;
             let Some(&from) = place.get(&id) else {
                 continue;
             };
+            let view = drawn.node_view();
+            let backward = self.direction == Direction::Down && view.phase != Phase::Forward;
+            if backward && self.detail == Detail::Layers && layer_of(&drawn).is_some() {
+                // The results of a layer's backward part stand in its node.
+                let short = name.rsplit(['.', ' ']).next().unwrap_or_default();
+                let detail = &mut graph.nodes[from].detail;
+                if !known_results.insert(from) {
+                    *detail += ", ";
+                } else {
+                    detail.clear();
+                }
+                *detail += &format!("∂ {short}");
+                continue;
+            }
             graph.nodes.push(Node {
                 shape: Shape::Name,
                 label: name.clone(),
@@ -264,8 +324,9 @@ impl GraphDrawing {
                 } else {
                     shape_text(result)
                 },
-                group: None,
-                phase: drawn.node_view().phase,
+                // A gradient stands in the box of the layer that it is computed in.
+                group: graph.nodes[from].group.clone().filter(|_| backward),
+                phase: view.phase,
             });
             let to = graph.nodes.len() - 1;
             graph
@@ -354,11 +415,9 @@ impl GraphDrawing {
             _ => match sign(view.op.name()) {
                 Some(sign) => (Shape::Sign, sign.to_string(), String::new()),
                 None => {
-                    let attributes = view.op.attributes().to_string();
-                    let detail = if attributes.chars().count() <= 28 {
-                        attributes
-                    } else {
-                        String::new()
+                    let detail = match self.values {
+                        true => told(tensor),
+                        false => shape_line,
                     };
                     (Shape::Box, view.op.name().replace('_', " "), detail)
                 }
@@ -415,6 +474,45 @@ fn through_hidden(input: &Tensor, gradient: Tensor) -> Option<Tensor> {
     Some(gradient)
 }
 
+/// How a value is called where it is used far from where it is made.
+fn copied(
+    tensor: &Tensor,
+    node: &Node,
+    group: &Option<(Phase, String)>,
+    last: &HashMap<(Phase, String), u64>,
+) -> String {
+    let view = tensor.node_view();
+    // A weight that is only turned is called by its name.
+    if let ("permute", [input]) = (view.op.name(), view.inputs)
+        && input.node_view().parameter.is_some()
+        && input.meta().is_ok_and(|m| m.rank() == 2)
+    {
+        return copied(input, node, group, last) + "ᵀ";
+    }
+    let layer = layer_of(tensor);
+    let same = matches!((group, &layer), (Some((_, a)), Some(b)) if a == b);
+    match (view.parameter, layer) {
+        (Some(parameter), _) => match same {
+            true => parameter
+                .name()
+                .rsplit('.')
+                .next()
+                .unwrap_or_default()
+                .to_string(),
+            false => parameter.name().to_string(),
+        },
+        (None, Some(layer)) => {
+            let leaves = last.get(&(view.phase, layer.clone())) == Some(&view.id);
+            match (leaves, same) {
+                (true, _) => layer,
+                (false, true) => node.label.clone(),
+                (false, false) => format!("{layer} {}", node.label),
+            }
+        }
+        _ => node.label.clone(),
+    }
+}
+
 /// The path of the layer whose part the tensor is; a parameter is part of the layer in whose name it stands.
 fn layer_of(tensor: &Tensor) -> Option<String> {
     let view = tensor.node_view();
@@ -424,6 +522,22 @@ fn layer_of(tensor: &Tensor) -> Option<String> {
             .rsplit_once('.')
             .map(|(layer, _)| layer.to_string()),
         None => view.path.filter(|p| !p.is_empty()).map(str::to_string),
+    }
+}
+
+/// What is set about an operation, if it is short; what is off or empty is not told.
+fn told(tensor: &Tensor) -> String {
+    let attributes = tensor.node_view().op.attributes();
+    let words: Vec<String> = attributes
+        .iter()
+        .map(|(name, value)| (name, value.to_string()))
+        .filter(|(_, value)| !matches!(value.as_str(), "false" | "[]" | "0"))
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let text = words.join(", ");
+    match text.chars().count() <= 28 {
+        true => text,
+        false => String::new(),
     }
 }
 

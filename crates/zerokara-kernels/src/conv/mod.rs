@@ -5,6 +5,7 @@
 //! Only where a pass reads beyond an image, the part of the image that a unit of work needs is copied, with zeros
 //! around it, to scratch.
 
+mod bf16;
 mod dense;
 mod image;
 mod pack;
@@ -13,6 +14,7 @@ mod weights;
 mod winograd;
 
 use crate::{
+    arithmetic::Arithmetic,
     gemm::share,
     isa::{Isa, multiversion},
     plan::ConvPass,
@@ -102,7 +104,37 @@ fn algorithm(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> Algorithm {
     }
 }
 
-/// Floats in the filters packed for a pass.
+/// What a pass multiplies if `wanted` is asked for: bf16 only if it is computed by fewer multiplications and reads an
+/// even number of channels.
+pub fn arithmetic(isa: Isa, g: &ConvGeometry, pass: ConvPass, wanted: Arithmetic) -> Arithmetic {
+    arithmetic_of(isa.lanes(), g, pass, wanted)
+}
+
+fn arithmetic_of(lanes: usize, g: &ConvGeometry, pass: ConvPass, wanted: Arithmetic) -> Arithmetic {
+    let even = dense::Sides::new(g, pass)
+        .source_channels
+        .0
+        .is_multiple_of(2);
+    match algorithm(lanes, g, pass) {
+        Algorithm::Winograd if even => wanted,
+        _ => Arithmetic::F32,
+    }
+}
+
+/// What the gradient with respect to the filters multiplies if `wanted` is asked for: bf16 only if it is computed by fewer
+/// multiplications.
+pub fn weight_gradient_arithmetic(isa: Isa, g: &ConvGeometry, wanted: Arithmetic) -> Arithmetic {
+    weight_gradient_arithmetic_of(isa.lanes(), g, wanted)
+}
+
+fn weight_gradient_arithmetic_of(lanes: usize, g: &ConvGeometry, wanted: Arithmetic) -> Arithmetic {
+    match weight_gradient_algorithm(lanes, g) {
+        Algorithm::Winograd => wanted,
+        Algorithm::Direct => Arithmetic::F32,
+    }
+}
+
+/// Floats in the filters packed for a pass, whatever it multiplies.
 pub fn packed_len(isa: Isa, g: &ConvGeometry, pass: ConvPass) -> usize {
     packed_len_of(isa.lanes(), g, pass)
 }
@@ -138,10 +170,13 @@ pub fn pack_units(isa: Isa, g: &ConvGeometry, pass: ConvPass) -> usize {
 ///
 /// # Safety
 ///
-/// The CPU must have `isa`; `unit` must be below [`pack_units`]; `geometry` must be consistent; `filters` must be
-/// valid for reading, and `packed` for writing [`packed_len`] floats, of which no one else may touch this unit's.
+/// The CPU must have `isa` and `arithmetic` ([`Arithmetic::check`]); `unit` must be below [`pack_units`]; `geometry` must
+/// be consistent; `filters` must be valid for reading, and `packed` for writing [`packed_len`] floats, of which no one
+/// else may touch this unit's.
+#[allow(clippy::too_many_arguments)]
 pub unsafe fn pack_unit(
     isa: Isa,
+    arithmetic: Arithmetic,
     geometry: &ConvGeometry,
     pass: ConvPass,
     unit: usize,
@@ -158,7 +193,12 @@ pub unsafe fn pack_unit(
         pairs.end * 2
     };
     // SAFETY: passed on.
-    unsafe { pack(isa, geometry, pass, vectors, filters, strides, packed) }
+    unsafe {
+        match self::arithmetic(isa, geometry, pass, arithmetic) {
+            Arithmetic::F32 => pack(isa, geometry, pass, vectors, filters, strides, packed),
+            Arithmetic::Bf16 => bf16::pack(isa, geometry, pass, vectors, filters, strides, packed),
+        }
+    }
 }
 
 multiversion! {
@@ -187,7 +227,7 @@ unsafe fn pack_body<S: Simd>(
         match algorithm(S::LANES, g, pass) {
             Algorithm::Direct => pack::pack_panels::<S>(g, pass, vectors, filters, strides, packed),
             Algorithm::Winograd => {
-                winograd::pack_panels::<S>(g, pass, vectors, filters, strides, packed)
+                winograd::pack_panels::<S, false>(g, pass, vectors, filters, strides, packed)
             }
         }
     }
@@ -229,16 +269,41 @@ fn scratch_len_of(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> usize {
     }
 }
 
+/// Runs unit `unit` of a pass over `source` with filters packed for it.
+///
+/// # Safety
+///
+/// The CPU must have `isa` and `arithmetic` ([`Arithmetic::check`]); `unit` must be below [`units`]; `geometry` must be
+/// consistent (see [`ConvGeometry::is_consistent`]); `source` must be valid for reading the images, `packed` for reading
+/// the filters packed for this `isa`, `arithmetic` and pass, `target` for writing; no one else may touch the unit's
+/// [`unit_range`] meanwhile. `scratch` must have [`scratch_len`] numbers.
+#[allow(clippy::too_many_arguments)]
+pub unsafe fn run_unit(
+    isa: Isa,
+    arithmetic: Arithmetic,
+    geometry: &ConvGeometry,
+    pass: ConvPass,
+    unit: usize,
+    source: *const f32,
+    packed: *const f32,
+    target: *mut f32,
+    scratch: &mut [f32],
+) {
+    // SAFETY: passed on.
+    unsafe {
+        match self::arithmetic(isa, geometry, pass, arithmetic) {
+            Arithmetic::F32 => {
+                run_unit_in_f32(isa, geometry, pass, unit, source, packed, target, scratch)
+            }
+            Arithmetic::Bf16 => {
+                bf16::run_unit(isa, geometry, pass, unit, source, packed, target, scratch)
+            }
+        }
+    }
+}
+
 multiversion! {
-    /// Runs unit `unit` of a pass over `source` with filters packed for it.
-    ///
-    /// # Safety
-    ///
-    /// The CPU must have `isa`; `unit` must be below [`units`]; `geometry` must be consistent (see
-    /// [`ConvGeometry::is_consistent`]); `source` must be valid for reading the images, `packed` for reading the
-    /// filters packed for this `isa` and pass, `target` for writing; no one else may touch the unit's [`unit_range`]
-    /// meanwhile. `scratch` must have [`scratch_len`] numbers.
-    pub unsafe fn run_unit(
+    unsafe fn run_unit_in_f32(
         geometry: &ConvGeometry,
         pass: ConvPass,
         unit: usize,
@@ -266,7 +331,7 @@ unsafe fn run_unit_body<S: Simd>(
                 dense::run_unit_body::<S>(g, pass, unit, source, packed, target, scratch)
             }
             Algorithm::Winograd => {
-                winograd::run_unit_body::<S>(g, pass, unit, source, packed, target, scratch)
+                winograd::run_unit_body::<S, false>(g, pass, unit, source, packed, target, scratch)
             }
         }
     }
@@ -309,16 +374,52 @@ fn weight_gradient_scratch_len_of(lanes: usize, g: &ConvGeometry) -> usize {
     }
 }
 
+/// Runs unit `unit` of the partial gradients `[partials, KH, KW, C / groups, O]`.
+///
+/// # Safety
+///
+/// The CPU must have `isa` and `arithmetic` ([`Arithmetic::check`]); `unit` must be below [`weight_gradient_units`];
+/// `geometry` must be consistent (see [`ConvGeometry::is_consistent`]); `input` and `output_gradient` must be valid for
+/// reading the images, and `partials` for writing; no one else may touch the same unit's part meanwhile. `scratch` must
+/// have [`weight_gradient_scratch_len`] numbers.
+#[allow(clippy::too_many_arguments)]
+pub unsafe fn run_weight_gradient_unit(
+    isa: Isa,
+    arithmetic: Arithmetic,
+    geometry: &ConvGeometry,
+    unit: usize,
+    input: *const f32,
+    output_gradient: *const f32,
+    partials: *mut f32,
+    scratch: &mut [f32],
+) {
+    // SAFETY: passed on.
+    unsafe {
+        match weight_gradient_arithmetic(isa, geometry, arithmetic) {
+            Arithmetic::F32 => weight_gradient_in_f32(
+                isa,
+                geometry,
+                unit,
+                input,
+                output_gradient,
+                partials,
+                scratch,
+            ),
+            Arithmetic::Bf16 => bf16::weight_gradient(
+                isa,
+                geometry,
+                unit,
+                input,
+                output_gradient,
+                partials,
+                scratch,
+            ),
+        }
+    }
+}
+
 multiversion! {
-    /// Runs unit `unit` of the partial gradients `[partials, KH, KW, C / groups, O]`.
-    ///
-    /// # Safety
-    ///
-    /// The CPU must have `isa`; `unit` must be below [`weight_gradient_units`]; `geometry` must be consistent (see
-    /// [`ConvGeometry::is_consistent`]); `input` and `output_gradient` must be valid for reading the images, and
-    /// `partials` for writing; no one else may touch the same unit's part meanwhile. `scratch` must have
-    /// [`weight_gradient_scratch_len`] numbers.
-    pub unsafe fn run_weight_gradient_unit(
+    unsafe fn weight_gradient_in_f32(
         geometry: &ConvGeometry,
         unit: usize,
         input: *const f32,
@@ -343,7 +444,7 @@ unsafe fn run_weight_gradient_unit_body<S: Simd>(
             Algorithm::Direct => {
                 weights::run_unit_body::<S>(g, unit, input, output_gradient, gradient, scratch)
             }
-            Algorithm::Winograd => winograd::filters::run_unit_body::<S>(
+            Algorithm::Winograd => winograd::filters::run_unit_body::<S, false>(
                 g,
                 unit,
                 input,

@@ -74,7 +74,29 @@ fn assert_close(
     }
 }
 
+/// Rounding what is multiplied to bf16 is no more than an error of each factor of its own.
+fn assert_near(got: &[f32], sums: &[f64], what: &str, g: &ConvGeometry) {
+    let (mut errors, mut squares, mut worst) = (0.0, 0.0, 0.0f64);
+    for (&got, &sum) in got.iter().zip(sums) {
+        let error = f64::from(got) - sum;
+        errors += error * error;
+        squares += sum * sum;
+        worst = worst.max(error.abs());
+    }
+    let (rms, size) = (
+        (errors / squares).sqrt(),
+        (squares / sums.len() as f64).sqrt(),
+    );
+    assert!(rms < 0.015, "{what} {g:?}: {rms} of the size");
+    assert!(worst < 0.1 * size, "{what} {g:?}: {worst} of {size}");
+    assert!(rms > 2e-4, "{what} {g:?}: {rms} is too small for bf16");
+}
+
 fn check(runner: Runner, g: &ConvGeometry) {
+    check_in(Arithmetic::F32, runner, g);
+}
+
+fn check_in(wanted: Arithmetic, runner: Runner, g: &ConvGeometry) {
     assert!(g.is_consistent(), "{g:?}");
     let in_group = g.in_channels / g.groups;
     let input_len = g.batch * g.input[0] * g.input[1] * g.in_channels;
@@ -114,6 +136,7 @@ fn check(runner: Runner, g: &ConvGeometry) {
             sizes[to] += term.abs();
         });
         for (filters, strides) in [(&filters, by_out), (&transposed, by_tap)] {
+            let arithmetic = arithmetic_of(lanes, g, pass, wanted);
             let mut packed = vec![f32::NAN; packed_len_of(lanes, g, pass)];
             let mut target = vec![f32::NAN; target_len + 1];
             let mut scratch = vec![f32::NAN; scratch_len_of(lanes, g, pass)];
@@ -127,6 +150,7 @@ fn check(runner: Runner, g: &ConvGeometry) {
                         for unit in 0..pack_units(isa, g, pass) {
                             pack_unit(
                                 isa,
+                                wanted,
                                 g,
                                 pass,
                                 unit,
@@ -144,7 +168,14 @@ fn check(runner: Runner, g: &ConvGeometry) {
                         };
                         let vectors = 0..(channels / g.groups).div_ceil(16);
                         let to = packed.as_mut_ptr();
-                        pack_body::<Lanes16>(g, pass, vectors, filters.as_ptr(), strides, to);
+                        let from = filters.as_ptr();
+                        if arithmetic == Arithmetic::Bf16 {
+                            winograd::pack_panels::<Lanes16, true>(
+                                g, pass, vectors, from, strides, to,
+                            );
+                        } else {
+                            pack_body::<Lanes16>(g, pass, vectors, from, strides, to);
+                        }
                     }
                 }
                 if algorithm(lanes, g, pass) == Algorithm::Direct {
@@ -159,7 +190,14 @@ fn check(runner: Runner, g: &ConvGeometry) {
                     covered = range.end;
                     let (packed, scratch) = (packed.as_ptr(), &mut scratch[..]);
                     match runner {
-                        Runner::Isa(isa) => run_unit(isa, g, pass, unit, from, packed, to, scratch),
+                        Runner::Isa(isa) => {
+                            run_unit(isa, wanted, g, pass, unit, from, packed, to, scratch)
+                        }
+                        Runner::Twin if arithmetic == Arithmetic::Bf16 => {
+                            winograd::run_unit_body::<Lanes16, true>(
+                                g, pass, unit, from, packed, to, scratch,
+                            )
+                        }
                         Runner::Twin => {
                             run_unit_body::<Lanes16>(g, pass, unit, from, packed, to, scratch)
                         }
@@ -168,6 +206,12 @@ fn check(runner: Runner, g: &ConvGeometry) {
             }
             assert_eq!(covered, target_len);
             assert!(target[0].is_nan());
+            if arithmetic == Arithmetic::Bf16 {
+                if g.batch > 0 {
+                    assert_near(&target[1..], &sums, &format!("{runner:?} {pass:?}"), g);
+                }
+                continue;
+            }
             assert_close(
                 algorithm(lanes, g, pass),
                 &target[1..],
@@ -185,6 +229,7 @@ fn check(runner: Runner, g: &ConvGeometry) {
         sums[k] += term;
         sizes[k] += term.abs();
     });
+    let arithmetic = weight_gradient_arithmetic_of(lanes, g, wanted);
     let mut parts = vec![f32::NAN; partials(g) * filters_len];
     let mut scratch = vec![f32::NAN; weight_gradient_scratch_len_of(lanes, g)];
     for unit in 0..weight_gradient_units_of(lanes, g) {
@@ -192,8 +237,25 @@ fn check(runner: Runner, g: &ConvGeometry) {
         // SAFETY: all vectors have the lengths asked for, and only instruction sets of this CPU are run.
         unsafe {
             match runner {
-                Runner::Isa(isa) => {
-                    run_weight_gradient_unit(isa, g, unit, input.as_ptr(), from, to, scratch)
+                Runner::Isa(isa) => run_weight_gradient_unit(
+                    isa,
+                    wanted,
+                    g,
+                    unit,
+                    input.as_ptr(),
+                    from,
+                    to,
+                    scratch,
+                ),
+                Runner::Twin if arithmetic == Arithmetic::Bf16 => {
+                    winograd::filters::run_unit_body::<Lanes16, true>(
+                        g,
+                        unit,
+                        input.as_ptr(),
+                        from,
+                        to,
+                        scratch,
+                    )
                 }
                 Runner::Twin => run_weight_gradient_unit_body::<Lanes16>(
                     g,
@@ -214,6 +276,10 @@ fn check(runner: Runner, g: &ConvGeometry) {
             .for_each(|(total, x)| *total += x);
     }
     let what = format!("{runner:?} weights");
+    if arithmetic == Arithmetic::Bf16 && g.batch > 0 {
+        assert_near(&total, &sums, &what, g);
+        return;
+    }
     let algorithm = weight_gradient_algorithm(lanes, g);
     assert_close(algorithm, &total, &sums, &sizes, &what, g);
 }
@@ -345,9 +411,10 @@ fn an_empty_batch_has_no_gradient() {
     check_everywhere(&g);
 }
 
-/// Layers of 3 x 3, of which all or nearly all pay.
-fn fewer_multiplications(batches: &[usize], each: impl Fn(&ConvGeometry)) -> (usize, usize) {
-    let (mut all, mut fewer) = (0, 0);
+/// Checks layers of 3 x 3; how many they are, and how many of them take fewer multiplications with vectors of 8 and of
+/// 16 lanes.
+fn fewer_multiplications(batches: &[usize], each: impl Fn(&ConvGeometry)) -> (usize, [usize; 2]) {
+    let (mut all, mut fewer) = (0, [0; 2]);
     for channels in [
         [16, 16, 1],
         [24, 40, 1],
@@ -366,7 +433,10 @@ fn fewer_multiplications(batches: &[usize], each: impl Fn(&ConvGeometry)) -> (us
             for &batch in batches {
                 let g = geometry(batch, channels, size, [3; 2], [1; 2], padding, [1; 2]);
                 all += 1;
-                fewer += usize::from(algorithm(8, &g, ConvPass::Forward) == Algorithm::Winograd);
+                for (fewer, lanes) in fewer.iter_mut().zip([8, 16]) {
+                    let algorithm = algorithm(lanes, &g, ConvPass::Forward);
+                    *fewer += usize::from(algorithm == Algorithm::Winograd);
+                }
                 each(&g);
             }
         }
@@ -377,8 +447,58 @@ fn fewer_multiplications(batches: &[usize], each: impl Fn(&ConvGeometry)) -> (us
 #[test]
 fn filters_of_three_by_three() {
     let (all, fewer) = fewer_multiplications(&[1, 3, 9], check_everywhere);
-    assert!(fewer * 3 > all * 2, "{fewer} of {all}");
+    let [of_8, of_16] = fewer;
+    assert!(of_8 * 3 > all * 2, "{of_8} of {all} with 8 lanes");
+    assert!(of_16 * 3 > all * 2, "{of_16} of {all} with 16 lanes");
     fewer_multiplications(&[0], check_everywhere);
+}
+
+/// Layers with products of bf16, and some that have none.
+fn check_bf16(runner: Runner) {
+    let check_bf16 = |g: &ConvGeometry| check_in(Arithmetic::Bf16, runner, g);
+    fewer_multiplications(&[0, 3], check_bf16);
+    // Two panels' worth of channels and more than one unit.
+    let g = geometry(5, [48, 96, 1], [13, 10], [3; 2], [1; 2], [1; 2], [1; 2]);
+    check_bf16(&g);
+    // What bf16 does not serve is f32 to the last bit.
+    for (channels, kernel, stride, groups) in
+        [(15, 3, 1, 1), (32, 5, 1, 1), (32, 3, 2, 1), (32, 3, 1, 2)]
+    {
+        let channels = [channels, channels, groups];
+        let g = geometry(
+            2,
+            channels,
+            [8; 2],
+            [kernel; 2],
+            [stride; 2],
+            [1; 2],
+            [1; 2],
+        );
+        for pass in [ConvPass::Forward, ConvPass::InputGradient] {
+            assert_eq!(
+                arithmetic_of(8, &g, pass, Arithmetic::Bf16),
+                Arithmetic::F32
+            );
+        }
+        check_bf16(&g);
+    }
+}
+
+#[test]
+fn products_of_bf16_on_this_cpu() {
+    if Arithmetic::Bf16.check(Isa::Avx512).is_ok() {
+        check_bf16(Runner::Isa(Isa::Avx512));
+    }
+}
+
+#[test]
+fn products_of_bf16_in_portable_code() {
+    check_bf16(Runner::Isa(Isa::Portable));
+}
+
+#[test]
+fn products_of_bf16_in_the_shape_of_avx512() {
+    check_bf16(Runner::Twin);
 }
 
 #[test]
@@ -386,8 +506,10 @@ fn small_batches_of_large_images_are_cut_into_bands_of_tiles() {
     for (batch, size) in [(1, [28, 30]), (2, [9, 50]), (1, [45, 3])] {
         let g = geometry(batch, [32, 24, 1], size, [3; 2], [1; 2], [1; 2], [1; 2]);
         for pass in [ConvPass::Forward, ConvPass::InputGradient] {
-            assert_eq!(algorithm(8, &g, pass), Algorithm::Winograd);
-            assert!(units_of(8, &g, pass) > batch);
+            for lanes in [8, 16] {
+                assert_eq!(algorithm(lanes, &g, pass), Algorithm::Winograd);
+                assert!(units_of(lanes, &g, pass) > batch);
+            }
         }
         check_everywhere(&g);
     }

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     access::Access,
+    arithmetic::Arithmetic,
     conv::{self, ConvGeometry},
     gather::{ArgReduceTask, GatherTask, OneHotTask},
     gemm::{self, GemmShape},
@@ -192,9 +193,14 @@ fn image_shapes(g: &ConvGeometry) -> ([usize; 4], [usize; 4]) {
     (input, [g.batch, g.output[0], g.output[1], g.out_channels])
 }
 
+fn expect_arithmetic(isa: Isa, arithmetic: Arithmetic) -> Result<(), String> {
+    arithmetic.check(isa).map_err(|e| e.to_string())
+}
+
 fn pack_filters(isa: Isa, step: &PackFiltersStep, buffers: &[Buffer]) -> Made {
     let (g, pass) = (step.geometry, step.pass);
     expect_convolution(&g)?;
+    expect_arithmetic(isa, step.arithmetic)?;
     expect_floats(
         &[(&step.filters, "filters"), (&step.packed, "packed filters")],
         buffers,
@@ -216,6 +222,7 @@ fn pack_filters(isa: Isa, step: &PackFiltersStep, buffers: &[Buffer]) -> Made {
     Ok(Box::new(PackFiltersTask {
         isa,
         geometry: g,
+        arithmetic: step.arithmetic,
         pass,
         filters,
         packed,
@@ -225,6 +232,7 @@ fn pack_filters(isa: Isa, step: &PackFiltersStep, buffers: &[Buffer]) -> Made {
 fn convolution(isa: Isa, step: &ConvStep, buffers: &[Buffer]) -> Made {
     let (g, pass) = (step.geometry, step.pass);
     expect_convolution(&g)?;
+    expect_arithmetic(isa, step.arithmetic)?;
     let named = [
         (&step.source, "source"),
         (&step.packed, "filters"),
@@ -244,10 +252,17 @@ fn convolution(isa: Isa, step: &ConvStep, buffers: &[Buffer]) -> Made {
         "packed filters",
     )?;
     let ranges = (0..conv::units(isa, &g, pass)).map(|unit| conv::unit_range(isa, &g, pass, unit));
-    let statistics = statistics(isa, &step.statistics, &step.target, ranges, buffers)?;
+    let statistics = statistics(
+        isa,
+        step.statistics.as_deref(),
+        &step.target,
+        ranges,
+        buffers,
+    )?;
     Ok(Box::new(ConvTask {
         isa,
         geometry: g,
+        arithmetic: step.arithmetic,
         pass,
         statistics,
         source: access(&step.source, buffers),
@@ -260,6 +275,7 @@ fn convolution(isa: Isa, step: &ConvStep, buffers: &[Buffer]) -> Made {
 fn conv_weight_gradient(isa: Isa, step: &ConvWeightGradientStep, buffers: &[Buffer]) -> Made {
     let g = step.geometry;
     expect_convolution(&g)?;
+    expect_arithmetic(isa, step.arithmetic)?;
     let named = [
         (&step.input, "input"),
         (&step.output_gradient, "output's gradient"),
@@ -281,6 +297,7 @@ fn conv_weight_gradient(isa: Isa, step: &ConvWeightGradientStep, buffers: &[Buff
     Ok(Box::new(ConvWeightGradientTask {
         isa,
         geometry: g,
+        arithmetic: step.arithmetic,
         input: access(&step.input, buffers),
         output_gradient: access(&step.output_gradient, buffers),
         partials: access(&step.partials, buffers),
@@ -556,7 +573,7 @@ fn reduce(isa: Isa, step: &ReduceStep, buffers: &[Buffer]) -> Made {
 /// A checked reduction of what a step writes that is cut into these parts of its rows.
 fn statistics(
     isa: Isa,
-    step: &Option<ReduceStep>,
+    step: Option<&ReduceStep>,
     target: &View,
     ranges: impl Iterator<Item = Range<usize>>,
     buffers: &[Buffer],

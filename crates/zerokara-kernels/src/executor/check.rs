@@ -96,7 +96,7 @@ fn views(step: &Step) -> Views<'_> {
             v.reads.extend([&s.source, &s.packed]);
             v.writes.push(Cow::Borrowed(&s.target));
             v.epilogue = with_target(&s.epilogue, &s.target);
-            v.statistics = s.statistics.as_ref();
+            v.statistics = s.statistics.as_deref();
         }
         Step::ConvWeightGradient(s) => {
             v.reads.extend([&s.input, &s.output_gradient]);

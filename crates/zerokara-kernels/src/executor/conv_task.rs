@@ -5,6 +5,7 @@ use std::slice;
 use super::Task;
 use crate::{
     access::{Access, Memory},
+    arithmetic::Arithmetic,
     conv::{self, ConvGeometry},
     isa::Isa,
     map::prepared::Prepared,
@@ -29,6 +30,7 @@ fn pass_weight(g: &ConvGeometry) -> usize {
 pub(super) struct PackFiltersTask {
     pub(super) isa: Isa,
     pub(super) geometry: ConvGeometry,
+    pub(super) arithmetic: Arithmetic,
     pub(super) pass: ConvPass,
     pub(super) filters: Access,
     pub(super) packed: Access,
@@ -52,6 +54,7 @@ impl Task for PackFiltersTask {
             let (from, to) = (memory.f32s(&self.filters), memory.f32s(&self.packed));
             conv::pack_unit(
                 self.isa,
+                self.arithmetic,
                 &self.geometry,
                 self.pass,
                 unit,
@@ -68,6 +71,7 @@ impl Task for PackFiltersTask {
 pub(super) struct ConvTask {
     pub(super) isa: Isa,
     pub(super) geometry: ConvGeometry,
+    pub(super) arithmetic: Arithmetic,
     pub(super) pass: ConvPass,
     pub(super) source: Access,
     pub(super) packed: Access,
@@ -112,7 +116,17 @@ impl Task for ConvTask {
             let target = memory.f32s(&self.target);
             let length = conv::scratch_len(self.isa, g, pass);
             let own = slice::from_raw_parts_mut(scratch.cast(), length);
-            conv::run_unit(self.isa, g, pass, unit, source, packed, target, own);
+            conv::run_unit(
+                self.isa,
+                self.arithmetic,
+                g,
+                pass,
+                unit,
+                source,
+                packed,
+                target,
+                own,
+            );
             if let Some(map) = &self.epilogue {
                 let range = conv::unit_range(self.isa, g, pass, unit);
                 map.run(memory, scratch.add(bytes(length)), range.start, range.end);
@@ -129,6 +143,7 @@ impl Task for ConvTask {
 pub(super) struct ConvWeightGradientTask {
     pub(super) isa: Isa,
     pub(super) geometry: ConvGeometry,
+    pub(super) arithmetic: Arithmetic,
     pub(super) input: Access,
     pub(super) output_gradient: Access,
     pub(super) partials: Access,
@@ -158,7 +173,16 @@ impl Task for ConvWeightGradientTask {
             );
             let length = conv::weight_gradient_scratch_len(self.isa, g);
             let own = slice::from_raw_parts_mut(scratch.cast(), length);
-            conv::run_weight_gradient_unit(self.isa, g, unit, input, gradient, to, own);
+            conv::run_weight_gradient_unit(
+                self.isa,
+                self.arithmetic,
+                g,
+                unit,
+                input,
+                gradient,
+                to,
+                own,
+            );
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ mod tests;
 mod transpose_task;
 
 use std::{
+    cmp::Reverse,
     fmt,
     sync::{Mutex, PoisonError},
     time::Instant,
@@ -140,7 +141,10 @@ impl std::error::Error for RunError {}
 
 struct Stage {
     tasks: Vec<Box<dyn Task>>,
-    /// For each task, the number of units before it; at the end, of all.
+    /// The tasks in the order in which their units are handed out: long units first, so that no thread is left with one
+    /// when the others have nothing more to do.
+    order: Vec<usize>,
+    /// For each task in that order, the number of units before it; at the end, of all.
     starts: Vec<usize>,
     inline: bool,
 }
@@ -214,10 +218,12 @@ impl Executor {
                 let task = build::task(isa, plan, step);
                 tasks.push(task.map_err(|message| PlanError::step(s, i, message))?);
             }
+            let mut order: Vec<usize> = (0..tasks.len()).collect();
+            order.sort_by_key(|&t| Reverse(tasks[t].weight() / tasks[t].units().max(1)));
             let mut starts = vec![0];
-            for task in &tasks {
-                scratch_bytes = task.scratch_bytes().max(scratch_bytes);
-                starts.push(starts[starts.len() - 1] + task.units());
+            for &t in &order {
+                scratch_bytes = tasks[t].scratch_bytes().max(scratch_bytes);
+                starts.push(starts[starts.len() - 1] + tasks[t].units());
             }
             let weight = tasks
                 .iter()
@@ -225,6 +231,7 @@ impl Executor {
             let inline = starts[tasks.len()] <= 1 || weight < INLINE_WEIGHT;
             stages.push(Stage {
                 tasks,
+                order,
                 starts,
                 inline,
             });
@@ -284,11 +291,11 @@ impl Executor {
             let units = stage.starts[stage.tasks.len()];
             let failure = Failure::default();
             let work = |unit: usize, worker: usize| {
-                let task = stage.starts.partition_point(|&start| start <= unit) - 1;
+                let place = stage.starts.partition_point(|&start| start <= unit) - 1;
                 run_unit(
                     stage,
-                    task,
-                    unit - stage.starts[task],
+                    stage.order[place],
+                    unit - stage.starts[place],
                     memory,
                     scratch.of(worker),
                     &failure,

@@ -24,13 +24,15 @@ pub(super) unsafe fn run<S: Simd>(
     c_row: isize,
 ) {
     // So much of a group of rows and of four columns stays in the first-level cache while the other columns pass by.
-    const DEPTH: usize = 512;
-    const GROUP: usize = 12;
+    const DEPTH: usize = 400;
+    const GROUP: usize = 14;
     let depths = k.div_ceil(DEPTH).max(1);
+    let groups = rows.len().div_ceil(GROUP);
     for depth in 0..depths {
         let depth = super::share(k, depths, depth);
-        for start in rows.clone().step_by(GROUP) {
-            let rows = start..(start + GROUP).min(rows.end);
+        for group in 0..groups {
+            let group = super::share(rows.len(), groups, group);
+            let rows = rows.start + group.start..rows.start + group.end;
             // SAFETY: a share of what the caller vouches for.
             unsafe {
                 let (a, b) = (a.add(depth.start), b.add(depth.start));
@@ -96,16 +98,17 @@ unsafe fn slice<S: Simd>(
             j += 8;
             continue;
         }
-        let mut i = rows.start;
-        while i < rows.end {
-            let height = (rows.end - i).min(3);
+        // Blocks of three rows, or of two towards the end: single rows read four times what they compute.
+        let blocks = rows.len().div_ceil(3);
+        for block in 0..blocks {
+            let block = super::share(rows.len(), blocks, block);
+            let (i, height) = (rows.start + block.start, block.len());
             match width {
                 1 => heights!(i, j, height, 1),
                 2 => heights!(i, j, height, 2),
                 3 => heights!(i, j, height, 3),
                 _ => heights!(i, j, height, 4),
             }
-            i += height;
         }
         j += width;
     }

@@ -114,7 +114,12 @@ impl Grid {
         let most_columns = (n / (8 * lanes)).max(1);
         let (rows, columns) = if n > 2 * m {
             let columns = wanted.min(most_columns);
-            (wanted.div_ceil(columns).min(most_rows), columns)
+            // Enough to share out: each unit then reads its own columns of the right operand, and no other does.
+            let rows = match columns >= UNITS / 2 {
+                true => 1,
+                false => wanted.div_ceil(columns).min(most_rows),
+            };
+            (rows, columns)
         } else {
             let rows = wanted.min(most_rows);
             (rows, wanted.div_ceil(rows).min(most_columns))

@@ -2,7 +2,7 @@
 
 use super::tile::{Panel, full_rows, step};
 use crate::{
-    simd::{Outlined, Simd},
+    simd::{Outlined, Simd, bf16::Pairs},
     unroll::each,
 };
 
@@ -47,6 +47,23 @@ pub(crate) struct Strip<'a> {
 }
 
 impl Strip<'_> {
+    /// Computes all of it, if `BF16` from pairs of bf16, which `depth` counts then.
+    ///
+    /// # Safety
+    ///
+    /// As [`Strip::run`] asks.
+    #[inline(always)]
+    pub unsafe fn run_in<S: Simd, const BF16: bool>(&self) {
+        // SAFETY: passed on.
+        unsafe {
+            if BF16 {
+                self.run::<Pairs<S>>();
+            } else {
+                self.run::<S>();
+            }
+        }
+    }
+
     /// Computes all of it.
     ///
     /// # Safety

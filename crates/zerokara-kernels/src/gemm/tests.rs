@@ -1,7 +1,8 @@
 //! Products of every kind against a plain loop in f64.
 
+use super::tile::Panel;
 use super::*;
-use crate::simd::Twin as Lanes16;
+use crate::simd::{Outlined, Portable, Twin as Lanes16, bf16};
 
 /// Numbers that look random: reproducible, in [-1, 1), most with many digits.
 fn numbers(len: usize, seed: u32) -> Vec<f32> {
@@ -305,6 +306,98 @@ fn units_cover_the_result_once() {
                 }
             }
             assert!(seen.iter().all(|&count| count == 1), "{shape:?} on {isa:?}");
+        }
+    }
+}
+
+/// Strips of pairs of bf16: the products of rounded numbers are exact, and sums of them in f32 nearly so.
+struct StripsOfPairs;
+
+impl Outlined for StripsOfPairs {
+    unsafe fn run<S: Simd>(&self) {
+        let halves_of = |len: usize, seed: u32| -> Vec<u16> {
+            numbers(len, seed).into_iter().map(bf16::round).collect()
+        };
+        let value = |half: u16| f64::from(f32::from_bits(u32::from(half) << 16));
+        let pair =
+            |first: u16, second: u16| f32::from_bits(u32::from(first) | u32::from(second) << 16);
+        for width in 1..=if S::REGISTERS < 16 { 1 } else { 3 } {
+            for (rows, depth, lines) in [(1, 1, 1), (5, 2, 3), (8, 7, 1), (9, 16, 2), (17, 3, 1)] {
+                let columns = width * S::LANES;
+                let left = halves_of(lines * rows * depth * 2, 1);
+                let right = halves_of(lines * depth * 2 * columns, 2);
+                let left_at = |l: usize, r: usize, k: usize| left[(l * rows + r) * depth * 2 + k];
+                let right_at =
+                    |l: usize, k: usize, c: usize| right[(l * depth * 2 + k) * columns + c];
+                let (mut a, mut b) = (Vec::new(), Vec::new());
+                for l in 0..lines {
+                    for r in 0..rows {
+                        let pairs =
+                            (0..depth).map(|k| (left_at(l, r, 2 * k), left_at(l, r, 2 * k + 1)));
+                        a.extend(pairs.map(|(x, y)| pair(x, y)));
+                    }
+                    for k in 0..depth {
+                        b.extend(
+                            (0..columns)
+                                .map(|c| pair(right_at(l, 2 * k, c), right_at(l, 2 * k + 1, c))),
+                        );
+                    }
+                }
+                let mut sums = vec![1.0f32; lines * rows * columns];
+                let strip = Strip {
+                    rows,
+                    lines: Lines {
+                        count: lines,
+                        left: (rows * depth) as isize,
+                        panel: (depth * columns) as isize,
+                        to: (rows * columns) as isize,
+                    },
+                    depth,
+                    left: a.as_ptr(),
+                    left_strides: [depth as isize, 1],
+                    offsets: &[],
+                    panel: Panel {
+                        start: b.as_ptr(),
+                        step: columns as isize,
+                        width,
+                        last: S::LANES,
+                    },
+                    to: sums.as_mut_ptr(),
+                    to_row: columns as isize,
+                    add: true,
+                };
+                // SAFETY: the caller vouches for the CPU; the vectors have the lengths told.
+                unsafe { strip.run_in::<S, true>() };
+                for (i, &sum) in sums.iter().enumerate() {
+                    let (l, r, c) = (i / columns / rows, i / columns % rows, i % columns);
+                    let terms =
+                        (0..2 * depth).map(|k| value(left_at(l, r, k)) * value(right_at(l, k, c)));
+                    let (expected, size) = terms.fold((1.0, 1.0), |(sum, size), term| {
+                        (sum + term, size + term.abs())
+                    });
+                    let error = (f64::from(sum) - expected).abs();
+                    assert!(
+                        error <= size * (2 * depth + 1) as f64 * 2f64.powi(-24),
+                        "{width} vectors, {rows} rows, {depth} pairs, [{i}]: {sum} for {expected}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn strips_of_pairs_of_bf16() {
+    // SAFETY: only what this CPU has is run.
+    unsafe {
+        Portable::<8>::call(&StripsOfPairs);
+        Lanes16::call(&StripsOfPairs);
+        #[cfg(target_arch = "x86_64")]
+        if crate::arithmetic::Arithmetic::Bf16
+            .check(Isa::Avx512)
+            .is_ok()
+        {
+            crate::simd::Avx512Bf16::call(&StripsOfPairs);
         }
     }
 }

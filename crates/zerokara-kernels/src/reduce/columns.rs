@@ -2,7 +2,7 @@
 
 use super::{
     BLOCK, How, ReduceTask,
-    combine::{Max, Min, Moments, Sum, deviate, flush, fold_rows},
+    combine::{Max, Min, Moments, Sum, deviate, flush, fold_rows, shift_near},
     combining,
 };
 use crate::{
@@ -71,11 +71,11 @@ impl ReduceTask {
                     for column in 0..self.inner {
                         let lanes = (column..self.width()).step_by(self.inner);
                         let total: f32 = lanes.clone().map(|i| *sums.add(i)).sum();
-                        lanes.for_each(|i| *state.shifts.add(i) = total * scale);
+                        lanes.for_each(|i| *state.shifts.add(i) = shift_near(total * scale));
                     }
                     sums.write_bytes(0, self.width());
                 } else if first {
-                    state.shifts.add(at).copy_from_nonoverlapping(p, n);
+                    (0..n).for_each(|i| *state.shifts.add(at + i) = shift_near(*p.add(i)));
                 }
                 let (squares, shifts) = (state.squares.add(at), state.shifts.add(at));
                 deviate(self.isa, sums, squares, shifts, p, width, rows);
@@ -133,7 +133,7 @@ impl ReduceTask {
                     *state.means.add(column) = joined.mean;
                     *state.mean_squares.add(column) = joined.squares;
                     for i in (column..width).step_by(columns) {
-                        *state.shifts.add(i) = joined.mean as f32;
+                        *state.shifts.add(i) = shift_near(joined.mean as f32);
                     }
                 }
                 state.wide.write_bytes(0, width);

@@ -271,6 +271,12 @@ multiversion! {
     pub(super) unsafe fn squares[](p: *const f32, n: usize, shift: f32, to: *mut [f64; 2]) = squares_body;
 }
 
+/// The shift of numbers that are about this: where that is no number, differences from it would be none either, and the
+/// mean of infinite numbers would be lost.
+pub(super) fn shift_near(mean: f32) -> f32 {
+    if mean.is_finite() { mean } else { 0.0 }
+}
+
 /// Mean of some numbers, and the sum of their squared deviations from it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Moments {
@@ -295,8 +301,97 @@ impl Moments {
         let share = m as f64 / (n + m) as f64;
         let difference = other.mean - self.mean;
         Moments {
-            mean: self.mean + difference * share,
+            mean: if difference.is_finite() {
+                self.mean + difference * share
+            } else {
+                // An infinite mean stays, unless the other is infinite the other way.
+                self.mean + other.mean
+            },
             squares: self.squares + other.squares + difference * difference * (n as f64 * share),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{isa::Isa, simd::Portable};
+
+    /// Whole numbers, of which all sums and squares are exact.
+    fn numbers(n: usize) -> Vec<f32> {
+        (0..n)
+            .map(|i| ((i * 37 + i / 9) % 64) as f32 - 20.0)
+            .collect()
+    }
+
+    #[inline(always)]
+    unsafe fn check_body<S: Lanes>() {
+        for width in [1, 3, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 129, 200] {
+            for rows in [1, 2, 5] {
+                let x = numbers(width * rows);
+                let of_row = |row: usize| x[row * width..][..width].iter().copied();
+                let of_column = |column: usize| x[column..].iter().step_by(width).copied();
+                let shift = |column: usize| (column % 5) as f32;
+                let (mut sums, mut largest) = (vec![0.0; rows], vec![0.0; rows]);
+                let mut moments = vec![[0.0; 2]; rows];
+                // One number behind, which must stay.
+                let fresh = || vec![1.0f32; width + 1];
+                let (mut folded, mut least) = (fresh(), fresh());
+                let (mut deviations, mut squares) = (fresh(), fresh());
+                let shifts: Vec<f32> = (0..width).map(shift).collect();
+                let p = x.as_ptr();
+                // SAFETY: the caller vouches for the CPU; the vectors have these lengths.
+                unsafe {
+                    rows_body::<S, Sum>(p, rows, width, sums.as_mut_ptr());
+                    rows_body::<S, Max>(p, rows, width, largest.as_mut_ptr());
+                    for (row, to) in moments.iter_mut().enumerate() {
+                        squares_body::<S>(p.add(row * width), width, 3.0, to);
+                    }
+                    fold_rows_body::<S, Sum>(folded.as_mut_ptr(), p, width, rows);
+                    fold_rows_body::<S, Min>(least.as_mut_ptr(), p, width, rows);
+                    deviate_body::<S>(
+                        deviations.as_mut_ptr(),
+                        squares.as_mut_ptr(),
+                        shifts.as_ptr(),
+                        p,
+                        width,
+                        rows,
+                    );
+                }
+                for row in 0..rows {
+                    let at = || of_row(row).map(f64::from);
+                    assert_eq!(sums[row], at().sum::<f64>(), "{rows} x {width}");
+                    assert_eq!(largest[row], at().fold(f64::MIN, f64::max));
+                    let differences = at().map(|x| x - 3.0).sum();
+                    let of_squares = at().map(|x| (x - 3.0).powi(2)).sum();
+                    assert_eq!(moments[row], [differences, of_squares]);
+                }
+                for column in 0..width {
+                    let at = || of_column(column);
+                    assert_eq!(folded[column], 1.0 + at().sum::<f32>(), "{rows} x {width}");
+                    assert_eq!(least[column], at().fold(1.0, f32::min));
+                    let differences = at().map(|x| x - shift(column));
+                    assert_eq!(deviations[column], 1.0 + differences.clone().sum::<f32>());
+                    assert_eq!(
+                        squares[column],
+                        1.0 + differences.map(|x| x * x).sum::<f32>()
+                    );
+                }
+                for all in [folded, least, deviations, squares] {
+                    assert_eq!(all[width], 1.0, "{rows} x {width}");
+                }
+            }
+        }
+    }
+    multiversion! { unsafe fn check() = check_body; }
+
+    #[test]
+    fn every_length_is_combined_whole() {
+        for isa in Isa::available() {
+            // SAFETY: the CPU has it.
+            unsafe { check(isa) };
+        }
+        // SAFETY: portable code runs everywhere; this has the shape of AVX-512.
+        unsafe { check_body::<Portable<16>>() };
     }
 }

@@ -11,7 +11,7 @@ mod columns;
 mod combine;
 
 use self::columns::Columns;
-use self::combine::{Combine, Max, Min, Moments, Sum, rows_of, squares};
+use self::combine::{Combine, Max, Min, Moments, Sum, rows_of, shift_near, squares};
 use std::{
     cell::UnsafeCell,
     cmp::Reverse,
@@ -618,7 +618,7 @@ impl ReduceTask {
 
     /// Of `n` neighbours with this sum.
     unsafe fn moments(&self, p: *const f32, n: usize, sum: f64) -> Moments {
-        let shift = (sum / n as f64) as f32;
+        let shift = shift_near((sum / n as f64) as f32);
         let mut sums = [0.0; 2];
         // SAFETY: as the caller vouches.
         unsafe { squares(self.isa, p, n, shift, &mut sums) };

@@ -7,6 +7,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+pub mod bf16;
 mod portable;
 #[cfg(test)]
 mod twin;
@@ -15,9 +16,14 @@ mod twin;
 pub use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub use avx512::Avx512;
+#[cfg(target_arch = "x86_64")]
+pub use bf16::Avx512Bf16;
 pub use portable::Portable;
 #[cfg(test)]
 pub(crate) use twin::Twin;
+
+/// Most lanes in a vector.
+const MAX_LANES: usize = 16;
 
 /// Code that is compiled once for each instruction set and called, not inlined: see [`Simd::call`].
 pub trait Outlined {
@@ -101,6 +107,61 @@ pub trait Simd: Copy + Send + Sync + 'static {
             let b = Self::load(b.offset(i));
             for v in 0..NV {
                 sums[v] = Self::fma(b, columns[v], sums[v]);
+            }
+        }
+    }
+    /// `c + a.1 * b.1 + a.0 * b.0`, where each number of `a` and `b` is a pair of bf16 (see [`bf16`]), and each addition is
+    /// rounded to f32; the products are exact.
+    #[inline(never)] // slow as it is, and inlined many times it would take long to compile
+    unsafe fn fma_pairs(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        // SAFETY: the caller vouches for the CPU; no vector has more lanes.
+        unsafe {
+            let [mut x, mut y, mut sums] = [[0.0; MAX_LANES]; 3];
+            Self::store(x.as_mut_ptr(), a);
+            Self::store(y.as_mut_ptr(), b);
+            Self::store(sums.as_mut_ptr(), c);
+            for ((sum, &x), &y) in sums.iter_mut().zip(&x).zip(&y).take(Self::LANES) {
+                let ([x0, x1], [y0, y1]) = (bf16::halves(x), bf16::halves(y));
+                *sum += x1 * y1;
+                *sum += x0 * y0;
+            }
+            Self::load(sums.as_ptr())
+        }
+    }
+    /// Writes all lanes rounded to bf16, neighbours as pairs: half as many numbers as there are lanes.
+    #[inline(never)] // slow as it is, and inlined many times it would take long to compile
+    unsafe fn store_bf16(p: *mut f32, x: Self::Vector) {
+        // SAFETY: the caller vouches for the CPU and for half a vector at `p`; no vector has more lanes.
+        unsafe {
+            let mut lanes = [0.0; MAX_LANES];
+            Self::store(lanes.as_mut_ptr(), x);
+            for (i, &x) in lanes.iter().enumerate().take(Self::LANES) {
+                p.cast::<u16>().add(i).write_unaligned(bf16::round(x));
+            }
+        }
+    }
+    /// Writes all lanes rounded to bf16, each as the first of a pair whose second is zero.
+    #[inline(never)] // slow as it is, and inlined many times it would take long to compile
+    unsafe fn store_firsts(p: *mut f32, x: Self::Vector) {
+        // SAFETY: the caller vouches for the CPU and for a vector at `p`; no vector has more lanes.
+        unsafe {
+            let mut lanes = [0.0; MAX_LANES];
+            Self::store(lanes.as_mut_ptr(), x);
+            for (i, &x) in lanes.iter().enumerate().take(Self::LANES) {
+                *p.add(i) = f32::from_bits(u32::from(bf16::round(x)));
+            }
+        }
+    }
+    /// Adds all lanes, rounded to bf16, as the seconds to pairs that [`Simd::store_firsts`] wrote.
+    #[inline(never)] // slow as it is, and inlined many times it would take long to compile
+    unsafe fn store_seconds(p: *mut f32, x: Self::Vector) {
+        // SAFETY: the caller vouches for the CPU and for a vector at `p`; no vector has more lanes.
+        unsafe {
+            let mut lanes = [0.0; MAX_LANES];
+            Self::store(lanes.as_mut_ptr(), x);
+            for (i, &x) in lanes.iter().enumerate().take(Self::LANES) {
+                let pair = (*p.add(i)).to_bits() | u32::from(bf16::round(x)) << 16;
+                *p.add(i) = f32::from_bits(pair);
             }
         }
     }

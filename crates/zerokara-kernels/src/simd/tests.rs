@@ -67,3 +67,101 @@ fn operations_agree_with_single_numbers() {
     // SAFETY: portable code runs everywhere.
     unsafe { check_body::<Twin>() };
 }
+
+/// Bits of a few numbers, among them ties, both zeros, infinities, NaN and numbers too small.
+const NUMBERS: [u32; 16] = [
+    0x3f80_0000,
+    0x3f80_8000,
+    0x3f81_8000,
+    0x3f80_8001,
+    0xbf80_7fff,
+    0x0000_0000,
+    0x8000_0000,
+    0x7f80_0000,
+    0xff80_0000,
+    0x7f7f_ffff,
+    0x0000_ffff,
+    0x8040_0000,
+    0x0080_0000,
+    0x4049_0fdb,
+    0xc2f6_e979,
+    0x7fa0_0001,
+];
+
+/// As bf16, worked out by hand.
+const ROUNDED: [u16; 16] = [
+    0x3f80, 0x3f80, 0x3f82, 0x3f81, 0xbf80, 0x0000, 0x8000, 0x7f80, 0xff80, 0x7f80, 0x0000, 0x8000,
+    0x0080, 0x4049, 0xc2f7, 0x7fe0,
+];
+
+unsafe fn check_bf16<S: Simd>() {
+    let lanes = S::LANES;
+    for first in [0, 16 - lanes] {
+        let mut x = [0.0f32; 16];
+        for (x, &bits) in x.iter_mut().zip(&NUMBERS[first..]) {
+            *x = f32::from_bits(bits);
+        }
+        let rounded = &ROUNDED[first..first + lanes];
+        let (mut dense, mut firsts) = ([0.0f32; 16], [7.0f32; 16]);
+        // SAFETY: the caller vouches for the CPU; no vector has more lanes.
+        unsafe {
+            let x = S::load(x.as_ptr());
+            S::store_bf16(dense.as_mut_ptr(), x);
+            S::store_firsts(firsts.as_mut_ptr(), x);
+            for i in 0..lanes {
+                let [a, b] = bf16::halves(dense[i / 2]);
+                let expected = u32::from(rounded[i]) << 16;
+                assert_eq!(if i % 2 == 0 { a } else { b }.to_bits(), expected, "{i}");
+                assert_eq!(firsts[i].to_bits(), u32::from(rounded[i]), "{i}");
+            }
+            S::store_seconds(firsts.as_mut_ptr(), x);
+            for (pair, &half) in firsts.iter().zip(rounded) {
+                assert_eq!(pair.to_bits(), u32::from(half) * 0x1_0001);
+            }
+        }
+    }
+    // The second product is added first: 2^25 + 1 - 2^25 is 0, and -2^25 + 2^25 + 1 is 1.
+    let pair = |a: f32, b: f32| f32::from_bits(a.to_bits() >> 16 | (b.to_bits() & 0xffff_0000));
+    let large = (1 << 25) as f32;
+    for (a, b, c, expected) in [
+        (pair(3.0, 0.5), pair(-2.0, 8.0), 100.0, 98.0),
+        (pair(large, 1.0), pair(1.0, 1.0), -large, 0.0),
+        (pair(1.0, large), pair(1.0, 1.0), -large, 1.0),
+    ] {
+        let mut sums = [0.0f32; 16];
+        // SAFETY: the caller vouches for the CPU.
+        unsafe {
+            S::store(
+                sums.as_mut_ptr(),
+                S::fma_pairs(S::splat(a), S::splat(b), S::splat(c)),
+            )
+        };
+        assert_eq!(sums[..lanes], [expected; 16][..lanes]);
+    }
+}
+
+/// Code that is compiled with all that the instruction set has.
+struct CheckBf16;
+
+impl Outlined for CheckBf16 {
+    unsafe fn run<S: Simd>(&self) {
+        // SAFETY: passed on.
+        unsafe { check_bf16::<S>() }
+    }
+}
+
+#[test]
+fn bf16_is_the_upper_half_rounded_and_pairs_are_multiplied_in_order() {
+    // SAFETY: only what this CPU has is run.
+    unsafe {
+        Portable::<8>::call(&CheckBf16);
+        Twin::call(&CheckBf16);
+        #[cfg(target_arch = "x86_64")]
+        if crate::arithmetic::Arithmetic::Bf16
+            .check(crate::isa::Isa::Avx512)
+            .is_ok()
+        {
+            Avx512Bf16::call(&CheckBf16);
+        }
+    }
+}

@@ -16,14 +16,40 @@ use crate::Lab;
 #[rustfmt::skip]
 pub const LABS: &[&Lab] = &[
     // Chapter 2: perceptrons.
+    &chapter2::perceptron::LAB,
     // Chapter 3: neural networks.
+    &chapter3::activations::LAB,
+    &chapter3::matrix_network::LAB,
     &chapter3::softmax::LAB,
+    &chapter3::mnist::LAB,
+    &chapter3::inference::LAB,
     // Chapter 4: learning.
+    &chapter4::loss::LAB,
+    &chapter4::numerical_differentiation::LAB,
+    &chapter4::gradient::LAB,
+    &chapter4::network_gradient::LAB,
     // Chapter 5: backpropagation.
+    &chapter5::computational_graph::LAB,
+    &chapter5::layers::LAB,
+    &chapter5::gradient_check::LAB,
+    &chapter5::training::LAB,
     // Chapter 6: techniques of learning.
+    &chapter6::optimizers::LAB,
+    &chapter6::initial_values::LAB,
+    &chapter6::batch_norm::LAB,
+    &chapter6::overfitting::LAB,
+    &chapter6::hyperparameters::LAB,
     // Chapter 7: convolutional networks.
+    &chapter7::flattening::LAB,
+    &chapter7::convolution::LAB,
+    &chapter7::pooling::LAB,
+    &chapter7::im2col::LAB,
+    &chapter7::simple_convnet::LAB,
+    &chapter7::filters::LAB,
     // Chapter 8: deep learning.
     &chapter8::deep_convnet::LAB,
+    &chapter8::depth::LAB,
+    &chapter8::half_precision::LAB,
     // Beyond the book.
     &beyond::residual::LAB,
     &beyond::embedding::LAB,

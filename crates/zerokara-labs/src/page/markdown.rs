@@ -7,7 +7,8 @@ use zerokara::figures::html::escape;
 /// Markdown as HTML; formulas between dollars as MathML, which browsers draw themselves.
 pub(crate) fn html(markdown: &str) -> String {
     let options = Options::ENABLE_TABLES | Options::ENABLE_MATH;
-    let events = Parser::new_ext(markdown, options).map(|event| match event {
+    let markdown = joined(markdown);
+    let events = Parser::new_ext(&markdown, options).map(|event| match event {
         Event::InlineMath(formula) => {
             Event::InlineHtml(math(&formula, DisplayMode::Inline))
         }
@@ -20,6 +21,27 @@ pub(crate) fn html(markdown: &str) -> String {
     });
     let mut out = String::new();
     pulldown_cmark::html::push_html(&mut out, events);
+    out
+}
+
+/// The text with lines that end and begin in Japanese made one: a browser would show the end of a line as a space, which
+/// does not stand between Japanese letters.
+fn joined(markdown: &str) -> String {
+    let wide = |c: Option<char>| c.is_some_and(|c| c >= '\u{2E80}');
+    let mut out = String::with_capacity(markdown.len());
+    for line in markdown.lines() {
+        if out.ends_with('\n')
+            && wide(out.trim_end().chars().next_back())
+            && wide(line.chars().next())
+        {
+            // An empty line between them ends with a second end of line.
+            if !out.ends_with("\n\n") {
+                out.pop();
+            }
+        }
+        out += line;
+        out.push('\n');
+    }
     out
 }
 
@@ -37,6 +59,15 @@ fn math(formula: &str, display_mode: DisplayMode) -> CowStr<'static> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_of_japanese_are_joined_without_a_space() {
+        assert_eq!(
+            html("活性化\n関数。\n\n次の段落"),
+            "<p>活性化関数。</p>\n<p>次の段落</p>\n"
+        );
+        assert!(html("a word\nmore").contains("a word\nmore"));
+    }
 
     #[test]
     fn formulas_become_mathml_and_tags_stay_text() {

@@ -246,7 +246,7 @@ pub fn gallery(reports: &[Report], language: Language) -> String {
             .iter()
             .map(|(class, title)| format!("<b class=\"{class}\">{title}</b>"))
             .collect();
-        match reports.iter().find(|report| std::ptr::eq(report.lab, *lab)) {
+        match reports.iter().find(|report| report.lab.name() == lab.name()) {
             Some(report) => {
                 let picture =
                     report.figures().first().map(|figure| figure.svg()).unwrap_or_default();

@@ -85,6 +85,35 @@ pub trait Optimizer: Send + Sync {
     ) -> (Tensor, Vec<Tensor>);
 }
 
+/// An optimizer that is chosen when the program runs.
+impl<O: Optimizer + ?Sized> Optimizer for std::sync::Arc<O> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn learning_rate(&self) -> f64 {
+        (**self).learning_rate()
+    }
+
+    fn state(&self) -> Vec<(&'static str, f64)> {
+        (**self).state()
+    }
+
+    fn scalars(&self, update: u64, learning_rate: f64) -> Scalars {
+        (**self).scalars(update, learning_rate)
+    }
+
+    fn update(
+        &self,
+        parameter: &Tensor,
+        gradient: &Tensor,
+        state: &[Tensor],
+        scalars: &[Tensor],
+    ) -> (Tensor, Vec<Tensor>) {
+        (**self).update(parameter, gradient, state, scalars)
+    }
+}
+
 /// `gradient + decay * parameter`: the gradient of the loss with the penalty `decay / 2 * |parameter|^2` (page 193 of
 /// the book).
 fn decayed(parameter: &Tensor, gradient: &Tensor, decay: f64) -> Tensor {

@@ -37,6 +37,7 @@ pub(super) struct Session<'a> {
     evaluator: Evaluator,
     interrupts: Option<Interrupts>,
     steps: u64,
+    losses: Vec<f64>,
     best: Option<Best>,
 }
 
@@ -88,7 +89,8 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
     )?
     .clipping(trainer.clipping)
     .l2_penalty(trainer.l2_penalty)
-    .seed(trainer.seed);
+    .seed(trainer.seed)
+    .precision(trainer.arithmetic)?;
 
     let folder = trainer.folder(&data.name)?;
     let metrics = match &folder {
@@ -131,6 +133,8 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
         evaluator,
         interrupts,
         steps: 0,
+        // Room is made once, so that steps need not; for very long runs it grows.
+        losses: Vec::with_capacity(total.min(1 << 20) as usize),
         best: None,
     };
     let every = total.div_ceil(RECORDED_STEPS).max(1);
@@ -148,6 +152,7 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
             let (x, t) = feeder.batch(&loader, at)?;
             let output = step.step(&x, &t, learning_rate)?;
             session.steps += 1;
+            session.losses.push(output.loss);
             images += t.len() as u64;
             let accuracy = output.correct.map(|n| n as f64 / t.len() as f64);
             drop((x, t));
@@ -421,7 +426,7 @@ impl Session<'_> {
             folder: self.folder,
             interrupted,
             seconds,
-            steps: self.steps,
+            losses: self.losses,
         })
     }
 }

@@ -11,7 +11,7 @@ pub struct Run {
     pub(super) folder: Option<RunFolder>,
     pub(super) interrupted: bool,
     pub(super) seconds: f64,
-    pub(super) steps: u64,
+    pub(super) losses: Vec<f64>,
 }
 
 impl Run {
@@ -53,6 +53,11 @@ impl Run {
 
     /// Number of steps taken.
     pub fn steps(&self) -> u64 {
-        self.steps
+        self.losses.len() as u64
+    }
+
+    /// The loss of the batch at each step, before its update; noisy, since every step sees another batch.
+    pub fn losses(&self) -> &[f64] {
+        &self.losses
     }
 }

@@ -2,6 +2,10 @@
 
 use super::*;
 
+/// Rows of the left operand from which on panels of the right one, if they are made once for all runs, are faster than
+/// reading it in place.
+const PREPARED_ROWS: usize = 12;
+
 impl Lowering<'_> {
     /// An operand of a product as `[batch, rows, columns]`.
     pub(super) fn matrices(&mut self, at: usize) -> Strided {
@@ -58,20 +62,16 @@ impl Lowering<'_> {
         if parts > 1 {
             return self.product_in_parts(head, parts, [a, b, c], maps);
         }
-        let right = if gemm::wants_packing(self.isa, m, n, k, [b.strides[1], b.strides[2]]) {
+        let packs = gemm::wants_packing(self.isa, m, n, k, [b.strides[1], b.strides[2]])
+            || (m >= PREPARED_ROWS && k * n > 0 && self.is_constant(b.buffer));
+        let right = if packs {
             let repeat = b.strides[0] == 0 || batch == 1;
             let copies = if repeat { 1 } else { batch };
             let source = Strided {
                 shape: vec![copies, k, n],
                 ..b.clone()
             };
-            let len = copies * gemm::packed_len(self.isa, k, n);
-            let panels = Strided::row_major(self.arena(DType::F32, len), &[len]);
-            let step = PackMatrixStep {
-                b: source.view(),
-                packed: panels.view(),
-            };
-            self.push(head, Step::PackMatrix(step), &[&source], &[&panels]);
+            let panels = self.pack(head, &source);
             (
                 GemmRight::Packed {
                     panels: panels.view(),
@@ -97,6 +97,31 @@ impl Lowering<'_> {
         });
     }
 
+    /// The panels of right operands `[copies, k, n]`.
+    fn pack(&mut self, head: usize, b: &Strided) -> Strided {
+        let len = b.shape[0] * gemm::packed_len(self.isa, b.shape[1], b.shape[2]);
+        let panels = Strided::row_major(self.arena(DType::F32, len), &[len]);
+        let step = PackMatrixStep {
+            b: b.view(),
+            packed: panels.view(),
+        };
+        self.push(head, Step::PackMatrix(step), &[b], &[&panels]);
+        panels
+    }
+
+    /// Whether a buffer mostly holds the same from run to run, so that what is made of it alone is prepared once: a
+    /// parameter that the program keeps, or what one step makes of such.
+    fn is_constant(&self, buffer: usize) -> bool {
+        let kept = |b: usize| self.out.buffers[b].external.map(|e| self.out.fixed[e]);
+        let mut writers = self.out.steps.iter().filter(|s| s.writes.contains(&buffer));
+        self.out.is_program
+            && match (kept(buffer), writers.next(), writers.next()) {
+                (Some(kept), ..) => kept,
+                (None, Some(only), None) => only.reads.iter().all(|&b| kept(b) == Some(true)),
+                _ => false,
+            }
+    }
+
     /// A single product `c = a b` whose sums are cut into parts: as many products over a part of the depth each, and
     /// their sum.
     fn product_in_parts(
@@ -119,14 +144,25 @@ impl Lowering<'_> {
         };
         let (a, b) = (cut(&a, 2, [parts, m, depth]), cut(&b, 1, [parts, depth, n]));
         let shape = [parts, m, n];
+        let (right, source) = match self.is_constant(b.buffer) {
+            true => {
+                let panels = self.pack(head, &b);
+                let right = GemmRight::Packed {
+                    panels: panels.view(),
+                    repeat: false,
+                };
+                (right, panels)
+            }
+            false => (GemmRight::InPlace(b.view()), b),
+        };
         let products = Strided::row_major(self.arena(DType::F32, parts * m * n), &shape);
         let step = GemmStep {
             a: a.view(),
-            b: GemmRight::InPlace(b.view()),
+            b: right,
             c: products.view(),
             epilogue: None,
         };
-        self.push(head, Step::Gemm(step), &[&a, &b], &[&products]);
+        self.push(head, Step::Gemm(step), &[&a, &source], &[&products]);
         let sum = Strided {
             shape: shape.to_vec(),
             strides: vec![0, n as isize, 1],
@@ -190,11 +226,13 @@ impl Lowering<'_> {
         let source = self.channels_last(inputs[0]);
         let packed = self.packed_filters(inputs[1], geometry, pass);
         let target = self.new_images(head);
+        let arithmetic = conv::arithmetic(self.isa, &geometry, pass, self.request.arithmetic);
         let reads = [&source, &packed];
         self.push_with_epilogue(head, &unit.maps, &reads, &target, |epilogue| {
             Step::Conv(ConvStep {
                 geometry,
                 pass,
+                arithmetic,
                 source: source.view(),
                 packed: packed.view(),
                 target: target.view(),
@@ -215,7 +253,7 @@ impl Lowering<'_> {
         if let Some(host) = self.out.steps.last_mut()
             && let Step::Conv(convolution) = &mut host.step
         {
-            convolution.statistics = Some(step);
+            convolution.statistics = Some(Box::new(step));
             let reads = reads.into_iter().filter(|b| !host.writes.contains(b));
             host.reads.extend(reads);
             host.writes.extend(writes);
@@ -237,6 +275,7 @@ impl Lowering<'_> {
         let step = PackFiltersStep {
             geometry,
             pass,
+            arithmetic: conv::arithmetic(self.isa, &geometry, pass, self.request.arithmetic),
             filters: filters.view(),
             packed: packed.view(),
         };
@@ -265,8 +304,10 @@ impl Lowering<'_> {
             self.arena(DType::F32, parts * len),
             &[&[parts], &inner[..]].concat(),
         );
+        let wanted = self.request.arithmetic;
         let step = ConvWeightGradientStep {
             geometry,
+            arithmetic: conv::weight_gradient_arithmetic(self.isa, &geometry, wanted),
             input: input.view(),
             output_gradient: gradient.view(),
             partials: partials.view(),

@@ -9,7 +9,7 @@ use super::{
     Request,
     code::CodeBuilder,
     fault::{Fault, planted},
-    fusion::{Class, Schedule, Unit},
+    fusion::{Class, Schedule, Unit, inside},
     host::HostCall,
     strided::Strided,
 };

@@ -124,15 +124,8 @@ impl Lowering<'_> {
         inputs: &mut Vec<usize>,
     ) -> usize {
         let input = self.graph.nodes[head].inputs[0];
-        let mut maps = Vec::new();
-        let mut stack = vec![input];
-        while let Some(at) = stack.pop() {
-            if self.schedule.inlined[at] && !maps.contains(&at) {
-                maps.push(at);
-                stack.extend(&self.graph.nodes[at].inputs);
-            }
-        }
-        maps.sort_unstable();
+        let maps = inside(self.graph, &self.schedule.inlined, [input]).maps;
+        let maps: Vec<usize> = maps.into_iter().collect();
         let known = self.splice(&maps, code, inputs);
         match (known.get(&input), self.schedule.classes[input]) {
             (Some(&value), _) => value,

@@ -5,9 +5,9 @@
 //! transforms these back. The filters were transformed when they were packed, and stream by.
 
 use super::{
-    ConvGeometry, GAP, Sides, TILE, origin,
-    tiles::{INPUTS, Outputs, Panels, Tiles},
-    transform::{self, FREQUENCIES, PAIRS},
+    ConvGeometry, GAP, Sides, TILE, factors, origin,
+    tiles::{CHANNEL_PAIRS, F32, INPUTS, Outputs, Panels, Tiles},
+    transform::{self, FIRSTS, FREQUENCIES, PAIRS, PLAIN, SECONDS},
 };
 use crate::{
     conv::phase::Phase,
@@ -149,14 +149,15 @@ pub(in crate::conv) fn packed_len(lanes: usize, g: &ConvGeometry, pass: ConvPass
     FREQUENCIES * vectors * column(lanes, sides.source_channels.0)
 }
 
-/// Numbers of one frequency in one vector of packed filters.
-fn column(lanes: usize, channels: usize) -> usize {
-    channels * lanes + GAP
+/// Numbers of one frequency in one vector of packed filters, of `rows` source channels or pairs of them.
+fn column(lanes: usize, rows: usize) -> usize {
+    rows * lanes + GAP
 }
 
-/// Transforms the filters of the target channels of `vectors`, which begins and ends at panels.
+/// Transforms the filters of the target channels of `vectors`, which begins and ends at panels. If `BF16`, neighbouring
+/// source channels, of which the number is even, become pairs.
 #[inline(always)]
-pub(in crate::conv) unsafe fn pack_panels<S: Simd>(
+pub(in crate::conv) unsafe fn pack_panels<S: Simd, const BF16: bool>(
     g: &ConvGeometry,
     pass: ConvPass,
     vectors: Range<usize>,
@@ -179,7 +180,7 @@ pub(in crate::conv) unsafe fn pack_panels<S: Simd>(
         let width = panel_width(S::REGISTERS, v, total);
         let pitch = width * S::LANES;
         let columns = (target - v * S::LANES).min(pitch);
-        let column = column(S::LANES, source);
+        let column = column(S::LANES, source / factors(BF16));
         let panel = packed.wrapping_add(v * FREQUENCIES * column);
         // The nine elements of the filters for one source channel.
         let mut taps = [0.0; TAPS * MAX_WIDTH * MAX_LANES];
@@ -211,8 +212,13 @@ pub(in crate::conv) unsafe fn pack_panels<S: Simd>(
                             elements[i][j] = S::load(taps.as_ptr().add(from));
                         });
                     });
-                    let to = panel.add(channel * pitch + v * S::LANES);
-                    transform::filter::<S>(&elements, to, S::hide(width * column));
+                    let to = panel.add(channel / factors(BF16) * pitch + v * S::LANES);
+                    let stride = S::hide(width * column);
+                    match (BF16, channel % 2) {
+                        (false, _) => transform::filter::<S, PLAIN>(&elements, to, stride),
+                        (true, 0) => transform::filter::<S, FIRSTS>(&elements, to, stride),
+                        (true, _) => transform::filter::<S, SECONDS>(&elements, to, stride),
+                    }
                 }
             }
         }
@@ -220,9 +226,9 @@ pub(in crate::conv) unsafe fn pack_panels<S: Simd>(
     }
 }
 
-/// Runs a unit of a pass.
+/// Runs a unit of a pass; with products of bf16 if `BF16`, for an even number of source channels.
 #[inline(always)]
-pub(in crate::conv) unsafe fn run_unit_body<S: Simd>(
+pub(in crate::conv) unsafe fn run_unit_body<S: Simd, const BF16: bool>(
     g: &ConvGeometry,
     pass: ConvPass,
     unit: usize,
@@ -239,7 +245,11 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd>(
     let source_len = sides.source[0] * sides.source[1] * channels;
     let target_len = sides.target[0] * sides.target[1] * target_channels;
     let total = target_channels.div_ceil(S::LANES);
-    let stride = tiling.stride(tiling.channels);
+    // Numbers in a sum, from one tile's to the next's, in one vector of filters, and from one frequency to the next.
+    let depth = channels / factors(BF16);
+    let step = tiling.channels / factors(BF16);
+    let column = column(S::LANES, depth);
+    let stride = tiling.stride(step);
     let across = tiling.tiles[1];
     let zeros = zeros_len(g, pass);
     let scratch = scratch.as_mut_ptr();
@@ -259,7 +269,7 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd>(
                 let frequencies = scratch.add(zeros);
                 let products = frequencies.add(FREQUENCIES * stride);
                 for (i, image) in here.clone().enumerate() {
-                    S::call(&Tiles::<INPUTS> {
+                    let tiles = Tiles::<INPUTS, F32> {
                         image: source.add(image * source_len),
                         size: sides.source,
                         across: channels,
@@ -269,9 +279,14 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd>(
                         tiles: [rows.len(), across],
                         to: frequencies,
                         skip: i * tiles,
-                        panels: Panels::one(channels, tiling.channels, stride),
+                        panels: Panels::one(channels, step, stride),
                         pairs: [0, PAIRS],
-                    });
+                    };
+                    if BF16 {
+                        S::call(&tiles.written::<CHANNEL_PAIRS>());
+                    } else {
+                        S::call(&tiles);
+                    }
                 }
                 let mut v = 0;
                 while v < total {
@@ -283,15 +298,15 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd>(
                         lines: Lines {
                             count: FREQUENCIES,
                             left: stride as isize,
-                            panel: (width * column(S::LANES, channels)) as isize,
+                            panel: (width * column) as isize,
                             to: product_stride as isize,
                         },
-                        depth: channels,
+                        depth,
                         left: frequencies,
-                        left_strides: [tiling.channels as isize, 1],
+                        left_strides: [step as isize, 1],
                         offsets: &[],
                         panel: Panel {
-                            start: packed.add(v * FREQUENCIES * column(S::LANES, channels)),
+                            start: packed.add(v * FREQUENCIES * column),
                             step: pitch as isize,
                             width,
                             last: S::LANES,
@@ -300,7 +315,7 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd>(
                         to_row: pitch as isize,
                         add: false,
                     }
-                    .run::<S>();
+                    .run_in::<S, BF16>();
                     let last = (target_channels - (v + width - 1) * S::LANES).min(S::LANES);
                     for (i, image) in here.clone().enumerate() {
                         let from = products.add(i * tiles * pitch);

@@ -36,6 +36,11 @@ const TILE: usize = 4;
 /// lie a power of two apart and push one another out of the first-level cache.
 const GAP: usize = 16;
 
+/// Factors that one number of 32 bits holds.
+const fn factors(bf16: bool) -> usize {
+    if bf16 { 2 } else { 1 }
+}
+
 /// Whether the geometry is one that this file is about.
 fn applies(g: &ConvGeometry) -> bool {
     g.kernel == [3, 3] && g.stride == [1, 1] && g.dilation == [1, 1] && g.groups == 1

@@ -2,19 +2,28 @@
 
 use super::{
     TILE,
-    transform::{self, PAIR},
+    transform::{self, FIRSTS, NEIGHBOURS, PAIR, PLAIN, SECONDS},
 };
 use crate::{
     simd::{Outlined, Simd},
     unroll::each,
 };
 
+/// Frequencies as f32.
+pub(super) const F32: u8 = 0;
+/// Frequencies as bf16, neighbouring channels as pairs: half as many numbers, and distances between tiles count those.
+pub(super) const CHANNEL_PAIRS: u8 = 1;
+/// Frequencies as bf16, each tile of an even number and the next as pairs: half as many rows. The next of a last tile of
+/// an even number is zeros.
+pub(super) const TILE_PAIRS: u8 = 2;
+
 /// Inputs under a tile along one axis.
 pub(super) const INPUTS: usize = TILE + 2;
 
 /// Transforms tiles of `SIDE` x `SIDE` positions each, which begin [`TILE`] apart: inputs ([`INPUTS`]) or gradients of
-/// outputs ([`TILE`]). Positions beyond the image are zeros.
-pub(super) struct Tiles<const SIDE: usize> {
+/// outputs ([`TILE`]). Positions beyond the image are zeros. `FORM` says how frequencies are written: [`F32`],
+/// [`CHANNEL_PAIRS`] or [`TILE_PAIRS`].
+pub(super) struct Tiles<const SIDE: usize, const FORM: u8> {
     /// The image, its height and width, and the distance between neighbours in a row.
     pub image: *const f32,
     pub size: [usize; 2],
@@ -63,7 +72,7 @@ impl Panels {
     }
 }
 
-impl<const SIDE: usize> Outlined for Tiles<SIDE> {
+impl<const SIDE: usize, const FORM: u8> Outlined for Tiles<SIDE, FORM> {
     #[inline(always)]
     unsafe fn run<S: Simd>(&self) {
         let [height, width] = self.size;
@@ -112,17 +121,33 @@ impl<const SIDE: usize> Outlined for Tiles<SIDE> {
                     self.channels,
                 );
                 // SAFETY: all positions lie within the image or the zeros.
-                unsafe { self.tile::<S>(&place, edge, number) };
+                unsafe {
+                    if const { FORM == F32 } {
+                        self.tile::<S, PLAIN>(&place, edge, number);
+                    } else if const { FORM == CHANNEL_PAIRS } {
+                        self.tile::<S, NEIGHBOURS>(&place, edge, number);
+                    } else if number.is_multiple_of(2) {
+                        self.tile::<S, FIRSTS>(&place, edge, number / 2);
+                    } else {
+                        self.tile::<S, SECONDS>(&place, edge, number / 2);
+                    }
+                }
                 number += 1;
             }
         }
     }
 }
 
-impl<const SIDE: usize> Tiles<SIDE> {
-    /// All channels of tile `number`.
+impl<const SIDE: usize, const FORM: u8> Tiles<SIDE, FORM> {
+    /// All channels of the tile that goes to row `number`, written in the form `STORED`.
     #[inline(always)]
-    unsafe fn tile<S: Simd>(&self, place: &Place<SIDE>, edge: bool, number: usize) {
+    unsafe fn tile<S: Simd, const STORED: u8>(
+        &self,
+        place: &Place<SIDE>,
+        edge: bool,
+        number: usize,
+    ) {
+        let per_number = if STORED == NEIGHBOURS { 2 } else { 1 };
         let panels = &self.panels;
         for panel in 0..panels.count {
             let last = usize::from(panel + 1 == panels.count);
@@ -140,20 +165,20 @@ impl<const SIDE: usize> Tiles<SIDE> {
                     .add(panel * panels.distance + number * panels.steps[last]);
                 let mut c = first;
                 while c + S::LANES <= end {
-                    let to = to.add(c - first);
+                    let to = to.add((c - first) / per_number);
                     if edge {
-                        place.transform::<S, true>(c, to, stride, self.pairs);
+                        place.transform::<S, STORED, true>(c, to, stride, self.pairs);
                     } else {
-                        place.transform::<S, false>(c, to, stride, self.pairs);
+                        place.transform::<S, STORED, false>(c, to, stride, self.pairs);
                     }
                     c += S::LANES;
                 }
                 if c < end {
-                    S::call(&PartialTile {
+                    S::call(&PartialTile::<SIDE, STORED> {
                         place,
                         first: c,
                         lanes: end - c,
-                        to: to.add(c - first),
+                        to: to.add((c - first) / per_number),
                         stride,
                         pairs: self.pairs,
                     });
@@ -189,10 +214,30 @@ pub(super) struct Place<const SIDE: usize> {
     pub keep: [f32; SIDE],
 }
 
+impl<const SIDE: usize> Tiles<SIDE, F32> {
+    /// The same tiles, written in another form.
+    #[inline(always)]
+    pub fn written<const FORM: u8>(self) -> Tiles<SIDE, FORM> {
+        Tiles {
+            image: self.image,
+            size: self.size,
+            across: self.across,
+            first: self.first,
+            channels: self.channels,
+            zeros: self.zeros,
+            tiles: self.tiles,
+            to: self.to,
+            skip: self.skip,
+            panels: self.panels,
+            pairs: self.pairs,
+        }
+    }
+}
+
 impl<const SIDE: usize> Place<SIDE> {
     /// Transforms the vector of channels that starts at channel `c`. `EDGE`: not all columns are kept.
     #[inline(always)]
-    unsafe fn transform<S: Simd, const EDGE: bool>(
+    unsafe fn transform<S: Simd, const STORED: u8, const EDGE: bool>(
         &self,
         c: usize,
         mut to: *mut f32,
@@ -205,12 +250,18 @@ impl<const SIDE: usize> Place<SIDE> {
             // SAFETY: passed on.
             unsafe {
                 match (SIDE == INPUTS, pair) {
-                    (true, 0) => transform::input::<S, 0, EDGE, SIDE>(self, c, to, step),
-                    (true, 1) => transform::input::<S, 1, EDGE, SIDE>(self, c, to, step),
-                    (true, _) => transform::input::<S, 2, EDGE, SIDE>(self, c, to, step),
-                    (_, 0) => transform::output_gradient::<S, 0, EDGE, SIDE>(self, c, to, step),
-                    (_, 1) => transform::output_gradient::<S, 1, EDGE, SIDE>(self, c, to, step),
-                    (_, _) => transform::output_gradient::<S, 2, EDGE, SIDE>(self, c, to, step),
+                    (true, 0) => transform::input::<S, 0, STORED, EDGE, SIDE>(self, c, to, step),
+                    (true, 1) => transform::input::<S, 1, STORED, EDGE, SIDE>(self, c, to, step),
+                    (true, _) => transform::input::<S, 2, STORED, EDGE, SIDE>(self, c, to, step),
+                    (_, 0) => {
+                        transform::output_gradient::<S, 0, STORED, EDGE, SIDE>(self, c, to, step)
+                    }
+                    (_, 1) => {
+                        transform::output_gradient::<S, 1, STORED, EDGE, SIDE>(self, c, to, step)
+                    }
+                    (_, _) => {
+                        transform::output_gradient::<S, 2, STORED, EDGE, SIDE>(self, c, to, step)
+                    }
                 }
             }
             to = to.wrapping_add(PAIR * stride);
@@ -219,7 +270,7 @@ impl<const SIDE: usize> Place<SIDE> {
 }
 
 /// The last few channels of one tile.
-struct PartialTile<'a, const SIDE: usize> {
+struct PartialTile<'a, const SIDE: usize, const STORED: u8> {
     place: &'a Place<SIDE>,
     first: usize,
     lanes: usize,
@@ -228,7 +279,7 @@ struct PartialTile<'a, const SIDE: usize> {
     pairs: [usize; 2],
 }
 
-impl<const SIDE: usize> Outlined for PartialTile<'_, SIDE> {
+impl<const SIDE: usize, const STORED: u8> Outlined for PartialTile<'_, SIDE, STORED> {
     #[inline(always)]
     unsafe fn run<S: Simd>(&self) {
         // SAFETY: passed on; no lanes beyond are read.
@@ -247,7 +298,7 @@ impl<const SIDE: usize> Outlined for PartialTile<'_, SIDE> {
                 place.rows[i] = line.as_ptr().cast();
                 place.columns[i] = i * S::LANES;
             }
-            place.transform::<S, true>(0, self.to, self.stride, self.pairs);
+            place.transform::<S, STORED, true>(0, self.to, self.stride, self.pairs);
         }
     }
 }

@@ -178,7 +178,13 @@ macro_rules! forth {
     ($(#[$meta:meta])* $name:ident, $side:literal, $pair:ident, $line:ident, $reads:expr) => {
         $(#[$meta])*
         #[inline(always)]
-        pub(super) unsafe fn $name<S: Simd, const P: usize, const EDGE: bool, const SIDE: usize>(
+        pub(super) unsafe fn $name<
+            S: Simd,
+            const P: usize,
+            const FORM: u8,
+            const EDGE: bool,
+            const SIDE: usize,
+        >(
             place: &Place<SIDE>,
             channel: usize,
             to: *mut f32,
@@ -206,8 +212,8 @@ macro_rules! forth {
                         rows[1][j] = S::mul(rows[1][j], keep);
                     }
                 });
-                store::<S>($line::<S>(&rows[0]), to, stride);
-                store::<S>($line::<S>(&rows[1]), to.add(LINE * stride), stride);
+                store::<S, FORM>($line::<S>(&rows[0]), to, stride);
+                store::<S, FORM>($line::<S>(&rows[1]), to.add(LINE * stride), stride);
             }
         }
     };
@@ -235,7 +241,11 @@ forth!(
 
 /// Writes all frequencies of a filter of 3 x 3 elements.
 #[inline(always)]
-pub(super) unsafe fn filter<S: Simd>(elements: &[[S::Vector; 3]; 3], to: *mut f32, stride: usize) {
+pub(super) unsafe fn filter<S: Simd, const FORM: u8>(
+    elements: &[[S::Vector; 3]; 3],
+    to: *mut f32,
+    stride: usize,
+) {
     const N: usize = 3;
     macro_rules! pair {
         ($p:literal) => {
@@ -247,8 +257,8 @@ pub(super) unsafe fn filter<S: Simd>(elements: &[[S::Vector; 3]; 3], to: *mut f3
                     [rows[0][j], rows[1][j]] = filter_pair::<S, $p>(&column);
                 });
                 let to = to.add($p * PAIR * stride);
-                store::<S>(filter_line::<S>(&rows[0]), to, stride);
-                store::<S>(filter_line::<S>(&rows[1]), to.add(LINE * stride), stride);
+                store::<S, FORM>(filter_line::<S>(&rows[0]), to, stride);
+                store::<S, FORM>(filter_line::<S>(&rows[1]), to.add(LINE * stride), stride);
             }
         };
     }
@@ -257,13 +267,27 @@ pub(super) unsafe fn filter<S: Simd>(elements: &[[S::Vector; 3]; 3], to: *mut f3
     pair!(2);
 }
 
+/// How frequencies are written: as they are, ..
+pub(super) const PLAIN: u8 = 0;
+/// .. in bf16, neighbouring lanes as pairs, ..
+pub(super) const NEIGHBOURS: u8 = 1;
+/// .. or in bf16, as the firsts or the seconds of pairs that two transforms fill.
+pub(super) const FIRSTS: u8 = 2;
+pub(super) const SECONDS: u8 = 3;
+
 #[inline(always)]
-unsafe fn store<S: Simd>(line: Line<S>, to: *mut f32, stride: usize) {
+unsafe fn store<S: Simd, const FORM: u8>(line: Line<S>, to: *mut f32, stride: usize) {
     const N: usize = 6;
     // SAFETY: the caller vouches for the CPU and for all vectors.
     unsafe {
         each!(j < N {
-            S::store(to.add(j * stride), line[j]);
+            let to = to.add(j * stride);
+            match FORM {
+                PLAIN => S::store(to, line[j]),
+                NEIGHBOURS => S::store_bf16(to, line[j]),
+                FIRSTS => S::store_firsts(to, line[j]),
+                _ => S::store_seconds(to, line[j]),
+            }
         });
     }
 }

@@ -6,8 +6,8 @@
 //! stay in the second-level cache, the unit goes over its images once for each pair of rows of frequencies.
 
 use super::{
-    ConvGeometry, GAP, TILE, applies, origin,
-    tiles::{INPUTS, Panels, Tiles},
+    ConvGeometry, GAP, TILE, applies, factors, origin,
+    tiles::{F32, INPUTS, Panels, TILE_PAIRS, Tiles},
     transform::{self, PAIR, PAIRS},
 };
 use crate::{
@@ -141,9 +141,10 @@ pub(in crate::conv) fn scratch_len(lanes: usize, g: &ConvGeometry) -> usize {
     tiling.lengths(g).iter().sum::<usize>() + zeros_len(g)
 }
 
-/// Runs unit `unit` of the partial gradients `[partials, 3, 3, C, O]`.
+/// Runs unit `unit` of the partial gradients `[partials, 3, 3, C, O]`; with products of bf16 if `BF16`, two tiles at a
+/// time.
 #[inline(always)]
-pub(in crate::conv) unsafe fn run_unit_body<S: Simd>(
+pub(in crate::conv) unsafe fn run_unit_body<S: Simd, const BF16: bool>(
     g: &ConvGeometry,
     unit: usize,
     input: *const f32,
@@ -189,7 +190,7 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd>(
                 for row in (0..tiling.tiles[0]).step_by(tiling.rows) {
                     let rows = row..(row + tiling.rows).min(tiling.tiles[0]);
                     let add = first > images.start || row > 0;
-                    turn.add_products::<S>(pairs, &here, &rows, add);
+                    turn.add_products::<S, BF16>(pairs, &here, &rows, add);
                 }
                 first = here.end;
             }
@@ -240,7 +241,7 @@ impl Turn<'_> {
     /// Adds the products of some tiles to the sums, or replaces these, for the pairs of rows of frequencies from the first
     /// of `pairs` up to the second.
     #[inline(always)]
-    unsafe fn add_products<S: Simd>(
+    unsafe fn add_products<S: Simd, const BF16: bool>(
         &self,
         pairs: [usize; 2],
         images: &Range<usize>,
@@ -272,7 +273,7 @@ impl Turn<'_> {
         // SAFETY: the caller vouches for images and scratch.
         unsafe {
             for (i, image) in images.clone().enumerate() {
-                S::call(&Tiles::<INPUTS> {
+                let inputs = Tiles::<INPUTS, F32> {
                     image: self.input.add(image * input_len),
                     size: g.input,
                     across: g.in_channels,
@@ -284,9 +285,9 @@ impl Turn<'_> {
                     skip: i * in_image,
                     panels: Panels::one(g.in_channels, tiling.channels, tiling.stride()),
                     pairs,
-                });
+                };
                 let gradient = self.output_gradient.add(image * output_len);
-                S::call(&Tiles::<TILE> {
+                let outputs = Tiles::<TILE, F32> {
                     image: gradient.add(self.vectors.start * S::LANES),
                     size: g.output,
                     across: g.out_channels,
@@ -298,7 +299,14 @@ impl Turn<'_> {
                     skip: i * in_image,
                     panels,
                     pairs,
-                });
+                };
+                if BF16 {
+                    S::call(&inputs.written::<TILE_PAIRS>());
+                    S::call(&outputs.written::<TILE_PAIRS>());
+                } else {
+                    S::call(&inputs);
+                    S::call(&outputs);
+                }
             }
             let mut v = self.vectors.start;
             while v < self.vectors.end {
@@ -314,7 +322,7 @@ impl Turn<'_> {
                         panel: (width * column) as isize,
                         to: (width * sums) as isize,
                     },
-                    depth: images.len() * in_image,
+                    depth: (images.len() * in_image).div_ceil(factors(BF16)),
                     left: self.frequencies[0],
                     left_strides: [1, tiling.channels as isize],
                     offsets: &[],
@@ -328,7 +336,7 @@ impl Turn<'_> {
                     to_row: pitch,
                     add,
                 }
-                .run::<S>();
+                .run_in::<S, BF16>();
                 v += width;
             }
         }

@@ -2,6 +2,7 @@
 
 use super::{map::any_view, *};
 use crate::{
+    arithmetic::Arithmetic,
     conv::{self, ConvGeometry},
     plan::{
         ConvPass, ConvStep, ConvWeightGradientStep, MapStep, PackFiltersStep, PoolGradientStep,
@@ -174,18 +175,20 @@ fn convolutions_and_their_gradients() {
                 let pack = PackFiltersStep {
                     geometry: g,
                     pass,
+                    arithmetic: Arithmetic::F32,
                     filters: dense(1, 0, &filters),
                     packed: packed.clone(),
                 };
                 let step = ConvStep {
                     geometry: g,
                     pass,
+                    arithmetic: Arithmetic::F32,
                     source: dense(0, 0, &shapes.0),
                     packed,
                     epilogue: Some(double_and_one(&target)),
                     target,
                     // Of no elements there are none.
-                    statistics: (!expected.is_empty()).then_some(statistics),
+                    statistics: (!expected.is_empty()).then(|| Box::new(statistics)),
                 };
                 let mut plan = single(Step::PackFilters(pack), &buffers);
                 plan.stages.push(PlanStage {
@@ -221,6 +224,7 @@ fn convolutions_and_their_gradients() {
             let buffers = [x, dy, Storage::zeros(Element::F32, count(&partials))];
             let step = ConvWeightGradientStep {
                 geometry: g,
+                arithmetic: Arithmetic::F32,
                 input: dense(0, 0, &input),
                 output_gradient: dense(1, 0, &output),
                 partials: dense(2, 0, &partials),

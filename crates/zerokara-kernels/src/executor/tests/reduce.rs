@@ -313,6 +313,82 @@ fn a_variance_keeps_its_digits() {
     }
 }
 
+/// Sums of infinite numbers that share their walk with a variance; beside them, columns and rows without.
+#[test]
+fn infinite_numbers_have_infinite_sums_beside_a_variance() {
+    const INFINITY: f32 = f32::INFINITY;
+    for (shape, reduced) in [
+        (vec![20_000, 16], vec![true, false]),
+        (vec![9_000, 100], vec![true, false]),
+        (vec![700, 1300], vec![true, false]),
+        (vec![40, 5000], vec![true, false]),
+        (vec![30, 400], vec![false, true]),
+        (vec![3, 100_000], vec![false, true]),
+    ] {
+        let [rows, columns] = [shape[0], shape[1]];
+        let (kept, many) = if reduced[0] {
+            (columns, rows)
+        } else {
+            (rows, columns)
+        };
+        // The `i`-th of the numbers that are summed to result 1.
+        let place = |i: usize| {
+            if reduced[0] {
+                i * columns + 1
+            } else {
+                columns + i
+            }
+        };
+        for numbers in [
+            vec![(0, INFINITY)],
+            vec![(many / 2, -INFINITY)],
+            vec![(many - 1, INFINITY)],
+            vec![(0, INFINITY), (many / 2, INFINITY)],
+            vec![(0, INFINITY), (many - 1, -INFINITY)],
+            vec![(many / 2, INFINITY), (many / 2 + 1, -INFINITY)],
+            vec![(0, INFINITY), (many - 1, f32::NAN)],
+        ] {
+            let mut x: Vec<f32> = (0..rows * columns).map(|i| (i % 7) as f32).collect();
+            numbers.iter().for_each(|&(i, number)| x[place(i)] = number);
+            let exact: f64 = (0..many).map(|i| f64::from(x[place(i)])).sum();
+            let outputs = [1, 2].map(|buffer| output(buffer, &shape, &reduced).0);
+            let step = ReduceStep {
+                inputs: vec![dense(0, 0, &shape)],
+                shape: shape.clone(),
+                reduced: reduced.clone(),
+                code: Code {
+                    results: vec![0, 0],
+                    ..load()
+                },
+                reductions: vec![Reduction::Sum, Reduction::Variance { correction: 0 }],
+                outputs: outputs.to_vec(),
+                epilogue: None,
+            };
+            let buffers = [
+                Storage::from(x),
+                Storage::zeros(Element::F32, kept),
+                Storage::zeros(Element::F32, kept),
+            ];
+            for isa in Isa::available() {
+                let plan = single(Step::Reduce(step.clone()), &buffers);
+                let after = run_plan(&plan, isa, &buffers);
+                let sum = element(&after[1], 1);
+                let same = sum == exact || sum.is_nan() && exact.is_nan();
+                assert!(same, "{shape:?}, {numbers:?}: {sum}, not {exact}");
+                assert!(element(&after[2], 1).is_nan(), "{shape:?}, {numbers:?}");
+                for other in (0..kept).filter(|&i| i != 1) {
+                    let [sum, variance] = [1, 2].map(|b| element(&after[b], other));
+                    assert!(
+                        (2.8..3.2).contains(&(sum / many as f64)),
+                        "{shape:?}: {sum}"
+                    );
+                    assert!((3.6..4.4).contains(&variance), "{shape:?}: {variance}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_nan_is_the_largest_and_the_smallest() {
     for n in [1, 9, 700, 5000] {

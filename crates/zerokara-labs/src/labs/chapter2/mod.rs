@@ -1,1 +1,3 @@
 //! Chapter 2: perceptrons.
+
+pub(super) mod perceptron;

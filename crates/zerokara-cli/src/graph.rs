@@ -1,0 +1,133 @@
+//! `zerokara graph`
+
+use crate::{
+    options,
+    output::{self, Failure, Outcome},
+};
+use clap::Args;
+use std::path::PathBuf;
+use zerokara_core::{DType, Tensor, gradients};
+use zerokara_figures::{Detail, Direction, GraphDrawing, numbers::thousands};
+use zerokara_nn::{Context, Loss, SoftmaxCrossEntropy};
+use zerokara_train::{SavedModel, atomic};
+
+/// More nodes than this make no picture that anybody could read.
+const MOST_NODES: usize = 10_000;
+
+/// Draw a model's computational graph as an SVG picture.
+///
+/// Operations of a layer stand in a box with its name. With --backward a second column holds the gradients of the loss
+/// with respect to all parameters, from bottom to top; what they take from the forward part is drawn with dashes.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Options {
+    /// two-layer-net, multi-layer-net, simple-convnet, deep-convnet, lenet5, resnet20; a model's file; or a run's folder
+    model: String,
+    /// The file to write; the model's name with .svg unless given
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Draws the backward part too; implies --train
+    #[arg(long)]
+    backward: bool,
+    /// Draws the graph of a training step, in which batch normalization and dropout differ
+    #[arg(long)]
+    train: bool,
+    /// Draws one node for each layer
+    #[arg(long)]
+    layers: bool,
+    /// Samples in a batch
+    #[arg(long, value_name = "N", default_value = "1", value_parser = options::at_least_one)]
+    batch: usize,
+    /// For a model by name: the shape of one sample
+    #[arg(long, value_name = "SIZES", default_value = "1,28,28", value_delimiter = ',', value_parser = options::at_least_one)]
+    input: Vec<usize>,
+    /// For a model by name: the number of classes
+    #[arg(long, value_name = "N", default_value = "10", value_parser = options::at_least_one)]
+    classes: usize,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  zerokara graph simple-convnet                         writes simple-convnet.svg
+  zerokara graph two-layer-net --backward -o both.svg   forward and backward, side by side
+  zerokara graph resnet20 --layers --input 3,32,32      one node for each layer
+  zerokara graph runs/latest                            the model that was trained last";
+
+pub fn run(options: &Options) -> Outcome {
+    let model = options::model(&options.model, &options.input, options.classes)?;
+    let drawing = drawing(options, &model)?;
+    let nodes = drawing.node_count()?;
+    if nodes > MOST_NODES {
+        let why = match options.layers {
+            true => "too many to draw",
+            false => "too many to draw; --layers draws one node for each layer",
+        };
+        return Err(Failure::new(format!(
+            "the graph has {} nodes, {why}",
+            thousands(nodes as u64)
+        )));
+    }
+    let figure = drawing.figure()?;
+    let path = options
+        .output
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(format!("{}.svg", file_name(&model.info().name))));
+    atomic::write(&path, figure.file()).map_err(|e| Failure::new(e.to_string()))?;
+    let (width, height) = figure.size();
+    output::print(&format!(
+        "{}: {} nodes, {width} x {height} pixels",
+        path.display(),
+        thousands(nodes as u64)
+    ))
+}
+
+fn drawing(options: &Options, model: &SavedModel) -> Outcome<GraphDrawing> {
+    let info = model.info();
+    let shape = [&[options.batch], &info.shape[..]].concat();
+    let x = Tensor::input("x", shape, DType::F32);
+    let mut context = match options.train || options.backward {
+        true => Context::train(0),
+        false => Context::evaluate(),
+    };
+    let y = model.module().forward(&x, &mut context);
+    let shape = y.shape()?.to_vec();
+    let kind = match (options.backward, options.train) {
+        (true, _) => "forward and backward",
+        (false, true) => "training",
+        (false, false) => "forward",
+    };
+    let mut drawing = GraphDrawing::new(format!("{}, {kind}", info.name))
+        .direction(Direction::Down)
+        .detail(match options.layers {
+            true => Detail::Layers,
+            false => Detail::Operations,
+        });
+    if !options.backward {
+        return Ok(drawing.result(&y, "y"));
+    }
+    if shape.len() != 2 {
+        return Err(Failure::new(format!(
+            "the backward part starts at a loss of scores [N, classes]; the model gives {shape:?}"
+        )));
+    }
+    let labels = Tensor::input("t", [options.batch], DType::I64);
+    let loss = SoftmaxCrossEntropy::new().loss(&y, &labels);
+    let parameters = model.module().named_parameters()?;
+    let values: Vec<Tensor> = parameters.iter().map(|(_, p)| p.tensor()).collect();
+    let found = gradients(&loss, &values.iter().collect::<Vec<_>>());
+    drawing = drawing.result(&loss, "loss");
+    for ((name, _), gradient) in parameters.iter().zip(&found) {
+        drawing = drawing.result(gradient, format!("∂ {name}"));
+    }
+    Ok(drawing)
+}
+
+/// The model's name as the name of a file in this folder.
+fn file_name(name: &str) -> String {
+    let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | ' ');
+    let name: String = name.chars().filter(|&c| fits(c)).take(80).collect();
+    match name.trim() {
+        "" => "model".to_string(),
+        name => name.to_string(),
+    }
+}
