@@ -4,7 +4,7 @@ use zerokara::prelude::*;
 
 /// A convolutional network with two neurons before the last layer.
 #[test]
-#[ignore = "trains for 20 s: cargo test --release -p zerokara-labs -- --ignored"]
+#[ignore = "trains for a minute: cargo test --release -p zerokara-labs -- --ignored"]
 fn two_numbers_name_95_percent_of_the_digits() {
     let model = Sequential::new()
         .conv2d(16, 5)
@@ -32,7 +32,7 @@ fn two_numbers_name_95_percent_of_the_digits() {
 
 /// 24 convolutions on images of 7x7, with and without shortcuts: the loss after the same steps.
 #[test]
-#[ignore = "trains for 20 s: cargo test --release -p zerokara-labs -- --ignored"]
+#[ignore = "trains for a minute: cargo test --release -p zerokara-labs -- --ignored"]
 fn with_shortcuts_a_deep_network_learns_faster() {
     let mut mnist = Mnist::load().unwrap();
     (mnist.train, mnist.test) = (mnist.train.take(6_000), mnist.test.take(1_000));
