@@ -189,14 +189,9 @@ impl<'a> Session<'a> {
         self.options.language == Language::Japanese
     }
 
-    /// Whether all options have their default values: some facts hold only there.
-    pub fn defaults(&self) -> bool {
-        self.options.values.is_empty()
-    }
-
-    /// Whether this option has its default value.
-    pub fn usual(&self, name: &str) -> bool {
-        !self.options.values.contains_key(name)
+    /// Whether none of these options was given: some facts hold only for their default values.
+    pub fn usual(&self, names: &[&str]) -> bool {
+        !names.iter().any(|name| self.options.values.contains_key(*name))
     }
 
     /// The value of an option of this lab, as text.

@@ -52,7 +52,7 @@ fn run(lab: &mut Session) -> Result<()> {
         let first = mean(&run.losses[..part]);
         let last = mean(&run.losses[run.losses.len() - part..]);
         lab.print(format!("{name:8} first tenth {first:.3}, last tenth {last:.3}"));
-        if lab.defaults() {
+        if lab.usual(&["iterations", "hidden", "batch", "rate"]) {
             lab.fact(
                 format!("{name}: the loss falls below a half of what it was"),
                 last < first / 2.0,
@@ -89,7 +89,7 @@ fn run(lab: &mut Session) -> Result<()> {
     lab.figures([panel("Sigmoid", &sigmoid), panel("ReLU", &relu)]);
     let end = |run: &Curves| run.accuracies.last().copied().unwrap_or_default();
     let (s, r) = (end(&sigmoid), end(&relu));
-    if lab.defaults() && !lab.quick() {
+    if lab.usual(&["iterations", "hidden", "batch", "rate"]) && !lab.quick() {
         lab.fact("with sigmoid at least 94 % of the test images are right", s.1 >= 0.94)?;
         lab.fact("with ReLU at least 96.5 %", r.1 >= 0.965)?;
         lab.fact(

@@ -186,7 +186,7 @@ fn run(lab: &mut Session) -> Result<()> {
             .dashed()
             .figure()
     }));
-    if lab.usual("rate") && lab.usual("epochs") {
+    if lab.usual(&["rate", "epochs"]) {
         let wins = (0..scales).filter(|i| last(2 * i) > last(2 * i + 1)).count();
         lab.fact(
             format!("with it the network does better at {wins} of the {scales} scales"),

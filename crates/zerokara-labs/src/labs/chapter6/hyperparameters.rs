@@ -92,7 +92,7 @@ fn run(lab: &mut Session) -> Result<()> {
     let epochs = lab.count("epochs").clamp(9, 200) as u64;
     let best = (trials / 5).max(4);
     let seed = lab.seed();
-    let usual = ["rates", "decays", "trials", "epochs"].iter().all(|name| lab.usual(name));
+    let usual = lab.usual(&["rates", "decays", "trials", "epochs"]);
 
     lab.section("split");
     let mnist = lab.mnist()?;

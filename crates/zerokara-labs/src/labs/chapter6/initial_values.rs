@@ -239,7 +239,7 @@ fn run(lab: &mut Session) -> Result<()> {
     lab.figure(plot.figure());
     let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len().max(1) as f64;
     let last = losses[0].chunks(20).next_back().map_or(f64::NAN, mean);
-    if lab.usual("epochs") {
+    if lab.usual(&["epochs"]) {
         lab.fact(
             format!("with std 0.01 the loss stays at that of guessing, ln 10 = 2.303: {last:.3} at the end"),
             (last - 10f64.ln()).abs() < 0.05,

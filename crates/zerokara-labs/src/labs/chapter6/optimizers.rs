@@ -187,7 +187,7 @@ fn run(lab: &mut Session) -> Result<()> {
         )?;
         lab.fact("RMSProp's are η / √(1 − α) = 10 η", close(first(4), 10.0))?;
     }
-    if lab.usual("valley-rates") && steps >= 30 {
+    if lab.usual(&["valley-rates"]) && steps >= 30 {
         let swing = |number: usize| {
             let late = paths[number][15..=30].iter();
             late.map(|p| p.1.abs()).fold(0.0, f64::max)
@@ -232,7 +232,7 @@ fn run(lab: &mut Session) -> Result<()> {
         }
     }
     lab.figure(plot.figure());
-    if lab.usual("rates") && lab.usual("epochs") {
+    if lab.usual(&["rates", "epochs"]) {
         lab.fact(
             "at these learning rates SGD is the slowest of the six",
             (1..NAMES.len()).all(|number| last(number) < last(0)),

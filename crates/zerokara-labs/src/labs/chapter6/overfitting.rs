@@ -69,7 +69,7 @@ fn run(lab: &mut Session) -> Result<()> {
     let (decay, ratio) = (within("decay", 10.0)?, within("ratio", 0.9)?);
     let epochs = lab.count("epochs").min(1_000) as u64;
     let seed = lab.seed();
-    let usual = ["images", "epochs", "decay", "ratio"].iter().all(|name| lab.usual(name));
+    let usual = lab.usual(&["images", "epochs", "decay", "ratio"]);
 
     lab.section("overfitting");
     let mut data = lab.mnist()?;
