@@ -14,7 +14,7 @@ pub(super) struct Cluster {
 /// Every node in one cluster, such that the graph of clusters has no cycle.
 pub(super) fn clusters(graph: &Graph, nodes: &[usize]) -> Vec<Cluster> {
     let mut cluster_of: HashMap<usize, usize> = HashMap::new();
-    let mut known: HashMap<&(zerokara_core::scope::Phase, String), usize> = HashMap::new();
+    let mut known: HashMap<&super::Layer, usize> = HashMap::new();
     let mut count = 0;
     let mut fresh = || {
         count += 1;

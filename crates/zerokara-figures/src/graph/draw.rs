@@ -5,7 +5,10 @@ use crate::{
     Figure,
     figure::{px, text, width_of},
 };
-use std::{collections::HashMap, fmt::Write};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Write,
+};
 use svg::node::element::{Circle, Group, Path, Rectangle};
 use zerokara_core::{Result, scope::Phase};
 
@@ -25,6 +28,7 @@ impl GraphDrawing {
             layout: &layout,
             origin: (MARGIN, top),
             body: Group::new(),
+            told: HashSet::new(),
         };
         if !self.title.is_empty() {
             drawing.body = drawing
@@ -84,6 +88,8 @@ struct Drawing<'a> {
     layout: &'a Layout,
     origin: (f64, f64),
     body: Group,
+    /// Values that are written, with their places.
+    told: HashSet<((u64, u64), String)>,
 }
 
 impl Drawing<'_> {
@@ -236,7 +242,9 @@ impl Drawing<'_> {
             Direction::Right => ((mx, my - 6.0), (mx, my + 15.0), "middle"),
             Direction::Down => ((mx + 6.0, my - 2.0), (mx + 6.0, my + 12.0), "start"),
         };
-        if !edge.above.is_empty() {
+        // A value that goes to several nodes is written once.
+        let place = (px(above.0).to_bits(), px(above.1).to_bits());
+        if !edge.above.is_empty() && self.told.insert((place, edge.above.clone())) {
             self.add(text(above, anchor, "value", &edge.above));
         }
         if !edge.below.is_empty() {

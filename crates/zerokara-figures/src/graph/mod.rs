@@ -80,6 +80,9 @@ enum Shape {
     Copy,
 }
 
+/// A layer's part in one phase of the step.
+type Layer = (Phase, String);
+
 /// A node of the drawing.
 #[derive(Clone, Debug)]
 struct Node {
@@ -88,7 +91,7 @@ struct Node {
     /// A second line: attributes, shapes.
     detail: String,
     /// The layer that it belongs to, and the phase of the step.
-    group: Option<(Phase, String)>,
+    group: Option<Layer>,
     phase: Phase,
 }
 
@@ -211,11 +214,11 @@ impl GraphDrawing {
         let mut graph = Graph::default();
         // From tensors to nodes; with layers, many tensors share one.
         let mut place: HashMap<u64, usize> = HashMap::new();
-        let mut layers: HashMap<(Phase, String), usize> = HashMap::new();
+        let mut layers: HashMap<Layer, usize> = HashMap::new();
         let mut known: HashSet<(usize, usize)> = HashSet::new();
         // The operation by which values leave a layer.
-        let mut last: HashMap<(Phase, String), u64> = HashMap::new();
-        let mut copies: HashMap<(usize, usize, Option<(Phase, String)>), usize> = HashMap::new();
+        let mut last: HashMap<Layer, u64> = HashMap::new();
+        let mut copies: HashMap<(usize, usize, Option<Layer>), usize> = HashMap::new();
         for tensor in &tensors {
             let view = tensor.node_view();
             let node = self.node(tensor);
@@ -478,8 +481,8 @@ fn through_hidden(input: &Tensor, gradient: Tensor) -> Option<Tensor> {
 fn copied(
     tensor: &Tensor,
     node: &Node,
-    group: &Option<(Phase, String)>,
-    last: &HashMap<(Phase, String), u64>,
+    group: &Option<Layer>,
+    last: &HashMap<Layer, u64>,
 ) -> String {
     let view = tensor.node_view();
     // A weight that is only turned is called by its name.

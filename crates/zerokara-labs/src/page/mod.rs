@@ -100,9 +100,9 @@ impl Report {
                 html(&text.introduction)
             );
         }
-        let _ = write!(
+        let _ = writeln!(
             out,
-            "<p class=\"command\"><code>{}</code></p></header>\n",
+            "<p class=\"command\"><code>{}</code></p></header>",
             escape(&self.command())
         );
         for (at, section) in self.sections.iter().enumerate() {
@@ -122,17 +122,17 @@ impl Report {
                 }
             }
             section.blocks.iter().for_each(|block| block.render(&mut out));
-            let _ = write!(
+            let _ = writeln!(
                 out,
-                "</div><pre class=\"code\"><code>{}</code></pre></section>\n",
+                "</div><pre class=\"code\"><code>{}</code></pre></section>",
                 code(&self.lines_of(at))
             );
         }
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<details><summary><span class=\"en\">The whole source</span><span class=\"ja\">ソース全体</span></summary>\
              <pre class=\"code\"><code>{}</code></pre></details>\
-             <footer>Zerokara {} · {} · {}</footer></main></body></html>\n",
+             <footer>Zerokara {} · {} · {}</footer></main></body></html>",
             code(self.lab.source()),
             env!("CARGO_PKG_VERSION"),
             escape(&self.command()),
@@ -271,9 +271,9 @@ pub fn gallery(reports: &[Report], language: Language) -> String {
         out += "</div></section>";
     }
     let seconds: f64 = reports.iter().map(Report::seconds).sum();
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<footer>Zerokara {} · {}</footer></main></body></html>\n",
+        "<footer>Zerokara {} · {}</footer></main></body></html>",
         env!("CARGO_PKG_VERSION"),
         duration(seconds)
     );

@@ -163,8 +163,8 @@ fn neurons(x1: f64, x2: f64, w: [[f32; 3]; 2]) -> Result<Figure> {
     let inputs = [Tensor::from(x1 as f32), Tensor::from(x2 as f32)];
     let mut drawing =
         GraphDrawing::new("Three neurons").name(&inputs[0], "x1").name(&inputs[1], "x2");
-    for j in 0..3 {
-        let [w1, w2] = [0, 1].map(|i| Tensor::from(w[i][j]));
+    for (j, (first, second)) in w[0].into_iter().zip(w[1]).enumerate() {
+        let (w1, w2) = (Tensor::from(first), Tensor::from(second));
         let y = &inputs[0] * &w1 + &inputs[1] * &w2;
         drawing = drawing
             .name(&w1, format!("w1{}", j + 1))
