@@ -158,7 +158,7 @@ fn run(lab: &mut Session) -> Result<()> {
             format!("({}, {})", significant(end.0, 9), significant(end.1, 9)),
             match largest {
                 l if l > 1.0 => "runs away".into(),
-                l if l == 1.0 => "never arrives".into(),
+                1.0 => "never arrives".into(),
                 l if l.powf(steps as f64) > 0.99 => "hardly moves".into(),
                 _ => "arrives".into(),
             },

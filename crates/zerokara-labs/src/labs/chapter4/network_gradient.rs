@@ -97,7 +97,7 @@ fn run(lab: &mut Session) -> Result<()> {
     let printed = [0.21924763, 0.14356247, -0.36281009, 0.32887144, 0.2153437, -0.54421514];
     lab.fact(
         "the book's loss is 0.9280685 and its dW as printed on page 111",
-        (book_loss.item()? - 0.92806853663411326).abs() < 1e-7
+        (book_loss.item()? - 0.928_068_536_634_113).abs() < 1e-7
             && agree(&grad(&book_loss, &book_w).to_vec::<f64>()?, &printed, 1e-7),
     )?;
     let largest = fast.iter().fold(0.0, |m: f64, d| m.max(d.abs())) as f32;
