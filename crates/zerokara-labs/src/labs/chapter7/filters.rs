@@ -28,8 +28,7 @@ fn run(lab: &mut Session) -> Result<()> {
     let before = first_filters(&fresh.state()?)?;
     let after = first_filters(&trained.model.module().state()?)?;
     lab.figures([drawn("Before training", &before)?, drawn("After training", &after)?]);
-    let smooth = [&before, &after].map(|w| smoothness(w));
-    let [was, is] = [smooth[0].clone()?, smooth[1].clone()?];
+    let (was, is) = (smoothness(&before)?, smoothness(&after)?);
     lab.print(format!(
         "likeness of neighbouring weights: {was:.3} before, {is:.3} after training"
     ));
