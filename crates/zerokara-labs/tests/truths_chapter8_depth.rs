@@ -83,18 +83,11 @@ fn veltkamps_splitting_rounds_as_pytorch_does() {
         1.01171875,
     ];
     let x = Tensor::from(numbers.map(|v| v as f32));
-    let bf16 = [
-        0.10009765625,
-        0.333984375,
-        3.140625,
-        1.0013580322265625e-05,
-        70144.0,
-        -2.71875,
-        1.015625,
-    ];
+    let bf16 =
+        [0.100_097_656, 0.333_984_38, 3.140625, 1.001_358e-5, 70144.0, -2.71875, 1.015625];
     assert_eq!(split(&x, 7), bf16);
     // Without 1e-5 and 70000, which lie outside of the normal numbers of f16.
-    let f16 = [0.0999755859375, 0.333251953125, 3.140625, -2.71875, 1.01171875];
+    let f16 = [0.099_975_586, 0.333_251_95, 3.140625, -2.71875, 1.011_718_8];
     let rounded = split(&x, 10);
     assert_eq!([rounded[0], rounded[1], rounded[2], rounded[5], rounded[6]], f16);
 }
