@@ -49,8 +49,7 @@ fn optimizers_walk_as_in_pytorch() {
         assert!((at[1] - 2.0 * (-0.9f64).powi(t)).abs() < 1e-5);
     }
     let swing = |optimizer: &dyn Optimizer| {
-        let late = path(optimizer, 30)[14..].iter().map(|p| p[1].abs()).fold(0.0, f64::max);
-        late
+        path(optimizer, 30)[14..].iter().map(|p| p[1].abs()).fold(0.0, f64::max)
     };
     assert!(swing(&Nesterov::new(0.1)) < 0.5 * swing(&Momentum::new(0.1)));
 }
