@@ -32,7 +32,7 @@ Examples:
   zerokara lab                      the list of labs, with chapters and pages
   zerokara lab softmax              runs one and writes labs/softmax.html
   zerokara lab softmax --help       what can be varied
-  zerokara lab --all                runs all, in about a quarter of an hour, and writes labs/index.html
+  zerokara lab --all                runs all, in five to ten minutes, and writes labs/index.html
   zerokara lab --all --quick        the same on reduced work, in about a minute";
 
 impl Args for Options {
@@ -216,7 +216,9 @@ fn list(options: &Options) -> Outcome {
 }
 
 fn run_all(options: &Options) -> Outcome {
+    create(&options.out)?;
     let mut reports = Vec::new();
+    let mut failed = Vec::new();
     for (at, lab) in LABS.iter().enumerate() {
         let title = lab.text(options.language).title;
         output::print(&format!(
@@ -225,7 +227,16 @@ fn run_all(options: &Options) -> Outcome {
             LABS.len(),
             lab.name()
         ))?;
-        let report = run_one(options, lab, &[])?;
+        let report = match run_one(options, lab, &[]) {
+            Ok(report) => report,
+            // One that fails does not keep the others from running.
+            Err(Failure::Message(message)) => {
+                output::error(&message);
+                failed.push(lab.name());
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        };
         write(options, &report)?;
         output::print(&format!(
             "{} in {}",
@@ -242,7 +253,14 @@ fn run_all(options: &Options) -> Outcome {
         index.display(),
         reports.len(),
         duration(seconds)
-    ))
+    ))?;
+    match failed.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::new(format!(
+            "of the labs failed: {}",
+            failed.join(", ")
+        ))),
+    }
 }
 
 fn run_one(options: &Options, lab: &'static Lab, given: &[(String, String)]) -> Outcome<Report> {

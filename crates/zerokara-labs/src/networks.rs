@@ -102,7 +102,7 @@ impl Session<'_> {
         self.trained("simple-convnet", trainer, &self.mnist()?)
     }
 
-    /// The book's DeepConvNet after 8 epochs of Adam with one cycle of the learning rate (one epoch in quick mode).
+    /// The book's DeepConvNet after 12 epochs of Adam with one cycle of the learning rate (one epoch in quick mode).
     ///
     /// # Errors
     /// As [`Session::trained`].
@@ -111,7 +111,7 @@ impl Session<'_> {
             Trainer::new(models::DeepConvNet::new(10), SoftmaxCrossEntropy::new())
                 .optimizer(Adam::new(2e-3))
                 .schedule_over(Schedule::one_cycle)
-                .epochs(self.pick(8, 1));
+                .epochs(self.pick(12, 1));
         self.trained("deep-convnet", trainer, &self.mnist()?)
     }
 }
