@@ -3,7 +3,11 @@
 //! The counter sees the whole process, so this binary holds one test alone.
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use std::{alloc::System, sync::Arc};
+use std::{
+    alloc::System,
+    collections::HashSet,
+    sync::{Arc, Mutex},
+};
 use zerokara_core::{Array, DType, Meta, Runtime};
 use zerokara_data::{Loader, Split};
 use zerokara_nn::{
@@ -48,10 +52,24 @@ fn steps_after_the_first_allocate_nothing() {
     ];
     for threads in [1, 2] {
         Runtime::new(threads).unwrap().install();
+        wait_for_threads();
         for (name, model, optimizer) in &networks {
             let found = allocations(&mut loader, model.clone(), optimizer.clone());
             assert_eq!(found, [0; 8], "{name}, {threads} threads");
         }
+    }
+}
+
+/// Waits until every thread of the runtime has done something: a new one allocates when the system first runs it, which
+/// on a busy machine may be some steps late.
+fn wait_for_threads() {
+    let runtime = Runtime::current().unwrap();
+    let seen = Mutex::new(HashSet::new());
+    while seen.lock().unwrap().len() < runtime.threads() {
+        runtime.parallel(64, &|_| {
+            seen.lock().unwrap().insert(std::thread::current().id());
+            std::thread::yield_now();
+        });
     }
 }
 
