@@ -21,8 +21,6 @@ const MOST_NODES: usize = 10_000;
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Options {
-    /// two-layer-net, multi-layer-net, simple-convnet, deep-convnet, lenet5, resnet20; a model's file; or a run's folder
-    model: String,
     /// The file to write; the model's name with .svg unless given
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -38,12 +36,8 @@ pub struct Options {
     /// Samples in a batch
     #[arg(long, value_name = "N", default_value = "1", value_parser = options::at_least_one)]
     batch: usize,
-    /// For a model by name: the shape of one sample
-    #[arg(long, value_name = "SIZES", default_value = "1,28,28", value_delimiter = ',', value_parser = options::at_least_one)]
-    input: Vec<usize>,
-    /// For a model by name: the number of classes
-    #[arg(long, value_name = "N", default_value = "10", value_parser = options::at_least_one)]
-    classes: usize,
+    #[command(flatten)]
+    model: options::Model,
 }
 
 const EXAMPLES: &str = "\
@@ -54,7 +48,7 @@ Examples:
   zerokara graph runs/latest                            the model that was trained last";
 
 pub fn run(options: &Options) -> Outcome {
-    let model = options::model(&options.model, &options.input, options.classes)?;
+    let model = options.model.load()?;
     let drawing = drawing(options, &model)?;
     let nodes = drawing.node_count()?;
     if nodes > MOST_NODES {

@@ -175,6 +175,7 @@ pub fn run(options: &Options) -> Outcome {
             lab.name()
         ))),
         (Some((lab, given)), false) => {
+            prepare(options)?;
             let report = run_one(options, lab, given)?;
             write(options, &report)?;
             let page = page_of(options, lab);
@@ -184,9 +185,18 @@ pub fn run(options: &Options) -> Outcome {
                 duration(report.seconds())
             ))
         }
-        (None, true) => run_all(options),
+        (None, true) => {
+            prepare(options)?;
+            run_all(options)
+        }
         (None, false) => list(options),
     }
+}
+
+/// Finds a wrong environment variable or a folder that cannot be made before anything else is done.
+fn prepare(options: &Options) -> Outcome {
+    crate::options::use_threads(None)?;
+    create(&options.out)
 }
 
 fn list(options: &Options) -> Outcome {
@@ -216,7 +226,6 @@ fn list(options: &Options) -> Outcome {
 }
 
 fn run_all(options: &Options) -> Outcome {
-    create(&options.out)?;
     let mut reports = Vec::new();
     let mut failed = Vec::new();
     for (at, lab) in LABS.iter().enumerate() {
@@ -264,9 +273,6 @@ fn run_all(options: &Options) -> Outcome {
 }
 
 fn run_one(options: &Options, lab: &'static Lab, given: &[(String, String)]) -> Outcome<Report> {
-    // Finds a wrong environment variable or a folder that cannot be written before anything else is done.
-    crate::options::use_threads(None)?;
-    create(&options.out)?;
     let mut how = zerokara_labs::Options::new()
         .seed(options.seed)
         .language(options.language)

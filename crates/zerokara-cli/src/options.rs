@@ -1,6 +1,7 @@
 //! Options that several commands share.
 
 use crate::output::{Failure, Outcome};
+use clap::Args;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -67,19 +68,35 @@ pub fn load_model(path: &Path) -> Outcome<SavedModel> {
     Ok(SavedModel::load(model_file(path)?)?)
 }
 
-/// A ready-made model by its name, built for samples of this shape and so many classes; or the one in a file or run.
-pub fn model(name: &str, shape: &[usize], classes: usize) -> Outcome<SavedModel> {
-    if let Some(module) = models::by_name(name, classes) {
-        return built(name, module, shape, classes);
+// A model to look at: a ready-made one, or the one in a file or run. (A doc comment would become the command's own.)
+#[derive(Args)]
+pub struct Model {
+    /// two-layer-net, multi-layer-net, simple-convnet, deep-convnet, lenet5, resnet20; a model's file; or a run's folder
+    model: String,
+    /// For a model by name: the shape of one sample
+    #[arg(long, value_name = "SIZES", default_value = "1,28,28", value_delimiter = ',', value_parser = at_least_one)]
+    input: Vec<usize>,
+    /// For a model by name: the number of classes
+    #[arg(long, value_name = "N", default_value = "10", value_parser = at_least_one)]
+    classes: usize,
+}
+
+impl Model {
+    /// The model; a ready-made one is built for samples of the shape and so many classes.
+    pub fn load(&self) -> Outcome<SavedModel> {
+        let name = &self.model;
+        if let Some(module) = models::by_name(name, self.classes) {
+            return built(name, module, &self.input, self.classes);
+        }
+        let path = Path::new(name);
+        if !path.exists() && !name.contains(['/', '.']) {
+            return Err(Failure::new(format!(
+                "there is no model {name:?}: known are {}, or name a model's file",
+                models::NAMES.join(", ")
+            )));
+        }
+        load_model(path)
     }
-    let path = Path::new(name);
-    if !path.exists() && !name.contains(['/', '.']) {
-        return Err(Failure::new(format!(
-            "there is no model {name:?}: known are {}, or name a model's file",
-            models::NAMES.join(", ")
-        )));
-    }
-    load_model(path)
 }
 
 /// A model by name, built for samples of this shape.

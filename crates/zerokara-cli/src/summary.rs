@@ -14,14 +14,8 @@ use zerokara_train::report::{
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Options {
-    /// two-layer-net, multi-layer-net, simple-convnet, deep-convnet, lenet5, resnet20; a model's file; or a run's folder
-    model: String,
-    /// For a model by name: the shape of one sample
-    #[arg(long, value_name = "SIZES", default_value = "1,28,28", value_delimiter = ',', value_parser = options::at_least_one)]
-    input: Vec<usize>,
-    /// For a model by name: the number of classes
-    #[arg(long, value_name = "N", default_value = "10", value_parser = options::at_least_one)]
-    classes: usize,
+    #[command(flatten)]
+    model: options::Model,
 }
 
 const EXAMPLES: &str = "\
@@ -31,7 +25,7 @@ Examples:
   zerokara summary runs/latest";
 
 pub fn run(options: &Options) -> Outcome {
-    let model = options::model(&options.model, &options.input, options.classes)?;
+    let model = options.model.load()?;
     let info = model.info();
     let rows = model.layers()?;
     let operations: u64 = rows.iter().map(|row| row.flops).sum();

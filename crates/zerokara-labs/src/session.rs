@@ -1,7 +1,7 @@
 //! What a lab can do while it runs: say numbers, draw, and state facts.
 
 use crate::{
-    Lab, Language, Options, Report,
+    Lab, Options, Report,
     lab::Text,
     page::{Block, Section},
 };
@@ -182,11 +182,6 @@ impl<'a> Session<'a> {
     /// The first value, or the second in quick mode.
     pub fn pick<T>(&self, full: T, quick: T) -> T {
         if self.options.quick { quick } else { full }
-    }
-
-    /// Whether explanations are in Japanese.
-    pub fn japanese(&self) -> bool {
-        self.options.language == Language::Japanese
     }
 
     /// Whether none of these options was given: some facts hold only for their default values.
