@@ -304,10 +304,51 @@ pub struct ConvWeightGradientStep {
     pub arithmetic: Arithmetic,
     /// Dense `[N, H, W, C]`.
     pub input: View,
-    /// Dense `[N, Y, X, O]`.
-    pub output_gradient: View,
+    /// What comes from the output, `[N, Y, X, O]`.
+    pub output_gradient: OutputGradient,
     /// Dense `[conv::partials(geometry), KH, KW, C / groups, O]`.
     pub partials: View,
+}
+
+/// The gradient of a convolution's output.
+#[derive(Clone, Debug)]
+pub enum OutputGradient {
+    /// Dense `[N, Y, X, O]`.
+    Stored(View),
+    /// That of a max pooling of the output, of which only one position of each window has a gradient;
+    /// [`conv::windows::pay`](crate::conv::windows::pay) says for which.
+    Pooled(PooledGradient),
+}
+
+/// The gradient of what a max pooling gave, `[N, Y, X, C]` (of the pooling), and which elements it took.
+#[derive(Clone, Debug)]
+pub struct PooledGradient {
+    /// Sizes and options of the pooling.
+    pub geometry: PoolGeometry,
+    /// Any strides.
+    pub gradient: View,
+    /// What the pooling wrote to [`PoolStep::places`].
+    pub places: View,
+}
+
+impl OutputGradient {
+    /// The views that are read.
+    pub fn views(&self) -> impl Iterator<Item = &View> {
+        let (first, second) = match self {
+            OutputGradient::Stored(view) => (view, None),
+            OutputGradient::Pooled(pooled) => (&pooled.gradient, Some(&pooled.places)),
+        };
+        [first].into_iter().chain(second)
+    }
+
+    /// The views that are read, to be changed.
+    pub fn views_mut(&mut self) -> impl Iterator<Item = &mut View> {
+        let (first, second) = match self {
+            OutputGradient::Stored(view) => (view, None),
+            OutputGradient::Pooled(pooled) => (&mut pooled.gradient, Some(&mut pooled.places)),
+        };
+        [first].into_iter().chain(second)
+    }
 }
 
 /// How a pooling window is summed up.
@@ -528,7 +569,8 @@ impl Step {
                 views
             }
             Step::ConvWeightGradient(s) => {
-                vec![&mut s.input, &mut s.output_gradient, &mut s.partials]
+                let own = [&mut s.input, &mut s.partials].into_iter();
+                own.chain(s.output_gradient.views_mut()).collect()
             }
             Step::Pool(s) => with_epilogue(
                 [

@@ -5,7 +5,10 @@ use std::fmt::Write;
 use zerokara_kernels::{
     arithmetic::Arithmetic,
     map::{Code, Instruction},
-    plan::{ConvPass, GemmRight, MapStep, Place, Plan, ReduceStep, Reduction, Step, View},
+    plan::{
+        ConvPass, GemmRight, MapStep, OutputGradient, Place, Plan, ReduceStep, Reduction, Step,
+        View,
+    },
 };
 
 /// One line per step, stage by stage; a summary first.
@@ -133,10 +136,18 @@ fn describe(plan: &Plan, step: &Step) -> String {
             }
         }
         Step::ConvWeightGradient(step) => {
+            let gradient = match &step.output_gradient {
+                OutputGradient::Stored(view) => shape(view),
+                OutputGradient::Pooled(pooled) => format!(
+                    "{} of windows {}x{}",
+                    shape(&pooled.gradient),
+                    pooled.geometry.kernel[0],
+                    pooled.geometry.kernel[1]
+                ),
+            };
             format!(
-                "conv weight gradient {} {}{}",
+                "conv weight gradient {} {gradient}{}",
                 shape(&step.input),
-                shape(&step.output_gradient),
                 products(step.arithmetic)
             )
         }

@@ -51,6 +51,7 @@ faults! {
     ForgetsSumAfterPooling,
     FlattensWeightsAsTheyLie,
     SlicesStartAtTheFirst,
+    WindowsSwapAxes,
     RecomputesBackwards,
     JoinsReductionsOfOtherAxes,
     JoinedReductionsSwapResults,

@@ -221,6 +221,11 @@ impl Garden {
         let channels = 1 + self.random.below(3);
         let base = self.plant(number, &[2, channels, 5, 6]);
         let images = base * (x.mean() + 1.0);
+        // As in a first layer, whose images have no gradient.
+        let images = match self.random.below(2) {
+            0 => images.detach(),
+            _ => images,
+        };
         let out = [channels, 4][self.random.below(2)];
         let filters = self.plant(number + 1, &[out, channels, 3, 3]);
         let options = ConvOptions {

@@ -6,7 +6,8 @@
 //! 3. `recompute` copies cheap values for each of their readers;
 //! 4. `fusion` decides which elementwise nodes run together, and in which order;
 //! 5. `lower` writes the kernel steps, choosing layouts;
-//! 6. `slices` takes large values from step to step without going through memory;
+//! 6. `windows` sums filters' gradients over the windows of poolings, and `slices` takes other large values from step to
+//!    step without going through memory;
 //! 7. `memory` cuts the steps into stages and places the buffers.
 
 mod code;
@@ -24,6 +25,7 @@ mod recompute;
 mod rewrite;
 mod slices;
 mod strided;
+mod windows;
 
 use crate::{
     Array, Attributes, Error, Meta, Parameter, Result, Tensor,
@@ -198,7 +200,7 @@ fn compile(mut graph: Graph, mut request: Request, isa: Isa) -> Result<Compiled>
             },
         })
         .collect();
-    let (plan, nodes) = memory::place(slices::chain(lowered, isa));
+    let (plan, nodes) = memory::place(slices::chain(windows::join(lowered, isa), isa));
     let outputs = graph.outputs[..request.outputs]
         .iter()
         .map(|&o| graph.nodes[o].meta.clone())

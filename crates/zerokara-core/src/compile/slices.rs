@@ -14,7 +14,8 @@ use zerokara_kernels::{
     conv::{self, ConvGeometry},
     isa::Isa,
     plan::{
-        ChainStep, ConvWeightGradientStep, Element, MapStep, ReduceStep, Reduction, Step, View,
+        ChainStep, ConvWeightGradientStep, Element, MapStep, OutputGradient, ReduceStep, Reduction,
+        Step, View,
     },
 };
 
@@ -474,8 +475,12 @@ fn cut(step: &Step, slice: Slice, local: &BTreeSet<usize>) -> Step {
         Step::ConvWeightGradient(s) => {
             let first = slice.number * partials(&s.geometry, slice.most);
             s.geometry.batch = slice.images;
-            [&mut s.input, &mut s.output_gradient]
+            if let OutputGradient::Pooled(pooled) = &mut s.output_gradient {
+                pooled.geometry.batch = slice.images;
+            }
+            [&mut s.input]
                 .into_iter()
+                .chain(s.output_gradient.views_mut())
                 .for_each(view);
             let each: usize = s.partials.shape[1..].iter().product();
             s.partials.offset = first * each;

@@ -248,15 +248,19 @@ unsafe fn run_phase<S: Simd>(
         // Once more for every further handful of runs; at least once, so that targets without taps become zeros.
         loop {
             let here = (runs_total - first).min(RUNS);
-            for (i, run) in runs[..here].iter_mut().enumerate() {
-                let (tap_down, tap_across) = ((first + i) / turns, (first + i) % turns);
+            let (mut tap_down, mut tap_across) = (first / turns.max(1), first % turns.max(1));
+            for i in 0..here {
                 let offset = tap_down as isize * down.tap_step * source.pitch
                     + tap_across as isize * across.tap_step * source_channels as isize;
-                *run = (offset, run_len);
                 if flat {
                     for k in 0..run_len {
                         offsets[i * run_len + k] = offset + k as isize;
                     }
+                }
+                runs[i] = (offset, run_len);
+                tap_across += 1;
+                if tap_across == turns {
+                    (tap_down, tap_across) = (tap_down + 1, 0);
                 }
             }
             let (runs, offsets) = if flat {

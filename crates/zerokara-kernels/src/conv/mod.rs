@@ -11,6 +11,7 @@ mod image;
 mod pack;
 mod phase;
 mod weights;
+pub mod windows;
 mod winograd;
 
 use crate::{

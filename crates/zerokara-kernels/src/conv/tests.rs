@@ -1,7 +1,7 @@
 //! Every pass against plain loops in f64.
 
 use super::*;
-use crate::simd::Twin as Lanes16;
+use crate::{pooling::PoolGeometry, simd::Twin as Lanes16};
 
 fn numbers(len: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12345);
@@ -512,5 +512,120 @@ fn small_batches_of_large_images_are_cut_into_bands_of_tiles() {
             }
         }
         check_everywhere(&g);
+    }
+}
+
+#[test]
+fn filters_gradient_summed_over_windows() {
+    for (channels, size, kernel, stride, padding, dilation) in [
+        ([1, 30], [28, 28], [5, 5], [1, 1], [0, 0], [1, 1]),
+        ([1, 7], [11, 9], [3, 3], [1, 1], [1, 2], [1, 1]),
+        ([3, 5], [10, 13], [3, 3], [1, 2], [2, 0], [2, 1]),
+        ([1, 6], [12, 14], [7, 7], [1, 1], [3, 3], [1, 1]),
+        ([2, 9], [9, 10], [2, 3], [2, 1], [0, 1], [1, 1]),
+        ([1, 4], [8, 8], [1, 9], [1, 1], [0, 4], [1, 1]),
+        ([1, 3], [6, 6], [4, 4], [1, 1], [1, 1], [1, 1]),
+    ] {
+        for (window, step, batch) in [
+            ([2, 2], [2, 2], 9),
+            ([2, 3], [3, 3], 2),
+            ([1, 4], [1, 4], 0),
+        ] {
+            let [c, o] = channels;
+            let g = geometry(batch, [c, o, 1], size, kernel, stride, padding, dilation);
+            if (0..2).any(|i| g.output[i] < window[i]) {
+                continue;
+            }
+            let pool = PoolGeometry {
+                batch,
+                channels: o,
+                input: g.output,
+                output: [0, 1].map(|i| (g.output[i] - window[i]) / step[i] + 1),
+                kernel: window,
+                stride: step,
+                padding: [0, 0],
+            };
+            check_windows(&g, &pool);
+        }
+    }
+}
+
+/// The sum over windows against the sum over all positions of the scattered gradient, in f64.
+fn check_windows(g: &ConvGeometry, pool: &PoolGeometry) {
+    let [height, width] = pool.output;
+    let len = g.batch * height * width * g.out_channels;
+    let input = numbers(g.batch * g.input[0] * g.input[1] * g.in_channels, 1);
+    let gradient = numbers(len, 2);
+    let all = pool.kernel[0] * pool.kernel[1];
+    let places: Vec<u8> = (0..len).map(|i| (i * 7 / 3 % all) as u8).collect();
+    // Channels last, or each in its own plane.
+    let last = [
+        height * width * g.out_channels,
+        width * g.out_channels,
+        g.out_channels,
+        1,
+    ];
+    let planes = [height * width * g.out_channels, width, 1, height * width];
+    let filters = g.kernel[0] * g.kernel[1] * g.in_channels * g.out_channels;
+    for strides in [last, planes] {
+        let mut scattered = vec![0.0f64; g.batch * g.output[0] * g.output[1] * g.out_channels];
+        for (i, &place) in places.iter().enumerate() {
+            let (o, x) = (i % g.out_channels, i / g.out_channels % width);
+            let row = i / g.out_channels / width;
+            let (y, n) = (row % height, row / height);
+            let (down, across) = (
+                usize::from(place) / pool.kernel[1],
+                usize::from(place) % pool.kernel[1],
+            );
+            let at = (n * g.output[0] + y * pool.stride[0] + down) * g.output[1];
+            let at = (at + x * pool.stride[1] + across) * g.out_channels + o;
+            let from = n * strides[0] + y * strides[1] + x * strides[2] + o * strides[3];
+            scattered[at] = f64::from(gradient[from]);
+        }
+        let (mut sums, mut sizes) = (vec![0.0; filters], vec![0.0; filters]);
+        products(g, |i, o, _, k| {
+            let term = f64::from(input[i]) * scattered[o];
+            sums[k] += term;
+            sizes[k] += term.abs();
+        });
+        let windows = windows::Windows {
+            pool,
+            gradient: gradient.as_ptr(),
+            strides: strides.map(|s| s as isize),
+            places: places.as_ptr(),
+        };
+        let runners = Isa::available().into_iter().map(Runner::Isa);
+        for runner in runners.chain([Runner::Twin]) {
+            let lanes = match runner {
+                Runner::Isa(isa) => isa.lanes(),
+                Runner::Twin => 16,
+            };
+            assert!(windows::pay_for(lanes, g, pool), "{g:?} {pool:?}");
+            let mut parts = vec![f32::NAN; partials(g) * filters];
+            let mut scratch = vec![f32::NAN; windows::scratch_len_of(lanes, g)];
+            for unit in 0..windows::units(g) {
+                let (from, to, scratch) = (input.as_ptr(), parts.as_mut_ptr(), &mut scratch[..]);
+                // SAFETY: all vectors have the lengths asked for, and only instruction sets of this CPU are run.
+                unsafe {
+                    match runner {
+                        Runner::Isa(isa) => {
+                            windows::run_unit(isa, g, windows, unit, from, to, scratch)
+                        }
+                        Runner::Twin => {
+                            windows::run_unit_body::<Lanes16>(g, windows, unit, from, to, scratch)
+                        }
+                    }
+                }
+            }
+            let mut total = vec![0.0f32; filters];
+            for part in parts.chunks_exact(filters) {
+                total
+                    .iter_mut()
+                    .zip(part)
+                    .for_each(|(total, x)| *total += x);
+            }
+            let what = format!("{runner:?} windows {:?}", pool.kernel);
+            assert_close(Algorithm::Direct, &total, &sums, &sizes, &what, g);
+        }
     }
 }

@@ -7,7 +7,7 @@ use super::{
     chain_task::ChainTask,
     check::{check_map, expect_countable, expect_dense, expect_element, expect_shape},
     contract_task::{GemmTask, PackMatrixTask, RightAccess},
-    conv_task::{ConvTask, ConvWeightGradientTask, PackFiltersTask},
+    conv_task::{ConvTask, ConvWeightGradientTask, OutputGradientAccess, PackFiltersTask},
     host_task::HostTask,
     map_task::MapTask,
     transpose_task::TransposeTask,
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     access::Access,
     arithmetic::Arithmetic,
-    conv::{self, ConvGeometry},
+    conv::{self, ConvGeometry, windows},
     gather::{ArgReduceTask, GatherTask, OneHotTask},
     gemm::{self, GemmShape},
     isa::Isa,
@@ -26,9 +26,9 @@ use crate::{
     },
     plan::{
         ArgReduceStep, Buffer, ChainStep, ConvPass, ConvStep, ConvWeightGradientStep, Element,
-        GatherStep, GemmRight, GemmStep, HostStep, MapStep, OneHotStep, PackFiltersStep,
-        PackMatrixStep, Plan, PoolGradientStep, PoolStep, Pooling, RandomStep, ReduceStep,
-        Reduction, SoftmaxStep, Step, View,
+        GatherStep, GemmRight, GemmStep, HostStep, MapStep, OneHotStep, OutputGradient,
+        PackFiltersStep, PackMatrixStep, Plan, PoolGradientStep, PoolStep, PooledGradient, Pooling,
+        RandomStep, ReduceStep, Reduction, SoftmaxStep, Step, View,
     },
     pooling::{PoolGeometry, PoolGradientTask, PoolTask},
     random::RandomTask,
@@ -278,13 +278,19 @@ fn conv_weight_gradient(isa: Isa, step: &ConvWeightGradientStep, buffers: &[Buff
     expect_arithmetic(isa, step.arithmetic)?;
     let named = [
         (&step.input, "input"),
-        (&step.output_gradient, "output's gradient"),
         (&step.partials, "partial gradients"),
     ];
     expect_floats(&named, buffers)?;
     let (input, output) = image_shapes(&g);
     expect_dense(&step.input, &input, "input")?;
-    expect_dense(&step.output_gradient, &output, "output's gradient")?;
+    let output_gradient = match &step.output_gradient {
+        OutputGradient::Stored(view) => {
+            expect_floats(&[(view, "output's gradient")], buffers)?;
+            expect_dense(view, &output, "output's gradient")?;
+            OutputGradientAccess::Stored(access(view, buffers))
+        }
+        OutputGradient::Pooled(pooled) => pooled_gradient(isa, &g, pooled, buffers)?,
+    };
     let channels = g.in_channels / g.groups;
     let partials = [
         conv::partials(&g),
@@ -299,9 +305,35 @@ fn conv_weight_gradient(isa: Isa, step: &ConvWeightGradientStep, buffers: &[Buff
         geometry: g,
         arithmetic: step.arithmetic,
         input: access(&step.input, buffers),
-        output_gradient: access(&step.output_gradient, buffers),
+        output_gradient,
         partials: access(&step.partials, buffers),
     }))
+}
+
+fn pooled_gradient(
+    isa: Isa,
+    g: &ConvGeometry,
+    pooled: &PooledGradient,
+    buffers: &[Buffer],
+) -> Result<OutputGradientAccess, String> {
+    let (_, output) = expect_pooling(&pooled.geometry)?;
+    if !windows::pay(isa, g, &pooled.geometry) {
+        return Err(format!(
+            "the gradient of the filters of {g:?} is not summed over windows of {:?}",
+            pooled.geometry
+        ));
+    }
+    expect_floats(&[(&pooled.gradient, "pooled gradient")], buffers)?;
+    expect_shape(&pooled.gradient, &output)?;
+    let view = Some(pooled.places.clone());
+    let Some(places) = places(&pooled.geometry, &view, &output, buffers)? else {
+        return Err("there are no places".into());
+    };
+    Ok(OutputGradientAccess::Pooled {
+        pool: pooled.geometry,
+        gradient: access(&pooled.gradient, buffers),
+        places,
+    })
 }
 
 fn expect_pooling(g: &PoolGeometry) -> Result<([usize; 4], [usize; 4]), String> {

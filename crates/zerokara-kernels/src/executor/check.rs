@@ -99,7 +99,8 @@ fn views(step: &Step) -> Views<'_> {
             v.statistics = s.statistics.as_deref();
         }
         Step::ConvWeightGradient(s) => {
-            v.reads.extend([&s.input, &s.output_gradient]);
+            v.reads.push(&s.input);
+            v.reads.extend(s.output_gradient.views());
             v.writes.push(Cow::Borrowed(&s.partials));
         }
         Step::Pool(s) => {

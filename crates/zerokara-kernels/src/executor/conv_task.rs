@@ -6,10 +6,14 @@ use super::Task;
 use crate::{
     access::{Access, Memory},
     arithmetic::Arithmetic,
-    conv::{self, ConvGeometry},
+    conv::{
+        self, ConvGeometry,
+        windows::{self, Windows},
+    },
     isa::Isa,
     map::prepared::Prepared,
     plan::ConvPass,
+    pooling::PoolGeometry,
     reduce::ReduceTask,
     storage::ALIGNMENT,
 };
@@ -139,27 +143,61 @@ impl Task for ConvTask {
     }
 }
 
+/// Where a [`ConvWeightGradientTask`] finds the gradient of the output.
+pub(super) enum OutputGradientAccess {
+    Stored(Access),
+    Pooled {
+        pool: PoolGeometry,
+        gradient: Access,
+        places: Access,
+    },
+}
+
 /// Partial gradients with respect to the filters.
 pub(super) struct ConvWeightGradientTask {
     pub(super) isa: Isa,
     pub(super) geometry: ConvGeometry,
     pub(super) arithmetic: Arithmetic,
     pub(super) input: Access,
-    pub(super) output_gradient: Access,
+    pub(super) output_gradient: OutputGradientAccess,
     pub(super) partials: Access,
+}
+
+impl ConvWeightGradientTask {
+    /// Numbers of scratch.
+    fn scratch_len(&self) -> usize {
+        match &self.output_gradient {
+            OutputGradientAccess::Stored(_) => {
+                conv::weight_gradient_scratch_len(self.isa, &self.geometry)
+            }
+            OutputGradientAccess::Pooled { .. } => windows::scratch_len(self.isa, &self.geometry),
+        }
+    }
 }
 
 impl Task for ConvWeightGradientTask {
     fn units(&self) -> usize {
-        conv::weight_gradient_units(self.isa, &self.geometry)
+        match &self.output_gradient {
+            OutputGradientAccess::Stored(_) => {
+                conv::weight_gradient_units(self.isa, &self.geometry)
+            }
+            OutputGradientAccess::Pooled { .. } => windows::units(&self.geometry),
+        }
     }
 
     fn weight(&self) -> usize {
-        pass_weight(&self.geometry)
+        let all = pass_weight(&self.geometry);
+        match &self.output_gradient {
+            OutputGradientAccess::Stored(_) => all,
+            // A window costs about twice what a position does.
+            OutputGradientAccess::Pooled { pool, .. } => {
+                all / (pool.kernel[0] * pool.kernel[1]).max(1) * 2
+            }
+        }
     }
 
     fn scratch_bytes(&self) -> usize {
-        bytes(conv::weight_gradient_scratch_len(self.isa, &self.geometry))
+        bytes(self.scratch_len())
     }
 
     unsafe fn run(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) -> Result<(), String> {
@@ -167,22 +205,39 @@ impl Task for ConvWeightGradientTask {
         // SAFETY: geometry and views were checked; the unit's part of the partial gradients is its own.
         unsafe {
             let input = memory.f32s(&self.input);
-            let (gradient, to) = (
-                memory.f32s(&self.output_gradient),
-                memory.f32s(&self.partials),
-            );
-            let length = conv::weight_gradient_scratch_len(self.isa, g);
-            let own = slice::from_raw_parts_mut(scratch.cast(), length);
-            conv::run_weight_gradient_unit(
-                self.isa,
-                self.arithmetic,
-                g,
-                unit,
-                input,
-                gradient,
-                to,
-                own,
-            );
+            let to = memory.f32s(&self.partials);
+            let own = slice::from_raw_parts_mut(scratch.cast(), self.scratch_len());
+            match &self.output_gradient {
+                OutputGradientAccess::Stored(gradient) => {
+                    let gradient = memory.f32s(gradient);
+                    conv::run_weight_gradient_unit(
+                        self.isa,
+                        self.arithmetic,
+                        g,
+                        unit,
+                        input,
+                        gradient,
+                        to,
+                        own,
+                    );
+                }
+                OutputGradientAccess::Pooled {
+                    pool,
+                    gradient,
+                    places,
+                } => {
+                    let &[a, b, c, d] = &gradient.strides[..] else {
+                        return Ok(());
+                    };
+                    let windows = Windows {
+                        pool,
+                        gradient: memory.f32s(gradient),
+                        strides: [a, b, c, d],
+                        places: memory.at(places),
+                    };
+                    windows::run_unit(self.isa, g, windows, unit, input, to, own);
+                }
+            }
         }
         Ok(())
     }

@@ -5,15 +5,58 @@ use crate::{
     access::{Access, Memory},
     isa::Isa,
     map::{
-        Code,
+        Code, Instruction,
         prepared::{Prepared, Use},
     },
+    plan::Element,
 };
 
 /// A [`MapStep`](crate::plan::MapStep), cut into ranges of its flattened space.
 pub(super) struct MapTask {
     map: Prepared,
+    /// A truth value that is the same everywhere, and what to run instead where it does not hold.
+    otherwise: Option<(Access, Prepared)>,
     unit: usize,
+}
+
+/// A truth value by which the code chooses, the same for all elements: which input it is.
+fn condition(code: &Code, inputs: &[Access]) -> Option<usize> {
+    code.instructions.iter().find_map(|instruction| {
+        let Instruction::Select { condition, .. } = *instruction else {
+            return None;
+        };
+        match code.instructions[condition] {
+            Instruction::Load(i) if inputs[i].is_uniform() => Some(i),
+            _ => None,
+        }
+    })
+}
+
+/// The code where input `known` is true, or false: what was chosen by it is no more a choice.
+fn decided(code: &Code, known: usize, truth: bool) -> Code {
+    // What to name instead of each value.
+    let mut named: Vec<usize> = Vec::with_capacity(code.instructions.len());
+    let mut instructions = code.instructions.clone();
+    for (number, instruction) in instructions.iter_mut().enumerate() {
+        let mut own = number;
+        match instruction {
+            Instruction::Load(_) | Instruction::Constant(_) => {}
+            Instruction::Unary(_, x) => *x = named[*x],
+            Instruction::Binary(_, x, y) => (*x, *y) = (named[*x], named[*y]),
+            Instruction::Select { condition, yes, no } => {
+                (*condition, *yes, *no) = (named[*condition], named[*yes], named[*no]);
+                if code.instructions[*condition] == Instruction::Load(known) {
+                    own = if truth { *yes } else { *no };
+                }
+            }
+        }
+        named.push(own);
+    }
+    let results = code.results.iter().map(|&r| named[r]).collect();
+    Code {
+        instructions,
+        results,
+    }
 }
 
 impl MapTask {
@@ -34,11 +77,46 @@ impl MapTask {
             access
         };
         let shape: Vec<usize> = order.iter().map(|&axis| shape[axis]).collect();
-        let inputs = inputs.into_iter().map(permute).collect();
-        let outputs = outputs.into_iter().map(permute).collect();
-        let map = Prepared::new(isa, &shape, inputs, outputs, code, Use::Store)?;
+        let inputs: Vec<Access> = inputs.into_iter().map(permute).collect();
+        let outputs: Vec<Access> = outputs.into_iter().map(permute).collect();
+        let prepare = |code: &Code, inputs: &[Access]| {
+            Prepared::new(
+                isa,
+                &shape,
+                inputs.to_vec(),
+                outputs.clone(),
+                code,
+                Use::Store,
+            )
+        };
+        let (map, otherwise) = match condition(code, &inputs) {
+            Some(known) => {
+                let otherwise = prepare(&decided(code, known, false), &inputs)?;
+                let map = prepare(&decided(code, known, true), &inputs)?;
+                (map, Some((inputs[known].clone(), otherwise)))
+            }
+            None => (prepare(code, &inputs)?, None),
+        };
         let unit = (UNIT_WEIGHT / map.weight()).next_multiple_of(map.granularity());
-        Ok(MapTask { map, unit })
+        Ok(MapTask {
+            map,
+            otherwise,
+            unit,
+        })
+    }
+}
+
+/// Whether a truth value holds.
+///
+/// # Safety
+/// The view was checked, and is of one element.
+unsafe fn holds(memory: Memory<'_>, condition: &Access) -> bool {
+    // SAFETY: as the caller vouches.
+    unsafe {
+        match condition.element {
+            Element::Bool => *memory.at(condition) != 0,
+            _ => *memory.f32s(condition) != 0.0,
+        }
     }
 }
 
@@ -52,14 +130,21 @@ impl Task for MapTask {
     }
 
     fn scratch_bytes(&self) -> usize {
-        self.map.scratch_bytes()
+        let otherwise = self.otherwise.iter().map(|(_, map)| map.scratch_bytes());
+        otherwise.fold(self.map.scratch_bytes(), usize::max)
     }
 
     unsafe fn run(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) -> Result<(), String> {
         let start = unit * self.unit;
         let end = (start + self.unit).min(self.map.total());
-        // SAFETY: as the caller vouches.
-        unsafe { self.map.run(memory, scratch, start, end) };
+        // SAFETY: as the caller vouches; the condition has one element.
+        unsafe {
+            let map = match &self.otherwise {
+                Some((condition, otherwise)) if !holds(memory, condition) => otherwise,
+                _ => &self.map,
+            };
+            map.run(memory, scratch, start, end);
+        }
         Ok(())
     }
 }

@@ -265,8 +265,9 @@ impl Prepared {
                 }
             }
             let mut position = start;
-            // Elements of the repeating inputs that are in their registers, from the start of a tile on.
+            // Elements of the repeating inputs that are in their registers, from the start of a row on.
             let mut repeated = 0;
+            let row = self.shape.last().copied().unwrap_or(1).max(1);
             while position < end {
                 let column = if self.long_row > 0 {
                     position % self.long_row
@@ -277,7 +278,7 @@ impl Prepared {
                 if self.long_row > 0 {
                     n = n.min(self.long_row - column);
                 }
-                let whole = !self.in_rows && column.is_multiple_of(self.tile);
+                let whole = !self.in_rows && column.is_multiple_of(row);
                 for fill in &self.fills {
                     if !(whole && n <= repeated && fill.access.is_periodic()) {
                         self.fill(fill, memory, *slots.add(fill.slot), position, n);

@@ -309,7 +309,7 @@ impl Lowering<'_> {
             geometry,
             arithmetic: conv::weight_gradient_arithmetic(self.isa, &geometry, wanted),
             input: input.view(),
-            output_gradient: gradient.view(),
+            output_gradient: OutputGradient::Stored(gradient.view()),
             partials: partials.view(),
         };
         self.push(

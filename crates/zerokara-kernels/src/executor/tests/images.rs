@@ -5,8 +5,8 @@ use crate::{
     arithmetic::Arithmetic,
     conv::{self, ConvGeometry},
     plan::{
-        ConvPass, ConvStep, ConvWeightGradientStep, MapStep, PackFiltersStep, PoolGradientStep,
-        PoolStep, Pooling, ReduceStep, Reduction,
+        ConvPass, ConvStep, ConvWeightGradientStep, MapStep, OutputGradient, PackFiltersStep,
+        PoolGradientStep, PoolStep, PooledGradient, Pooling, ReduceStep, Reduction,
     },
     pooling::PoolGeometry,
 };
@@ -226,7 +226,7 @@ fn convolutions_and_their_gradients() {
                 geometry: g,
                 arithmetic: Arithmetic::F32,
                 input: dense(0, 0, &input),
-                output_gradient: dense(1, 0, &output),
+                output_gradient: OutputGradient::Stored(dense(1, 0, &output)),
                 partials: dense(2, 0, &partials),
             };
             let after = run_plan(
@@ -471,6 +471,99 @@ fn pooling_and_its_gradient() {
                     let got = element(&after[1], i);
                     assert_close(got, 2.0 * expected + 1.0, 2e-6, what);
                 }
+            }
+        }
+    }
+}
+
+/// The gradient of filters summed over windows, against the same with the gradient of the pooling stored.
+#[test]
+fn filters_gradient_from_what_was_pooled() {
+    let mut random = Random::new(23);
+    for g in [
+        geometries()[0],
+        ConvGeometry {
+            input: [28, 28],
+            output: [24, 24],
+            out_channels: 30,
+            ..geometries()[0]
+        },
+    ] {
+        let pool = PoolGeometry {
+            batch: g.batch,
+            channels: g.out_channels,
+            input: g.output,
+            output: g.output.map(|n| n / 2),
+            kernel: [2, 2],
+            stride: [2, 2],
+            padding: [0, 0],
+        };
+        let input = [g.batch, g.input[0], g.input[1], g.in_channels];
+        let output = [g.batch, g.output[0], g.output[1], g.out_channels];
+        let pooled = [pool.batch, pool.output[0], pool.output[1], pool.channels];
+        let parts = [
+            conv::partials(&g),
+            g.kernel[0],
+            g.kernel[1],
+            g.in_channels,
+            g.out_channels,
+        ];
+        let count = |shape: &[usize]| shape.iter().product::<usize>();
+        let plane = pooled[1] * pooled[2];
+        let mut gradient = dense(1, 0, &pooled);
+        gradient.strides = [plane * pooled[3], pooled[2], 1, plane]
+            .map(|s| s as isize)
+            .into();
+        for isa in Isa::available() {
+            let buffers = [
+                Storage::from(random.floats(count(&input))),
+                Storage::from(random.floats(count(&pooled))),
+                Storage::zeros(Element::Bool, count(&pooled)),
+                Storage::from(random.floats(count(&output))),
+                Storage::zeros(Element::F32, count(&parts)),
+                Storage::zeros(Element::F32, count(&pooled)),
+            ];
+            let forward = PoolStep {
+                geometry: pool,
+                pooling: Pooling::Max,
+                input: dense(3, 0, &output),
+                values: None,
+                output: dense(5, 0, &pooled),
+                places: Some(dense(2, 0, &pooled)),
+                epilogue: None,
+            };
+            let buffers = run_plan(&single(Step::Pool(forward), &buffers), isa, &buffers);
+            let scatter = PoolGradientStep {
+                geometry: pool,
+                pooling: Pooling::Max,
+                input: None,
+                places: Some(dense(2, 0, &pooled)),
+                output_gradient: gradient.clone(),
+                input_gradient: dense(3, 0, &output),
+                epilogue: None,
+            };
+            let mut filters = ConvWeightGradientStep {
+                geometry: g,
+                arithmetic: Arithmetic::F32,
+                input: dense(0, 0, &input),
+                output_gradient: OutputGradient::Stored(dense(3, 0, &output)),
+                partials: dense(4, 0, &parts),
+            };
+            let mut plan = single(Step::PoolGradient(scatter), &buffers);
+            plan.stages.push(PlanStage {
+                steps: vec![Step::ConvWeightGradient(filters.clone())],
+            });
+            let stored = run_plan(&plan, isa, &buffers);
+            filters.output_gradient = OutputGradient::Pooled(PooledGradient {
+                geometry: pool,
+                gradient: gradient.clone(),
+                places: dense(2, 0, &pooled),
+            });
+            let plan = single(Step::ConvWeightGradient(filters), &buffers);
+            let summed = run_plan(&plan, isa, &buffers);
+            for i in 0..count(&parts) {
+                let (got, expected) = (element(&summed[4], i), element(&stored[4], i));
+                assert_close(got, expected, 2e-5, || format!("{} {g:?} {i}", isa.name()));
             }
         }
     }

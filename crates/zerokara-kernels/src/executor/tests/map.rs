@@ -381,3 +381,55 @@ fn copies_that_exchange_axes() {
         check(&step, &buffers);
     }
 }
+
+/// One truth value for all elements decides once, whether it is a byte or a number.
+#[test]
+fn one_truth_value_chooses_for_all() {
+    let mut random = Random::new(8);
+    for n in [1, 7, 600, 1300] {
+        for condition in [
+            Storage::bools_from([true].into_iter()),
+            Storage::bools_from([false].into_iter()),
+            Storage::from(vec![0.0f32]),
+            Storage::from(vec![f32::NAN]),
+        ] {
+            let row = dense(0, 0, &[n]);
+            let buffers = [
+                Storage::from(random.floats(n)),
+                Storage::from(random.floats(n)),
+                condition,
+                Storage::zeros(Element::F32, n),
+            ];
+            let chosen = |condition, yes, no| Instruction::Select { condition, yes, no };
+            let step = MapStep {
+                shape: vec![n],
+                inputs: vec![
+                    row.clone(),
+                    dense(1, 0, &[n]),
+                    View {
+                        buffer: 2,
+                        offset: 0,
+                        shape: vec![n],
+                        strides: vec![0],
+                    },
+                ],
+                // The first in the place of what is kept if the condition does not hold.
+                outputs: vec![row, dense(3, 0, &[n])],
+                code: Code {
+                    instructions: vec![
+                        Load(0),
+                        Load(1),
+                        Load(2),
+                        Instruction::Binary(Binary::Subtract, 0, 1),
+                        chosen(2, 3, 0),
+                        Instruction::Binary(Binary::Less, 0, 1),
+                        chosen(5, 4, 1),
+                        chosen(2, 6, 4),
+                    ],
+                    results: vec![4, 7],
+                },
+            };
+            check(&step, &buffers);
+        }
+    }
+}

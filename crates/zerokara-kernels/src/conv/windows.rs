@@ -1,0 +1,317 @@
+//! The gradient with respect to the filters where the output went to a max pooling: `dw[kh, kw, c, o] = sum over n and
+//! windows of g[n, window, o] * in[n, at(n, window, o) * stride + (kh, kw) * dilation - padding, c]`.
+//!
+//! A window gives its gradient to one of its positions. So one patch of the input is multiplied for each window and
+//! channel, where the sum over all positions would multiply mostly zeros (three of four, in windows of 2 x 2).
+//!
+//! The columns and channels of one row of a patch lie side by side, in one vector or two; what these hold beyond the row is
+//! multiplied too, for sums that nobody reads. A few output channels at a time take the patches that the windows of a whole
+//! image chose, their sums in registers.
+
+use super::{Algorithm, ConvGeometry, weight_gradient_algorithm};
+use crate::{
+    gemm::share,
+    isa::{Isa, multiversion},
+    pooling::PoolGeometry,
+    simd::{Outlined, Simd},
+    unroll::each,
+};
+
+/// Most vectors in a patch, all of whose sums are in registers.
+const VECTORS: usize = 8;
+/// Numbers in a cache line.
+const LINE: usize = 16;
+/// Most places in a window: they are told by a byte.
+const PLACES: usize = 256;
+
+/// The gradient of what was pooled, and where the pooling took it from.
+#[derive(Clone, Copy, Debug)]
+pub struct Windows<'a> {
+    /// The pooling of the convolution's output.
+    pub pool: &'a PoolGeometry,
+    /// Element `[n, y, x, o]` is at `gradient + n * strides[0] + y * strides[1] + x * strides[2] + o * strides[3]`.
+    pub gradient: *const f32,
+    /// Distances between neighbours along N, Y, X and O.
+    pub strides: [isize; 4],
+    /// Which element of its window was the largest, `[N, Y, X, O]`.
+    pub places: *const u8,
+}
+
+/// How an image and the sums lie in the scratch.
+#[derive(Clone, Copy)]
+struct Layout {
+    /// Vectors in a row of a patch.
+    across: usize,
+    /// Vectors in a patch.
+    vectors: usize,
+    /// Numbers from one row of the image to the next: whole vectors, so that all rows of a patch lie alike.
+    pitch: usize,
+    /// Numbers of the image with its border; the last vector of a patch may reach beyond it.
+    image: usize,
+    /// Numbers of the sums, a patch for each output channel.
+    sums: usize,
+}
+
+impl Layout {
+    #[inline(always)]
+    fn new(lanes: usize, g: &ConvGeometry) -> Layout {
+        let across = (g.kernel[1] * g.in_channels).div_ceil(lanes);
+        let vectors = g.kernel[0] * across;
+        let row = (g.input[1] + 2 * g.padding[1]) * g.in_channels;
+        let pitch = row.next_multiple_of(lanes);
+        Layout {
+            across,
+            vectors,
+            pitch,
+            image: (g.input[0] + 2 * g.padding[0]) * pitch + across * lanes,
+            sums: g.out_channels * vectors * lanes,
+        }
+    }
+
+    /// Numbers of scratch.
+    fn len(&self) -> usize {
+        self.sums + self.image
+    }
+}
+
+/// Whether the sum over windows is possible and cheaper than that over positions: patches of few numbers, and windows that
+/// are whole and share nothing.
+pub fn pay(isa: Isa, g: &ConvGeometry, pool: &PoolGeometry) -> bool {
+    pay_for(isa.lanes(), g, pool)
+}
+
+pub(super) fn pay_for(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry) -> bool {
+    let fits = (pool.batch, pool.channels, pool.input) == (g.batch, g.out_channels, g.output);
+    let whole = |i: usize| {
+        pool.padding[i] == 0
+            && pool.stride[i] >= pool.kernel[i]
+            && (pool.output[i] - 1) * pool.stride[i] + pool.kernel[i] <= pool.input[i]
+    };
+    g.is_consistent()
+        && pool.is_consistent()
+        && fits
+        && whole(0)
+        && whole(1)
+        && pool.has_byte_places()
+        && pool.kernel[0] * pool.kernel[1] >= 4
+        && g.groups == 1
+        && g.dilation[1] == 1
+        && g.kernel[0].saturating_mul((g.kernel[1] * g.in_channels).div_ceil(lanes)) <= VECTORS
+        && weight_gradient_algorithm(lanes, g) == Algorithm::Direct
+}
+
+/// Number of independent units of work: one for each partial gradient.
+pub fn units(g: &ConvGeometry) -> usize {
+    super::partials(g)
+}
+
+/// Numbers of scratch that [`run_unit`] takes, per thread.
+pub fn scratch_len(isa: Isa, g: &ConvGeometry) -> usize {
+    scratch_len_of(isa.lanes(), g)
+}
+
+pub(super) fn scratch_len_of(lanes: usize, g: &ConvGeometry) -> usize {
+    Layout::new(lanes, g).len()
+}
+
+multiversion! {
+    /// Runs unit `unit` of the partial gradients `[partials, KH, KW, C, O]`.
+    ///
+    /// # Safety
+    ///
+    /// The CPU must have `isa`; [`pay`] must hold for convolution and pooling; `unit` must be below [`units`]; `input` must be
+    /// valid for reading the images, `windows` for reading gradients and places, which must be below the number of
+    /// positions in a window, and `partials` for writing; no one else may touch the same unit's part meanwhile. `scratch`
+    /// must have [`scratch_len`] numbers.
+    pub unsafe fn run_unit(
+        geometry: &ConvGeometry,
+        windows: Windows<'_>,
+        unit: usize,
+        input: *const f32,
+        partials: *mut f32,
+        scratch: &mut [f32],
+    ) = run_unit_body;
+}
+
+#[inline(always)]
+pub(super) unsafe fn run_unit_body<S: Simd>(
+    g: &ConvGeometry,
+    windows: Windows<'_>,
+    unit: usize,
+    input: *const f32,
+    partials: *mut f32,
+    scratch: &mut [f32],
+) {
+    let (pool, layout) = (windows.pool, Layout::new(S::LANES, g));
+    debug_assert!(scratch.len() >= layout.len());
+    let (sums, image) = scratch.split_at_mut(layout.sums);
+    sums.fill(0.0);
+    // The border stays as it is, and what is read beyond the image is multiplied too.
+    image.fill(0.0);
+    // From a place to its patch, counted from the first of the window.
+    let mut places = [0; PLACES];
+    let all = pool.kernel[0] * pool.kernel[1];
+    for (number, place) in places[..all].iter_mut().enumerate() {
+        let (down, across) = (number / pool.kernel[1], number % pool.kernel[1]);
+        *place = down * g.stride[0] * layout.pitch + across * g.stride[1] * g.in_channels;
+    }
+    let image_len = g.input[0] * g.input[1] * g.in_channels;
+    let windows_len = pool.output[0] * pool.output[1] * g.out_channels;
+    for n in share(g.batch, super::partials(g), unit) {
+        // SAFETY: images and windows lie within what the caller vouches for, and the scratch has room.
+        unsafe {
+            copy_image(g, layout, input.add(n * image_len), image);
+            let windows = Windows {
+                gradient: windows.gradient.offset(n as isize * windows.strides[0]),
+                places: windows.places.add(n * windows_len),
+                ..windows
+            };
+            add_windows::<S>(g, windows, layout, image.as_ptr(), &places, sums);
+        }
+    }
+    // From a filter after the other to `[KH, KW, C, O]`.
+    let row = g.kernel[1] * g.in_channels;
+    for (entry, o) in (0..g.kernel[0] * row).flat_map(|e| (0..g.out_channels).map(move |o| (e, o)))
+    {
+        let (down, across) = (entry / row, entry % row);
+        let from = (o * layout.vectors + down * layout.across) * S::LANES + across;
+        // SAFETY: the unit's partial gradient has so many numbers.
+        unsafe {
+            *partials.add((unit * g.kernel[0] * row + entry) * g.out_channels + o) = sums[from];
+        }
+    }
+}
+
+/// Copies an image into its border.
+#[inline(always)]
+unsafe fn copy_image(g: &ConvGeometry, layout: Layout, image: *const f32, to: &mut [f32]) {
+    let row = g.input[1] * g.in_channels;
+    for y in 0..g.input[0] {
+        let at = (y + g.padding[0]) * layout.pitch + g.padding[1] * g.in_channels;
+        // SAFETY: the caller vouches for the image, and the row has room.
+        unsafe {
+            let to = to[at..at + row].as_mut_ptr();
+            to.copy_from_nonoverlapping(image.add(y * row), row);
+        }
+    }
+}
+
+/// Adds what the windows of an image give.
+#[inline(always)]
+unsafe fn add_windows<S: Simd>(
+    g: &ConvGeometry,
+    windows: Windows<'_>,
+    layout: Layout,
+    image: *const f32,
+    places: &[usize; PLACES],
+    sums: &mut [f32],
+) {
+    let pool = windows.pool;
+    let most = match layout.vectors {
+        1 | 2 => 4,
+        3..=6 => 2,
+        _ => 1,
+    };
+    let mut o = 0;
+    while o < g.out_channels {
+        let channels = if o + most <= g.out_channels { most } else { 1 };
+        macro_rules! sizes {
+            ($(($channels:literal, $vectors:literal))*) => {
+                match (channels, layout.vectors) {
+                    $(
+                        // SAFETY: channels, windows and patches lie within what the caller vouches for.
+                        ($channels, $vectors) => unsafe {
+                            S::call(&Channels::<$channels, $vectors> {
+                                windows: pool.output,
+                                gradient: windows.gradient.offset(o as isize * windows.strides[3]),
+                                strides: windows.strides,
+                                chosen: windows.places.add(o),
+                                chosen_step: g.out_channels,
+                                image,
+                                down: pool.stride[0] * g.stride[0] * layout.pitch,
+                                across: pool.stride[1] * g.stride[1] * g.in_channels,
+                                row: g.dilation[0] * layout.pitch,
+                                row_vectors: layout.across,
+                                places,
+                                sums: sums.as_mut_ptr().add(o * $vectors * S::LANES),
+                            })
+                        },
+                    )*
+                    _ => debug_assert!(false, "no sums of {channels} channels, {} vectors", layout.vectors),
+                }
+            };
+        }
+        sizes!(
+            (1, 1)(1, 2)(1, 3)(1, 4)(1, 5)(1, 6)(1, 7)(1, 8)(2, 3)(2, 4)(2, 5)(2, 6)(4, 1)(4, 2)
+        );
+        o += channels;
+    }
+}
+
+/// `sums[c] += sum over windows of gradient[window, c] * patch(window, chosen[window, c])` for `CH` channels and patches of
+/// `NV` vectors.
+struct Channels<'a, const CH: usize, const NV: usize> {
+    /// Rows of windows, and windows in a row.
+    windows: [usize; 2],
+    gradient: *const f32,
+    strides: [isize; 4],
+    /// Which position each window chose, and the distance from one window to the next.
+    chosen: *const u8,
+    chosen_step: usize,
+    /// The patch of the first position of the first window; from there to the next windows.
+    image: *const f32,
+    down: usize,
+    across: usize,
+    /// From a row of a patch to the next, and vectors in a row.
+    row: usize,
+    row_vectors: usize,
+    /// From the first position of a window to each.
+    places: &'a [usize; PLACES],
+    sums: *mut f32,
+}
+
+impl<const CH: usize, const NV: usize> Outlined for Channels<'_, CH, NV> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(&self) {
+        let [_, down, across, over] = self.strides;
+        // SAFETY: the caller vouches for the CPU and for all pointers.
+        unsafe {
+            // From the start of a patch to each of its vectors.
+            let mut at = [0; NV];
+            for (v, at) in at.iter_mut().enumerate() {
+                *at = v / self.row_vectors * self.row + v % self.row_vectors * S::LANES;
+            }
+            let mut sums = [[S::zero(); NV]; CH];
+            let mut chosen = self.chosen;
+            for y in 0..self.windows[0] {
+                let mut gradient = self.gradient.wrapping_offset(y as isize * down);
+                let mut window = self.image.wrapping_add(y * self.down);
+                // Planes of few windows end before the CPU sees that they are read in order: the next channels' are fetched.
+                for x in (0..self.windows[1]).step_by(LINE) {
+                    each!(c < CH {
+                        let ahead = gradient.wrapping_offset((CH + c) as isize * over);
+                        S::prefetch(ahead.wrapping_offset(x as isize * across));
+                    });
+                }
+                for _ in 0..self.windows[1] {
+                    each!(c < CH {
+                        let patch = window.add(self.places[usize::from(*chosen.add(c))]);
+                        let factor = S::broadcast(gradient.offset(c as isize * over));
+                        each!(v < NV {
+                            sums[c][v] = S::fma(factor, S::load(patch.add(at[v])), sums[c][v]);
+                        });
+                    });
+                    gradient = gradient.wrapping_offset(across);
+                    chosen = chosen.wrapping_add(self.chosen_step);
+                    window = window.wrapping_add(self.across);
+                }
+            }
+            each!(c < CH {
+                each!(v < NV {
+                    let to = self.sums.add((c * NV + v) * S::LANES);
+                    S::store(to, S::add(S::load(to), sums[c][v]));
+                });
+            });
+        }
+    }
+}
