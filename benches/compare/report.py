@@ -73,9 +73,11 @@ def described(results):
     threads = sorted({row["threads"] for row in results["rows"]})
     rounds = [len(found["rounds"]) for row in results["rows"] for found in row["peers"].values()]
     # Too few rounds cannot tell a change from what else the machine did: the table says so itself.
+    least, most = min(rounds, default=0), max(rounds, default=0)
+    counted = str(least) if least == most else f"{least} to {most}"
     few = (
-        " Each figure is of one round on a shared machine: another round can move a row by a third, and its ratio with it."
-        if min(rounds, default=0) < 3
+        f" Rounds on a shared machine: {counted}; another can move a row by a third, and its ratio with it."
+        if least < 3
         else ""
     )
     return (

@@ -2,7 +2,8 @@
 //! windows of g[n, window, o] * in[n, at(n, window, o) * stride + (kh, kw) * dilation - padding, c]`.
 //!
 //! A window gives its gradient to one of its positions. So one patch of the input is multiplied for each window and
-//! channel, where the sum over all positions would multiply mostly zeros (three of four, in windows of 2 x 2).
+//! channel, where the sum over all positions would multiply mostly zeros (three of four, in windows of 2 x 2). What lies at
+//! positions that no window chose does not count, not even if it is infinite or NaN.
 //!
 //! The columns and channels of one row of a patch lie side by side, in one vector or two; what these hold beyond the row is
 //! multiplied too, for sums that nobody reads. A few output channels at a time take the patches that the windows of a whole

@@ -79,23 +79,17 @@ impl MapTask {
         let shape: Vec<usize> = order.iter().map(|&axis| shape[axis]).collect();
         let inputs: Vec<Access> = inputs.into_iter().map(permute).collect();
         let outputs: Vec<Access> = outputs.into_iter().map(permute).collect();
-        let prepare = |code: &Code, inputs: &[Access]| {
-            Prepared::new(
-                isa,
-                &shape,
-                inputs.to_vec(),
-                outputs.clone(),
-                code,
-                Use::Store,
-            )
+        let prepare = |code: &Code| {
+            let (inputs, outputs) = (inputs.clone(), outputs.clone());
+            Prepared::new(isa, &shape, inputs, outputs, code, Use::Store)
         };
         let (map, otherwise) = match condition(code, &inputs) {
             Some(known) => {
-                let otherwise = prepare(&decided(code, known, false), &inputs)?;
-                let map = prepare(&decided(code, known, true), &inputs)?;
+                let otherwise = prepare(&decided(code, known, false))?;
+                let map = prepare(&decided(code, known, true))?;
                 (map, Some((inputs[known].clone(), otherwise)))
             }
-            None => (prepare(code, &inputs)?, None),
+            None => (prepare(code)?, None),
         };
         let unit = (UNIT_WEIGHT / map.weight()).next_multiple_of(map.granularity());
         Ok(MapTask {
