@@ -196,7 +196,7 @@ def bars(results):
     count = max(len(frameworks) for frameworks in shown.values())
     block = count * bar + gap
     height = top + len(nets) * block + 46
-    total = left + 2 * width + between + 60
+    total = left + 2 * width + between + 84
     picture = Picture(total, height, "Speed of Zerokara and other frameworks, training and inference")
     picture.text(16, 28, "Speed, as a share of the fastest in each group", "title")
     x = 16
