@@ -31,11 +31,16 @@ pub(super) fn join(mut lowered: Lowered, isa: Isa) -> Lowered {
         let Some(&[reader]) = readers.get(&buffer).map(Vec::as_slice) else {
             continue;
         };
+        let Some((to, between)) = after
+            .get_mut(..reader.saturating_sub(writer))
+            .and_then(<[_]>::split_last_mut)
+        else {
+            continue;
+        };
         let held = &mut lowered.buffers[buffer];
-        if held.external.is_some() || reader <= writer || !stays(from, &after[..reader - writer]) {
+        if held.external.is_some() || !stays(from, between) {
             continue;
         }
-        let to = &mut after[reader - writer - 1];
         if let Some(step) = sum_over_windows(&from.step, &to.step, isa) {
             to.step = step;
             to.reads.retain(|&b| b != buffer);

@@ -325,14 +325,10 @@ fn pooled_gradient(
     }
     expect_floats(&[(&pooled.gradient, "pooled gradient")], buffers)?;
     expect_shape(&pooled.gradient, &output)?;
-    let view = Some(pooled.places.clone());
-    let Some(places) = places(&pooled.geometry, &view, &output, buffers)? else {
-        return Err("there are no places".into());
-    };
     Ok(OutputGradientAccess::Pooled {
         pool: pooled.geometry,
         gradient: access(&pooled.gradient, buffers),
-        places,
+        places: places(&pooled.geometry, &pooled.places, &output, buffers)?,
     })
 }
 
@@ -367,7 +363,8 @@ fn pool(isa: Isa, step: &PoolStep, buffers: &[Buffer]) -> Made {
     if step.epilogue.is_some() && !fills_its_range(&step.output) {
         return Err("an epilogue follows only an output without gaps".into());
     }
-    let places = places(&step.geometry, &step.places, &output, buffers)?;
+    let told = step.places.as_ref();
+    let places = told.map(|view| places(&step.geometry, view, &output, buffers));
     Ok(Box::new(PoolTask {
         isa,
         geometry: step.geometry,
@@ -375,7 +372,7 @@ fn pool(isa: Isa, step: &PoolStep, buffers: &[Buffer]) -> Made {
         input: access(&step.input, buffers),
         values,
         output: access(&step.output, buffers),
-        places,
+        places: places.transpose()?,
         epilogue: epilogue(isa, &step.epilogue, buffers, Use::Store)?,
     }))
 }
@@ -402,17 +399,16 @@ fn fills_its_range(view: &View) -> bool {
 /// The places of the largest elements, a byte for each of the output.
 fn places(
     g: &PoolGeometry,
-    view: &Option<View>,
+    view: &View,
     output: &[usize; 4],
     buffers: &[Buffer],
-) -> Result<Option<Access>, String> {
-    let Some(view) = view else { return Ok(None) };
+) -> Result<Access, String> {
     if !g.has_byte_places() {
         return Err("the windows have more places than a byte can number".into());
     }
     expect_element(view, buffers, Element::Bool, "places")?;
     expect_dense(view, output, "places")?;
-    Ok(Some(access(view, buffers)))
+    Ok(access(view, buffers))
 }
 
 fn pool_gradient(isa: Isa, step: &PoolGradientStep, buffers: &[Buffer]) -> Made {
@@ -441,12 +437,14 @@ fn pool_gradient(isa: Isa, step: &PoolGradientStep, buffers: &[Buffer]) -> Made 
             return Err("a gradient of the pooling that selects is no step".into());
         }
     };
+    let told = step.places.as_ref();
+    let places = told.map(|view| places(&step.geometry, view, &output, buffers));
     Ok(Box::new(PoolGradientTask {
         isa,
         geometry: step.geometry,
         pooling: step.pooling,
         input: own,
-        places: places(&step.geometry, &step.places, &output, buffers)?,
+        places: places.transpose()?,
         output_gradient: access(&step.output_gradient, buffers),
         input_gradient: access(&step.input_gradient, buffers),
         epilogue: epilogue(isa, &step.epilogue, buffers, Use::Store)?,
