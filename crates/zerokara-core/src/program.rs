@@ -39,6 +39,8 @@ pub fn eval(tensors: &[&Tensor]) -> Result<Vec<Array>> {
 pub struct StepTime {
     /// What it computes.
     pub label: Label,
+    /// Its kernel and shapes, as [`Program::dump`] shows them.
+    pub kernel: String,
     /// How long it ran.
     pub duration: Duration,
     /// Operations of its products and convolutions, as [`Step::flops`](zerokara_kernels::plan::Step::flops) counts them.
@@ -239,6 +241,7 @@ impl Program {
             .zip(nanoseconds)
             .map(|((label, step), nanoseconds)| StepTime {
                 label: label.clone(),
+                kernel: compile::dump::describe(&self.plan, step),
                 duration: Duration::from_nanos(nanoseconds),
                 flops: step.flops(),
                 bytes: step.bytes(&self.plan.buffers),

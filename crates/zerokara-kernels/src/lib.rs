@@ -15,6 +15,7 @@ pub mod plan;
 pub mod pooling;
 pub mod random;
 mod reduce;
+mod share;
 pub mod simd;
 mod softmax;
 pub mod storage;

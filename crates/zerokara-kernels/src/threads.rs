@@ -1,8 +1,10 @@
 //! The pool of threads that runs the parallel regions.
 //!
-//! A region is a number of units and one closure. Its ticket (a counter in one atomic word) hands the units
-//! out; whoever is free takes the next, the caller first of all, so a region never waits for a worker that
-//! sleeps. Which thread runs which unit is left to chance: units must not depend on it.
+//! A region is a number of units and one closure. Each thread has a share of the units, the same one for the same numbers,
+//! so that it finds in its cache what it wrote there in the region before; who is done with its own takes from the
+//! others' shares. For each share there is a ticket (a counter in one atomic word) that hands its units out. A region
+//! never waits for a worker that sleeps. Which thread runs which unit is left to chance in the end: units must not
+//! depend on it.
 
 use std::{
     any::Any,
@@ -13,6 +15,8 @@ use std::{
     },
     thread::JoinHandle,
 };
+
+use crate::share::share;
 
 /// How often a worker looks for a new region before it parks: some tens of microseconds, longer than the
 /// single-threaded work that stands between the stages of a plan.
@@ -30,12 +34,18 @@ type Work<'a> = &'a (dyn Fn(usize, usize) + Sync + 'a);
 #[repr(align(128))]
 struct Line<T>(T);
 
-struct Shared {
+/// Hands out the units of one thread's share.
+struct Share {
     /// Number of the region in the high half, next unit in the low half.
-    ticket: Line<AtomicU64>,
-    /// Units of the region; written between the closing of one ticket and the opening of the next.
-    units: AtomicU32,
-    /// The caller's `Work` on its stack; written with `units`.
+    ticket: AtomicU64,
+    /// End of the share; written between the closing of one ticket and the opening of the next.
+    end: AtomicU32,
+}
+
+struct Shared {
+    /// One for each thread, the caller's first.
+    shares: Box<[Line<Share>]>,
+    /// The caller's `Work` on its stack; written while all tickets are closed.
     work: AtomicPtr<Work<'static>>,
     /// Units that are done.
     done: Line<AtomicUsize>,
@@ -48,30 +58,49 @@ struct Shared {
     stop: AtomicBool,
 }
 
+fn region_of(ticket: u64) -> u32 {
+    (ticket >> 32) as u32
+}
+
 impl Shared {
-    fn region(ticket: u64) -> u32 {
-        (ticket >> 32) as u32
+    /// The region that the ticket of this worker's share shows.
+    fn region(&self, worker: usize) -> u32 {
+        region_of(self.shares[worker].0.ticket.load(Ordering::Acquire))
     }
 
-    /// Takes units until none is left; returns the number of the last region it looked at.
+    /// Takes units until none is left, its own first; returns the region whose they were.
+    fn take_part(&self, worker: usize) -> u32 {
+        let region = self.region(worker);
+        let threads = self.shares.len();
+        let finished: usize = (worker..threads)
+            .chain(0..worker)
+            .map(|whose| self.take_from(whose, region, worker))
+            .sum();
+        if finished > 0 {
+            self.done.0.fetch_add(finished, Ordering::Release);
+        }
+        region
+    }
+
+    /// Takes units of one share until none is left; returns how many.
     ///
     /// Taking a unit is a compare-exchange of the whole ticket. It succeeds only if the region is still open,
-    /// so `units` and `work`, read between the two looks at the ticket, are that region's, and the caller, who
+    /// so `end` and `work`, read between the two looks at the ticket, are that region's, and the caller, who
     /// waits for every unit taken, keeps `work` alive until it is done.
-    fn take_part(&self, worker: usize) -> u32 {
+    fn take_from(&self, whose: usize, region: u32, worker: usize) -> usize {
+        let Share { ticket: word, end } = &self.shares[whose].0;
         let mut finished = 0;
-        let mut ticket = self.ticket.0.load(Ordering::Acquire);
-        let region = Shared::region(ticket);
+        let mut ticket = word.load(Ordering::Acquire);
         loop {
             let next = ticket as u32;
-            // Acquire: whoever sees the next region's `units` also sees that this ticket is closed, so the
-            // exchange below fails.
-            let units = self.units.load(Ordering::Acquire);
+            // Acquire: whoever sees the next region's `end` also sees that this ticket is closed, so the exchange
+            // below fails.
+            let end = end.load(Ordering::Acquire);
             let work = self.work.load(Ordering::Acquire);
-            if Shared::region(ticket) != region || next >= units || next == CLOSED {
-                break;
+            if region_of(ticket) != region || next >= end || next == CLOSED {
+                return finished;
             }
-            match self.ticket.0.compare_exchange_weak(
+            match word.compare_exchange_weak(
                 ticket,
                 ticket + 1,
                 Ordering::AcqRel,
@@ -88,22 +117,18 @@ impl Shared {
                         slot.get_or_insert(payload);
                     }
                     finished += 1;
-                    ticket = self.ticket.0.load(Ordering::Acquire);
+                    ticket = word.load(Ordering::Acquire);
                 }
                 Err(now) => ticket = now,
             }
         }
-        if finished > 0 {
-            self.done.0.fetch_add(finished, Ordering::Release);
-        }
-        region
     }
 
     fn worker(&self, worker: usize) {
         let mut seen = 0;
         loop {
             let mut spins = 0;
-            while Shared::region(self.ticket.0.load(Ordering::Acquire)) == seen {
+            while self.region(worker) == seen {
                 if self.stop.load(Ordering::Relaxed) {
                     return;
                 }
@@ -111,7 +136,7 @@ impl Shared {
                 if spins < SPINS {
                     std::hint::spin_loop();
                 } else {
-                    self.park(seen);
+                    self.park(worker, seen);
                     spins = 0;
                 }
             }
@@ -120,14 +145,12 @@ impl Shared {
     }
 
     /// Sleeps until the region is another than `seen`.
-    fn park(&self, seen: u32) {
+    fn park(&self, worker: usize, seen: u32) {
         let mut guard = self.sleep.lock().unwrap_or_else(PoisonError::into_inner);
         self.sleepers.fetch_add(1, Ordering::SeqCst);
         // Pairs with the fence in `open`: either this sees the new ticket or the caller sees the sleeper.
         fence(Ordering::SeqCst);
-        while Shared::region(self.ticket.0.load(Ordering::SeqCst)) == seen
-            && !self.stop.load(Ordering::SeqCst)
-        {
+        while self.region(worker) == seen && !self.stop.load(Ordering::SeqCst) {
             guard = self
                 .wake
                 .wait(guard)
@@ -165,9 +188,14 @@ impl Pool {
     /// A pool of `threads` threads, the caller of [`run`](Pool::run) among them: it starts `threads - 1`. If the
     /// system grants fewer, the pool is that much smaller.
     pub fn new(threads: usize) -> Pool {
+        let closed = |_| {
+            Line(Share {
+                ticket: AtomicU64::new(u64::from(CLOSED)),
+                end: AtomicU32::new(0),
+            })
+        };
         let shared = Arc::new(Shared {
-            ticket: Line(AtomicU64::new(u64::from(CLOSED))),
-            units: AtomicU32::new(0),
+            shares: (0..threads.max(1)).map(closed).collect(),
             work: AtomicPtr::new(std::ptr::null_mut()),
             done: Line(AtomicUsize::new(0)),
             panic: Mutex::new(None),
@@ -214,6 +242,16 @@ impl Pool {
     /// # Panics
     /// If a unit panics, with the first panic, after all other units are done.
     pub fn run(&self, units: usize, work: Work<'_>) {
+        let threads = self.threads();
+        self.run_shares(units, |thread| share(units, threads, thread).end, work);
+    }
+
+    /// As [`run`](Pool::run); the share of thread `t` ends before unit `ends(t)`, and begins where that of the thread
+    /// before ends. The last ends at `units`.
+    ///
+    /// # Panics
+    /// If a unit panics, with the first panic, after all other units are done.
+    pub fn run_shares(&self, units: usize, ends: impl Fn(usize) -> usize, work: Work<'_>) {
         if units <= 1
             || self.workers.is_empty()
             || units >= CLOSED as usize
@@ -225,17 +263,25 @@ impl Pool {
         // SAFETY: only the lifetime changes; nobody reads the reference after this function returns, since it
         // waits for all units and no unit can be taken once all are taken.
         let work: Work<'static> = unsafe { std::mem::transmute::<Work<'_>, Work<'static>>(work) };
-        let region = Shared::region(shared.ticket.0.load(Ordering::Relaxed)).wrapping_add(1);
-        // The stores to `units` and `work` are releases: seeing one of them means seeing the ticket closed.
+        let region = shared.region(0).wrapping_add(1);
+        // The stores to `end` and `work` are releases: seeing one of them means seeing the tickets closed.
         shared.done.0.store(0, Ordering::Relaxed);
         shared
             .work
             .store((&raw const work).cast_mut(), Ordering::Release);
-        shared.units.store(units as u32, Ordering::Release);
-        shared
-            .ticket
-            .0
-            .store(u64::from(region) << 32, Ordering::Release);
+        let threads = self.threads();
+        let mut start = 0;
+        for (thread, Line(dealt)) in shared.shares.iter().enumerate() {
+            // Threads that the system did not grant have no share.
+            let end = match thread + 1 < threads {
+                true => ends(thread).clamp(start, units),
+                false => units,
+            };
+            dealt.end.store(end as u32, Ordering::Release);
+            let ticket = u64::from(region) << 32 | start as u64;
+            dealt.ticket.store(ticket, Ordering::Release);
+            start = end;
+        }
         shared.wake_sleepers();
         shared.take_part(0);
         let mut spins = 0;
@@ -247,10 +293,10 @@ impl Pool {
                 std::thread::yield_now();
             }
         }
-        shared.ticket.0.store(
-            u64::from(region) << 32 | u64::from(CLOSED),
-            Ordering::Release,
-        );
+        for Line(share) in &shared.shares {
+            let closed = u64::from(region) << 32 | u64::from(CLOSED);
+            share.ticket.store(closed, Ordering::Release);
+        }
         let panic = shared
             .panic
             .lock()
@@ -299,6 +345,21 @@ mod tests {
                     "{units} units, {threads} threads"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn shares_may_be_uneven_or_empty() {
+        let pool = Pool::new(3);
+        for ends in [[0, 0, 9], [9, 9, 9], [2, 3, 9], [0, 9, 9], [20, 1, 9]] {
+            let counts: Vec<AtomicUsize> = (0..9).map(|_| AtomicUsize::new(0)).collect();
+            pool.run_shares(9, |thread| ends[thread], &|unit, _| {
+                counts[unit].fetch_add(1, Ordering::Relaxed);
+            });
+            assert!(
+                counts.iter().all(|c| c.load(Ordering::Relaxed) == 1),
+                "{ends:?}"
+            );
         }
     }
 

@@ -1,4 +1,4 @@
-//! `--layers`: where the time of a step goes.
+//! `--layers` and `--steps`: where the time of a training step goes.
 
 use super::{
     Machine, Measured, Options, mode, object,
@@ -45,7 +45,8 @@ pub fn print(
     options: &Options,
     machine: &Machine,
 ) -> Outcome {
-    let layers = layers(network, workload)?;
+    let steps = median_times(workload)?;
+    let layers = layers(network, &steps)?;
     if options.json {
         for layer in &layers {
             for (pass, cost) in ["forward", "backward"].into_iter().zip(layer.passes) {
@@ -93,15 +94,10 @@ pub fn print(
         })
         .collect();
     columns.truncate(1 + 4 * shown);
-    let step = options.batch_size as f64 / measured.images_per_second;
-    let kernels: f64 = total.passes.iter().map(|cost| cost.seconds).sum();
     output::print(&format!(
-        "{}: {} images/s, {} µs a step; kernels one by one {} µs\n{}",
-        measured.model,
-        rate(measured.images_per_second),
-        significant(step * 1e6, 3),
-        significant(kernels * 1e6, 3),
-        table(&columns, &rows),
+        "{}\n{}",
+        headline(measured, options, &steps),
+        table(&columns, &rows)
     ))
 }
 
@@ -124,20 +120,99 @@ fn cells(cost: &Cost, machine: &Machine) -> [String; 4] {
     ]
 }
 
-/// The layers in the order in which they are applied; what stands outside of them last.
-fn layers(network: &Network, workload: &mut Workload) -> Outcome<Vec<Layer>> {
+/// `--steps`: each kernel, in the order in which they run.
+pub fn print_steps(
+    workload: &mut Workload,
+    measured: &Measured,
+    options: &Options,
+    machine: &Machine,
+) -> Outcome {
+    let steps = median_times(workload)?;
+    let costs = steps.iter().map(|step| {
+        let mut cost = Cost::default();
+        cost.add(step.duration.as_secs_f64(), step.flops, step.bytes);
+        cost
+    });
+    if options.json {
+        for (step, cost) in steps.iter().zip(costs) {
+            output::print(&object(&[
+                ("model", json!(measured.model)),
+                ("mode", json!(mode(options))),
+                ("batch_size", json!(options.batch_size)),
+                ("kernel", json!(step.kernel)),
+                ("operation", json!(step.label.op)),
+                ("layer", json!(step.label.layer.as_deref())),
+                ("microseconds", json!(cost.seconds * 1e6)),
+                ("flops", json!(cost.flops)),
+                ("bytes", json!(cost.bytes)),
+                ("peak_share", json!(machine.share(cost.flops, cost.seconds))),
+            ]))?;
+        }
+        return Ok(());
+    }
+    let columns = [
+        ("kernel", Align::Left),
+        ("operation", Align::Left),
+        ("layer", Align::Left),
+        ("µs", Align::Right),
+        ("MFLOP", Align::Right),
+        ("of peak", Align::Right),
+        ("GB/s", Align::Right),
+    ];
+    let rows: Vec<Vec<String>> = steps
+        .iter()
+        .zip(costs)
+        .map(|(step, cost)| {
+            let what = [
+                step.kernel.clone(),
+                step.label.op.to_string(),
+                step.label.layer.as_deref().unwrap_or_default().to_string(),
+            ];
+            what.into_iter().chain(cells(&cost, machine)).collect()
+        })
+        .collect();
+    output::print(&format!(
+        "{}\n{}",
+        headline(measured, options, &steps),
+        table(&columns, &rows)
+    ))
+}
+
+/// The speed of whole steps, beside the sum of their kernels one by one.
+fn headline(measured: &Measured, options: &Options, steps: &StepTimes) -> String {
+    let step = options.batch_size as f64 / measured.images_per_second;
+    let kernels: Duration = steps.iter().map(|step| step.duration).sum();
+    format!(
+        "{}: {} images/s, {} µs a step; kernels one by one {} µs",
+        measured.model,
+        rate(measured.images_per_second),
+        significant(step * 1e6, 3),
+        significant(kernels.as_secs_f64() * 1e6, 3),
+    )
+}
+
+/// The kernels of a step; each with its median time of several runs.
+fn median_times(workload: &mut Workload) -> Outcome<StepTimes> {
     let mut runs: Vec<StepTimes> = Vec::new();
     for _ in 0..RUNS {
         runs.push(workload.step_times()?);
     }
+    let mut steps = runs.pop().expect("there is at least one run");
+    for (at, step) in steps.iter_mut().enumerate() {
+        let mut times = vec![step.duration];
+        times.extend(runs.iter().map(|run| run[at].duration));
+        times.sort_unstable();
+        step.duration = times[RUNS / 2];
+    }
+    Ok(steps)
+}
+
+/// The layers in the order in which they are applied; what stands outside of them last.
+fn layers(network: &Network, steps: &StepTimes) -> Outcome<Vec<Layer>> {
     let mut layers: Vec<Layer> = Vec::new();
     let mut update = Cost::default();
     let mut outside = [Cost::default(); 2];
-    for at in 0..runs[0].len() {
-        let mut times: Vec<Duration> = runs.iter().map(|run| run[at].duration).collect();
-        times.sort_unstable();
-        let seconds = times[RUNS / 2].as_secs_f64();
-        let step = &runs[0][at];
+    for step in steps {
         let Label { layer, phase, .. } = &step.label;
         let cost = match (layer, phase) {
             (_, Phase::Update) => &mut update,
@@ -154,7 +229,7 @@ fn layers(network: &Network, workload: &mut Workload) -> Outcome<Vec<Layer>> {
                 &mut layers[known].passes[usize::from(*phase == Phase::Backward)]
             }
         };
-        cost.add(seconds, step.flops, step.bytes);
+        cost.add(step.duration.as_secs_f64(), step.flops, step.bytes);
     }
     let order = network.layers()?;
     let place = |layer: &Layer| order.iter().position(|path| **path == *layer.name);

@@ -60,6 +60,9 @@ pub struct Options {
     /// Show each layer, forward and backward: time, share of the peak, memory traffic
     #[arg(long, conflicts_with_all = ["scaling", "startup"])]
     layers: bool,
+    /// Show each kernel of a step: time, share of the peak, memory traffic
+    #[arg(long, conflicts_with_all = ["layers", "scaling", "startup"])]
+    steps: bool,
     /// Train with batches of 1 to 4096 images, and networks of 1 to 50 layers: how does the cost grow?
     #[arg(long, conflicts_with_all = ["startup", "infer", "batch_size"])]
     scaling: bool,
@@ -75,6 +78,7 @@ const EXAMPLES: &str = "\
 Examples:
   zerokara bench
   zerokara bench --model simple-convnet --layers
+  zerokara bench --model two-layer-net --steps
   zerokara bench --model deep-convnet --infer --batch-size 1 --threads 1 --json
   zerokara bench --model all --scaling
   zerokara bench --model simple-convnet --startup";
@@ -158,14 +162,16 @@ pub fn run(options: &Options) -> Outcome {
         let measured = measure(model, &mut workload, options, &machine)?;
         if options.json {
             output::print(&line(&measured, options, machine.threads))?;
-        } else if !options.layers {
-            rows.push(row(&measured));
         }
         if options.layers {
             layers::print(&network, &mut workload, &measured, options, &machine)?;
+        } else if options.steps {
+            layers::print_steps(&mut workload, &measured, options, &machine)?;
+        } else {
+            rows.push(row(&measured));
         }
     }
-    if options.json || options.layers {
+    if options.json || options.layers || options.steps {
         return Ok(());
     }
     let columns = [

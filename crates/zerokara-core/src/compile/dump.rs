@@ -96,7 +96,8 @@ fn reduce(plan: &Plan, step: &ReduceStep) -> String {
     with_epilogue(plan, head, &step.epilogue)
 }
 
-fn describe(plan: &Plan, step: &Step) -> String {
+/// What a step computes, in a few words.
+pub(crate) fn describe(plan: &Plan, step: &Step) -> String {
     match step {
         Step::Map(step) => format!("map {}", map(plan, step)),
         Step::Reduce(step) => reduce(plan, step),

@@ -11,11 +11,11 @@ use super::{
 };
 use crate::{
     gemm::{
-        share,
         strip::{Lines, Strip},
         tile::{self, MAX_ROWS, full_rows, panel_width},
     },
     plan::ConvPass,
+    share::share,
     simd::Simd,
 };
 use std::ops::Range;

@@ -16,9 +16,9 @@ mod winograd;
 
 use crate::{
     arithmetic::Arithmetic,
-    gemm::share,
     isa::{Isa, multiversion},
     plan::ConvPass,
+    share::share,
     simd::Simd,
 };
 use std::ops::Range;

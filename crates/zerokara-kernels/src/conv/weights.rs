@@ -8,10 +8,10 @@ use super::{ConvGeometry, image::Window, phase::extent};
 use crate::{
     gemm::{
         pack::pack_panel,
-        share,
         tile::{self, MAX_LANES, MAX_ROWS, MAX_WIDTH, full_rows, panel_width},
     },
     plan::ConvPass,
+    share::share,
     simd::Simd,
 };
 use std::ops::Range;

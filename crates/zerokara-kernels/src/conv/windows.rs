@@ -11,9 +11,9 @@
 
 use super::{Algorithm, ConvGeometry, weight_gradient_algorithm};
 use crate::{
-    gemm::share,
     isa::{Isa, multiversion},
     pooling::PoolGeometry,
+    share::share,
     simd::{Outlined, Simd},
     unroll::each,
 };

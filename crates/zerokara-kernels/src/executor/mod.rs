@@ -26,6 +26,7 @@ use crate::{
     access::Memory,
     isa::Isa,
     plan::{Buffer, Element, Place, Plan},
+    share::share,
     storage::{ALIGNMENT, Storage},
     threads::Pool,
 };
@@ -144,9 +145,37 @@ struct Stage {
     /// The tasks in the order in which their units are handed out: long units first, so that no thread is left with one
     /// when the others have nothing more to do.
     order: Vec<usize>,
-    /// For each task in that order, the number of units before it; at the end, of all.
-    starts: Vec<usize>,
+    /// All units, thread after thread; filled for the number of threads of the last run.
+    deal: Deal,
     inline: bool,
+}
+
+/// The units of a stage as they are dealt to threads: of each task a part, the same one whatever stands beside it, so that
+/// steps which work through the same rows one after another find them in the same cache.
+#[derive(Default)]
+struct Deal {
+    /// Task and unit.
+    units: Vec<(u32, u32)>,
+    /// For each thread, where its part ends.
+    ends: Vec<usize>,
+}
+
+impl Deal {
+    fn new(tasks: &[Box<dyn Task>], order: &[usize], threads: usize) -> Self {
+        let mut deal = Deal::default();
+        for thread in 0..threads {
+            for (place, &task) in order.iter().enumerate() {
+                let units = tasks[task].units();
+                // Where there are fewer units than threads, another thread begins with each task.
+                let first = if units < threads { place % threads } else { 0 };
+                let part = share(units, threads, (thread + threads - first) % threads);
+                deal.units
+                    .extend(part.map(|unit| (task as u32, unit as u32)));
+            }
+            deal.ends.push(deal.units.len());
+        }
+        deal
+    }
 }
 
 /// The addresses of the buffers; rewritten in each run.
@@ -220,20 +249,17 @@ impl Executor {
             }
             let mut order: Vec<usize> = (0..tasks.len()).collect();
             order.sort_by_key(|&t| Reverse(tasks[t].weight() / tasks[t].units().max(1)));
-            let mut starts = vec![0];
-            for &t in &order {
-                scratch_bytes = tasks[t].scratch_bytes().max(scratch_bytes);
-                starts.push(starts[starts.len() - 1] + tasks[t].units());
+            for task in &tasks {
+                scratch_bytes = task.scratch_bytes().max(scratch_bytes);
             }
             let weight = tasks
                 .iter()
                 .fold(0usize, |sum, task| sum.saturating_add(task.weight()));
-            let inline = starts[tasks.len()] <= 1 || weight < INLINE_WEIGHT;
             stages.push(Stage {
                 tasks,
                 order,
-                starts,
-                inline,
+                deal: Deal::default(),
+                inline: weight < INLINE_WEIGHT,
             });
         }
         Ok(Executor {
@@ -288,23 +314,16 @@ impl Executor {
         };
         let scratch = Scratch(self.scratch.as_mut_ptr(), self.scratch_bytes);
         for (s, stage) in self.stages.iter().enumerate().skip(first) {
-            let units = stage.starts[stage.tasks.len()];
             let failure = Failure::default();
-            let work = |unit: usize, worker: usize| {
-                let place = stage.starts.partition_point(|&start| start <= unit) - 1;
-                run_unit(
-                    stage,
-                    stage.order[place],
-                    unit - stage.starts[place],
-                    memory,
-                    scratch.of(worker),
-                    &failure,
-                );
+            let Deal { units, ends } = &stage.deal;
+            let work = |place: usize, worker: usize| {
+                let (task, unit) = (units[place].0 as usize, units[place].1 as usize);
+                run_unit(stage, task, unit, memory, scratch.of(worker), &failure);
             };
             if stage.inline {
-                (0..units).for_each(|unit| work(unit, 0));
+                (0..units.len()).for_each(|place| work(place, 0));
             } else {
-                pool.run(units, &work);
+                pool.run_shares(units.len(), |thread| ends[thread], &work);
             }
             finish(s, failure)?;
         }
@@ -403,6 +422,9 @@ impl Executor {
         }
         for stage in &mut self.stages {
             stage.tasks.iter_mut().for_each(|task| task.reset());
+            if stage.deal.ends.len() != pool.threads() {
+                stage.deal = Deal::new(&stage.tasks, &stage.order, pool.threads());
+            }
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Products whose both operands are dense along k: rows of the left times rows of the transposed right, as dot
 //! products with the vectors along k. Nothing is packed, which wins where few rows share the right operand.
 
-use crate::{simd::Simd, unroll::each};
+use crate::{share::share, simd::Simd, unroll::each};
 use std::ops::Range;
 
 /// `c[i, j] = sum over k of a[i, k] * b[k, j]` for the given rows and columns, where neighbours along k lie side by
@@ -29,9 +29,9 @@ pub(super) unsafe fn run<S: Simd>(
     let depths = k.div_ceil(DEPTH).max(1);
     let groups = rows.len().div_ceil(GROUP);
     for depth in 0..depths {
-        let depth = super::share(k, depths, depth);
+        let depth = share(k, depths, depth);
         for group in 0..groups {
-            let group = super::share(rows.len(), groups, group);
+            let group = share(rows.len(), groups, group);
             let rows = rows.start + group.start..rows.start + group.end;
             // SAFETY: a share of what the caller vouches for.
             unsafe {
@@ -101,7 +101,7 @@ unsafe fn slice<S: Simd>(
         // Blocks of three rows, or of two towards the end: single rows read four times what they compute.
         let blocks = rows.len().div_ceil(3);
         for block in 0..blocks {
-            let block = super::share(rows.len(), blocks, block);
+            let block = share(rows.len(), blocks, block);
             let (i, height) = (rows.start + block.start, block.len());
             match width {
                 1 => heights!(i, j, height, 1),

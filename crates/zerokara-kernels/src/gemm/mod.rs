@@ -15,6 +15,7 @@ pub use pack::{pack_unit, pack_units, packed_len};
 
 use crate::{
     isa::{Isa, multiversion},
+    share::share,
     simd::Simd,
     transpose::transpose_body,
 };
@@ -132,14 +133,6 @@ impl Grid {
         }
         Grid { rows, columns }
     }
-}
-
-/// Part `i` of `0..len` cut into `parts` that differ by at most one.
-#[inline(always)]
-pub(crate) fn share(len: usize, parts: usize, i: usize) -> Range<usize> {
-    let (small, more) = (len / parts, len % parts);
-    let start = i * small + i.min(more);
-    start..start + small + usize::from(i < more)
 }
 
 /// Parts into which the sums of a product are best cut, each summed by itself over the whole result, and then added:

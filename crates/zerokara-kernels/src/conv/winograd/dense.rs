@@ -13,11 +13,11 @@ use crate::{
     conv::phase::Phase,
     gemm::{
         pack::pack_panel,
-        share,
         strip::{Lines, Strip},
         tile::{MAX_LANES, MAX_WIDTH, Panel, panel_width},
     },
     plan::ConvPass,
+    share::share,
     simd::Simd,
     unroll::each,
 };

@@ -13,11 +13,11 @@ use super::{
 use crate::{
     conv::{pairs, weights::partials},
     gemm::{
-        share,
         strip::{Lines, Strip},
         tile::{Panel, panel_width},
     },
     plan::ConvPass,
+    share::share,
     simd::{Outlined, Simd},
     unroll::each,
 };
