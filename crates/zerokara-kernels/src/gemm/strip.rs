@@ -1,8 +1,8 @@
 //! Many rows times one panel: the micro-kernel of `tile`, going down evenly spaced rows in one call, line by line.
 
-use super::tile::{Panel, full_rows, step};
+use super::tile::{Panel, full_rows};
 use crate::{
-    simd::{Outlined, Simd, bf16::Pairs},
+    simd::{Outlined, Simd, Terms, Tile, bf16::Pairs},
     unroll::each,
 };
 
@@ -159,7 +159,7 @@ impl<const MR: usize, const LESS: usize, const NV: usize, const LISTED: bool> Ou
 unsafe fn block<S: Simd, const MR: usize, const NV: usize, const LISTED: bool>(
     strip: &Strip<'_>,
     left: *const f32,
-    mut b: *const f32,
+    b: *const f32,
     to: *mut f32,
 ) {
     // SAFETY: the caller vouches for the CPU and for all pointers.
@@ -170,19 +170,21 @@ unsafe fn block<S: Simd, const MR: usize, const NV: usize, const LISTED: bool>(
         for (r, row) in rows.iter_mut().enumerate() {
             *row = left.wrapping_offset(r as isize * strip.left_strides[0]);
         }
-        if LISTED {
-            for &offset in strip.offsets {
-                step::<S, MR, NV>(&mut sums, &rows, offset, b);
-                b = b.wrapping_offset(panel.step);
-            }
+        let terms = if LISTED {
+            Terms::Listed(strip.offsets)
         } else {
-            let mut offset = 0;
-            for _ in 0..strip.depth {
-                step::<S, MR, NV>(&mut sums, &rows, offset, b);
-                offset += strip.left_strides[1];
-                b = b.wrapping_offset(panel.step);
+            Terms::Spaced {
+                step: strip.left_strides[1],
+                depth: strip.depth,
             }
-        }
+        };
+        let tile = Tile {
+            rows,
+            terms,
+            panel: b,
+            panel_step: panel.step,
+        };
+        S::fma_tile(&tile, &mut sums);
         each!(r < MR {
             let to = to.wrapping_offset(r as isize * strip.to_row);
             each!(v < NV {

@@ -2,7 +2,7 @@
 //! held in registers over the whole run.
 
 use crate::{
-    simd::{Outlined, Simd},
+    simd::{self, Outlined, Simd, Terms},
     unroll::each,
 };
 
@@ -124,29 +124,31 @@ unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(
     // SAFETY: the caller vouches for the CPU and for all pointers.
     unsafe {
         let mut sums = [[S::zero(); NV]; MR];
-        let mut b = panel.start;
         let mut rows = [left.rows[0]; MR];
         rows.copy_from_slice(&left.rows[..MR]);
-        for &(offset, len) in left.runs {
-            if len == 0 {
-                continue;
-            }
-            let (mut offset, mut rest) = (offset, len);
-            // Tested at its end, so that the compiler sees one set of sums and not a second for the way out.
-            loop {
-                step::<S, MR, NV>(&mut sums, &rows, offset, b);
-                offset += left.step;
-                b = b.wrapping_offset(panel.step);
-                rest -= 1;
-                if rest == 0 {
-                    break;
-                }
-            }
+        let mut tile = simd::Tile {
+            rows,
+            terms: Terms::Listed(left.offsets),
+            panel: panel.start,
+            panel_step: panel.step,
+        };
+        for &(offset, depth) in left.runs {
+            let terms = Terms::Spaced {
+                step: left.step,
+                depth,
+            };
+            let rows = rows.map(|row| row.wrapping_offset(offset));
+            S::fma_tile(
+                &simd::Tile {
+                    rows,
+                    terms,
+                    ..tile
+                },
+                &mut sums,
+            );
+            tile.panel = tile.panel.wrapping_offset(depth as isize * panel.step);
         }
-        for &offset in left.offsets {
-            step::<S, MR, NV>(&mut sums, &rows, offset, b);
-            b = b.wrapping_offset(panel.step);
-        }
+        S::fma_tile(&tile, &mut sums);
         each!(r < MR {
             each!(v < NV {
                 let to = target.rows[r].add(v * S::LANES);
@@ -162,26 +164,6 @@ unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(
                     S::store(to, sums[r][v]);
                 }
             });
-        });
-    }
-}
-
-/// `sums[r, v] += rows[r][offset] * b[v]`
-#[inline(always)]
-pub(crate) unsafe fn step<S: Simd, const MR: usize, const NV: usize>(
-    sums: &mut [[S::Vector; NV]; MR],
-    rows: &[*const f32; MR],
-    offset: isize,
-    b: *const f32,
-) {
-    // SAFETY: the caller vouches for the CPU and for all pointers.
-    unsafe {
-        let mut columns = [S::zero(); NV];
-        each!(v < NV {
-            columns[v] = S::load(b.add(v * S::LANES));
-        });
-        each!(r < MR {
-            S::fma_row(rows[r], offset, &columns, &mut sums[r]);
         });
     }
 }

@@ -1,6 +1,6 @@
 //! AVX2 with FMA: 8 lanes.
 
-use super::{Outlined, Simd};
+use super::{Outlined, Simd, Tile, avx2_tile};
 use core::arch::x86_64::*;
 
 /// Vectors of 8 numbers on x86-64 with AVX2 and FMA.
@@ -125,6 +125,18 @@ impl Simd for Avx2 {
             let a = _mm256_broadcast_ss(&*a.offset(i));
             for v in 0..NV {
                 sums[v] = _mm256_fmadd_ps(a, columns[v], sums[v]);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn fma_tile<const MR: usize, const NV: usize>(
+        tile: &Tile<'_, MR>,
+        sums: &mut [[__m256; NV]; MR],
+    ) {
+        unsafe {
+            if !avx2_tile::add(tile, sums) {
+                tile.add::<Self, NV>(sums);
             }
         }
     }

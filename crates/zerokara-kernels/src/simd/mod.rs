@@ -6,6 +6,8 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
+mod avx2_tile;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 pub mod bf16;
 mod portable;
@@ -21,6 +23,8 @@ pub use bf16::Avx512Bf16;
 pub use portable::Portable;
 #[cfg(test)]
 pub(crate) use twin::Twin;
+
+use crate::unroll::each;
 
 /// Most lanes in a vector.
 const MAX_LANES: usize = 16;
@@ -93,6 +97,16 @@ pub trait Simd: Copy + Send + Sync + 'static {
                 sums[v] = Self::fma(a, columns[v], sums[v]);
             }
         }
+    }
+    /// Adds the terms of a tile to its sums. Apart from the operations it is made of so that it can be written
+    /// instruction by instruction.
+    #[inline(always)]
+    unsafe fn fma_tile<const MR: usize, const NV: usize>(
+        tile: &Tile<'_, MR>,
+        sums: &mut [[Self::Vector; NV]; MR],
+    ) {
+        // SAFETY: the caller vouches for the CPU and for both operands.
+        unsafe { tile.add::<Self, NV>(sums) }
     }
     /// `sums[v] + b[i..] * columns[v]` for each v, as [`Simd::fma_row`] with a vector in place of one number.
     #[inline(always)]
@@ -197,6 +211,84 @@ pub trait Simd: Copy + Send + Sync + 'static {
             a.mul_add(b, c)
         } else {
             a * b + c
+        }
+    }
+}
+
+/// The operands of a tile: `sums[r, v] += sum over k of left[r, k] * panel[k * panel_step + v * LANES ..]`.
+#[derive(Clone, Copy)]
+pub struct Tile<'a, const MR: usize> {
+    /// Where the rows of the left operand begin.
+    pub rows: [*const f32; MR],
+    /// Where in a row its numbers are.
+    pub terms: Terms<'a>,
+    /// The right operand.
+    pub panel: *const f32,
+    /// Numbers from one line of the panel to the next.
+    pub panel_step: isize,
+}
+
+/// Where in a row of the left operand the numbers are that are multiplied.
+#[derive(Clone, Copy)]
+pub enum Terms<'a> {
+    /// Number k is at `k * step`, for k below `depth`.
+    Spaced {
+        /// Distance from one to the next.
+        step: isize,
+        /// How many.
+        depth: usize,
+    },
+    /// Number k is at `offsets[k]`.
+    Listed(&'a [isize]),
+}
+
+impl<const MR: usize> Tile<'_, MR> {
+    /// [`Simd::fma_tile`], operation by operation.
+    #[inline(always)]
+    unsafe fn add<S: Simd, const NV: usize>(&self, sums: &mut [[S::Vector; NV]; MR]) {
+        let mut panel = self.panel;
+        match self.terms {
+            Terms::Spaced { depth: 0, .. } => {}
+            Terms::Spaced { step, depth } => {
+                let (mut offset, mut rest) = (0, depth);
+                // Tested at its end, so that the compiler sees one set of sums and not a second for the way out.
+                loop {
+                    // SAFETY: the caller vouches for the CPU and for both operands.
+                    unsafe { self.term::<S, NV>(offset, panel, sums) };
+                    offset += step;
+                    panel = panel.wrapping_offset(self.panel_step);
+                    rest -= 1;
+                    if rest == 0 {
+                        break;
+                    }
+                }
+            }
+            Terms::Listed(offsets) => {
+                for &offset in offsets {
+                    // SAFETY: as above.
+                    unsafe { self.term::<S, NV>(offset, panel, sums) };
+                    panel = panel.wrapping_offset(self.panel_step);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn term<S: Simd, const NV: usize>(
+        &self,
+        offset: isize,
+        panel: *const f32,
+        sums: &mut [[S::Vector; NV]; MR],
+    ) {
+        // SAFETY: the caller vouches for the CPU and for all pointers.
+        unsafe {
+            let mut columns = [S::zero(); NV];
+            each!(v < NV {
+                columns[v] = S::load(panel.add(v * S::LANES));
+            });
+            each!(r < MR {
+                S::fma_row(self.rows[r], offset, &columns, &mut sums[r]);
+            });
         }
     }
 }
