@@ -88,6 +88,8 @@ const DEPTH: usize = 256;
 const COPY_ROWS: usize = 24;
 /// Columns in a unit from which on copying a transposed left operand to scratch costs less than it saves.
 const COPY_COLUMNS: usize = 24;
+/// Distance between its numbers along k from which on each lies on a page of its own.
+const FAR: usize = 512;
 /// Distance between rows of that copy; off the powers of two, which would crowd few sets of the caches.
 const LEFT_PITCH: usize = DEPTH + 8;
 /// Length of dot products from which on summing up their lanes is cheaper than packing, if few rows share it.
@@ -316,8 +318,11 @@ unsafe fn blocks<S: Simd>(
 ) {
     let total = n.div_ceil(S::LANES);
     let depths = k.div_ceil(DEPTH).max(1);
-    // A transposed left operand is far apart along k: walking it once, for a copy, is enough.
-    let copy_left = a.strides[1] == 1 && a.strides[2] != 1 && columns.len() >= COPY_COLUMNS;
+    // A transposed left operand whose lines crowd few sets of the first-level cache, or lie on a page each, is walked once,
+    // for a copy. Tiles read others as they lie: their rows are side by side.
+    let far = a.strides[2] % 32 == 0 || a.strides[2].unsigned_abs() > FAR;
+    let copy_left =
+        a.strides[1] == 1 && a.strides[2] != 1 && far && columns.len() >= COPY_COLUMNS;
     for depth in 0..depths {
         let depth = share(k, depths, depth);
         // SAFETY: the caller vouches for the operand; the copy has at most UNIT_ROWS rows of at most DEPTH numbers.
