@@ -2,7 +2,7 @@
 
 use crate::{
     conv::ConvGeometry,
-    plan::{Buffer, MapStep, Place, Step, View},
+    plan::{Buffer, MapStep, Place, ReduceStep, Step, View},
 };
 
 impl Step {
@@ -55,20 +55,34 @@ impl Step {
         };
         let all: u64 = self.clone().views_mut().iter().map(|view| of(view)).sum();
         let again = match self {
-            Step::Gemm(s) => in_place(&s.epilogue, s.c.buffer, of),
+            Step::Gemm(s) => {
+                in_place(&s.epilogue, s.c.buffer, of)
+                    + near(&s.statistics, &s.epilogue, s.c.buffer, of)
+            }
             Step::Conv(s) => {
-                // Statistics find near what was just written.
-                let outputs = s.epilogue.iter().flat_map(|e| &e.outputs);
-                let written: Vec<usize> = outputs.chain([&s.target]).map(|v| v.buffer).collect();
-                let read = s.statistics.iter().flat_map(|r| &r.inputs);
-                let near = read.filter(|view| written.contains(&view.buffer));
-                in_place(&s.epilogue, s.target.buffer, of) + near.map(of).sum::<u64>()
+                in_place(&s.epilogue, s.target.buffer, of)
+                    + near(&s.statistics, &s.epilogue, s.target.buffer, of)
             }
             Step::PoolGradient(s) => in_place(&s.epilogue, s.input_gradient.buffer, of),
             _ => 0,
         };
         all - again
     }
+}
+
+/// Bytes that statistics read of what the step, or its epilogue, has just written.
+fn near(
+    statistics: &Option<Box<ReduceStep>>,
+    epilogue: &Option<MapStep>,
+    target: usize,
+    of: impl Fn(&View) -> u64,
+) -> u64 {
+    let outputs = epilogue.iter().flat_map(|e| &e.outputs);
+    let written: Vec<usize> = outputs.map(|v| v.buffer).chain([target]).collect();
+    let read = statistics.iter().flat_map(|r| &r.inputs);
+    read.filter(|view| written.contains(&view.buffer))
+        .map(of)
+        .sum()
 }
 
 /// Bytes of the epilogue's views on the buffer that the step itself writes.
@@ -142,6 +156,7 @@ mod tests {
             b: GemmRight::InPlace(view(1, &[1, 3, 7])),
             c: view(2, &[1, 5, 7]),
             epilogue: Some(epilogue),
+            statistics: None,
         });
         assert_eq!(step.flops(), 2 * 5 * 3 * 7);
         assert_eq!(step.bytes(&buffers(4)), 4 * (5 * 3 + 3 * 7 + 5 * 7 + 7));

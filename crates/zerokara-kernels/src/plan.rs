@@ -233,6 +233,10 @@ pub struct GemmStep {
     pub c: View,
     /// Runs on each finished part of `c`; its iteration space, flattened, is that of `c`, flattened.
     pub epilogue: Option<MapStep>,
+    /// Reduces the rows of each finished part while they are near, after the epilogue: over `[m, n]`, of which the columns
+    /// are kept. Only for a single product that is cut by rows alone (see [`whole_rows`](crate::gemm::whole_rows)). It may
+    /// read what the step writes, element by element.
+    pub statistics: Option<Box<ReduceStep>>,
 }
 
 /// The right operand of a [`GemmStep`].
@@ -559,7 +563,10 @@ impl Step {
                     GemmRight::InPlace(view) => view,
                     GemmRight::Packed { panels, .. } => panels,
                 };
-                with_epilogue([Some(&mut s.a), Some(b), Some(&mut s.c)], &mut s.epilogue)
+                let own = [Some(&mut s.a), Some(b), Some(&mut s.c)];
+                let mut views = with_epilogue(own, &mut s.epilogue);
+                views.extend(s.statistics.iter_mut().flat_map(|s| of_reduce(s)));
+                views
             }
             Step::PackFilters(s) => vec![&mut s.filters, &mut s.packed],
             Step::Conv(s) => {

@@ -73,6 +73,13 @@ fn with_epilogue(plan: &Plan, head: String, epilogue: &Option<MapStep>) -> Strin
     }
 }
 
+fn with_statistics(plan: &Plan, own: String, statistics: &Option<Box<ReduceStep>>) -> String {
+    match statistics {
+        Some(step) => format!("{own} with {}", reduce(plan, step)),
+        None => own,
+    }
+}
+
 fn reduce(plan: &Plan, step: &ReduceStep) -> String {
     let kinds: Vec<String> = step
         .reductions
@@ -107,11 +114,9 @@ pub(crate) fn describe(plan: &Plan, step: &Step) -> String {
                 GemmRight::InPlace(view) => format!("{} in place", shape(view)),
                 GemmRight::Packed { .. } => "packed".into(),
             };
-            with_epilogue(
-                plan,
-                format!("gemm {} x {b}", shape(&step.a)),
-                &step.epilogue,
-            )
+            let head = format!("gemm {} x {b}", shape(&step.a));
+            let own = with_epilogue(plan, head, &step.epilogue);
+            with_statistics(plan, own, &step.statistics)
         }
         Step::PackFilters(step) => format!(
             "pack filters {} {:?}{}",
@@ -131,10 +136,7 @@ pub(crate) fn describe(plan: &Plan, step: &Step) -> String {
                 products(step.arithmetic)
             );
             let own = with_epilogue(plan, head, &step.epilogue);
-            match &step.statistics {
-                Some(step) => format!("{own} with {}", reduce(plan, step)),
-                None => own,
-            }
+            with_statistics(plan, own, &step.statistics)
         }
         Step::ConvWeightGradient(step) => {
             let gradient = match &step.output_gradient {

@@ -577,8 +577,8 @@ fn group(
     units
 }
 
-/// Joins reductions over all but the channels to the convolution that writes what they read, if all else they read is
-/// there before it runs: they then find it in the nearer caches.
+/// Joins reductions over all but the channels, or over rows, to the convolution or the product that writes what they read,
+/// if all else they read is there before it runs: they then find it in the nearer caches.
 fn attach_statistics(
     graph: &Graph,
     kinds: &[Kind],
@@ -589,11 +589,13 @@ fn attach_statistics(
 ) {
     let is_host = |unit: &Unit| {
         unit.head.is_some_and(|h| {
-            let convolves = matches!(
+            let multiplies = matches!(
                 kinds[h],
-                Kind::Contract(Contract::Conv(_) | Contract::ConvInputGradient(_))
+                Kind::Contract(
+                    Contract::MatMul | Contract::Conv(_) | Contract::ConvInputGradient(_)
+                )
             );
-            convolves && graph.nodes[h].meta.dtype == DType::F32
+            multiplies && graph.nodes[h].meta.dtype == DType::F32
         })
     };
     let mut host_of: HashMap<usize, usize> = HashMap::new();
@@ -609,8 +611,12 @@ fn attach_statistics(
         };
         let shape = &graph.nodes[graph.nodes[head].inputs[0]].meta.shape;
         let axes = crate::ops::reduce::reduced_axes(axes, shape.len()).unwrap_or_default();
-        let of_channels = axes == [0, 2, 3] || planted(Fault::StatisticsOfOtherAxes);
-        if shape.len() != 4 || !of_channels || shape.contains(&0) {
+        let of_channels = match shape.len() {
+            2 => axes == [0],
+            4 => axes == [0, 2, 3],
+            _ => continue,
+        };
+        if shape.contains(&0) || !of_channels && !planted(Fault::StatisticsOfOtherAxes) {
             continue;
         }
         let heads = units[u].head.iter().chain(&units[u].joined);

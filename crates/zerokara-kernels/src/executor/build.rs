@@ -163,9 +163,27 @@ fn gemm(isa: Isa, step: &GemmStep, buffers: &[Buffer]) -> Made {
             RightAccess::Packed(access(panels, buffers), if *repeat { 0 } else { each })
         }
     };
-    let units = gemm::units(isa, &shape);
-    let split = (0..units).any(|unit| gemm::unit_range(isa, &shape, unit).columns != (0..n));
-    let purpose = if split { Use::StoreRows } else { Use::Store };
+    let whole_rows = gemm::whole_rows(isa, &shape);
+    let purpose = match whole_rows {
+        true => Use::Store,
+        false => Use::StoreRows,
+    };
+    let statistics = match &step.statistics {
+        Some(statistics) if batch == 1 && whole_rows => {
+            let ranges = (0..gemm::units(isa, &shape)).map(|unit| {
+                let rows = gemm::unit_range(isa, &shape, unit).rows;
+                rows.start * n..rows.end * n
+            });
+            let rows = View {
+                shape: vec![m, n],
+                strides: vec![n as isize, 1],
+                ..step.c.clone()
+            };
+            self::statistics(isa, Some(statistics), &rows, ranges, buffers)?
+        }
+        Some(_) => return Err("statistics of a product that is not cut by rows alone".into()),
+        None => None,
+    };
     let epilogue = epilogue(isa, &step.epilogue, buffers, purpose)?;
     let (a, c) = (access(&step.a, buffers), access(&step.c, buffers));
     Ok(Box::new(GemmTask {
@@ -175,6 +193,7 @@ fn gemm(isa: Isa, step: &GemmStep, buffers: &[Buffer]) -> Made {
         b,
         c,
         epilogue,
+        statistics,
     }))
 }
 

@@ -87,6 +87,7 @@ fn views(step: &Step) -> Views<'_> {
             });
             v.writes.push(Cow::Borrowed(&s.c));
             v.epilogue = with_target(&s.epilogue, &s.c);
+            v.statistics = s.statistics.as_deref();
         }
         Step::PackFilters(s) => {
             v.reads.push(&s.filters);

@@ -6,6 +6,7 @@ use crate::{
     gemm::{self, GemmShape, Left, Right},
     isa::Isa,
     map::prepared::Prepared,
+    reduce::ReduceTask,
     storage::ALIGNMENT,
 };
 
@@ -52,7 +53,7 @@ pub(super) enum RightAccess {
     Packed(Access, usize),
 }
 
-/// A batch of products, each unit followed by its part of the epilogue.
+/// A batch of products, each unit followed by its part of the epilogue and of the statistics.
 pub(super) struct GemmTask {
     pub(super) isa: Isa,
     pub(super) shape: GemmShape,
@@ -60,6 +61,7 @@ pub(super) struct GemmTask {
     pub(super) b: RightAccess,
     pub(super) c: Access,
     pub(super) epilogue: Option<Prepared>,
+    pub(super) statistics: Option<ReduceTask>,
 }
 
 const GEMM_SCRATCH: usize = (gemm::SCRATCH_LEN * 4).next_multiple_of(ALIGNMENT);
@@ -75,13 +77,23 @@ impl Task for GemmTask {
             .epilogue
             .as_ref()
             .map_or(0, |map| map.total() * map.weight());
+        let statistics = self.statistics.as_ref().map_or(0, Task::weight);
         (batch * m * n)
             .saturating_mul(k / 4 + 2)
             .saturating_add(epilogue)
+            .saturating_add(statistics)
     }
 
     fn scratch_bytes(&self) -> usize {
-        GEMM_SCRATCH + self.epilogue.as_ref().map_or(0, Prepared::scratch_bytes)
+        let epilogue = self.epilogue.as_ref().map_or(0, Prepared::scratch_bytes);
+        let statistics = self.statistics.as_ref().map_or(0, Task::scratch_bytes);
+        GEMM_SCRATCH + epilogue.max(statistics)
+    }
+
+    fn reset(&mut self) {
+        if let Some(statistics) = &mut self.statistics {
+            statistics.reset();
+        }
     }
 
     unsafe fn run(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) -> Result<(), String> {
@@ -112,6 +124,9 @@ impl Task for GemmTask {
                 let start = (range.batch * m + range.rows.start) * n + range.columns.start;
                 let (width, rows) = (range.columns.len(), range.rows.len());
                 map.run_rows(memory, scratch.add(GEMM_SCRATCH), start, width, n, rows);
+            }
+            if let Some(statistics) = &self.statistics {
+                statistics.run_part(unit, memory, scratch.add(GEMM_SCRATCH));
             }
         }
         Ok(())

@@ -169,6 +169,11 @@ pub fn units(isa: Isa, shape: &GemmShape) -> usize {
     shape.batch * grid.rows * grid.columns
 }
 
+/// Whether every unit writes whole rows.
+pub fn whole_rows(isa: Isa, shape: &GemmShape) -> bool {
+    Grid::new(isa.lanes(), shape).columns == 1
+}
+
 /// What unit `unit` (below [`units`]) writes.
 pub fn unit_range(isa: Isa, shape: &GemmShape, unit: usize) -> UnitRange {
     range(isa.lanes(), shape, unit)
@@ -321,8 +326,7 @@ unsafe fn blocks<S: Simd>(
     // A transposed left operand whose lines crowd few sets of the first-level cache, or lie on a page each, is walked once,
     // for a copy. Tiles read others as they lie: their rows are side by side.
     let far = a.strides[2] % 32 == 0 || a.strides[2].unsigned_abs() > FAR;
-    let copy_left =
-        a.strides[1] == 1 && a.strides[2] != 1 && far && columns.len() >= COPY_COLUMNS;
+    let copy_left = a.strides[1] == 1 && a.strides[2] != 1 && far && columns.len() >= COPY_COLUMNS;
     for depth in 0..depths {
         let depth = share(k, depths, depth);
         // SAFETY: the caller vouches for the operand; the copy has at most UNIT_ROWS rows of at most DEPTH numbers.

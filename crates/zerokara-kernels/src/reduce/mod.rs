@@ -272,7 +272,9 @@ impl ReduceTask {
             .map(|&a| stride(a))
             .max()
             .unwrap_or(0);
-        let is_outer = |axis: usize| !reduced[axis] && (!columns || stride(axis) > widest);
+        // Parts are those of all rows, be it one row whose axes have no length.
+        let is_outer =
+            |axis: usize| ranges.is_none() && !reduced[axis] && (!columns || stride(axis) > widest);
         let outer_axes: Vec<usize> = axes.iter().copied().filter(|&a| is_outer(a)).collect();
         let reduced_axes: Vec<usize> = axes.iter().copied().filter(|&a| reduced[a]).collect();
         let inner_axes: Vec<usize> = axes

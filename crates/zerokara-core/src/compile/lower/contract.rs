@@ -6,6 +6,15 @@ use super::*;
 /// reading it in place.
 const PREPARED_ROWS: usize = 12;
 
+/// Whether a product is cut into whole rows, which can be reduced while they are near.
+fn takes_statistics(isa: Isa, product: &GemmStep) -> bool {
+    let &[batch, m, n] = &product.c.shape[..] else {
+        return false;
+    };
+    let k = product.a.shape[2];
+    batch == 1 && gemm::whole_rows(isa, &GemmShape { batch, m, n, k })
+}
+
 impl Lowering<'_> {
     /// An operand of a product as `[batch, rows, columns]`.
     pub(super) fn matrices(&mut self, at: usize) -> Strided {
@@ -93,6 +102,7 @@ impl Lowering<'_> {
                 b: right.0,
                 c: target.view(),
                 epilogue,
+                statistics: None,
             })
         });
     }
@@ -161,6 +171,7 @@ impl Lowering<'_> {
             b: right,
             c: products.view(),
             epilogue: None,
+            statistics: None,
         };
         self.push(head, Step::Gemm(step), &[&a, &source], &[&products]);
         let sum = Strided {
@@ -240,24 +251,29 @@ impl Lowering<'_> {
                 statistics: None,
             })
         });
-        if let Some(statistics) = &unit.statistics {
-            self.statistics(statistics);
-        }
     }
 
-    /// Puts reductions into the convolution that was lowered last.
-    fn statistics(&mut self, unit: &Unit) {
-        let Some((step, reads, writes)) = self.reduction(unit, Some(&CHANNELS_LAST)) else {
+    /// Puts reductions into the convolution or the product that was lowered last; by themselves where it has no place for
+    /// them.
+    pub(super) fn statistics(&mut self, unit: &Unit) {
+        let host = self.out.steps.len() - 1;
+        let order: &[usize] = match &self.out.steps[host].step {
+            Step::Conv(_) => &CHANNELS_LAST,
+            Step::Gemm(product) if takes_statistics(self.isa, product) => &[0, 1],
+            _ => return self.reduce(unit),
+        };
+        let Some((step, reads, writes)) = self.reduction(unit, Some(order)) else {
             return;
         };
-        if let Some(host) = self.out.steps.last_mut()
-            && let Step::Conv(convolution) = &mut host.step
-        {
-            convolution.statistics = Some(Box::new(step));
-            let reads = reads.into_iter().filter(|b| !host.writes.contains(b));
-            host.reads.extend(reads);
-            host.writes.extend(writes);
+        let host = &mut self.out.steps[host];
+        match &mut host.step {
+            Step::Conv(convolution) => convolution.statistics = Some(Box::new(step)),
+            Step::Gemm(product) => product.statistics = Some(Box::new(step)),
+            _ => unreachable!("these two were chosen"),
         }
+        let reads = reads.into_iter().filter(|b| !host.writes.contains(b));
+        host.reads.extend(reads);
+        host.writes.extend(writes);
     }
 
     pub(super) fn packed_filters(

@@ -369,6 +369,9 @@ impl Lowering<'_> {
             }
             _ => self.host(head, &inputs),
         }
+        if let Some(statistics) = &unit.statistics {
+            self.statistics(statistics);
+        }
         Ok(())
     }
 

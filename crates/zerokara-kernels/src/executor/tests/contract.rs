@@ -2,8 +2,8 @@
 
 use super::{map::bias_relu, *};
 use crate::{
-    gemm,
-    plan::{GemmRight, GemmStep, MapStep, PackMatrixStep},
+    gemm::{self, GemmShape},
+    plan::{GemmRight, GemmStep, MapStep, PackMatrixStep, ReduceStep, Reduction},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,7 +15,12 @@ enum Form {
     Repeated,
 }
 
-/// A plan for `max(a b + bias, 0)`.
+/// Whether the product's units take the sums of its columns along.
+fn sums_columns(isa: Isa, batch: usize, [m, n, k]: [usize; 3]) -> bool {
+    batch == 1 && m * n > 0 && gemm::whole_rows(isa, &GemmShape { batch, m, n, k })
+}
+
+/// A plan for `max(a b + bias, 0)`, with the sums of its columns where they can be taken along.
 fn plan(isa: Isa, batch: usize, [m, n, k]: [usize; 3], form: Form) -> (Plan, Vec<usize>) {
     let repeat = form == Form::Repeated;
     let count = if repeat { 1 } else { batch };
@@ -24,8 +29,8 @@ fn plan(isa: Isa, batch: usize, [m, n, k]: [usize; 3], form: Form) -> (Plan, Vec
         b.strides = vec![(k * n) as isize, 1, k as isize];
     }
     let packed_len = count * gemm::packed_len(isa, k, n);
-    let sizes = vec![batch * m * k, count * k * n, n, batch * m * n];
-    let mut buffers: Vec<Buffer> = (0..4)
+    let sizes = vec![batch * m * k, count * k * n, n, batch * m * n, n];
+    let mut buffers: Vec<Buffer> = (0..5)
         .map(|i| Buffer {
             element: Element::F32,
             len: sizes[i],
@@ -37,7 +42,7 @@ fn plan(isa: Isa, batch: usize, [m, n, k]: [usize; 3], form: Form) -> (Plan, Vec
         len: packed_len,
         place: Place::Arena(64),
     });
-    let packed = dense(4, 0, &[packed_len]);
+    let packed = dense(5, 0, &[packed_len]);
     let mut stages = Vec::new();
     if matches!(form, Form::Packed | Form::Repeated) {
         let step = PackMatrixStep {
@@ -70,11 +75,24 @@ fn plan(isa: Isa, batch: usize, [m, n, k]: [usize; 3], form: Form) -> (Plan, Vec
         },
     };
     let a = dense(0, 0, &[batch, m, k]);
+    let sums = ReduceStep {
+        shape: vec![m, n],
+        reduced: vec![true, false],
+        inputs: vec![dense(3, 0, &[m, n])],
+        code: Code {
+            instructions: vec![Instruction::Load(0)],
+            results: vec![0],
+        },
+        reductions: vec![Reduction::Sum],
+        outputs: vec![view(4, 0, &[m, n], &[0, 1])],
+        epilogue: None,
+    };
     let step = Step::Gemm(GemmStep {
         a,
         b: right,
         c,
         epilogue: Some(epilogue),
+        statistics: sums_columns(isa, batch, [m, n, k]).then(|| Box::new(sums)),
     });
     stages.push(PlanStage { steps: vec![step] });
     let arena_bytes = 64 + packed_len * 4;
@@ -82,7 +100,7 @@ fn plan(isa: Isa, batch: usize, [m, n, k]: [usize; 3], form: Form) -> (Plan, Vec
         Plan {
             buffers,
             arena_bytes,
-            externals: 4,
+            externals: 5,
             stages,
             preparation: 0,
         },
@@ -91,7 +109,7 @@ fn plan(isa: Isa, batch: usize, [m, n, k]: [usize; 3], form: Form) -> (Plan, Vec
 }
 
 #[test]
-fn products_with_bias_and_relu() {
+fn products_with_bias_relu_and_sums_of_columns() {
     let mut random = Random::new(8);
     for isa in Isa::available() {
         for (batch, mnk) in [
@@ -103,6 +121,10 @@ fn products_with_bias_and_relu() {
             (3, [17, 33, 9]),
             (1, [7, 1000, 64]),
             (2, [64, 72, 300]),
+            (1, [300, 20, 40]),
+            (1, [100, 100, 100]),
+            (1, [1, 7, 3]),
+            (1, [2, 7, 3]),
         ] {
             for form in [
                 Form::InPlace,
@@ -117,6 +139,7 @@ fn products_with_bias_and_relu() {
                     .collect();
                 let after = run_plan(&plan, isa, &buffers);
                 let [m, n, k] = mnk;
+                let mut sums = vec![0.0; n];
                 for i in 0..batch * m * n {
                     let (t, row, column) = (i / (m * n), i / n % m, i % n);
                     let own = if form == Form::Repeated { 0 } else { t };
@@ -130,8 +153,15 @@ fn products_with_bias_and_relu() {
                         })
                         .sum();
                     let expected = (sum + element(&buffers[2], column)).max(0.0);
+                    sums[column] += expected;
                     assert_close(element(&after[3], i), expected, 2e-5, || {
                         format!("{} {batch} x {mnk:?} {form:?} element {i}", isa.name())
+                    });
+                }
+                let summed = sums_columns(isa, batch, mnk);
+                for (i, &sum) in sums.iter().enumerate().filter(|_| summed) {
+                    assert_close(element(&after[4], i), sum, 2e-5, || {
+                        format!("{} {mnk:?} {form:?} column {i}", isa.name())
                     });
                 }
             }

@@ -1,7 +1,7 @@
 //! Plans and runs that must be refused.
 
 use super::*;
-use crate::plan::{GatherStep, GemmRight, GemmStep, MapStep, SoftmaxStep};
+use crate::plan::{GatherStep, GemmRight, GemmStep, MapStep, ReduceStep, Reduction, SoftmaxStep};
 use Instruction::Load;
 
 fn buffer(element: Element, len: usize, place: Place) -> Buffer {
@@ -24,15 +24,6 @@ fn negate(input: View, output: View) -> Step {
         outputs: vec![output],
         code,
     })
-}
-
-fn view(buffer: usize, offset: usize, shape: &[usize], strides: &[isize]) -> View {
-    View {
-        buffer,
-        offset,
-        shape: shape.to_vec(),
-        strides: strides.to_vec(),
-    }
 }
 
 /// A sound plan: two stages in an arena between an input and an output.
@@ -172,6 +163,7 @@ fn planted_faults_are_found() {
                 b: GemmRight::InPlace(dense(0, 0, &[1, 2, 3])),
                 c: dense(1, 0, &[1, 2, 3]),
                 epilogue: None,
+                statistics: None,
             });
         }),
         ("packed operand has shape", |p| {
@@ -183,6 +175,7 @@ fn planted_faults_are_found() {
                 },
                 c: dense(1, 0, &[1, 2, 3]),
                 epilogue: None,
+                statistics: None,
             });
         }),
         ("its epilogue runs over another number", |p| {
@@ -194,6 +187,32 @@ fn planted_faults_are_found() {
                 b: GemmRight::InPlace(dense(0, 0, &[1, 3, 2])),
                 c: dense(1, 0, &[1, 2, 2]),
                 epilogue: Some(map),
+                statistics: None,
+            });
+        }),
+        ("not cut by rows alone", |p| {
+            let sums = ReduceStep {
+                shape: vec![1, 1000],
+                reduced: vec![true, false],
+                inputs: vec![dense(1, 0, &[1, 1000])],
+                code: Code {
+                    instructions: vec![Instruction::Load(0)],
+                    results: vec![0],
+                },
+                reductions: vec![Reduction::Sum],
+                outputs: vec![view(2, 0, &[1, 1000], &[0, 1])],
+                epilogue: None,
+            };
+            for buffer in 0..3 {
+                p.buffers[buffer].len = 1 << 20;
+            }
+            p.arena_bytes = 64 + (4 << 20);
+            p.stages[0].steps[0] = Step::Gemm(GemmStep {
+                a: dense(0, 0, &[1, 1, 500]),
+                b: GemmRight::InPlace(dense(0, 500, &[1, 500, 1000])),
+                c: dense(1, 0, &[1, 1, 1000]),
+                epilogue: None,
+                statistics: Some(Box::new(sums)),
             });
         }),
         ("otherwise than element by element", |p| {
@@ -206,6 +225,7 @@ fn planted_faults_are_found() {
                 b: GemmRight::InPlace(dense(0, 0, &[1, 3, 2])),
                 c: dense(1, 0, &[1, 2, 2]),
                 epilogue: Some(map),
+                statistics: None,
             });
         }),
         ("its epilogue writes what the step reads", |p| {
@@ -217,6 +237,7 @@ fn planted_faults_are_found() {
                 b: GemmRight::InPlace(dense(0, 0, &[1, 3, 2])),
                 c: dense(1, 0, &[1, 2, 2]),
                 epilogue: Some(map),
+                statistics: None,
             });
         }),
         ("instead of I64", |p| {

@@ -43,6 +43,15 @@ impl Random {
     }
 }
 
+pub(super) fn view(buffer: usize, offset: usize, shape: &[usize], strides: &[isize]) -> View {
+    View {
+        buffer,
+        offset,
+        shape: shape.to_vec(),
+        strides: strides.to_vec(),
+    }
+}
+
 /// A plan of one step whose buffers are all external.
 pub(super) fn single(step: Step, buffers: &[Storage]) -> Plan {
     let buffers: Vec<Buffer> = buffers
