@@ -130,6 +130,17 @@ unsafe fn arg_body<S: Lanes>(x: *const f32, n: usize, min: bool) -> usize {
         let beats =
             |a: f32, b: f32| (if min { a < b } else { a > b }) || (a.is_nan() && !b.is_nan());
         let mut best = *x;
+        // Short rows are not worth a search for the extreme and another for its place.
+        if n < 4 * l {
+            let mut place = 0;
+            for i in 1..n {
+                let a = *x.add(i);
+                let better = beats(a, best);
+                best = if better { a } else { best };
+                place = if better { i } else { place };
+            }
+            return place;
+        }
         if whole > 0 {
             let mut lanes = [*x; 16];
             let mut extreme = S::load(x);
