@@ -333,6 +333,9 @@ pub struct PooledGradient {
     pub gradient: View,
     /// What the pooling wrote to [`PoolStep::places`].
     pub places: View,
+    /// Where the sums of the gradient go, if these are wanted, for each partial gradient of the filters: dense
+    /// `[conv::partials(geometry), C]`.
+    pub totals: Option<View>,
 }
 
 impl OutputGradient {
@@ -345,13 +348,17 @@ impl OutputGradient {
         [first].into_iter().chain(second)
     }
 
-    /// The views that are read, to be changed.
+    /// The views, that of the totals among them, to be changed.
     pub fn views_mut(&mut self) -> impl Iterator<Item = &mut View> {
-        let (first, second) = match self {
-            OutputGradient::Stored(view) => (view, None),
-            OutputGradient::Pooled(pooled) => (&mut pooled.gradient, Some(&mut pooled.places)),
+        let views = match self {
+            OutputGradient::Stored(view) => [Some(view), None, None],
+            OutputGradient::Pooled(pooled) => [
+                Some(&mut pooled.gradient),
+                Some(&mut pooled.places),
+                pooled.totals.as_mut(),
+            ],
         };
-        [first].into_iter().chain(second)
+        views.into_iter().flatten()
     }
 }
 

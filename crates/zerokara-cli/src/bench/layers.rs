@@ -151,24 +151,25 @@ pub fn print_steps(
         return Ok(());
     }
     let columns = [
-        ("kernel", Align::Left),
-        ("operation", Align::Left),
-        ("layer", Align::Left),
         ("µs", Align::Right),
         ("MFLOP", Align::Right),
         ("of peak", Align::Right),
         ("GB/s", Align::Right),
+        ("layer", Align::Left),
+        ("operation", Align::Left),
+        ("kernel", Align::Left),
     ];
     let rows: Vec<Vec<String>> = steps
         .iter()
         .zip(costs)
         .map(|(step, cost)| {
+            // Kernels last, since they may be longer than a line.
             let what = [
-                step.kernel.clone(),
-                step.label.op.to_string(),
                 step.label.layer.as_deref().unwrap_or_default().to_string(),
+                step.label.op.to_string(),
+                step.kernel.clone(),
             ];
-            what.into_iter().chain(cells(&cost, machine)).collect()
+            cells(&cost, machine).into_iter().chain(what).collect()
         })
         .collect();
     output::print(&format!(

@@ -602,18 +602,20 @@ fn check_windows(g: &ConvGeometry, pool: &PoolGeometry) {
             };
             assert!(windows::pay_for(lanes, g, pool), "{g:?} {pool:?}");
             let mut parts = vec![f32::NAN; partials(g) * filters];
+            let mut totals = vec![f32::NAN; partials(g) * g.out_channels];
             let mut scratch = vec![f32::NAN; windows::scratch_len_of(lanes, g)];
             for unit in 0..windows::units(g) {
                 let (from, to, scratch) = (input.as_ptr(), parts.as_mut_ptr(), &mut scratch[..]);
+                let sums = Some(totals.as_mut_ptr());
                 // SAFETY: all vectors have the lengths asked for, and only instruction sets of this CPU are run.
                 unsafe {
                     match runner {
                         Runner::Isa(isa) => {
-                            windows::run_unit(isa, g, windows, unit, from, to, scratch)
+                            windows::run_unit(isa, g, windows, unit, from, to, sums, scratch)
                         }
-                        Runner::Twin => {
-                            windows::run_unit_body::<Lanes16>(g, windows, unit, from, to, scratch)
-                        }
+                        Runner::Twin => windows::run_unit_body::<Lanes16>(
+                            g, windows, unit, from, to, sums, scratch,
+                        ),
                     }
                 }
             }
@@ -626,6 +628,18 @@ fn check_windows(g: &ConvGeometry, pool: &PoolGeometry) {
             }
             let what = format!("{runner:?} windows {:?}", pool.kernel);
             assert_close(Algorithm::Direct, &total, &sums, &sizes, &what, g);
+            for o in 0..g.out_channels {
+                let of_channel = |x: &[f32]| -> f64 {
+                    let numbers = x.iter().skip(o).step_by(g.out_channels);
+                    numbers.map(|&x| f64::from(x)).sum()
+                };
+                let expected: f64 = scattered.iter().skip(o).step_by(g.out_channels).sum();
+                let difference = of_channel(&totals) - expected;
+                assert!(
+                    difference.abs() < 1e-4,
+                    "{what} {g:?} channel {o}: {difference}"
+                );
+            }
         }
     }
 }

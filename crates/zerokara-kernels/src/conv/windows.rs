@@ -1,6 +1,8 @@
 //! The gradient with respect to the filters where the output went to a max pooling: `dw[kh, kw, c, o] = sum over n and
 //! windows of g[n, window, o] * in[n, at(n, window, o) * stride + (kh, kw) * dilation - padding, c]`.
 //!
+//! Beside it, for nothing, the sums of `g`: the gradient of the bias.
+//!
 //! A window gives its gradient to one of its positions. So one patch of the input is multiplied for each window and
 //! channel, where the sum over all positions would multiply mostly zeros (three of four, in windows of 2 x 2). What lies at
 //! positions that no window chose does not count, not even if it is infinite or NaN.
@@ -49,7 +51,7 @@ struct Layout {
     pitch: usize,
     /// Numbers of the image with its border; the last vector of a patch may reach beyond it.
     image: usize,
-    /// Numbers of the sums, a patch for each output channel.
+    /// Numbers of the sums, for each output channel a patch and a vector of the gradient's sum.
     sums: usize,
 }
 
@@ -65,7 +67,7 @@ impl Layout {
             vectors,
             pitch,
             image: (g.input[0] + 2 * g.padding[0]) * pitch + across * lanes,
-            sums: g.out_channels * vectors * lanes,
+            sums: g.out_channels * (vectors + 1) * lanes,
         }
     }
 
@@ -116,13 +118,14 @@ pub(super) fn scratch_len_of(lanes: usize, g: &ConvGeometry) -> usize {
 }
 
 multiversion! {
-    /// Runs unit `unit` of the partial gradients `[partials, KH, KW, C, O]`.
+    /// Runs unit `unit` of the partial gradients `[partials, KH, KW, C, O]`, and of the sums `[partials, O]` of the output's
+    /// gradient, if these are wanted.
     ///
     /// # Safety
     ///
     /// The CPU must have `isa`; [`pay`] must hold for convolution and pooling; `unit` must be below [`units`]; `input` must be
     /// valid for reading the images, `windows` for reading gradients and places, which must be below the number of
-    /// positions in a window, and `partials` for writing; no one else may touch the same unit's part meanwhile. `scratch`
+    /// positions in a window, and `partials` and `totals` for writing; no one else may touch the same unit's part meanwhile. `scratch`
     /// must have [`scratch_len`] numbers.
     pub unsafe fn run_unit(
         geometry: &ConvGeometry,
@@ -130,6 +133,7 @@ multiversion! {
         unit: usize,
         input: *const f32,
         partials: *mut f32,
+        totals: Option<*mut f32>,
         scratch: &mut [f32],
     ) = run_unit_body;
 }
@@ -141,6 +145,7 @@ pub(super) unsafe fn run_unit_body<S: Simd>(
     unit: usize,
     input: *const f32,
     partials: *mut f32,
+    totals: Option<*mut f32>,
     scratch: &mut [f32],
 ) {
     let (pool, layout) = (windows.pool, Layout::new(S::LANES, g));
@@ -172,13 +177,23 @@ pub(super) unsafe fn run_unit_body<S: Simd>(
     }
     // From a filter after the other to `[KH, KW, C, O]`.
     let row = g.kernel[1] * g.in_channels;
+    let of_channel = |o: usize| o * (layout.vectors + 1) * S::LANES;
     for (entry, o) in (0..g.kernel[0] * row).flat_map(|e| (0..g.out_channels).map(move |o| (e, o)))
     {
         let (down, across) = (entry / row, entry % row);
-        let from = (o * layout.vectors + down * layout.across) * S::LANES + across;
+        let from = of_channel(o) + down * layout.across * S::LANES + across;
         // SAFETY: the unit's partial gradient has so many numbers.
         unsafe {
             *partials.add((unit * g.kernel[0] * row + entry) * g.out_channels + o) = sums[from];
+        }
+    }
+    if let Some(totals) = totals {
+        for o in 0..g.out_channels {
+            // SAFETY: the unit's sums have so many numbers.
+            unsafe {
+                *totals.add(unit * g.out_channels + o) =
+                    sums[of_channel(o) + layout.vectors * S::LANES];
+            }
         }
     }
 }
@@ -234,7 +249,7 @@ unsafe fn add_windows<S: Simd>(
                                 row: g.dilation[0] * layout.pitch,
                                 row_vectors: layout.across,
                                 places,
-                                sums: sums.as_mut_ptr().add(o * $vectors * S::LANES),
+                                sums: sums.as_mut_ptr().add(o * ($vectors + 1) * S::LANES),
                             })
                         },
                     )*
@@ -250,7 +265,7 @@ unsafe fn add_windows<S: Simd>(
 }
 
 /// `sums[c] += sum over windows of gradient[window, c] * patch(window, chosen[window, c])` for `CH` channels and patches of
-/// `NV` vectors.
+/// `NV` vectors, and behind each patch the sum of `gradient[window, c]`.
 struct Channels<'a, const CH: usize, const NV: usize> {
     /// Rows of windows, and windows in a row.
     windows: [usize; 2],
@@ -283,6 +298,7 @@ impl<const CH: usize, const NV: usize> Outlined for Channels<'_, CH, NV> {
                 *at = v / self.row_vectors * self.row + v % self.row_vectors * S::LANES;
             }
             let mut sums = [[S::zero(); NV]; CH];
+            let mut totals = [S::zero(); CH];
             let mut chosen = self.chosen;
             for y in 0..self.windows[0] {
                 let mut gradient = self.gradient.wrapping_offset(y as isize * down);
@@ -298,6 +314,7 @@ impl<const CH: usize, const NV: usize> Outlined for Channels<'_, CH, NV> {
                     each!(c < CH {
                         let patch = window.add(self.places[usize::from(*chosen.add(c))]);
                         let factor = S::broadcast(gradient.offset(c as isize * over));
+                        totals[c] = S::add(totals[c], factor);
                         each!(v < NV {
                             sums[c][v] = S::fma(factor, S::load(patch.add(at[v])), sums[c][v]);
                         });
@@ -309,9 +326,11 @@ impl<const CH: usize, const NV: usize> Outlined for Channels<'_, CH, NV> {
             }
             each!(c < CH {
                 each!(v < NV {
-                    let to = self.sums.add((c * NV + v) * S::LANES);
+                    let to = self.sums.add((c * (NV + 1) + v) * S::LANES);
                     S::store(to, S::add(S::load(to), sums[c][v]));
                 });
+                let to = self.sums.add((c * (NV + 1) + NV) * S::LANES);
+                S::store(to, S::add(S::load(to), totals[c]));
             });
         }
     }

@@ -344,7 +344,16 @@ fn pooled_gradient(
     }
     expect_floats(&[(&pooled.gradient, "pooled gradient")], buffers)?;
     expect_shape(&pooled.gradient, &output)?;
+    if let Some(totals) = &pooled.totals {
+        expect_floats(&[(totals, "sums of the gradient")], buffers)?;
+        expect_dense(
+            totals,
+            &[conv::partials(g), g.out_channels],
+            "sums of the gradient",
+        )?;
+    }
     Ok(OutputGradientAccess::Pooled {
+        totals: pooled.totals.as_ref().map(|view| access(view, buffers)),
         pool: pooled.geometry,
         gradient: access(&pooled.gradient, buffers),
         places: places(&pooled.geometry, &pooled.places, &output, buffers)?,

@@ -5,7 +5,10 @@ use std::{borrow::Cow, fmt};
 use super::extent::{self, Conflict, Extent};
 use crate::{
     map::prepare::check_code,
-    plan::{Buffer, ChainStep, Element, GemmRight, MapStep, Place, Plan, ReduceStep, Step, View},
+    plan::{
+        Buffer, ChainStep, Element, GemmRight, MapStep, OutputGradient, Place, Plan, ReduceStep,
+        Step, View,
+    },
 };
 
 /// Why a plan is refused: the step, and what is wrong with it.
@@ -103,6 +106,9 @@ fn views(step: &Step) -> Views<'_> {
             v.reads.push(&s.input);
             v.reads.extend(s.output_gradient.views());
             v.writes.push(Cow::Borrowed(&s.partials));
+            if let OutputGradient::Pooled(pooled) = &s.output_gradient {
+                v.writes.extend(pooled.totals.iter().map(Cow::Borrowed));
+            }
         }
         Step::Pool(s) => {
             v.reads.push(&s.input);

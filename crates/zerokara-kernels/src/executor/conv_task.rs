@@ -150,6 +150,7 @@ pub(super) enum OutputGradientAccess {
         pool: PoolGeometry,
         gradient: Access,
         places: Access,
+        totals: Option<Access>,
     },
 }
 
@@ -225,6 +226,7 @@ impl Task for ConvWeightGradientTask {
                     pool,
                     gradient,
                     places,
+                    totals,
                 } => {
                     let &[a, b, c, d] = &gradient.strides[..] else {
                         return Ok(());
@@ -235,7 +237,8 @@ impl Task for ConvWeightGradientTask {
                         strides: [a, b, c, d],
                         places: memory.at(places),
                     };
-                    windows::run_unit(self.isa, g, windows, unit, input, to, own);
+                    let totals = totals.as_ref().map(|totals| memory.f32s(totals));
+                    windows::run_unit(self.isa, g, windows, unit, input, to, totals, own);
                 }
             }
         }

@@ -522,6 +522,7 @@ fn filters_gradient_from_what_was_pooled() {
                 Storage::from(random.floats(count(&output))),
                 Storage::zeros(Element::F32, count(&parts)),
                 Storage::zeros(Element::F32, count(&pooled)),
+                Storage::zeros(Element::F32, parts[0] * g.out_channels),
             ];
             let forward = PoolStep {
                 geometry: pool,
@@ -558,12 +559,23 @@ fn filters_gradient_from_what_was_pooled() {
                 geometry: pool,
                 gradient: gradient.clone(),
                 places: dense(2, 0, &pooled),
+                totals: Some(dense(6, 0, &[parts[0], g.out_channels])),
             });
             let plan = single(Step::ConvWeightGradient(filters), &buffers);
             let summed = run_plan(&plan, isa, &buffers);
             for i in 0..count(&parts) {
                 let (got, expected) = (element(&summed[4], i), element(&stored[4], i));
                 assert_close(got, expected, 2e-5, || format!("{} {g:?} {i}", isa.name()));
+            }
+            for o in 0..g.out_channels {
+                let of = |buffer: &Storage| -> f64 {
+                    let places = (o..buffer.len()).step_by(g.out_channels);
+                    places.map(|i| element(buffer, i)).sum()
+                };
+                let (got, expected) = (of(&summed[6]), of(&stored[3]));
+                assert_close(got, expected, 2e-5, || {
+                    format!("{} {g:?} sum {o}", isa.name())
+                });
             }
         }
     }
