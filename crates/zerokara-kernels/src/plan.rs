@@ -321,7 +321,7 @@ pub enum OutputGradient {
     Stored(View),
     /// That of a max pooling of the output, of which only one position of each window has a gradient;
     /// [`conv::windows::pay`](crate::conv::windows::pay) says for which.
-    Pooled(PooledGradient),
+    Pooled(Box<PooledGradient>),
 }
 
 /// The gradient of what a max pooling gave, `[N, Y, X, C]` (of the pooling), and which elements it took.

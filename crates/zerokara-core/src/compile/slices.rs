@@ -219,7 +219,12 @@ fn is_sliceable(lowered: &Lowered, number: usize, batch: usize, images: usize, i
         Step::Pool(s) => s.geometry.batch == batch && maps(&s.epilogue),
         Step::PoolGradient(s) => s.geometry.batch == batch && maps(&s.epilogue),
         Step::ConvWeightGradient(s) => {
+            let totals = match &s.output_gradient {
+                OutputGradient::Stored(_) => None,
+                OutputGradient::Pooled(pooled) => pooled.totals.as_ref(),
+            };
             s.geometry.batch == batch
+                && totals.is_none()
                 && s.partials.shape[1..].iter().product::<usize>() <= LARGEST_SUM
                 && sum_of_partials(lowered, s.partials.buffer).is_some()
         }

@@ -85,12 +85,12 @@ fn sum_over_windows(from: &Step, to: &Step, isa: Isa) -> Option<Step> {
     if planted(Fault::WindowsSwapAxes) {
         gradient.strides.swap(1, 2);
     }
-    filters.output_gradient = OutputGradient::Pooled(PooledGradient {
+    filters.output_gradient = OutputGradient::Pooled(Box::new(PooledGradient {
         geometry: pool.geometry,
         gradient,
         places,
         totals: None,
-    });
+    }));
     Some(Step::ConvWeightGradient(filters))
 }
 

@@ -555,12 +555,12 @@ fn filters_gradient_from_what_was_pooled() {
                 steps: vec![Step::ConvWeightGradient(filters.clone())],
             });
             let stored = run_plan(&plan, isa, &buffers);
-            filters.output_gradient = OutputGradient::Pooled(PooledGradient {
+            filters.output_gradient = OutputGradient::Pooled(Box::new(PooledGradient {
                 geometry: pool,
                 gradient: gradient.clone(),
                 places: dense(2, 0, &pooled),
                 totals: Some(dense(6, 0, &[parts[0], g.out_channels])),
-            });
+            }));
             let plan = single(Step::ConvWeightGradient(filters), &buffers);
             let summed = run_plan(&plan, isa, &buffers);
             for i in 0..count(&parts) {
