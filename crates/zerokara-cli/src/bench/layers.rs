@@ -5,7 +5,7 @@ use super::{
     workload::{Network, Workload},
 };
 use crate::output::{self, Outcome};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use zerokara_core::{Label, StepTimes, scope::Phase};
 use zerokara_train::report::{
@@ -51,17 +51,8 @@ pub fn print(
         for layer in &layers {
             for (pass, cost) in ["forward", "backward"].into_iter().zip(layer.passes) {
                 if cost.seconds > 0.0 {
-                    output::print(&object(&[
-                        ("model", json!(measured.model)),
-                        ("mode", json!(mode(options))),
-                        ("batch_size", json!(options.batch_size)),
-                        ("layer", json!(*layer.name)),
-                        ("pass", json!(pass)),
-                        ("microseconds", json!(cost.seconds * 1e6)),
-                        ("flops", json!(cost.flops)),
-                        ("bytes", json!(cost.bytes)),
-                        ("peak_share", json!(machine.share(cost.flops, cost.seconds))),
-                    ]))?;
+                    let what = [("layer", json!(*layer.name)), ("pass", json!(pass))];
+                    print_line(&what, &cost, measured, options, machine)?;
                 }
             }
         }
@@ -135,18 +126,12 @@ pub fn print_steps(
     });
     if options.json {
         for (step, cost) in steps.iter().zip(costs) {
-            output::print(&object(&[
-                ("model", json!(measured.model)),
-                ("mode", json!(mode(options))),
-                ("batch_size", json!(options.batch_size)),
+            let what = [
                 ("kernel", json!(step.kernel)),
                 ("operation", json!(step.label.op)),
                 ("layer", json!(step.label.layer.as_deref())),
-                ("microseconds", json!(cost.seconds * 1e6)),
-                ("flops", json!(cost.flops)),
-                ("bytes", json!(cost.bytes)),
-                ("peak_share", json!(machine.share(cost.flops, cost.seconds))),
-            ]))?;
+            ];
+            print_line(&what, &cost, measured, options, machine)?;
         }
         return Ok(());
     }
@@ -177,6 +162,28 @@ pub fn print_steps(
         headline(measured, options, &steps),
         table(&columns, &rows)
     ))
+}
+
+/// A JSON object of what something costs.
+fn print_line(
+    what: &[(&str, Value)],
+    cost: &Cost,
+    measured: &Measured,
+    options: &Options,
+    machine: &Machine,
+) -> Outcome {
+    let run = [
+        ("model", json!(measured.model)),
+        ("mode", json!(mode(options))),
+        ("batch_size", json!(options.batch_size)),
+    ];
+    let costs = [
+        ("microseconds", json!(cost.seconds * 1e6)),
+        ("flops", json!(cost.flops)),
+        ("bytes", json!(cost.bytes)),
+        ("peak_share", json!(machine.share(cost.flops, cost.seconds))),
+    ];
+    output::print(&object(&[&run, what, &costs].concat()))
 }
 
 /// The speed of whole steps, beside the sum of their kernels one by one.

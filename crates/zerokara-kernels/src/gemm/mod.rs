@@ -88,7 +88,7 @@ const DEPTH: usize = 256;
 const COPY_ROWS: usize = 24;
 /// Columns in a unit from which on copying a transposed left operand to scratch costs less than it saves.
 const COPY_COLUMNS: usize = 24;
-/// Distance between its numbers along k from which on each lies on a page of its own.
+/// Distance between its numbers along k from which on they lie on more pages than the CPU finds at once.
 const FAR: usize = 512;
 /// Distance between rows of that copy; off the powers of two, which would crowd few sets of the caches.
 const LEFT_PITCH: usize = DEPTH + 8;
@@ -323,8 +323,8 @@ unsafe fn blocks<S: Simd>(
 ) {
     let total = n.div_ceil(S::LANES);
     let depths = k.div_ceil(DEPTH).max(1);
-    // A transposed left operand whose lines crowd few sets of the first-level cache, or lie on a page each, is walked once,
-    // for a copy. Tiles read others as they lie: their rows are side by side.
+    // A transposed left operand whose lines crowd few sets of the first-level cache, or lie on many pages, is walked once, for
+    // a copy. Tiles read others as they lie: their rows are side by side.
     let far = a.strides[2] % 32 == 0 || a.strides[2].unsigned_abs() > FAR;
     let copy_left = a.strides[1] == 1 && a.strides[2] != 1 && far && columns.len() >= COPY_COLUMNS;
     for depth in 0..depths {
