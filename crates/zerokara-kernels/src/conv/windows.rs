@@ -125,8 +125,8 @@ multiversion! {
     ///
     /// The CPU must have `isa`; [`pay`] must hold for convolution and pooling; `unit` must be below [`units`]; `input` must be
     /// valid for reading the images, `windows` for reading gradients and places, which must be below the number of
-    /// positions in a window, and `partials` and `totals` for writing; no one else may touch the same unit's part meanwhile. `scratch`
-    /// must have [`scratch_len`] numbers.
+    /// positions in a window, and `partials` and `totals` for writing; no one else may touch the same unit's part meanwhile.
+    /// `scratch` must have [`scratch_len`] numbers.
     pub unsafe fn run_unit(
         geometry: &ConvGeometry,
         windows: Windows<'_>,

@@ -154,8 +154,7 @@ pub fn wants_packing(isa: Isa, m: usize, n: usize, k: usize, b_strides: [isize; 
     let grid = Grid::new(isa.lanes(), &GemmShape { batch: 1, m, n, k });
     let shared = grid.rows > 1 && m / grid.rows < 64 && m >= 24;
     match b_strides {
-        [_, 1] => shared,
-        [1, _] => shared,
+        [_, 1] | [1, _] => shared,
         _ => grid.rows > 1,
     }
 }
