@@ -96,6 +96,26 @@ pub struct View {
     pub strides: Vec<isize>,
 }
 
+impl View {
+    /// Whether the elements along the axes from `first` on are those of a dense view, in some order of these axes.
+    pub fn is_dense_from(&self, first: usize) -> bool {
+        let lengths = self.shape[first..].iter().copied();
+        let mut axes: Vec<(isize, usize)> = self.strides[first..]
+            .iter()
+            .copied()
+            .zip(lengths)
+            .filter(|&(_, length)| length != 1)
+            .collect();
+        axes.sort_unstable();
+        let mut expected = 1;
+        axes.iter().all(|&(stride, length)| {
+            let fits = stride == expected || length == 0;
+            expected *= length as isize;
+            fits
+        })
+    }
+}
+
 /// Steps that do not depend on one another and run in one parallel region.
 #[derive(Clone, Debug, Default)]
 pub struct Stage {

@@ -187,21 +187,8 @@ fn plain_sum(step: &LoweredStep) -> Option<&ReduceStep> {
 
 /// Whether a view walks each of so many neighbours once.
 fn is_whole(view: &View, len: usize) -> bool {
-    let mut axes: Vec<(isize, usize)> = view
-        .strides
-        .iter()
-        .copied()
-        .zip(view.shape.iter().copied())
-        .filter(|&(_, length)| length != 1)
-        .collect();
-    axes.sort_unstable();
-    let mut next = 1;
-    let follows = |(stride, length): (isize, usize)| {
-        let fits = stride == next as isize;
-        next *= length;
-        fits
-    };
-    view.offset == 0 && axes.into_iter().all(follows) && view.shape.iter().product::<usize>() == len
+    let all: usize = view.shape.iter().product();
+    view.offset == 0 && all == len && view.is_dense_from(0)
 }
 
 /// Whether a sum is over the batch alone of a value `[N, Y, X, C]`, and all that is done.

@@ -407,21 +407,8 @@ fn pool(isa: Isa, step: &PoolStep, buffers: &[Buffer]) -> Made {
 
 /// Whether the view's elements are those of a dense one, in some order of the axes but the first.
 fn fills_its_range(view: &View) -> bool {
-    let mut axes: Vec<(isize, usize)> = view.strides[1..]
-        .iter()
-        .copied()
-        .zip(view.shape[1..].iter().copied())
-        .filter(|&(_, length)| length != 1)
-        .collect();
-    axes.sort_unstable();
-    let mut expected = 1;
-    axes.iter()
-        .chain([&(view.strides[0], view.shape[0])])
-        .all(|&(stride, length)| {
-            let fits = stride == expected || length <= 1;
-            expected *= length as isize;
-            fits
-        })
+    let image: usize = view.shape[1..].iter().product();
+    view.is_dense_from(1) && (view.shape[0] <= 1 || view.strides[0] == image as isize)
 }
 
 /// The places of the largest elements, a byte for each of the output.
