@@ -19,6 +19,7 @@ impl Step {
                 2 * product(&[batch, m, k, n])
             }
             Step::Conv(s) => convolution(&s.geometry),
+            Step::ConvPool(s) => convolution(&s.geometry),
             Step::ConvWeightGradient(s) => convolution(&s.geometry),
             Step::Chain(s) => s.slices.iter().flatten().map(Step::flops).sum(),
             Step::Map(_)

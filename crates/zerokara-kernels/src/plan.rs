@@ -150,6 +150,7 @@ pub enum Step {
     Gemm(GemmStep),
     PackFilters(PackFiltersStep),
     Conv(ConvStep),
+    ConvPool(ConvPoolStep),
     ConvWeightGradient(ConvWeightGradientStep),
     Pool(PoolStep),
     PoolGradient(PoolGradientStep),
@@ -319,6 +320,26 @@ pub struct ConvStep {
     pub statistics: Option<Box<ReduceStep>>,
 }
 
+/// A convolution forward on channels-last images and the max pooling of its output, which is never written;
+/// [`conv::lines::pooled::pays`](crate::conv::lines::pooled::pays) says for which.
+#[derive(Clone, Debug)]
+pub struct ConvPoolStep {
+    /// Sizes and options of the convolution.
+    pub geometry: ConvGeometry,
+    /// Those of the pooling.
+    pub pool: PoolGeometry,
+    /// Dense `[N, H, W, C]`.
+    pub source: View,
+    /// `[O, C, KH, KW]`, any strides.
+    pub filters: View,
+    /// `[N, Y, X, O]` (of the pooling), any strides.
+    pub output: View,
+    /// As [`PoolStep::places`], but with any strides.
+    pub places: Option<View>,
+    /// Runs on each finished image of `output`.
+    pub epilogue: Option<MapStep>,
+}
+
 /// Partial gradients with respect to the filters, each over a fixed share of the batch; a [`ReduceStep`] sums them.
 #[derive(Clone, Debug)]
 pub struct ConvWeightGradientStep {
@@ -351,7 +372,7 @@ pub struct PooledGradient {
     pub geometry: PoolGeometry,
     /// Any strides.
     pub gradient: View,
-    /// What the pooling wrote to [`PoolStep::places`].
+    /// What the pooling wrote to [`PoolStep::places`] or [`ConvPoolStep::places`], any strides.
     pub places: View,
     /// Where the sums of the gradient go, if these are wanted, for each partial gradient of the filters: dense
     /// `[conv::partials(geometry), C]`.
@@ -602,6 +623,15 @@ impl Step {
                 views.extend(s.statistics.iter_mut().flat_map(|s| of_reduce(s)));
                 views
             }
+            Step::ConvPool(s) => with_epilogue(
+                [
+                    Some(&mut s.source),
+                    Some(&mut s.filters),
+                    Some(&mut s.output),
+                    s.places.as_mut(),
+                ],
+                &mut s.epilogue,
+            ),
             Step::ConvWeightGradient(s) => {
                 let own = [&mut s.input, &mut s.partials].into_iter();
                 own.chain(s.output_gradient.views_mut()).collect()

@@ -138,6 +138,14 @@ pub(crate) fn describe(plan: &Plan, step: &Step) -> String {
             let own = with_epilogue(plan, head, &step.epilogue);
             with_statistics(plan, own, &step.statistics)
         }
+        Step::ConvPool(step) => {
+            let head = format!(
+                "conv {} with pool -> {}",
+                shape(&step.source),
+                shape(&step.output)
+            );
+            with_epilogue(plan, head, &step.epilogue)
+        }
         Step::ConvWeightGradient(step) => {
             let gradient = match &step.output_gradient {
                 OutputGradient::Stored(view) => shape(view),

@@ -52,6 +52,7 @@ faults! {
     FlattensWeightsAsTheyLie,
     SlicesStartAtTheFirst,
     WindowsSwapAxes,
+    ConvPoolSwapsFilterAxes,
     RecomputesBackwards,
     JoinsReductionsOfOtherAxes,
     JoinedReductionsSwapResults,

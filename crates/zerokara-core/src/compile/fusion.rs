@@ -598,6 +598,7 @@ fn attach_statistics(
             multiplies && graph.nodes[h].meta.dtype == DType::F32
         })
     };
+    let product = Kind::Contract(Contract::MatMul);
     let mut host_of: HashMap<usize, usize> = HashMap::new();
     for (u, unit) in units.iter().enumerate().filter(|(_, unit)| is_host(unit)) {
         host_of.extend(unit.own_nodes().map(|&at| (at, u)));
@@ -623,8 +624,12 @@ fn attach_statistics(
         let reads = inside(graph, inlined, heads.map(|&h| graph.nodes[h].inputs[0])).reads;
         let host = reads.iter().find_map(|at| {
             let host = host_of.get(at).copied()?;
-            (graph.nodes[*at].meta.shape == *shape && units[host].statistics.is_none())
-                .then_some(host)
+            // A product of matrices has rows, even where it has four axes; only a convolution has channels.
+            let is_product = units[host].head.map(|h| &kinds[h]) == Some(&product);
+            (graph.nodes[*at].meta.shape == *shape
+                && is_product == (shape.len() == 2)
+                && units[host].statistics.is_none())
+            .then_some(host)
         });
         let Some(host) = host else { continue };
         // What the host's time has not brought yet may depend on the host.

@@ -227,10 +227,11 @@ impl Garden {
             _ => images,
         };
         let out = [channels, 4][self.random.below(2)];
-        let filters = self.plant(number + 1, &[out, channels, 3, 3]);
+        let side = [3, 3, 5][self.random.below(3)];
+        let filters = self.plant(number + 1, &[out, channels, side, side]);
         let options = ConvOptions {
             stride: [1, 1 + self.random.below(2)],
-            padding: [self.random.below(2), 1],
+            padding: [side / 2 - self.random.below(2), side / 2],
             ..ConvOptions::default()
         };
         let bias = self.plant(number + 2, &[out, 1, 1]);

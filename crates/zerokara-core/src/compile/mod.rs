@@ -6,11 +6,12 @@
 //! 3. `recompute` copies cheap values for each of their readers;
 //! 4. `fusion` decides which elementwise nodes run together, and in which order;
 //! 5. `lower` writes the kernel steps, choosing layouts;
-//! 6. `windows` sums filters' gradients over the windows of poolings, and `slices` takes other large values from step to
-//!    step without going through memory;
+//! 6. `windows` sums filters' gradients over the windows of poolings, `conv_pool` lets convolutions pool what they
+//!    compute, and `slices` takes other large values from step to step without going through memory;
 //! 7. `memory` cuts the steps into stages and places the buffers.
 
 mod code;
+mod conv_pool;
 pub(crate) mod dump;
 pub(crate) mod fault;
 mod flatten;
@@ -200,7 +201,10 @@ fn compile(mut graph: Graph, mut request: Request, isa: Isa) -> Result<Compiled>
             },
         })
         .collect();
-    let (plan, nodes) = memory::place(slices::chain(windows::join(lowered, isa), isa));
+    let (plan, nodes) = memory::place(slices::chain(
+        conv_pool::join(windows::join(lowered, isa), isa),
+        isa,
+    ));
     let outputs = graph.outputs[..request.outputs]
         .iter()
         .map(|&o| graph.nodes[o].meta.clone())

@@ -6,7 +6,6 @@ use super::{
     fault::{Fault, planted},
     lower::{Lowered, LoweredBuffer, LoweredStep},
 };
-use std::collections::BTreeMap;
 use zerokara_kernels::{
     conv,
     isa::Isa,
@@ -19,12 +18,7 @@ use zerokara_kernels::{
 
 /// The steps with those joined that meet in a value which nobody else reads.
 pub(super) fn join(mut lowered: Lowered, isa: Isa) -> Lowered {
-    let mut readers: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for (number, step) in lowered.steps.iter().enumerate() {
-        for &b in &step.reads {
-            readers.entry(b).or_default().push(number);
-        }
-    }
+    let readers = lowered.readers();
     let mut joined = vec![false; lowered.steps.len()];
     for writer in 0..lowered.steps.len() {
         let (before, after) = lowered.steps.split_at_mut(writer + 1);
@@ -32,7 +26,7 @@ pub(super) fn join(mut lowered: Lowered, isa: Isa) -> Lowered {
         let &[buffer] = &from.writes[..] else {
             continue;
         };
-        let Some(&[reader]) = readers.get(&buffer).map(Vec::as_slice) else {
+        let [reader] = readers[buffer][..] else {
             continue;
         };
         let Some((to, between)) = after
@@ -42,7 +36,7 @@ pub(super) fn join(mut lowered: Lowered, isa: Isa) -> Lowered {
             continue;
         };
         let held = &mut lowered.buffers[buffer];
-        if held.external.is_some() || !stays(from, between) {
+        if held.external.is_some() || !from.stays(between) {
             continue;
         }
         if let Some(step) = sum_over_windows(&from.step, &to.step, isa) {
@@ -56,15 +50,7 @@ pub(super) fn join(mut lowered: Lowered, isa: Isa) -> Lowered {
             }
         }
     }
-    let mut joined = joined.into_iter();
-    lowered.steps.retain(|_| joined.next() != Some(true));
-    lowered
-}
-
-/// Whether what a step reads is still there after these steps.
-fn stays(step: &LoweredStep, then: &[LoweredStep]) -> bool {
-    let mut written = then.iter().flat_map(|s| &s.writes);
-    written.all(|b| !step.reads.contains(b))
+    lowered.without(&joined)
 }
 
 /// The gradient of a convolution's filters, as a sum over the windows of its output's pooling.

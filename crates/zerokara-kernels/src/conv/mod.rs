@@ -8,6 +8,7 @@
 mod bf16;
 mod dense;
 mod image;
+pub mod lines;
 mod pack;
 mod phase;
 mod weights;

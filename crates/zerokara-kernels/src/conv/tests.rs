@@ -566,21 +566,30 @@ fn check_windows(g: &ConvGeometry, pool: &PoolGeometry) {
         1,
     ];
     let planes = [height * width * g.out_channels, width, 1, height * width];
+    let index = |i: usize| {
+        let (o, x) = (i % g.out_channels, i / g.out_channels % width);
+        let row = i / g.out_channels / width;
+        [row / height, row % height, x, o]
+    };
+    let at = |i: usize, strides: [usize; 4]| -> usize {
+        index(i)
+            .iter()
+            .zip(strides)
+            .map(|(i, stride)| i * stride)
+            .sum()
+    };
     let filters = g.kernel[0] * g.kernel[1] * g.in_channels * g.out_channels;
     for strides in [last, planes] {
         let mut scattered = vec![0.0f64; g.batch * g.output[0] * g.output[1] * g.out_channels];
         for (i, &place) in places.iter().enumerate() {
-            let (o, x) = (i % g.out_channels, i / g.out_channels % width);
-            let row = i / g.out_channels / width;
-            let (y, n) = (row % height, row / height);
+            let [n, y, x, o] = index(i);
             let (down, across) = (
                 usize::from(place) / pool.kernel[1],
                 usize::from(place) % pool.kernel[1],
             );
-            let at = (n * g.output[0] + y * pool.stride[0] + down) * g.output[1];
-            let at = (at + x * pool.stride[1] + across) * g.out_channels + o;
-            let from = n * strides[0] + y * strides[1] + x * strides[2] + o * strides[3];
-            scattered[at] = f64::from(gradient[from]);
+            let to = (n * g.output[0] + y * pool.stride[0] + down) * g.output[1];
+            let to = (to + x * pool.stride[1] + across) * g.out_channels + o;
+            scattered[to] = f64::from(gradient[at(i, strides)]);
         }
         let (mut sums, mut sizes) = (vec![0.0; filters], vec![0.0; filters]);
         products(g, |i, o, _, k| {
@@ -588,11 +597,17 @@ fn check_windows(g: &ConvGeometry, pool: &PoolGeometry) {
             sums[k] += term;
             sizes[k] += term.abs();
         });
+        // Places lie as the gradient does.
+        let mut told = places.clone();
+        for (i, &place) in places.iter().enumerate() {
+            told[at(i, strides)] = place;
+        }
         let windows = windows::Windows {
             pool,
             gradient: gradient.as_ptr(),
             strides: strides.map(|s| s as isize),
-            places: places.as_ptr(),
+            places: told.as_ptr(),
+            place_strides: strides.map(|s| s as isize),
         };
         let runners = Isa::available().into_iter().map(Runner::Isa);
         for runner in runners.chain([Runner::Twin]) {

@@ -36,8 +36,10 @@ pub struct Windows<'a> {
     pub gradient: *const f32,
     /// Distances between neighbours along N, Y, X and O.
     pub strides: [isize; 4],
-    /// Which element of its window was the largest, `[N, Y, X, O]`.
+    /// Which element of its window was the largest, at the same sum of `place_strides`.
     pub places: *const u8,
+    /// Distances between neighbours along N, Y, X and O.
+    pub place_strides: [isize; 4],
 }
 
 /// How an image and the sums lie in the scratch.
@@ -162,14 +164,13 @@ pub(super) unsafe fn run_unit_body<S: Simd>(
         *place = down * g.stride[0] * layout.pitch + across * g.stride[1] * g.in_channels;
     }
     let image_len = g.input[0] * g.input[1] * g.in_channels;
-    let windows_len = pool.output[0] * pool.output[1] * g.out_channels;
     for n in share(g.batch, super::partials(g), unit) {
         // SAFETY: images and windows lie within what the caller vouches for, and the scratch has room.
         unsafe {
             copy_image(g, layout, input.add(n * image_len), image);
             let windows = Windows {
                 gradient: windows.gradient.offset(n as isize * windows.strides[0]),
-                places: windows.places.add(n * windows_len),
+                places: windows.places.offset(n as isize * windows.place_strides[0]),
                 ..windows
             };
             add_windows::<S>(g, windows, layout, image.as_ptr(), &places, sums);
@@ -241,8 +242,8 @@ unsafe fn add_windows<S: Simd>(
                                 windows: pool.output,
                                 gradient: windows.gradient.offset(o as isize * windows.strides[3]),
                                 strides: windows.strides,
-                                chosen: windows.places.add(o),
-                                chosen_step: g.out_channels,
+                                chosen: windows.places.offset(o as isize * windows.place_strides[3]),
+                                chosen_strides: windows.place_strides,
                                 image,
                                 down: pool.stride[0] * g.stride[0] * layout.pitch,
                                 across: pool.stride[1] * g.stride[1] * g.in_channels,
@@ -271,9 +272,9 @@ struct Channels<'a, const CH: usize, const NV: usize> {
     windows: [usize; 2],
     gradient: *const f32,
     strides: [isize; 4],
-    /// Which position each window chose, and the distance from one window to the next.
+    /// Which position each window chose.
     chosen: *const u8,
-    chosen_step: usize,
+    chosen_strides: [isize; 4],
     /// The patch of the first position of the first window; from there to the next windows.
     image: *const f32,
     down: usize,
@@ -299,8 +300,9 @@ impl<const CH: usize, const NV: usize> Outlined for Channels<'_, CH, NV> {
             }
             let mut sums = [[S::zero(); NV]; CH];
             let mut totals = [S::zero(); CH];
-            let mut chosen = self.chosen;
+            let [_, chosen_down, chosen_across, chosen_over] = self.chosen_strides;
             for y in 0..self.windows[0] {
+                let mut chosen = self.chosen.wrapping_offset(y as isize * chosen_down);
                 let mut gradient = self.gradient.wrapping_offset(y as isize * down);
                 let mut window = self.image.wrapping_add(y * self.down);
                 // Planes of few windows end before the CPU sees that they are read in order: the next channels' are fetched.
@@ -312,7 +314,7 @@ impl<const CH: usize, const NV: usize> Outlined for Channels<'_, CH, NV> {
                 }
                 for _ in 0..self.windows[1] {
                     each!(c < CH {
-                        let patch = window.add(self.places[usize::from(*chosen.add(c))]);
+                        let patch = window.add(self.places[usize::from(*chosen.offset(c as isize * chosen_over))]);
                         let factor = S::broadcast(gradient.offset(c as isize * over));
                         totals[c] = S::add(totals[c], factor);
                         each!(v < NV {
@@ -320,7 +322,7 @@ impl<const CH: usize, const NV: usize> Outlined for Channels<'_, CH, NV> {
                         });
                     });
                     gradient = gradient.wrapping_offset(across);
-                    chosen = chosen.wrapping_add(self.chosen_step);
+                    chosen = chosen.wrapping_offset(chosen_across);
                     window = window.wrapping_add(self.across);
                 }
             }

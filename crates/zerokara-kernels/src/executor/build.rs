@@ -7,7 +7,9 @@ use super::{
     chain_task::ChainTask,
     check::{check_map, expect_countable, expect_dense, expect_element, expect_shape},
     contract_task::{GemmTask, PackMatrixTask, RightAccess},
-    conv_task::{ConvTask, ConvWeightGradientTask, OutputGradientAccess, PackFiltersTask},
+    conv_task::{
+        ConvPoolTask, ConvTask, ConvWeightGradientTask, OutputGradientAccess, PackFiltersTask,
+    },
     host_task::HostTask,
     map_task::MapTask,
     transpose_task::TransposeTask,
@@ -15,7 +17,7 @@ use super::{
 use crate::{
     access::Access,
     arithmetic::Arithmetic,
-    conv::{self, ConvGeometry, windows},
+    conv::{self, ConvGeometry, lines::pooled, windows},
     gather::{ArgReduceTask, GatherTask, OneHotTask},
     gemm::{self, GemmShape},
     isa::Isa,
@@ -25,8 +27,8 @@ use crate::{
         prepared::{Prepared, Use},
     },
     plan::{
-        ArgReduceStep, Buffer, ChainStep, ConvPass, ConvStep, ConvWeightGradientStep, Element,
-        GatherStep, GemmRight, GemmStep, HostStep, MapStep, OneHotStep, OutputGradient,
+        ArgReduceStep, Buffer, ChainStep, ConvPass, ConvPoolStep, ConvStep, ConvWeightGradientStep,
+        Element, GatherStep, GemmRight, GemmStep, HostStep, MapStep, OneHotStep, OutputGradient,
         PackFiltersStep, PackMatrixStep, Plan, PoolGradientStep, PoolStep, PooledGradient, Pooling,
         RandomStep, ReduceStep, Reduction, SoftmaxStep, Step, View,
     },
@@ -68,6 +70,7 @@ pub(super) fn task(isa: Isa, plan: &Plan, step: &Step) -> Made {
         Step::Host(step) => host(step, buffers),
         Step::PackFilters(step) => pack_filters(isa, step, buffers),
         Step::Conv(step) => convolution(isa, step, buffers),
+        Step::ConvPool(step) => conv_pool(isa, step, buffers),
         Step::ConvWeightGradient(step) => conv_weight_gradient(isa, step, buffers),
         Step::Chain(step) => chain(isa, plan, step),
         Step::Pool(step) => pool(isa, step, buffers),
@@ -291,6 +294,43 @@ fn convolution(isa: Isa, step: &ConvStep, buffers: &[Buffer]) -> Made {
     }))
 }
 
+fn conv_pool(isa: Isa, step: &ConvPoolStep, buffers: &[Buffer]) -> Made {
+    let g = step.geometry;
+    expect_convolution(&g)?;
+    let (_, output) = expect_pooling(&step.pool)?;
+    if !pooled::pays(isa, &g, &step.pool) {
+        return Err(format!(
+            "the convolution {g:?} is not computed with its pooling {:?}",
+            step.pool
+        ));
+    }
+    let named = [
+        (&step.source, "source"),
+        (&step.filters, "filters"),
+        (&step.output, "output"),
+    ];
+    expect_floats(&named, buffers)?;
+    expect_dense(&step.source, &image_shapes(&g).0, "source")?;
+    let filters = [g.out_channels, g.in_channels, g.kernel[0], g.kernel[1]];
+    expect_shape(&step.filters, &filters)?;
+    expect_shape(&step.output, &output)?;
+    if step.epilogue.is_some() && !fills_its_range(&step.output) {
+        return Err("an epilogue follows only an output without gaps".into());
+    }
+    let told = step.places.as_ref();
+    let places = told.map(|view| places(&step.pool, view, &output, buffers));
+    Ok(Box::new(ConvPoolTask {
+        isa,
+        geometry: g,
+        pool: step.pool,
+        source: access(&step.source, buffers),
+        filters: access(&step.filters, buffers),
+        output: access(&step.output, buffers),
+        places: places.transpose()?,
+        epilogue: epilogue(isa, &step.epilogue, buffers, Use::Store)?,
+    }))
+}
+
 fn conv_weight_gradient(isa: Isa, step: &ConvWeightGradientStep, buffers: &[Buffer]) -> Made {
     let g = step.geometry;
     expect_convolution(&g)?;
@@ -392,7 +432,7 @@ fn pool(isa: Isa, step: &PoolStep, buffers: &[Buffer]) -> Made {
         return Err("an epilogue follows only an output without gaps".into());
     }
     let told = step.places.as_ref();
-    let places = told.map(|view| places(&step.geometry, view, &output, buffers));
+    let places = told.map(|view| dense_places(&step.geometry, view, &output, buffers));
     Ok(Box::new(PoolTask {
         isa,
         geometry: step.geometry,
@@ -422,8 +462,19 @@ fn places(
         return Err("the windows have more places than a byte can number".into());
     }
     expect_element(view, buffers, Element::Bool, "places")?;
-    expect_dense(view, output, "places")?;
+    expect_shape(view, output)?;
     Ok(access(view, buffers))
+}
+
+/// The same without gaps, channels last.
+fn dense_places(
+    g: &PoolGeometry,
+    view: &View,
+    output: &[usize; 4],
+    buffers: &[Buffer],
+) -> Result<Access, String> {
+    expect_dense(view, output, "places")?;
+    places(g, view, output, buffers)
 }
 
 fn pool_gradient(isa: Isa, step: &PoolGradientStep, buffers: &[Buffer]) -> Made {
@@ -453,7 +504,7 @@ fn pool_gradient(isa: Isa, step: &PoolGradientStep, buffers: &[Buffer]) -> Made 
         }
     };
     let told = step.places.as_ref();
-    let places = told.map(|view| places(&step.geometry, view, &output, buffers));
+    let places = told.map(|view| dense_places(&step.geometry, view, &output, buffers));
     Ok(Box::new(PoolGradientTask {
         isa,
         geometry: step.geometry,

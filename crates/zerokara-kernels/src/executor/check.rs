@@ -110,18 +110,18 @@ fn views(step: &Step) -> Views<'_> {
                 v.writes.extend(pooled.totals.iter().map(Cow::Borrowed));
             }
         }
+        Step::ConvPool(s) => {
+            v.reads.extend([&s.source, &s.filters]);
+            v.writes.push(Cow::Borrowed(&s.output));
+            v.writes.extend(s.places.iter().map(Cow::Borrowed));
+            v.epilogue = by_image(&s.epilogue, &s.output);
+        }
         Step::Pool(s) => {
             v.reads.push(&s.input);
             v.reads.extend(&s.values);
             v.writes.push(Cow::Borrowed(&s.output));
             v.writes.extend(s.places.iter().map(Cow::Borrowed));
-            // Whole images at a time, in whatever order their elements lie.
-            let flat = View {
-                shape: vec![s.output.shape.iter().product()],
-                strides: vec![1],
-                ..s.output.clone()
-            };
-            v.epilogue = s.epilogue.as_ref().map(|map| (map, vec![Cow::Owned(flat)]));
+            v.epilogue = by_image(&s.epilogue, &s.output);
         }
         Step::PoolGradient(s) => {
             v.reads.extend(s.input.iter().chain(&s.places));
@@ -191,6 +191,20 @@ fn with_target<'a>(
 ) -> Option<(&'a MapStep, Vec<Cow<'a, View>>)> {
     let map = epilogue.as_ref()?;
     Some((map, vec![Cow::Borrowed(target)]))
+}
+
+/// The same where whole images are finished at a time, in whatever order their elements lie.
+fn by_image<'a>(
+    epilogue: &'a Option<MapStep>,
+    target: &View,
+) -> Option<(&'a MapStep, Vec<Cow<'a, View>>)> {
+    let flat = View {
+        shape: vec![target.shape.iter().product()],
+        strides: vec![1],
+        ..target.clone()
+    };
+    let map = epilogue.as_ref()?;
+    Some((map, vec![Cow::Owned(flat)]))
 }
 
 /// Bounds of the buffers, bounds and conflicts of all views; returns which externals are written.

@@ -8,6 +8,7 @@ use crate::{
     arithmetic::Arithmetic,
     conv::{
         self, ConvGeometry,
+        lines::pooled::{self, Pooled},
         windows::{self, Windows},
     },
     isa::Isa,
@@ -143,6 +144,78 @@ impl Task for ConvTask {
     }
 }
 
+/// The four strides of a view that was checked to have as many axes.
+fn strides(access: &Access) -> [isize; 4] {
+    std::array::from_fn(|axis| access.strides.get(axis).copied().unwrap_or(0))
+}
+
+/// A convolution with its pooling, each image followed by its part of the epilogue.
+pub(super) struct ConvPoolTask {
+    pub(super) isa: Isa,
+    pub(super) geometry: ConvGeometry,
+    pub(super) pool: PoolGeometry,
+    pub(super) source: Access,
+    pub(super) filters: Access,
+    pub(super) output: Access,
+    pub(super) places: Option<Access>,
+    pub(super) epilogue: Option<Prepared>,
+}
+
+impl Task for ConvPoolTask {
+    fn units(&self) -> usize {
+        pooled::units(self.isa, &self.geometry, &self.pool)
+    }
+
+    fn weight(&self) -> usize {
+        let epilogue = self
+            .epilogue
+            .as_ref()
+            .map_or(0, |map| map.total() * map.weight());
+        let images = pooled::image_weight(self.isa, &self.geometry, &self.pool);
+        images
+            .saturating_mul(self.geometry.batch)
+            .saturating_add(epilogue)
+    }
+
+    fn scratch_bytes(&self) -> usize {
+        let epilogue = self.epilogue.as_ref().map_or(0, Prepared::scratch_bytes);
+        bytes(pooled::scratch_len(self.isa, &self.geometry, &self.pool)) + epilogue
+    }
+
+    unsafe fn run(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) -> Result<(), String> {
+        let (isa, g, pool) = (self.isa, &self.geometry, &self.pool);
+        let length = pooled::scratch_len(isa, g, pool);
+        // SAFETY: geometry and views were checked; the unit's images are its own.
+        unsafe {
+            let pooled = Pooled {
+                conv: g,
+                pool,
+                input: memory.f32s(&self.source),
+                filters: memory.f32s(&self.filters),
+                filter_strides: strides(&self.filters),
+                output: memory.f32s(&self.output),
+                output_strides: strides(&self.output),
+                places: match &self.places {
+                    Some(places) => memory.at(places),
+                    None => std::ptr::null_mut(),
+                },
+                place_strides: self.places.as_ref().map_or([0; 4], strides),
+            };
+            let own = slice::from_raw_parts_mut(scratch.cast(), length);
+            pooled::prepare(isa, &pooled, own);
+            let windows = pool.output[0] * pool.output[1] * pool.channels;
+            for image in pooled::unit_images(isa, g, pool, unit) {
+                pooled::run_image(isa, &pooled, image, own);
+                if let Some(map) = &self.epilogue {
+                    let scratch = scratch.add(bytes(length));
+                    map.run(memory, scratch, image * windows, (image + 1) * windows);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Where a [`ConvWeightGradientTask`] finds the gradient of the output.
 pub(super) enum OutputGradientAccess {
     Stored(Access),
@@ -228,14 +301,12 @@ impl Task for ConvWeightGradientTask {
                     places,
                     totals,
                 } => {
-                    let &[a, b, c, d] = &gradient.strides[..] else {
-                        return Ok(());
-                    };
                     let windows = Windows {
                         pool,
                         gradient: memory.f32s(gradient),
-                        strides: [a, b, c, d],
+                        strides: strides(gradient),
                         places: memory.at(places),
+                        place_strides: strides(places),
                     };
                     let totals = totals.as_ref().map(|totals| memory.f32s(totals));
                     windows::run_unit(self.isa, g, windows, unit, input, to, totals, own);

@@ -55,8 +55,12 @@ pub(crate) trait Lanes: Simd {
 
     /// One byte for each lane, to as many integers.
     unsafe fn load_byte_ints(p: *const u8) -> Self::Ints;
+    /// `a[0], b[0], a[1], b[1], ..`
+    unsafe fn interleave(a: Self::Vector, b: Self::Vector) -> [Self::Vector; 2];
     /// The lowest byte of each lane.
     unsafe fn store_low_bytes(p: *mut u8, a: Self::Ints);
+    /// The two lowest bytes of each lane, the lowest first; none may be above `u16::MAX`.
+    unsafe fn store_low_halves(p: *mut u8, a: Self::Ints);
 
     /// `yes` where the mask holds, else `no`.
     #[inline(always)]
@@ -212,6 +216,24 @@ mod x86 {
             unsafe { _mm256_cvtepu8_epi32(_mm_loadu_si64(p)) }
         }
         #[inline(always)]
+        unsafe fn interleave(a: __m256, b: __m256) -> [__m256; 2] {
+            unsafe {
+                let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+                [
+                    _mm256_permute2f128_ps::<0x20>(low, high),
+                    _mm256_permute2f128_ps::<0x31>(low, high),
+                ]
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_low_halves(p: *mut u8, a: __m256i) {
+            unsafe {
+                // Both halves' four numbers twice; the first of each are picked.
+                let packed = _mm256_permute4x64_epi64::<0b1000>(_mm256_packus_epi32(a, a));
+                _mm_storeu_si128(p.cast(), _mm256_castsi256_si128(packed));
+            }
+        }
+        #[inline(always)]
         unsafe fn store_low_bytes(p: *mut u8, a: __m256i) {
             unsafe {
                 // Each half's four bytes to its front.
@@ -335,6 +357,23 @@ mod x86 {
         #[inline(always)]
         unsafe fn load_byte_ints(p: *const u8) -> __m512i {
             unsafe { _mm512_cvtepu8_epi32(_mm_loadu_si128(p.cast())) }
+        }
+        #[inline(always)]
+        unsafe fn interleave(a: __m512, b: __m512) -> [__m512; 2] {
+            unsafe {
+                // Lanes of b are numbered from 16 on.
+                let first =
+                    _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+                let second = _mm512_add_epi32(first, _mm512_set1_epi32(8));
+                [
+                    _mm512_permutex2var_ps(a, first, b),
+                    _mm512_permutex2var_ps(a, second, b),
+                ]
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_low_halves(p: *mut u8, a: __m512i) {
+            unsafe { _mm256_storeu_si256(p.cast(), _mm512_cvtepi32_epi16(a)) }
         }
         #[inline(always)]
         unsafe fn store_low_bytes(p: *mut u8, a: __m512i) {
@@ -474,6 +513,26 @@ impl<const L: usize> Lanes for Portable<L> {
     unsafe fn load_byte_ints(p: *const u8) -> [i32; L] {
         // SAFETY: the caller vouches for L bytes at `p`.
         lanewise!(i => i32::from(unsafe { *p.add(i) }))
+    }
+    #[inline(always)]
+    unsafe fn interleave(a: [f32; L], b: [f32; L]) -> [[f32; L]; 2] {
+        let mut out = [[0.0; L]; 2];
+        for i in 0..L {
+            out[2 * i / L][2 * i % L] = a[i];
+            out[(2 * i + 1) / L][(2 * i + 1) % L] = b[i];
+        }
+        out
+    }
+    #[inline(always)]
+    unsafe fn store_low_halves(p: *mut u8, a: [i32; L]) {
+        for (i, x) in a.into_iter().enumerate() {
+            // SAFETY: the caller vouches for 2 L bytes at `p`.
+            unsafe {
+                p.add(2 * i)
+                    .cast::<[u8; 2]>()
+                    .write((x as u16).to_le_bytes())
+            };
+        }
     }
     #[inline(always)]
     unsafe fn store_low_bytes(p: *mut u8, a: [i32; L]) {

@@ -100,7 +100,7 @@ impl PoolGeometry {
 
 /// Whether `x` is larger than the largest so far; the first NaN is the largest of all.
 #[inline(always)]
-unsafe fn beats<S: Lanes>(x: S::Vector, best: S::Vector) -> S::Mask {
+pub(crate) unsafe fn beats<S: Lanes>(x: S::Vector, best: S::Vector) -> S::Mask {
     // SAFETY: the caller vouches for the CPU.
     unsafe { S::and(S::not_le(x, best), S::eq(best, best)) }
 }

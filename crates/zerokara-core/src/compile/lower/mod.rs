@@ -40,6 +40,14 @@ pub(super) struct LoweredStep {
     pub node: usize,
 }
 
+impl LoweredStep {
+    /// Whether what the step reads is still there after these steps.
+    pub fn stays(&self, then: &[LoweredStep]) -> bool {
+        let mut written = then.iter().flat_map(|s| &s.writes);
+        written.all(|b| !self.reads.contains(b))
+    }
+}
+
 /// A buffer before it has a place in the arena.
 #[derive(Clone, Debug)]
 pub(super) struct LoweredBuffer {
@@ -61,6 +69,24 @@ pub(super) struct Lowered {
     pub fixed: Vec<bool>,
     /// Whether the plan is for a program, which runs again and again.
     pub is_program: bool,
+}
+
+impl Lowered {
+    /// For each buffer, the steps that read it; a step that reads it twice, twice.
+    pub fn readers(&self) -> Vec<Vec<usize>> {
+        let mut readers = vec![Vec::new(); self.buffers.len()];
+        for (number, step) in self.steps.iter().enumerate() {
+            step.reads.iter().for_each(|&b| readers[b].push(number));
+        }
+        readers
+    }
+
+    /// The steps without these.
+    pub fn without(mut self, gone: &[bool]) -> Self {
+        let mut gone = gone.iter();
+        self.steps.retain(|_| gone.next() != Some(&true));
+        self
+    }
 }
 
 /// What is bound to an external storage when the plan runs.

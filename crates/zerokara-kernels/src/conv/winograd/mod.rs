@@ -27,6 +27,11 @@ pub(super) mod filters {
     pub(in crate::conv) use super::weights::{pays, run_unit_body, scratch_len, units};
 }
 
+/// The transforms of one line.
+pub(super) mod line {
+    pub(in crate::conv) use super::transform::{filter_line, input_line, outputs_line};
+}
+
 use super::{ConvGeometry, dense::Sides, phase::Phase};
 use crate::plan::ConvPass;
 

@@ -116,6 +116,17 @@ unsafe fn outputs<S: Simd, const HALF: usize>(m: &Line<S>) -> [S::Vector; 2] {
     }
 }
 
+/// All outputs of six frequencies.
+#[inline(always)]
+pub(in crate::conv) unsafe fn outputs_line<S: Simd>(m: &Line<S>) -> [S::Vector; 4] {
+    // SAFETY: the caller vouches for the CPU.
+    unsafe {
+        let [a, c] = outputs::<S, 0>(m);
+        let [b, d] = outputs::<S, 1>(m);
+        [a, b, c, d]
+    }
+}
+
 /// The gradient of three filter elements by that of one pair of frequencies: the transpose of [`filter_pair`].
 #[inline(always)]
 unsafe fn elements<S: Simd, const P: usize>(x: [S::Vector; 2]) -> [S::Vector; 3] {
@@ -159,7 +170,7 @@ macro_rules! line {
     ($name:ident, $pair:ident, $from:literal) => {
         /// All frequencies of a line.
         #[inline(always)]
-        unsafe fn $name<S: Simd>(x: &[S::Vector; $from]) -> Line<S> {
+        pub(in crate::conv) unsafe fn $name<S: Simd>(x: &[S::Vector; $from]) -> Line<S> {
             // SAFETY: the caller vouches for the CPU.
             unsafe {
                 let [a, b] = $pair::<S, 0>(x);

@@ -1,0 +1,561 @@
+//! A convolution whose output goes to a max pooling of 2 x 2, and nowhere else: the output is never written.
+//!
+//! ```text
+//! out[n, y, x, o] = max over i, j < 2 of (Σ over c, kh, kw of in[n, c, 2y + i + kh, 2x + j + kw] * filters[o, c, kh, kw])
+//! ```
+//!
+//! For a few output channels and a vector of lines, the products of a point stay in registers; those of all points, some
+//! kilobytes, are made outputs and pooled at once.
+
+use super::{
+    Filtering, Layout, MOST_POINTS, OUTPUTS, applies,
+    transform::{Five, MOST_TAPS, Three},
+    transform_image,
+};
+use crate::{
+    conv::{ConvGeometry, winograd},
+    gemm::tile::MAX_LANES,
+    isa::{Isa, multiversion},
+    map::lanes::Lanes,
+    plan::ConvPass,
+    pooling::{PoolGeometry, beats},
+    transpose::transpose_body,
+    unroll::each,
+};
+
+/// Most output channels at a time.
+const CHANNELS: usize = 6;
+/// Most bytes that the lines of an image may take: they are read again for every few channels.
+const MOST_BYTES: usize = 64 << 10;
+/// Work of a unit, in tenths of a nanosecond: large against transforming the filters, which each does for itself.
+const UNIT: usize = 250_000;
+
+/// A convolution and the pooling of its output, and where everything lies.
+#[derive(Clone, Copy, Debug)]
+pub struct Pooled<'a> {
+    /// Sizes and options of the convolution.
+    pub conv: &'a ConvGeometry,
+    /// Those of the pooling.
+    pub pool: &'a PoolGeometry,
+    /// Dense `[N, H, W, C]`.
+    pub input: *const f32,
+    /// Element `[o, c, kh, kw]` is at the sum of these times `filter_strides`.
+    pub filters: *const f32,
+    /// Distances along O, C, KH and KW.
+    pub filter_strides: [isize; 4],
+    /// Element `[n, y, x, o]` is at the sum of these times `output_strides`.
+    pub output: *mut f32,
+    /// Distances along N, Y, X and O.
+    pub output_strides: [isize; 4],
+    /// Where to write which element of the window was the first largest, row by row; null if nobody asks.
+    pub places: *mut u8,
+    /// Distances along N, Y, X and O.
+    pub place_strides: [isize; 4],
+}
+
+/// What lies in the scratch, one after another.
+#[derive(Clone, Copy)]
+struct Scratch {
+    layout: Layout,
+    /// Output channels, as whole vectors.
+    channels: usize,
+    /// Numbers of a channel's windows, as they come: whole vectors.
+    plane: usize,
+    /// Whether the windows of a row lie side by side in the output.
+    by_plane: bool,
+    /// Planes: of a few channels, or of all where they are to be transposed.
+    planes: usize,
+    lanes: usize,
+}
+
+impl Scratch {
+    #[inline(always)]
+    fn new(lanes: usize, p: &Pooled<'_>) -> Scratch {
+        Scratch::of(lanes, p.conv, p.pool, p.output_strides[2] == 1)
+    }
+
+    #[inline(always)]
+    fn of(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry, by_plane: bool) -> Scratch {
+        let layout = Layout::new(lanes, g, pool.output);
+        let channels = g.out_channels.next_multiple_of(lanes);
+        Scratch {
+            layout,
+            channels,
+            plane: layout.groups * lanes * 2,
+            by_plane,
+            planes: if by_plane { CHANNELS } else { g.out_channels },
+            lanes,
+        }
+    }
+
+    /// Numbers of the filters' values, `[c, kh, point, o]`.
+    fn filters(&self, g: &ConvGeometry) -> usize {
+        g.in_channels * g.kernel[0] * self.layout.points * self.channels
+    }
+
+    /// Numbers of the products of a few channels, `[channel, parity, point, line]`.
+    fn products(&self) -> usize {
+        CHANNELS * 2 * MOST_POINTS * self.lanes
+    }
+
+    /// Numbers of the planes, and of their places, a byte each.
+    fn planes(&self) -> [usize; 2] {
+        let all = self.planes * self.plane;
+        [all, all.div_ceil(4)]
+    }
+
+    fn len(&self, g: &ConvGeometry) -> usize {
+        let [values, places] = self.planes();
+        let working = self.layout.working(self.lanes);
+        self.layout.len + working + self.filters(g) + self.products() + values + places
+    }
+}
+
+/// Whether the two can be computed this way, and that takes less time than one after the other.
+pub fn pays(isa: Isa, g: &ConvGeometry, pool: &PoolGeometry) -> bool {
+    pays_for(isa.lanes(), g, pool)
+}
+
+pub(in crate::conv) fn pays_for(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry) -> bool {
+    let possible = g.is_consistent()
+        && pool.is_consistent()
+        && applies(g)
+        && (pool.batch, pool.channels, pool.input) == (g.batch, g.out_channels, g.output)
+        && pool.kernel == [2, 2]
+        && pool.stride == [2, 2]
+        && pool.padding == [0, 0]
+        && (0..2).all(|i| 2 * pool.output[i] <= pool.input[i]);
+    if !possible || winograd::pays(lanes, g, ConvPass::Forward) {
+        return false;
+    }
+    // Half cycles of an image: two multiplications of vectors are one cycle.
+    let layout = Layout::new(lanes, g, pool.output);
+    let taps = g.kernel[0] * g.in_channels;
+    let lines = layout.groups * g.out_channels * (2 * layout.points * taps + 80);
+    let positions = g.output[0] * g.output[1];
+    let direct = positions * g.out_channels.div_ceil(lanes) * (taps * g.kernel[1] + 10);
+    layout.len * 4 <= MOST_BYTES && lines < direct - direct / 8
+}
+
+/// Images in a unit.
+fn images(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry) -> usize {
+    UNIT.div_ceil(image_weight_of(lanes, g, pool)).max(1)
+}
+
+/// Work for one image, in tenths of a nanosecond.
+pub(crate) fn image_weight(isa: Isa, g: &ConvGeometry, pool: &PoolGeometry) -> usize {
+    image_weight_of(isa.lanes(), g, pool)
+}
+
+fn image_weight_of(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry) -> usize {
+    let layout = Layout::new(lanes, g, pool.output);
+    let taps = g.kernel[0] * g.in_channels;
+    layout.groups * g.out_channels * (2 * layout.points * taps + 80) * 2
+}
+
+/// Number of independent units of work.
+pub fn units(isa: Isa, g: &ConvGeometry, pool: &PoolGeometry) -> usize {
+    g.batch.div_ceil(images(isa.lanes(), g, pool))
+}
+
+/// The images of unit `unit` (below [`units`]).
+pub fn unit_images(
+    isa: Isa,
+    g: &ConvGeometry,
+    pool: &PoolGeometry,
+    unit: usize,
+) -> std::ops::Range<usize> {
+    let images = images(isa.lanes(), g, pool);
+    unit * images..((unit + 1) * images).min(g.batch)
+}
+
+/// Numbers of scratch that [`prepare`] and [`run_image`] take, per thread.
+pub fn scratch_len(isa: Isa, g: &ConvGeometry, pool: &PoolGeometry) -> usize {
+    scratch_len_of(isa.lanes(), g, pool)
+}
+
+pub(in crate::conv) fn scratch_len_of(
+    lanes: usize,
+    g: &ConvGeometry,
+    pool: &PoolGeometry,
+) -> usize {
+    let len = |by_plane| Scratch::of(lanes, g, pool, by_plane).len(g);
+    len(true).max(len(false))
+}
+
+multiversion! {
+    /// Transforms the filters, for the images to come.
+    ///
+    /// # Safety
+    ///
+    /// The CPU must have `isa`; [`pays`] must hold; the filters must be valid for reading; `scratch` must have
+    /// [`scratch_len`] numbers.
+    pub unsafe fn prepare(pooled: &Pooled<'_>, scratch: &mut [f32]) = prepare_body;
+}
+
+#[inline(always)]
+pub(in crate::conv) unsafe fn prepare_body<S: Lanes>(p: &Pooled<'_>, scratch: &mut [f32]) {
+    let parts = Scratch::new(S::LANES, p);
+    debug_assert!(scratch.len() >= parts.len(p.conv));
+    // What is beyond the lines, and the border, stay as they are.
+    scratch[..parts.layout.len + parts.layout.working(S::LANES)].fill(0.0);
+    let to = scratch[parts.layout.len + parts.layout.working(S::LANES)..].as_mut_ptr();
+    // SAFETY: passed on.
+    unsafe {
+        match p.conv.kernel[0] {
+            3 => transform_filters::<S, Three>(p, &parts, to),
+            _ => transform_filters::<S, Five>(p, &parts, to),
+        }
+    }
+}
+
+/// Writes the filters' values at the points, `[c, kh, point, o]`.
+#[inline(always)]
+unsafe fn transform_filters<S: Lanes, F: Filtering>(
+    p: &Pooled<'_>,
+    parts: &Scratch,
+    mut to: *mut f32,
+) {
+    let g = p.conv;
+    let [out, channel, down, across] = p.filter_strides;
+    for (c, kh) in (0..g.in_channels).flat_map(|c| (0..F::TAPS).map(move |kh| (c, kh))) {
+        let row = p
+            .filters
+            .wrapping_offset(c as isize * channel + kh as isize * down);
+        for first in (0..g.out_channels).step_by(S::LANES) {
+            // SAFETY: the caller vouches for the filters and the room; no vector has more lanes.
+            unsafe {
+                let mut taps = [S::zero(); MOST_TAPS];
+                for (kw, taps) in taps.iter_mut().enumerate().take(F::TAPS) {
+                    let mut lanes = [0.0; MAX_LANES];
+                    for (i, x) in lanes.iter_mut().enumerate().take(S::LANES) {
+                        let o = (first + i).min(g.out_channels - 1);
+                        *x = *row.offset(o as isize * out + kw as isize * across);
+                    }
+                    *taps = S::load(lanes.as_ptr());
+                }
+                let values = F::filter::<S>(&taps);
+                for (point, &x) in values.iter().enumerate().take(F::POINTS) {
+                    S::store(to.add(point * parts.channels + first), x);
+                }
+            }
+        }
+        to = to.wrapping_add(F::POINTS * parts.channels);
+    }
+}
+
+multiversion! {
+    /// Computes image `image` of the batch with the filters that [`prepare`] transformed.
+    ///
+    /// # Safety
+    ///
+    /// The CPU must have `isa`; [`pays`] must hold; `input` must be valid for reading the images, `output` for writing the
+    /// windows, and `places` too, unless null; no one else may touch the same image's meanwhile. `scratch` must be as
+    /// [`prepare`], or the last image, left it.
+    pub unsafe fn run_image(pooled: &Pooled<'_>, image: usize, scratch: &mut [f32]) = run_image_body;
+}
+
+#[inline(always)]
+pub(in crate::conv) unsafe fn run_image_body<S: Lanes>(
+    p: &Pooled<'_>,
+    image: usize,
+    scratch: &mut [f32],
+) {
+    // SAFETY: passed on.
+    unsafe {
+        match p.conv.kernel[0] {
+            3 => image_of::<S, Three>(p, image, scratch),
+            _ => image_of::<S, Five>(p, image, scratch),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn image_of<S: Lanes, F: Filtering>(p: &Pooled<'_>, image: usize, scratch: &mut [f32]) {
+    let g = p.conv;
+    let parts = Scratch::new(S::LANES, p);
+    debug_assert!(scratch.len() >= parts.len(g));
+    let (lines, rest) = scratch.split_at_mut(parts.layout.len);
+    let (working, rest) = rest.split_at_mut(parts.layout.working(S::LANES));
+    let (filters, rest) = rest.split_at_mut(parts.filters(g));
+    let (products, rest) = rest.split_at_mut(parts.products());
+    let (planes, places) = rest.split_at_mut(parts.planes()[0]);
+    let (lines, filters, products) = (lines.as_mut_ptr(), filters.as_ptr(), products.as_mut_ptr());
+    let (planes, places) = (planes.as_mut_ptr(), places.as_mut_ptr().cast::<u8>());
+    let places = match p.places.is_null() {
+        true => std::ptr::null_mut(),
+        false => places,
+    };
+    // SAFETY: the image lies within what the caller vouches for, and the scratch has room.
+    unsafe {
+        let input = p.input.add(image * g.input[0] * g.input[1] * g.in_channels);
+        transform_image::<S, F>(g, &parts.layout, input, lines, working.as_mut_ptr());
+        let mut o = 0;
+        while o < g.out_channels {
+            let channels = match g.out_channels - o {
+                6.. => 6,
+                4.. => 4,
+                2.. => 2,
+                _ => 1,
+            };
+            let at = if parts.by_plane { 0 } else { o };
+            let few = Few {
+                layout: &parts.layout,
+                in_channels: g.in_channels,
+                filters: filters.add(o),
+                filter_pitch: parts.channels,
+                products,
+                planes: planes.add(at * parts.plane),
+                places: match places.is_null() {
+                    true => places,
+                    false => places.add(at * parts.plane),
+                },
+                plane: parts.plane,
+            };
+            match channels {
+                6 => few.run::<S, F, 6>(lines),
+                4 => few.run::<S, F, 4>(lines),
+                2 => few.run::<S, F, 2>(lines),
+                _ => few.run::<S, F, 1>(lines),
+            }
+            if parts.by_plane {
+                deliver::<S>(p, &parts, image, o..o + channels, planes, places);
+            }
+            o += channels;
+        }
+        if !parts.by_plane {
+            deliver::<S>(p, &parts, image, 0..g.out_channels, planes, places);
+        }
+    }
+}
+
+/// A few output channels, and what they are made from and written to.
+struct Few<'a> {
+    layout: &'a Layout,
+    in_channels: usize,
+    filters: *const f32,
+    /// From a point of the filters to the next.
+    filter_pitch: usize,
+    products: *mut f32,
+    planes: *mut f32,
+    places: *mut u8,
+    plane: usize,
+}
+
+impl Few<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Lanes, F: Filtering, const CH: usize>(&self, lines: *const f32) {
+        for group in 0..self.layout.groups {
+            // SAFETY: the caller vouches for all pointers.
+            unsafe {
+                let lines = lines.add(group * S::LANES);
+                for point in 0..F::POINTS {
+                    self.multiply::<S, F, CH>(lines, point);
+                }
+                for c in 0..CH {
+                    self.pool::<S, F>(c, group);
+                }
+            }
+        }
+    }
+
+    /// The products at a point, summed over input channels and rows of the filters, for both parities.
+    #[inline(always)]
+    unsafe fn multiply<S: Lanes, F: Filtering, const CH: usize>(
+        &self,
+        lines: *const f32,
+        point: usize,
+    ) {
+        // SAFETY: the caller vouches for all pointers.
+        unsafe {
+            let (mut even, mut odd) = ([S::zero(); CH], [S::zero(); CH]);
+            let mut filters = self.filters.add(point * self.filter_pitch);
+            for c in 0..self.in_channels {
+                // Where the rows of each parity begin.
+                let starts = [0, 1].map(|parity| lines.add(self.layout.at(c, point, parity)));
+                let row = |number: usize| starts[number % 2].add(number / 2 * self.layout.lines);
+                for kh in 0..F::TAPS {
+                    let (upper, lower) = (S::load(row(kh)), S::load(row(kh + 1)));
+                    each!(o < CH {
+                        let factor = S::broadcast(filters.add(o));
+                        even[o] = S::fma(factor, upper, even[o]);
+                        odd[o] = S::fma(factor, lower, odd[o]);
+                    });
+                    filters = filters.wrapping_add(F::POINTS * self.filter_pitch);
+                }
+            }
+            each!(o < CH {
+                let to = self.products.add((2 * o * MOST_POINTS + point) * S::LANES);
+                S::store(to, even[o]);
+                S::store(to.add(MOST_POINTS * S::LANES), odd[o]);
+            });
+        }
+    }
+
+    /// The four outputs of a channel's products for one parity.
+    #[inline(always)]
+    unsafe fn outputs<S: Lanes, F: Filtering>(
+        &self,
+        channel: usize,
+        parity: usize,
+    ) -> [S::Vector; OUTPUTS] {
+        let line = (2 * channel + parity) * MOST_POINTS;
+        // SAFETY: the caller vouches for all pointers.
+        unsafe {
+            let mut values = [S::zero(); MOST_POINTS];
+            for (point, value) in values.iter_mut().enumerate().take(F::POINTS) {
+                *value = S::load(self.products.add((line + point) * S::LANES));
+            }
+            F::output::<S>(&values)
+        }
+    }
+
+    /// The outputs of a channel's products, pooled.
+    #[inline(always)]
+    unsafe fn pool<S: Lanes, F: Filtering>(&self, channel: usize, group: usize) {
+        // SAFETY: the caller vouches for all pointers.
+        unsafe {
+            let [a, b, c, d] = self.outputs::<S, F>(channel, 0);
+            let [e, f, g, h] = self.outputs::<S, F>(channel, 1);
+            let at = channel * self.plane + 2 * group * S::LANES;
+            // A NaN in a line makes this sum one; so do infinities that meet.
+            let all = S::add(S::add(a, d), S::add(e, h));
+            let rare = S::any(S::ne(all, all));
+            let (left, right) = match rare {
+                false => (fast::<S>([a, b, e, f]), fast::<S>([c, d, g, h])),
+                true => (exact::<S>([a, b, e, f]), exact::<S>([c, d, g, h])),
+            };
+            let [first, second] = S::interleave(left.0, right.0);
+            S::store(self.planes.add(at), first);
+            S::store(self.planes.add(at + S::LANES), second);
+            if !self.places.is_null() {
+                let both = S::int_or(left.1, S::shift_left::<8, 8>(right.1));
+                S::store_low_halves(self.places.add(at), both);
+            }
+        }
+    }
+}
+
+/// The largest of four numbers that are no NaN, and which of them it is first.
+#[inline(always)]
+unsafe fn fast<S: Lanes>([a, b, c, d]: [S::Vector; 4]) -> (S::Vector, S::Ints) {
+    // SAFETY: the caller vouches for the CPU.
+    unsafe {
+        let (upper, lower) = (S::lt(a, b), S::lt(c, d));
+        let (above, below) = (S::max(b, a), S::max(d, c));
+        let wins = S::lt(above, below);
+        (S::max(below, above), place::<S>(upper, lower, wins))
+    }
+}
+
+/// The same, where the first NaN is the largest of all.
+#[inline(always)]
+unsafe fn exact<S: Lanes>([a, b, c, d]: [S::Vector; 4]) -> (S::Vector, S::Ints) {
+    // SAFETY: the caller vouches for the CPU.
+    unsafe {
+        let (upper, lower) = (beats::<S>(b, a), beats::<S>(d, c));
+        let (above, below) = (S::select(upper, b, a), S::select(lower, d, c));
+        let wins = beats::<S>(below, above);
+        (
+            S::select(wins, below, above),
+            place::<S>(upper, lower, wins),
+        )
+    }
+}
+
+/// The number of the element that won within the upper or the lower row.
+#[inline(always)]
+unsafe fn place<S: Lanes>(upper: S::Mask, lower: S::Mask, wins: S::Mask) -> S::Ints {
+    // SAFETY: the caller vouches for the CPU.
+    unsafe {
+        S::int_select(
+            wins,
+            S::int_select(lower, S::int(3), S::int(2)),
+            S::int_select(upper, S::int(1), S::int(0)),
+        )
+    }
+}
+
+/// Copies planes of windows to where they belong.
+#[inline(always)]
+unsafe fn deliver<S: Lanes>(
+    p: &Pooled<'_>,
+    parts: &Scratch,
+    image: usize,
+    channels: std::ops::Range<usize>,
+    planes: *const f32,
+    places: *const u8,
+) {
+    let [height, width] = p.pool.output;
+    let row = 2 * parts.layout.lines;
+    let from =
+        |strides: [isize; 4]| image as isize * strides[0] + channels.start as isize * strides[3];
+    // SAFETY: the windows lie within what the caller vouches for.
+    unsafe {
+        let [_, down, across, over] = p.output_strides;
+        let output = p.output.offset(from(p.output_strides));
+        if over == 1 && across != 1 {
+            for y in 0..height {
+                transpose_body::<S>(
+                    channels.len(),
+                    width,
+                    planes.add(y * row),
+                    parts.plane as isize,
+                    output.offset(y as isize * down),
+                    across,
+                );
+            }
+        } else {
+            copy(
+                channels.len(),
+                [height, width],
+                planes,
+                [parts.plane, row],
+                output,
+                [down, across, over],
+            );
+        }
+        if !p.places.is_null() {
+            let [_, down, across, over] = p.place_strides;
+            let to = p.places.offset(from(p.place_strides));
+            copy(
+                channels.len(),
+                [height, width],
+                places,
+                [parts.plane, row],
+                to,
+                [down, across, over],
+            );
+        }
+    }
+}
+
+/// Copies planes whose rows have gaps to others of any strides.
+#[inline(always)]
+unsafe fn copy<T: Copy>(
+    channels: usize,
+    [height, width]: [usize; 2],
+    from: *const T,
+    [plane, row]: [usize; 2],
+    to: *mut T,
+    [down, across, over]: [isize; 3],
+) {
+    // SAFETY: the caller vouches for both.
+    unsafe {
+        for o in 0..channels {
+            let (from, to) = (from.add(o * plane), to.offset(o as isize * over));
+            if across == 1 && down == width as isize && row == width {
+                to.copy_from_nonoverlapping(from, height * width);
+                continue;
+            }
+            for y in 0..height {
+                let (from, to) = (from.add(y * row), to.offset(y as isize * down));
+                if across == 1 {
+                    to.copy_from_nonoverlapping(from, width);
+                } else {
+                    (0..width).for_each(|x| *to.offset(x as isize * across) = *from.add(x));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Convolutions with their pooling against plain sums in f64.
+
+use super::pooled::{self, Pooled};
+use crate::{conv::ConvGeometry, isa::Isa, pooling::PoolGeometry, simd::Portable};
+
+/// Numbers between -1 and 1, the same for the same seed.
+fn numbers(len: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2_654_435_761) | 1;
+    let next = |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..len).map(next).collect()
+}
+
+fn geometries(
+    batch: usize,
+    [c, o]: [usize; 2],
+    input: [usize; 2],
+    kernel: usize,
+    padding: [usize; 2],
+) -> (ConvGeometry, PoolGeometry) {
+    let output = [0, 1].map(|i| input[i] + 2 * padding[i] + 1 - kernel);
+    let conv = ConvGeometry {
+        batch,
+        in_channels: c,
+        out_channels: o,
+        input,
+        output,
+        kernel: [kernel; 2],
+        stride: [1; 2],
+        padding,
+        dilation: [1; 2],
+        groups: 1,
+    };
+    let pool = PoolGeometry {
+        batch,
+        channels: o,
+        input: output,
+        output: output.map(|n| n / 2),
+        kernel: [2; 2],
+        stride: [2; 2],
+        padding: [0; 2],
+    };
+    (conv, pool)
+}
+
+/// Output `[n, y, x, o]` of the convolution in f64, and the sum of its terms' sizes.
+fn output(g: &ConvGeometry, input: &[f32], filters: &[f32], at: [usize; 4]) -> (f64, f64) {
+    let [n, y, x, o] = at;
+    let (mut sum, mut size) = (0.0, 0.0);
+    let [height, width] = g.input;
+    for c in 0..g.in_channels {
+        for (i, j) in (0..g.kernel[0]).flat_map(|i| (0..g.kernel[1]).map(move |j| (i, j))) {
+            let (row, column) = (y + i, x + j);
+            let (Some(row), Some(column)) = (
+                row.checked_sub(g.padding[0]).filter(|&row| row < height),
+                column.checked_sub(g.padding[1]).filter(|&x| x < width),
+            ) else {
+                continue;
+            };
+            let from = ((n * height + row) * width + column) * g.in_channels + c;
+            let filter = ((o * g.in_channels + c) * g.kernel[0] + i) * g.kernel[1] + j;
+            let term = f64::from(input[from]) * f64::from(filters[filter]);
+            sum += term;
+            size += term.abs();
+        }
+    }
+    (sum, size)
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Runner {
+    Isa(Isa),
+    /// The shape of AVX-512, in portable code.
+    Wide,
+}
+
+fn runners() -> Vec<Runner> {
+    let own = Isa::available().into_iter().map(Runner::Isa);
+    own.chain([Runner::Wide]).collect()
+}
+
+impl Runner {
+    fn lanes(self) -> usize {
+        match self {
+            Runner::Isa(isa) => isa.lanes(),
+            Runner::Wide => 16,
+        }
+    }
+
+    /// Runs all images.
+    fn run(self, p: &Pooled<'_>) {
+        let mut scratch = vec![f32::NAN; pooled::scratch_len_of(self.lanes(), p.conv, p.pool)];
+        let scratch = &mut scratch[..];
+        // SAFETY: the caller gives what has the lengths asked for, and only instruction sets of this CPU are run.
+        unsafe {
+            match self {
+                Runner::Isa(isa) => {
+                    for unit in 0..pooled::units(isa, p.conv, p.pool) {
+                        pooled::prepare(isa, p, scratch);
+                        for image in pooled::unit_images(isa, p.conv, p.pool, unit) {
+                            pooled::run_image(isa, p, image, scratch);
+                        }
+                    }
+                }
+                Runner::Wide => {
+                    pooled::prepare_body::<Portable<16>>(p, scratch);
+                    for image in 0..p.conv.batch {
+                        pooled::run_image_body::<Portable<16>>(p, image, scratch);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Values and places of a convolution and its pooling, as `[N, Y, X, O]`.
+fn run(
+    runner: Runner,
+    (conv, pool): &(ConvGeometry, PoolGeometry),
+    input: &[f32],
+    filters: &[f32],
+    by_plane: bool,
+    wants_places: bool,
+) -> (Vec<f32>, Vec<u8>) {
+    let [height, width] = pool.output;
+    let o = conv.out_channels;
+    let len = conv.batch * height * width * o;
+    let strides = match by_plane {
+        true => [height * width * o, width, 1, height * width],
+        false => [height * width * o, width * o, o, 1],
+    };
+    let (mut values, mut places) = (vec![f32::NAN; len + 1], vec![u8::MAX; len]);
+    let [taps, row] = [conv.kernel[0] * conv.kernel[1], conv.kernel[1]];
+    let signed = |strides: [usize; 4]| strides.map(|s| s as isize);
+    runner.run(&Pooled {
+        conv,
+        pool,
+        input: input.as_ptr(),
+        filters: filters.as_ptr(),
+        filter_strides: signed([conv.in_channels * taps, taps, row, 1]),
+        output: values[1..].as_mut_ptr(),
+        output_strides: signed(strides),
+        places: match wants_places {
+            true => places.as_mut_ptr(),
+            false => std::ptr::null_mut(),
+        },
+        place_strides: signed(strides),
+    });
+    assert!(values[0].is_nan());
+    let order = |i: usize| {
+        let index = [
+            i / o / width / height,
+            i / o / width % height,
+            i / o % width,
+            i % o,
+        ];
+        index
+            .iter()
+            .zip(strides)
+            .map(|(i, stride)| i * stride)
+            .sum::<usize>()
+    };
+    (
+        (0..len).map(|i| values[1 + order(i)]).collect(),
+        (0..len).map(|i| places[order(i)]).collect(),
+    )
+}
+
+fn check(runner: Runner, geometries: &(ConvGeometry, PoolGeometry)) {
+    let (conv, pool) = geometries;
+    let input = numbers(
+        conv.batch * conv.input[0] * conv.input[1] * conv.in_channels,
+        1,
+    );
+    let filters = numbers(
+        conv.out_channels * conv.in_channels * conv.kernel[0] * conv.kernel[1],
+        2,
+    );
+    for (by_plane, wants_places) in [(true, true), (false, true), (true, false)] {
+        let (values, places) = run(runner, geometries, &input, &filters, by_plane, wants_places);
+        let mut at = 0;
+        for n in 0..conv.batch {
+            for (y, x) in (0..pool.output[0]).flat_map(|y| (0..pool.output[1]).map(move |x| (y, x)))
+            {
+                for o in 0..conv.out_channels {
+                    let window = [0, 1, 2, 3].map(|place| {
+                        let (y, x) = (2 * y + place / 2, 2 * x + place % 2);
+                        output(conv, &input, &filters, [n, y, x, o])
+                    });
+                    let largest = window.iter().map(|w| w.0).fold(f64::MIN, f64::max);
+                    let size = window.iter().map(|w| w.1).fold(0.0, f64::max);
+                    let what = format!("{runner:?} {conv:?} [{n}, {y}, {x}, {o}] {by_plane}");
+                    let error = (f64::from(values[at]) - largest).abs();
+                    assert!(error <= size * 2e-6, "{what}: {} for {largest}", values[at]);
+                    if wants_places {
+                        let chosen = window[usize::from(places[at])].0;
+                        assert!(largest - chosen <= size * 4e-6, "{what}: {}", places[at]);
+                    }
+                    at += 1;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn convolutions_pooled_at_once() {
+    let mut all = [0, 0];
+    // Channels in and out, input, kernel, padding.
+    for (channels, size, kernel, padding) in [
+        ([1, 30], [28, 28], 5, [0, 0]),
+        ([1, 6], [28, 28], 5, [2, 2]),
+        ([1, 1], [12, 36], 5, [0, 0]),
+        ([3, 7], [33, 21], 5, [1, 2]),
+        ([6, 16], [14, 14], 5, [0, 0]),
+        ([2, 3], [20, 70], 5, [2, 0]),
+        ([1, 32], [28, 28], 3, [1, 1]),
+        ([1, 13], [20, 34], 3, [0, 0]),
+        ([3, 8], [32, 32], 3, [1, 1]),
+        ([3, 5], [17, 19], 3, [0, 1]),
+        ([4, 2], [9, 66], 3, [1, 1]),
+        ([1, 4], [66, 9], 3, [1, 0]),
+        ([2, 11], [50, 40], 3, [2, 2]),
+    ] {
+        for runner in runners() {
+            let geometries = geometries(2, channels, size, kernel, padding);
+            if pooled::pays_for(runner.lanes(), &geometries.0, &geometries.1) {
+                all[usize::from(runner.lanes() == 16)] += 1;
+                check(runner, &geometries);
+            }
+        }
+    }
+    assert!(all[0] >= 18 && all[1] >= 7, "{all:?}");
+}
+
+#[test]
+fn no_images_and_many_units() {
+    for batch in [0, 1, 23] {
+        for runner in runners() {
+            check(runner, &geometries(batch, [1, 2], [12, 12], 5, [0, 0]));
+        }
+    }
+}
+
+#[test]
+fn ties_go_to_the_first_and_nan_wins() {
+    let geometries = geometries(1, [1, 3], [28, 28], 5, [0, 0]);
+    for runner in runners() {
+        let filters = vec![1.0; 3 * 25];
+        let (values, places) = run(runner, &geometries, &[0.0; 784], &filters, true, true);
+        assert!(values.iter().all(|&x| x == 0.0) && places.iter().all(|&place| place == 0));
+        // A NaN reaches all that reads it, and the rest of its lines; nothing else.
+        let mut input = numbers(784, 3);
+        input[13 * 28 + 9] = f32::NAN;
+        let (values, places) = run(runner, &geometries, &input, &filters, true, true);
+        let reads = |at: usize, y: usize, x: usize| {
+            let _ = at;
+            (9 / 2..=13 / 2).contains(&y) && (5 / 2..=9 / 2).contains(&x)
+        };
+        for (at, value) in values.iter().enumerate() {
+            let (y, x) = (at / 3 / 12, at / 3 % 12);
+            if reads(at, y, x) {
+                assert!(value.is_nan(), "{runner:?} {y} {x}");
+            } else if !(9 / 2..=13 / 2).contains(&y) {
+                assert!(!value.is_nan(), "{runner:?} {y} {x}");
+            }
+        }
+        assert!(places.iter().all(|&place| place < 4));
+    }
+}
