@@ -158,6 +158,10 @@ pub(super) struct ConvPoolTask {
     pub(super) filters: Access,
     pub(super) output: Access,
     pub(super) places: Option<Access>,
+    /// One number for each channel, added to what is pooled.
+    pub(super) bias: Option<Access>,
+    /// Whether negative results become zero.
+    pub(super) rectify: bool,
     pub(super) epilogue: Option<Prepared>,
 }
 
@@ -193,6 +197,11 @@ impl Task for ConvPoolTask {
                 input: memory.f32s(&self.source),
                 filters: memory.f32s(&self.filters),
                 filter_strides: strides(&self.filters),
+                bias: match &self.bias {
+                    Some(bias) => (memory.f32s(bias), bias.strides[0]),
+                    None => (std::ptr::null(), 0),
+                },
+                rectify: self.rectify,
                 output: memory.f32s(&self.output),
                 output_strides: strides(&self.output),
                 places: match &self.places {

@@ -4,6 +4,8 @@
 //! out[n, y, x, o] = max over i, j < 2 of (Σ over c, kh, kw of in[n, c, 2y + i + kh, 2x + j + kw] * filters[o, c, kh, kw])
 //! ```
 //!
+//! A bias and a rectifier behind the pooling are applied before anything is written.
+//!
 //! For a few output channels and a vector of lines, the products of a point stay in registers; those of all points, some
 //! kilobytes, are made outputs and pooled at once.
 
@@ -43,6 +45,10 @@ pub struct Pooled<'a> {
     pub filters: *const f32,
     /// Distances along O, C, KH and KW.
     pub filter_strides: [isize; 4],
+    /// Added to what is pooled of channel `o`: the number at `o` times this; null for none.
+    pub bias: (*const f32, isize),
+    /// Whether negative results become zero.
+    pub rectify: bool,
     /// Element `[n, y, x, o]` is at the sum of these times `output_strides`.
     pub output: *mut f32,
     /// Distances along N, Y, X and O.
@@ -304,6 +310,11 @@ unsafe fn image_of<S: Lanes, F: Filtering>(p: &Pooled<'_>, image: usize, scratch
                 in_channels: g.in_channels,
                 filters: filters.add(o),
                 filter_pitch: parts.channels,
+                bias: match p.bias {
+                    (bias, _) if bias.is_null() => p.bias,
+                    (bias, step) => (bias.offset(o as isize * step), step),
+                },
+                rectify: p.rectify,
                 products,
                 planes: planes.add(at * parts.plane),
                 places: match places.is_null() {
@@ -336,6 +347,8 @@ struct Few<'a> {
     filters: *const f32,
     /// From a point of the filters to the next.
     filter_pitch: usize,
+    bias: (*const f32, isize),
+    rectify: bool,
     products: *mut f32,
     planes: *mut f32,
     places: *mut u8,
@@ -425,7 +438,15 @@ impl Few<'_> {
                 false => (fast::<S>([a, b, e, f]), fast::<S>([c, d, g, h])),
                 true => (exact::<S>([a, b, e, f]), exact::<S>([c, d, g, h])),
             };
-            let [first, second] = S::interleave(left.0, right.0);
+            let (mut values, (bias, step)) = ([left.0, right.0], self.bias);
+            if !bias.is_null() {
+                let bias = S::broadcast(bias.offset(channel as isize * step));
+                values = [S::add(values[0], bias), S::add(values[1], bias)];
+            }
+            if self.rectify {
+                values = [S::max(S::zero(), values[0]), S::max(S::zero(), values[1])];
+            }
+            let [first, second] = S::interleave(values[0], values[1]);
             S::store(self.planes.add(at), first);
             S::store(self.planes.add(at + S::LANES), second);
             if !self.places.is_null() {

@@ -140,6 +140,8 @@ fn run(
         input: input.as_ptr(),
         filters: filters.as_ptr(),
         filter_strides: signed([conv.in_channels * taps, taps, row, 1]),
+        bias: (std::ptr::null(), 0),
+        rectify: false,
         output: values[1..].as_mut_ptr(),
         output_strides: signed(strides),
         places: match wants_places {

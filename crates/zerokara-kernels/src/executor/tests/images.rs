@@ -70,7 +70,7 @@ fn geometries() -> Vec<ConvGeometry> {
 }
 
 /// Every product of the convolution: (input, filter, output) as positions in dense arrays.
-fn products(g: &ConvGeometry, mut visit: impl FnMut(usize, usize, usize)) {
+pub(super) fn products(g: &ConvGeometry, mut visit: impl FnMut(usize, usize, usize)) {
     let (c, o) = (g.in_channels / g.groups, g.out_channels / g.groups);
     for n in 0..g.batch {
         for y in 0..g.output[0] {

@@ -2,6 +2,7 @@
 
 mod chain;
 mod contract;
+mod conv_pool;
 mod faults;
 mod images;
 mod map;
