@@ -1,7 +1,10 @@
 //! Every pass against plain loops in f64.
 
 use super::*;
-use crate::{pooling::PoolGeometry, simd::Twin as Lanes16};
+use crate::{
+    pooling::PoolGeometry,
+    simd::{Portable, Twin as Lanes16},
+};
 
 fn numbers(len: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12345);
@@ -618,7 +621,7 @@ fn check_windows(g: &ConvGeometry, pool: &PoolGeometry) {
             assert!(windows::pay_for(lanes, g, pool), "{g:?} {pool:?}");
             let mut parts = vec![f32::NAN; partials(g) * filters];
             let mut totals = vec![f32::NAN; partials(g) * g.out_channels];
-            let mut scratch = vec![f32::NAN; windows::scratch_len_of(lanes, g)];
+            let mut scratch = vec![f32::NAN; windows::scratch_len_of(lanes, g, pool)];
             for unit in 0..windows::units(g) {
                 let (from, to, scratch) = (input.as_ptr(), parts.as_mut_ptr(), &mut scratch[..]);
                 let sums = Some(totals.as_mut_ptr());
@@ -628,7 +631,7 @@ fn check_windows(g: &ConvGeometry, pool: &PoolGeometry) {
                         Runner::Isa(isa) => {
                             windows::run_unit(isa, g, windows, unit, from, to, sums, scratch)
                         }
-                        Runner::Twin => windows::run_unit_body::<Lanes16>(
+                        Runner::Twin => windows::run_unit_body::<Portable<16>>(
                             g, windows, unit, from, to, sums, scratch,
                         ),
                     }

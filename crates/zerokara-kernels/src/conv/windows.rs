@@ -4,16 +4,17 @@
 //! Beside it, for nothing, the sums of `g`: the gradient of the bias.
 //!
 //! A window gives its gradient to one of its positions. So one patch of the input is multiplied for each window and
-//! channel, where the sum over all positions would multiply mostly zeros (three of four, in windows of 2 x 2). What lies at
-//! positions that no window chose does not count, not even if it is infinite or NaN.
+//! channel, where the sum over all positions would multiply mostly zeros (three of four, in windows of 2 x 2). Where those
+//! are few, [`lines`](super::lines) may be quicker still.
 //!
 //! The columns and channels of one row of a patch lie side by side, in one vector or two; what these hold beyond the row is
 //! multiplied too, for sums that nobody reads. A few output channels at a time take the patches that the windows of a whole
 //! image chose, their sums in registers.
 
-use super::{Algorithm, ConvGeometry, weight_gradient_algorithm};
+use super::{Algorithm, ConvGeometry, lines, weight_gradient_algorithm};
 use crate::{
     isa::{Isa, multiversion},
+    map::lanes::Lanes,
     pooling::PoolGeometry,
     share::share,
     simd::{Outlined, Simd},
@@ -101,8 +102,18 @@ pub(super) fn pay_for(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry) -> bo
         && pool.kernel[0] * pool.kernel[1] >= 4
         && g.groups == 1
         && g.dilation[1] == 1
-        && g.kernel[0].saturating_mul((g.kernel[1] * g.in_channels).div_ceil(lanes)) <= VECTORS
+        && (patch_vectors(lanes, g) <= VECTORS || by_lines(lanes, g, pool))
         && weight_gradient_algorithm(lanes, g) == Algorithm::Direct
+}
+
+/// Vectors in a patch.
+fn patch_vectors(lanes: usize, g: &ConvGeometry) -> usize {
+    g.kernel[0].saturating_mul((g.kernel[1] * g.in_channels).div_ceil(lanes))
+}
+
+/// Whether lines are quicker than patches.
+fn by_lines(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry) -> bool {
+    lines::filters::pays(lanes, g, pool, patch_vectors(lanes, g))
 }
 
 /// Number of independent units of work: one for each partial gradient.
@@ -111,12 +122,16 @@ pub fn units(g: &ConvGeometry) -> usize {
 }
 
 /// Numbers of scratch that [`run_unit`] takes, per thread.
-pub fn scratch_len(isa: Isa, g: &ConvGeometry) -> usize {
-    scratch_len_of(isa.lanes(), g)
+pub fn scratch_len(isa: Isa, g: &ConvGeometry, pool: &PoolGeometry) -> usize {
+    scratch_len_of(isa.lanes(), g, pool)
 }
 
-pub(super) fn scratch_len_of(lanes: usize, g: &ConvGeometry) -> usize {
-    Layout::new(lanes, g).len()
+pub(super) fn scratch_len_of(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry) -> usize {
+    if by_lines(lanes, g, pool) {
+        lines::filters::scratch_len(lanes, g, pool)
+    } else {
+        Layout::new(lanes, g).len()
+    }
 }
 
 multiversion! {
@@ -141,7 +156,7 @@ multiversion! {
 }
 
 #[inline(always)]
-pub(super) unsafe fn run_unit_body<S: Simd>(
+pub(super) unsafe fn run_unit_body<S: Lanes>(
     g: &ConvGeometry,
     windows: Windows<'_>,
     unit: usize,
@@ -150,6 +165,12 @@ pub(super) unsafe fn run_unit_body<S: Simd>(
     totals: Option<*mut f32>,
     scratch: &mut [f32],
 ) {
+    if by_lines(S::LANES, g, windows.pool) {
+        // SAFETY: passed on.
+        return unsafe {
+            lines::filters::run_unit::<S>(g, &windows, unit, input, partials, totals, scratch)
+        };
+    }
     let (pool, layout) = (windows.pool, Layout::new(S::LANES, g));
     debug_assert!(scratch.len() >= layout.len());
     let (sums, image) = scratch.split_at_mut(layout.sums);

@@ -253,7 +253,9 @@ impl ConvWeightGradientTask {
             OutputGradientAccess::Stored(_) => {
                 conv::weight_gradient_scratch_len(self.isa, &self.geometry)
             }
-            OutputGradientAccess::Pooled { .. } => windows::scratch_len(self.isa, &self.geometry),
+            OutputGradientAccess::Pooled { pool, .. } => {
+                windows::scratch_len(self.isa, &self.geometry, pool)
+            }
         }
     }
 }

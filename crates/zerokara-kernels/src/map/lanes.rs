@@ -57,6 +57,10 @@ pub(crate) trait Lanes: Simd {
     unsafe fn load_byte_ints(p: *const u8) -> Self::Ints;
     /// `a[0], b[0], a[1], b[1], ..`
     unsafe fn interleave(a: Self::Vector, b: Self::Vector) -> [Self::Vector; 2];
+    /// `a[0], a[2], .., b[0], b[2], ..` and `a[1], a[3], .., b[1], b[3], ..`
+    unsafe fn separate(a: Self::Vector, b: Self::Vector) -> [Self::Vector; 2];
+    /// Two bytes for each lane, the lower one first, to as many integers.
+    unsafe fn load_halves(p: *const u8) -> Self::Ints;
     /// The lowest byte of each lane.
     unsafe fn store_low_bytes(p: *mut u8, a: Self::Ints);
     /// The two lowest bytes of each lane, the lowest first; none may be above `u16::MAX`.
@@ -226,6 +230,24 @@ mod x86 {
             }
         }
         #[inline(always)]
+        unsafe fn separate(a: __m256, b: __m256) -> [__m256; 2] {
+            unsafe {
+                // The first quarters of both halves belong together, and so do the second.
+                let in_order = |x| {
+                    let x = _mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_castps_pd(x));
+                    _mm256_castpd_ps(x)
+                };
+                [
+                    in_order(_mm256_shuffle_ps::<0b10_00_10_00>(a, b)),
+                    in_order(_mm256_shuffle_ps::<0b11_01_11_01>(a, b)),
+                ]
+            }
+        }
+        #[inline(always)]
+        unsafe fn load_halves(p: *const u8) -> __m256i {
+            unsafe { _mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast())) }
+        }
+        #[inline(always)]
         unsafe fn store_low_halves(p: *mut u8, a: __m256i) {
             unsafe {
                 // Both halves' four numbers twice; the first of each are picked.
@@ -370,6 +392,22 @@ mod x86 {
                     _mm512_permutex2var_ps(a, second, b),
                 ]
             }
+        }
+        #[inline(always)]
+        unsafe fn separate(a: __m512, b: __m512) -> [__m512; 2] {
+            unsafe {
+                let even =
+                    _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+                let odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+                [
+                    _mm512_permutex2var_ps(a, even, b),
+                    _mm512_permutex2var_ps(a, odd, b),
+                ]
+            }
+        }
+        #[inline(always)]
+        unsafe fn load_halves(p: *const u8) -> __m512i {
+            unsafe { _mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast())) }
         }
         #[inline(always)]
         unsafe fn store_low_halves(p: *mut u8, a: __m512i) {
@@ -522,6 +560,22 @@ impl<const L: usize> Lanes for Portable<L> {
             out[(2 * i + 1) / L][(2 * i + 1) % L] = b[i];
         }
         out
+    }
+    #[inline(always)]
+    unsafe fn separate(a: [f32; L], b: [f32; L]) -> [[f32; L]; 2] {
+        let mut out = [[0.0; L]; 2];
+        for i in 0..L {
+            out[i % 2][i / 2] = a[i];
+            out[i % 2][(L + i) / 2] = b[i];
+        }
+        out
+    }
+    #[inline(always)]
+    unsafe fn load_halves(p: *const u8) -> [i32; L] {
+        // SAFETY: the caller vouches for 2 L bytes at `p`.
+        lanewise!(i => i32::from(u16::from_le_bytes(unsafe {
+            *p.add(2 * i).cast::<[u8; 2]>()
+        })))
     }
     #[inline(always)]
     unsafe fn store_low_halves(p: *mut u8, a: [i32; L]) {

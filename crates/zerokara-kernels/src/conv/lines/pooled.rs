@@ -123,15 +123,7 @@ pub fn pays(isa: Isa, g: &ConvGeometry, pool: &PoolGeometry) -> bool {
 }
 
 pub(in crate::conv) fn pays_for(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry) -> bool {
-    let possible = g.is_consistent()
-        && pool.is_consistent()
-        && applies(g)
-        && (pool.batch, pool.channels, pool.input) == (g.batch, g.out_channels, g.output)
-        && pool.kernel == [2, 2]
-        && pool.stride == [2, 2]
-        && pool.padding == [0, 0]
-        && (0..2).all(|i| 2 * pool.output[i] <= pool.input[i]);
-    if !possible || winograd::pays(lanes, g, ConvPass::Forward) {
+    if !is_possible(g, pool) || winograd::pays(lanes, g, ConvPass::Forward) {
         return false;
     }
     // Half cycles of an image: two multiplications of vectors are one cycle.
@@ -141,6 +133,19 @@ pub(in crate::conv) fn pays_for(lanes: usize, g: &ConvGeometry, pool: &PoolGeome
     let positions = g.output[0] * g.output[1];
     let direct = positions * g.out_channels.div_ceil(lanes) * (taps * g.kernel[1] + 10);
     layout.len * 4 <= MOST_BYTES && lines < direct - direct / 8
+}
+
+/// Whether the pooling is of the convolution's output, in windows of 2 x 2 that are whole, and the filters are of the kind
+/// that lines are about.
+pub(super) fn is_possible(g: &ConvGeometry, pool: &PoolGeometry) -> bool {
+    g.is_consistent()
+        && pool.is_consistent()
+        && applies(g)
+        && (pool.batch, pool.channels, pool.input) == (g.batch, g.out_channels, g.output)
+        && pool.kernel == [2, 2]
+        && pool.stride == [2, 2]
+        && pool.padding == [0, 0]
+        && (0..2).all(|i| 2 * pool.output[i] <= pool.input[i])
 }
 
 /// Images in a unit.

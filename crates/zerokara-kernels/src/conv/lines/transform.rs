@@ -4,7 +4,7 @@
 //! same at both and odd powers change sign. Unused places of the arrays are zero.
 
 use crate::{
-    conv::winograd::line::{filter_line, input_line, outputs_line},
+    conv::winograd::line::{elements_line, filter_line, input_line, output_line, outputs_line},
     simd::Simd,
 };
 
@@ -30,6 +30,12 @@ pub(crate) trait Filtering {
 
     /// The four outputs of which these are the values.
     unsafe fn output<S: Simd>(m: &[S::Vector; MOST_POINTS]) -> [S::Vector; OUTPUTS];
+
+    /// The gradient of the values by that of the outputs: the transpose of [`Filtering::output`].
+    unsafe fn spread<S: Simd>(y: &[S::Vector; OUTPUTS]) -> [S::Vector; MOST_POINTS];
+
+    /// The gradient of the filter elements by that of their values: the transpose of [`Filtering::filter`].
+    unsafe fn elements<S: Simd>(x: &[S::Vector; MOST_POINTS]) -> [S::Vector; MOST_TAPS];
 }
 
 /// Three elements; the points 0, ∞, ±√½ and ±√2.
@@ -62,6 +68,25 @@ impl Filtering for Three {
         let &[a, b, c, d, e, f, ..] = m;
         // SAFETY: the caller vouches for the CPU.
         unsafe { outputs_line::<S>(&[a, b, c, d, e, f]) }
+    }
+
+    #[inline(always)]
+    unsafe fn spread<S: Simd>(y: &[S::Vector; OUTPUTS]) -> [S::Vector; MOST_POINTS] {
+        // SAFETY: the caller vouches for the CPU.
+        unsafe {
+            let [a, b, c, d, e, f] = output_line::<S>(y);
+            [a, b, c, d, e, f, S::zero(), S::zero()]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn elements<S: Simd>(x: &[S::Vector; MOST_POINTS]) -> [S::Vector; MOST_TAPS] {
+        let &[a, b, c, d, e, f, ..] = x;
+        // SAFETY: the caller vouches for the CPU.
+        unsafe {
+            let [p, q, r] = elements_line::<S>(&[a, b, c, d, e, f]);
+            [p, q, r, S::zero(), S::zero()]
+        }
     }
 }
 
@@ -152,6 +177,44 @@ impl Filtering for Five {
                 more::<S>(more::<S>(o, r, 2.0), t, 0.5),
                 more::<S>(more::<S>(p, q, 4.0), s, 0.25),
                 more::<S>(more::<S>(S::add(o, m[1]), r, 8.0), t, 0.125),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn spread<S: Simd>(y: &[S::Vector; OUTPUTS]) -> [S::Vector; MOST_POINTS] {
+        // SAFETY: the caller vouches for the CPU.
+        unsafe {
+            let scaled = |x, by: f32| S::mul(x, S::splat(by));
+            let [a, b] = both::<S>(S::add(y[0], y[2]), S::add(y[1], y[3]));
+            let [c, d] = both::<S>(
+                more::<S>(y[0], y[2], 4.0),
+                more::<S>(S::add(y[1], y[1]), y[3], 8.0),
+            );
+            let [e, f] = both::<S>(
+                more::<S>(y[0], y[2], 0.25),
+                more::<S>(scaled(y[1], 0.5), y[3], 0.125),
+            );
+            [y[0], y[3], a, b, c, d, e, f]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn elements<S: Simd>(x: &[S::Vector; MOST_POINTS]) -> [S::Vector; MOST_TAPS] {
+        // SAFETY: the caller vouches for the CPU.
+        unsafe {
+            let scaled = |x: [S::Vector; 2], by: f32| {
+                [S::mul(x[0], S::splat(by)), S::mul(x[1], S::splat(by))]
+            };
+            let [p, o] = scaled(both::<S>(x[2], x[3]), -2.0 / 9.0);
+            let [q, r] = scaled(both::<S>(x[4], x[5]), 1.0 / 90.0);
+            let [s, t] = scaled(both::<S>(x[6], x[7]), 32.0 / 45.0);
+            [
+                S::add(S::add(x[0], p), S::add(q, s)),
+                more::<S>(more::<S>(o, r, 2.0), t, 0.5),
+                more::<S>(more::<S>(p, q, 4.0), s, 0.25),
+                more::<S>(more::<S>(o, r, 8.0), t, 0.125),
+                more::<S>(more::<S>(S::add(x[1], p), q, 16.0), s, 0.0625),
             ]
         }
     }

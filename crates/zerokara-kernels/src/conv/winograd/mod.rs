@@ -29,7 +29,9 @@ pub(super) mod filters {
 
 /// The transforms of one line.
 pub(super) mod line {
-    pub(in crate::conv) use super::transform::{filter_line, input_line, outputs_line};
+    pub(in crate::conv) use super::transform::{
+        elements_line, filter_line, input_line, output_line, outputs_line,
+    };
 }
 
 use super::{ConvGeometry, dense::Sides, phase::Phase};

@@ -152,7 +152,7 @@ unsafe fn elements<S: Simd, const P: usize>(x: [S::Vector; 2]) -> [S::Vector; 3]
 
 /// Three filter elements' gradient of all six frequencies.
 #[inline(always)]
-unsafe fn elements_line<S: Simd>(x: &Line<S>) -> [S::Vector; 3] {
+pub(in crate::conv) unsafe fn elements_line<S: Simd>(x: &Line<S>) -> [S::Vector; 3] {
     // SAFETY: the caller vouches for the CPU.
     unsafe {
         let [a, _, c] = elements::<S, 0>([x[0], x[1]]);
