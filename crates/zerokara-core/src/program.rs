@@ -170,8 +170,9 @@ impl Program {
         }
         locks.sort_unstable();
         written.sort_unstable();
-        let executor = Executor::new(&plan, runtime.isa())
+        let mut executor = Executor::new(&plan, runtime.isa())
             .map_err(|e| Error::new(format!("the compiler made a bad plan: {e}")))?;
+        executor.compile();
         let inputs = inputs
             .iter()
             .map(|t| {

@@ -1,5 +1,7 @@
 //! Elementwise code: a straight line of instructions run over tiles that fit the first-level cache.
 
+mod assembler;
+pub(crate) mod compile;
 pub(crate) mod functions;
 pub(crate) mod kernels;
 pub(crate) mod lanes;

@@ -3,6 +3,7 @@
 use super::Task;
 use crate::{
     access::Memory,
+    map::compile::Compiler,
     plan::{Buffer, Place},
     storage::ALIGNMENT,
 };
@@ -64,6 +65,11 @@ impl Task for ChainTask {
     fn reset(&mut self) {
         let tasks = self.slices.iter_mut().flatten();
         tasks.for_each(|task| task.reset());
+    }
+
+    fn compile(&mut self, compiler: &mut Compiler) {
+        let tasks = self.slices.iter_mut().flatten();
+        tasks.for_each(|task| task.compile(compiler));
     }
 
     unsafe fn run(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) -> Result<(), String> {

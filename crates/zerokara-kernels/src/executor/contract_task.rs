@@ -5,7 +5,7 @@ use crate::{
     access::{Access, Memory},
     gemm::{self, GemmShape, Left, Right},
     isa::Isa,
-    map::prepared::Prepared,
+    map::{compile::Compiler, prepared::Prepared},
     reduce::ReduceTask,
     storage::ALIGNMENT,
 };
@@ -93,6 +93,15 @@ impl Task for GemmTask {
     fn reset(&mut self) {
         if let Some(statistics) = &mut self.statistics {
             statistics.reset();
+        }
+    }
+
+    fn compile(&mut self, compiler: &mut Compiler) {
+        if let Some(map) = &mut self.epilogue {
+            map.compile(compiler);
+        }
+        if let Some(statistics) = &mut self.statistics {
+            statistics.compile(compiler);
         }
     }
 

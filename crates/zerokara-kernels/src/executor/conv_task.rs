@@ -12,7 +12,7 @@ use crate::{
         windows::{self, Windows},
     },
     isa::Isa,
-    map::prepared::Prepared,
+    map::{compile::Compiler, prepared::Prepared},
     plan::ConvPass,
     pooling::PoolGeometry,
     reduce::ReduceTask,
@@ -113,6 +113,15 @@ impl Task for ConvTask {
         }
     }
 
+    fn compile(&mut self, compiler: &mut Compiler) {
+        if let Some(map) = &mut self.epilogue {
+            map.compile(compiler);
+        }
+        if let Some(statistics) = &mut self.statistics {
+            statistics.compile(compiler);
+        }
+    }
+
     unsafe fn run(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) -> Result<(), String> {
         let (g, pass) = (&self.geometry, self.pass);
         // SAFETY: geometry and views were checked; the unit's part of the target is its own.
@@ -184,6 +193,12 @@ impl Task for ConvPoolTask {
     fn scratch_bytes(&self) -> usize {
         let epilogue = self.epilogue.as_ref().map_or(0, Prepared::scratch_bytes);
         bytes(pooled::scratch_len(self.isa, &self.geometry, &self.pool)) + epilogue
+    }
+
+    fn compile(&mut self, compiler: &mut Compiler) {
+        if let Some(map) = &mut self.epilogue {
+            map.compile(compiler);
+        }
     }
 
     unsafe fn run(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) -> Result<(), String> {

@@ -6,6 +6,7 @@ use crate::{
     isa::Isa,
     map::{
         Code, Instruction,
+        compile::Compiler,
         prepared::{Prepared, Use},
     },
     plan::Element,
@@ -126,6 +127,13 @@ impl Task for MapTask {
     fn scratch_bytes(&self) -> usize {
         let otherwise = self.otherwise.iter().map(|(_, map)| map.scratch_bytes());
         otherwise.fold(self.map.scratch_bytes(), usize::max)
+    }
+
+    fn compile(&mut self, compiler: &mut Compiler) {
+        self.map.compile(compiler);
+        if let Some((_, map)) = &mut self.otherwise {
+            map.compile(compiler);
+        }
     }
 
     unsafe fn run(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) -> Result<(), String> {

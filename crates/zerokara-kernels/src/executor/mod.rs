@@ -25,6 +25,7 @@ pub use check::PlanError;
 use crate::{
     access::Memory,
     isa::Isa,
+    map::compile::Compiler,
     plan::{Buffer, Element, Place, Plan},
     share::share,
     storage::{ALIGNMENT, Storage},
@@ -52,6 +53,11 @@ pub(crate) trait Task: Send + Sync {
 
     /// Makes ready for the next run; no unit is running.
     fn reset(&mut self) {}
+
+    /// Makes machine code of elementwise code.
+    fn compile(&mut self, compiler: &mut Compiler) {
+        let _ = compiler;
+    }
 
     /// Runs one unit.
     ///
@@ -276,6 +282,14 @@ impl Executor {
             scratch_bytes: scratch_bytes.next_multiple_of(ALIGNMENT),
             scratch: Storage::zeros(Element::Bool, 0),
         })
+    }
+
+    /// Makes machine code of the plan's elementwise code, which pays for what runs again and again. The results stay the
+    /// same to the bit.
+    pub fn compile(&mut self) {
+        let mut compiler = Compiler::default();
+        let tasks = self.stages.iter_mut().flat_map(|stage| &mut stage.tasks);
+        tasks.for_each(|task| task.compile(&mut compiler));
     }
 
     /// Runs the plan on these storages, one for each external.

@@ -3,7 +3,7 @@
 use super::{
     Binary, Code, Instruction, Unary,
     kernels::{self, Kernel},
-    prepared::{Fill, Operation, Prepared, Store, Stream, TILE, Use},
+    prepared::{Fill, Op, Operation, Piece, Prepared, Store, Stream, TILE, Use},
 };
 use crate::{
     access::{Access, MAX_RANK, merge_axes},
@@ -209,13 +209,16 @@ struct Builder<'a> {
     definitions: usize,
     streams: Vec<(Access, bool)>,
     fills: Vec<(usize, Access)>,
-    operations: Vec<(Kernel, Value, [Value; 3])>,
+    operations: Vec<Draft>,
     /// Results that are stored at the end of the tile.
     stores: Vec<(Value, Option<Value>, Access)>,
     constants: Vec<f32>,
     uniform_loads: Vec<(usize, Access)>,
-    uniform_operations: Vec<(Kernel, Value, [Value; 3])>,
+    uniform_operations: Vec<Draft>,
 }
+
+/// An operation before its operands have slots.
+type Draft = (Op, Kernel, Value, [Value; 3]);
 
 impl Builder<'_> {
     fn define(&mut self) -> Value {
@@ -311,12 +314,12 @@ impl Builder<'_> {
             let value = self.values[result];
             if output.element == Element::F32 && output.is_dense(self.shape) {
                 let to = self.stream(output, false);
-                let kernel = if let Value::Uniform(_) = value {
-                    kernels::splat(self.isa)
+                let (op, kernel) = if let Value::Uniform(_) = value {
+                    (Op::Splat, kernels::splat(self.isa))
                 } else {
-                    kernels::copy()
+                    (Op::Copy, kernels::copy())
                 };
-                self.operations.push((kernel, to, [value; 3]));
+                self.operations.push((op, kernel, to, [value; 3]));
             } else {
                 let value = self.in_vector(result);
                 let to = (output.is_dense(self.shape)).then(|| self.stream(output, false));
@@ -331,7 +334,7 @@ impl Builder<'_> {
         if let Value::Uniform(_) = value {
             let to = self.define();
             self.operations
-                .push((kernels::splat(self.isa), to, [value; 3]));
+                .push((Op::Splat, kernels::splat(self.isa), to, [value; 3]));
             return to;
         }
         value
@@ -353,34 +356,37 @@ impl Builder<'_> {
         let first = from[0];
         from[count..].fill(first);
         let vector = |v: Value| uniform || !matches!(v, Value::Uniform(_));
-        let kernel = match *instruction {
-            Instruction::Unary(f, _) => kernels::unary(self.isa, f),
+        let (op, kernel) = match *instruction {
+            Instruction::Unary(f, _) => (Op::Unary(f), kernels::unary(self.isa, f)),
             Instruction::Binary(Binary::Power, x, y)
                 if self.code.instructions[y] == Instruction::Constant(2.0) =>
             {
                 from = [self.values[x]; 3];
-                kernels::unary(self.isa, Unary::Square)
+                let square = Unary::Square;
+                (Op::Unary(square), kernels::unary(self.isa, square))
             }
             Instruction::Binary(f, ..) => {
-                kernels::binary(self.isa, f, vector(from[0]), vector(from[1]))
+                let kernel = kernels::binary(self.isa, f, vector(from[0]), vector(from[1]));
+                (Op::Binary(f), kernel)
             }
             _ => {
                 if !vector(from[0]) {
                     from[0] = self.in_vector(named[0]);
                 }
-                kernels::select(self.isa, vector(from[1]), vector(from[2]))
+                let kernel = kernels::select(self.isa, vector(from[1]), vector(from[2]));
+                (Op::Select, kernel)
             }
         };
         if uniform {
             let to = self.uniform(0.0);
-            self.uniform_operations.push((kernel, to, from));
+            self.uniform_operations.push((op, kernel, to, from));
             return to;
         }
         let to = match self.direct[number] {
             Some(o) => self.stream(&self.outputs[o], false),
             None => self.define(),
         };
-        self.operations.push((kernel, to, from));
+        self.operations.push((op, kernel, to, from));
         to
     }
 
@@ -399,7 +405,7 @@ impl Builder<'_> {
             if access.element == Element::Bool {
                 // Widened before any output is written.
                 let to = self.define();
-                let widen = (kernels::widen(self.isa), to, [stream; 3]);
+                let widen = (Op::Widen, kernels::widen(self.isa), to, [stream; 3]);
                 self.operations.insert(0, widen);
                 to
             } else {
@@ -426,7 +432,7 @@ impl Builder<'_> {
     /// Gives registers to definitions and slots to everything.
     fn assign(self, total: usize, tile: usize, read: &[Value]) -> Prepared {
         let mut last = vec![None; self.definitions];
-        for (number, (_, _, from)) in self.operations.iter().enumerate() {
+        for (number, (.., from)) in self.operations.iter().enumerate() {
             for value in from {
                 if let Value::Register(r) = value {
                     last[*r] = Some(number);
@@ -455,7 +461,7 @@ impl Builder<'_> {
                 last[*r] = Some(END);
             }
         }
-        for (number, (_, to, from)) in self.operations.iter().enumerate() {
+        for (number, (.., to, from)) in self.operations.iter().enumerate() {
             let mut released: Vec<usize> = Vec::new();
             for value in from {
                 if let Value::Register(r) = value
@@ -482,7 +488,8 @@ impl Builder<'_> {
             Value::Stream(s) => first_stream + s,
             Value::Uniform(u) => first_uniform + u,
         };
-        let operation = |(kernel, to, from): &(Kernel, Value, [Value; 3])| Operation {
+        let operation = |(op, kernel, to, from): &Draft| Operation {
+            op: *op,
             kernel: *kernel,
             to: slot(*to) as u32,
             from: from.map(|value| slot(value) as u32),
@@ -495,6 +502,7 @@ impl Builder<'_> {
             .sum();
         let access_weight = 2 * loads + 4 * (self.fills.len() + self.stores.len());
         Prepared {
+            isa: self.isa,
             total,
             tile,
             long_row: self.long_row,
@@ -503,7 +511,11 @@ impl Builder<'_> {
             slots: first_uniform + self.constants.len(),
             first_uniform,
             uniform_operations: self.uniform_operations.iter().map(operation).collect(),
-            operations: self.operations.iter().map(operation).collect(),
+            pieces: self
+                .operations
+                .iter()
+                .map(|draft| Piece::Kernel(operation(draft)))
+                .collect(),
             streams: self
                 .streams
                 .iter()

@@ -1,10 +1,16 @@
 //! Elementwise code that is ready to run, tile by tile.
 
-use super::kernels::{self, Kernel};
+use super::{
+    Binary, Unary,
+    compile::{Code, Compiler, Slots},
+    kernels::{self, Kernel},
+};
 use crate::{
     access::{Access, Memory, Walk, gather, scatter},
+    isa::Isa,
     plan::Element,
 };
+use std::sync::Arc;
 
 /// Elements of a tile: with a handful of registers, well inside the first-level cache.
 pub(crate) const TILE: usize = 512;
@@ -13,12 +19,34 @@ pub(crate) const TILE: usize = 512;
 /// to depend on stores to another.
 const REGISTER: usize = TILE + 32;
 
+/// What an operation computes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Op {
+    Unary(Unary),
+    Binary(Binary),
+    Select,
+    /// One number to all places.
+    Splat,
+    Copy,
+    /// Bytes to numbers.
+    Widen,
+}
+
 /// One kernel call; operands are numbers of slots.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Operation {
+    pub(super) op: Op,
     pub(super) kernel: Kernel,
     pub(super) to: u32,
     pub(super) from: [u32; 3],
+}
+
+/// Some of the operations on a tile.
+#[derive(Debug)]
+pub(super) enum Piece {
+    Kernel(Operation),
+    /// Several operations in one loop.
+    Loop(Arc<Code>),
 }
 
 /// A slot that walks along a view whose elements are neighbours, or along the rows of one.
@@ -49,6 +77,7 @@ pub(super) enum Store {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Prepared {
+    pub(super) isa: Isa,
     pub(super) shape: Vec<usize>,
     pub(super) total: usize,
     /// Tiles end at its multiples (within rows, if those are longer than a tile).
@@ -67,7 +96,7 @@ pub(crate) struct Prepared {
     pub(super) uniform_operations: Vec<Operation>,
     pub(super) streams: Vec<Stream>,
     pub(super) fills: Vec<Fill>,
-    pub(super) operations: Vec<Operation>,
+    pub(super) pieces: Vec<Piece>,
     pub(super) stores: Vec<Store>,
     /// Slots of the results, for those who read them tile by tile.
     pub(super) results: Vec<usize>,
@@ -117,6 +146,29 @@ impl Prepared {
     /// Work for one element, in units of about a tenth of a nanosecond.
     pub(crate) fn weight(&self) -> usize {
         self.weight
+    }
+
+    /// Makes machine code of operations that can be joined in one loop; the results stay the same to the bit.
+    pub(crate) fn compile(&mut self, compiler: &mut Compiler) {
+        if self.isa == Isa::Portable {
+            return;
+        }
+        let kernels = self.pieces.iter().map(|piece| match piece {
+            Piece::Kernel(operation) => Some(*operation),
+            Piece::Loop(_) => None,
+        });
+        let Some(operations) = kernels.collect::<Option<Vec<Operation>>>() else {
+            return;
+        };
+        let stored = self.stores.iter().map(|store| match store {
+            Store::Narrow { from, .. } | Store::Scatter { from, .. } => *from,
+        });
+        let slots = Slots {
+            registers: self.registers,
+            first_uniform: self.first_uniform,
+            read: stored.chain(self.results.iter().copied()).collect(),
+        };
+        self.pieces = compiler.pieces(&operations, &slots);
     }
 
     /// Length that ranges should start at multiples of.
@@ -293,8 +345,11 @@ impl Prepared {
                         *slots.add(stream.slot) = p;
                     }
                 }
-                for operation in &self.operations {
-                    Self::call(slots, operation, n);
+                for piece in &self.pieces {
+                    match piece {
+                        Piece::Kernel(operation) => Self::call(slots, operation, n),
+                        Piece::Loop(code) => code.run(slots, n),
+                    }
                 }
                 for store in &self.stores {
                     match store {

@@ -6,7 +6,7 @@ use crate::{
     executor::{Task, UNIT_WEIGHT},
     gemm::tile::MAX_LANES,
     isa::{Isa, multiversion},
-    map::{lanes::Lanes, prepared::Prepared},
+    map::{compile::Compiler, lanes::Lanes, prepared::Prepared},
     plan::Pooling,
 };
 
@@ -196,6 +196,12 @@ impl Task for PoolGradientTask {
 
     fn scratch_bytes(&self) -> usize {
         self.windows_bytes() + self.epilogue.as_ref().map_or(0, Prepared::scratch_bytes)
+    }
+
+    fn compile(&mut self, compiler: &mut Compiler) {
+        if let Some(map) = &mut self.epilogue {
+            map.compile(compiler);
+        }
     }
 
     unsafe fn run(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) -> Result<(), String> {

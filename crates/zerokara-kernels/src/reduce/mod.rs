@@ -25,6 +25,7 @@ use crate::{
     isa::Isa,
     map::{
         Code,
+        compile::Compiler,
         prepared::{Prepared, TILE, Use},
     },
     plan::Reduction,
@@ -766,6 +767,13 @@ impl Task for ReduceTask {
     fn reset(&mut self) {
         for waiting in &mut self.partials.waiting {
             *waiting.get_mut() = self.parts.count();
+        }
+    }
+
+    fn compile(&mut self, compiler: &mut Compiler) {
+        self.map.compile(compiler);
+        if let Some(map) = &mut self.epilogue {
+            map.compile(compiler);
         }
     }
 

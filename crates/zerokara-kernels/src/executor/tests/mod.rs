@@ -73,13 +73,20 @@ pub(super) fn single(step: Step, buffers: &[Storage]) -> Plan {
     }
 }
 
-/// Runs a plan twice on pools of 1, 2 and 4 threads and returns what the buffers hold; all runs must agree to the bit.
+/// Runs a plan four times on pools of 1, 2 and 4 threads, twice as machine code, and returns what the buffers hold; all runs must agree to the bit.
 pub(super) fn run_plan(plan: &Plan, isa: Isa, buffers: &[Storage]) -> Vec<Storage> {
     let mut executor = Executor::new(plan, isa).unwrap_or_else(|e| panic!("{e}: {plan:?}"));
+    let mut machine_code = Executor::new(plan, isa).unwrap();
+    machine_code.compile();
     let mut first: Option<Vec<Storage>> = None;
     for threads in [1, 2, 4] {
         let pool = Pool::new(threads);
-        for timed in [false, true] {
+        for (compiled, timed) in [(false, false), (false, true), (true, false), (true, true)] {
+            let executor = if compiled {
+                &mut machine_code
+            } else {
+                &mut executor
+            };
             let mut own = buffers.to_vec();
             let mut externals: Vec<External> = own.iter_mut().map(External::Write).collect();
             if timed {
