@@ -5,6 +5,7 @@ mod contract;
 mod conv_pool;
 mod faults;
 mod images;
+mod machine_code;
 mod map;
 mod reduce;
 mod rows;
@@ -102,7 +103,10 @@ pub(super) fn run_plan(plan: &Plan, isa: Isa, buffers: &[Storage]) -> Vec<Storag
                 executor.run(&pool, &mut externals).unwrap();
             }
             match &first {
-                Some(first) => assert!(first.iter().zip(&own).all(|(a, b)| same_bits(a, b))),
+                Some(first) => assert!(
+                    first.iter().zip(&own).all(|(a, b)| same_bits(a, b)),
+                    "{threads} threads, compiled: {compiled}: {plan:?}"
+                ),
                 None => first = Some(own),
             }
         }
@@ -110,9 +114,11 @@ pub(super) fn run_plan(plan: &Plan, isa: Isa, buffers: &[Storage]) -> Vec<Storag
     first.unwrap()
 }
 
+/// One NaN is as good as another.
 fn same_bits(a: &Storage, b: &Storage) -> bool {
+    let same = |(x, y): (&f32, &f32)| x.to_bits() == y.to_bits() || x.is_nan() && y.is_nan();
     match (a.f32s(), b.f32s()) {
-        (Some(a), Some(b)) => a.iter().zip(b).all(|(x, y)| x.to_bits() == y.to_bits()),
+        (Some(a), Some(b)) => a.iter().zip(b).all(same),
         _ => a == b,
     }
 }
