@@ -274,6 +274,15 @@ pub enum GemmRight {
     },
 }
 
+impl GemmRight {
+    /// What is read.
+    pub fn view(&self) -> &View {
+        match self {
+            GemmRight::InPlace(view) | GemmRight::Packed { panels: view, .. } => view,
+        }
+    }
+}
+
 /// Which of the two dense passes a convolution kernel runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ConvPass {
@@ -336,6 +345,9 @@ pub struct ConvPoolStep {
     pub output: View,
     /// As [`PoolStep::places`], but with any strides.
     pub places: Option<View>,
+    /// Whether windows whose results the epilogue [rectifies](crate::finish::Finish) to zero are told as
+    /// [`NOWHERE`](crate::pooling::NOWHERE), so that no gradient goes through them.
+    pub marks: bool,
     /// Runs on each finished image of `output`.
     pub epilogue: Option<MapStep>,
 }

@@ -3,13 +3,16 @@
 
 use super::{
     fault::{Fault, planted},
-    lower::Lowered,
+    lower::{Lowered, LoweredStep},
 };
 use zerokara_kernels::{
     arithmetic::Arithmetic,
-    conv::lines::pooled,
+    conv::{self, lines::pooled},
     isa::Isa,
-    plan::{ConvPass, ConvPoolStep, ConvStep, OutputGradient, PoolStep, Pooling, Step, View},
+    map::{Binary, Instruction},
+    plan::{
+        ConvPass, ConvPoolStep, ConvStep, MapStep, OutputGradient, PoolStep, Pooling, Step, View,
+    },
 };
 
 /// The steps with those joined that meet in a value which nobody else reads.
@@ -50,6 +53,7 @@ pub(super) fn join(mut lowered: Lowered, isa: Isa) -> Lowered {
             filters: filters.filters.clone(),
             output: pool.output.clone(),
             places: pool.places.clone(),
+            marks: false,
             epilogue: pool.epilogue.clone(),
         };
         if planted(Fault::ConvPoolSwapsFilterAxes) {
@@ -60,6 +64,7 @@ pub(super) fn join(mut lowered: Lowered, isa: Isa) -> Lowered {
         if let Some(places) = &mut step.places {
             lay_places_as(&pool.output.strides.clone(), places, &mut lowered);
         }
+        step.marks = mark_windows(&step, &mut lowered, isa);
         let own = &mut lowered.steps[reader];
         own.step = Step::ConvPool(step);
         own.node = node;
@@ -103,6 +108,86 @@ fn lay_places_as(strides: &[isize], places: &mut View, lowered: &mut Lowered) {
             view.strides = strides.to_vec();
         }
     }
+}
+
+/// Takes the mask of the rectifier from the steps that write the gradient of a pooling's result, if the pooling can tell which
+/// windows no gradient goes through, and all who read that gradient look at this.
+fn mark_windows(step: &ConvPoolStep, lowered: &mut Lowered, isa: Isa) -> bool {
+    let (Some(places), true) = (
+        step.places.as_ref().map(|view| view.buffer),
+        step.finish().is_some_and(|finish| finish.rectify),
+    ) else {
+        return false;
+    };
+    let readers = lowered.readers();
+    let mut masks = Vec::new();
+    for &reader in &readers[places] {
+        let Step::ConvWeightGradient(filters) = &lowered.steps[reader].step else {
+            return false;
+        };
+        let OutputGradient::Pooled(pooled) = &filters.output_gradient else {
+            return false;
+        };
+        let gradient = pooled.gradient.buffer;
+        let writes = |step: &LoweredStep| step.writes.contains(&gradient);
+        let mut writers = (0..lowered.steps.len()).filter(|&s| writes(&lowered.steps[s]));
+        let (Some(writer), None) = (writers.next(), writers.next()) else {
+            return false;
+        };
+        let Step::Gemm(product) = &lowered.steps[writer].step else {
+            return false;
+        };
+        let alone = lowered.buffers[gradient].external.is_none()
+            && readers[gradient] == [reader]
+            && (pooled.gradient.offset, &pooled.gradient.strides)
+                == (step.output.offset, &step.output.strides)
+            && product.statistics.is_none()
+            && conv::windows::may_be_nowhere(isa, &filters.geometry, &pooled.geometry);
+        let masked = |map: &MapStep| is_mask(map, &product.c, &step.output);
+        if !alone || !product.epilogue.as_ref().is_some_and(masked) {
+            return false;
+        }
+        masks.push(writer);
+    }
+    for &writer in &masks {
+        let step = &mut lowered.steps[writer];
+        if let Step::Gemm(product) = &mut step.step {
+            product.epilogue = None;
+            let (a, b) = (product.a.buffer, product.b.view().buffer);
+            step.reads.retain(|&read| read == a || read == b);
+        }
+    }
+    !planted(Fault::ConvPoolForgetsMarks) && !masks.is_empty()
+}
+
+/// Whether elementwise code on `target` is `if result > 0 { target } else { 0 }`, where `result` lies as `target` does.
+fn is_mask(map: &MapStep, target: &View, result: &View) -> bool {
+    let at = |value: usize| map.code.instructions.get(value);
+    let zero = |value: usize| matches!(at(value), Some(Instruction::Constant(0.0)));
+    let loaded = |value: usize| match at(value) {
+        Some(&Instruction::Load(i)) => map.inputs.get(i),
+        _ => None,
+    };
+    let &[result_of_code] = &map.code.results[..] else {
+        return false;
+    };
+    let Some(&Instruction::Select { condition, yes, no }) = at(result_of_code) else {
+        return false;
+    };
+    let compared = match at(condition) {
+        Some(&Instruction::Binary(Binary::Greater, x, y)) if zero(y) => loaded(x),
+        Some(&Instruction::Binary(Binary::Less, x, y)) if zero(x) => loaded(y),
+        _ => None,
+    };
+    let (Some(compared), Some(own), [written]) = (compared, loaded(yes), &map.outputs[..]) else {
+        return false;
+    };
+    zero(no)
+        && own == written
+        && (own.buffer, own.offset) == (target.buffer, target.offset)
+        && (compared.buffer, compared.offset) == (result.buffer, result.offset)
+        && compared.strides == own.strides
+        && compared.is_dense_from(0)
 }
 
 /// Whether these strides walk a dense value, in some order of the axes.

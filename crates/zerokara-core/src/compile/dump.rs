@@ -140,8 +140,9 @@ pub(crate) fn describe(plan: &Plan, step: &Step) -> String {
         }
         Step::ConvPool(step) => {
             let head = format!(
-                "conv {} with pool -> {}",
+                "conv {} with pool{} -> {}",
                 shape(&step.source),
+                if step.marks { ", marked" } else { "" },
                 shape(&step.output)
             );
             with_epilogue(plan, head, &step.epilogue)

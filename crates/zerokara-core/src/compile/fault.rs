@@ -53,6 +53,7 @@ faults! {
     SlicesStartAtTheFirst,
     WindowsSwapAxes,
     ConvPoolSwapsFilterAxes,
+    ConvPoolForgetsMarks,
     RecomputesBackwards,
     JoinsReductionsOfOtherAxes,
     JoinedReductionsSwapResults,

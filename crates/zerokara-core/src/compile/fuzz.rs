@@ -219,7 +219,8 @@ impl Garden {
         }
         let number = self.parameters.len();
         let channels = 1 + self.random.below(3);
-        let base = self.plant(number, &[2, channels, 5, 6]);
+        let [height, width] = [[5, 6], [8, 8]][self.random.below(2)];
+        let base = self.plant(number, &[2, channels, height, width]);
         let images = base * (x.mean() + 1.0);
         // As in a first layer, whose images have no gradient.
         let images = match self.random.below(2) {

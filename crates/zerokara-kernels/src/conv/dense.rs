@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     gemm::{
-        strip::{Lines, Strip},
+        strip::{Ahead, Lines, Strip},
         tile::{self, MAX_ROWS, full_rows, panel_width},
     },
     plan::ConvPass,
@@ -303,6 +303,7 @@ unsafe fn run_phase<S: Simd>(
                             to: to.add(v * S::LANES),
                             to_row: to_step as isize,
                             add: false,
+                            ahead: Ahead::NOTHING,
                         }
                         .run::<S>();
                         v += width;

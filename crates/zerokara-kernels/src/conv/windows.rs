@@ -116,6 +116,11 @@ fn by_lines(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry) -> bool {
     lines::filters::pays(lanes, g, pool, patch_vectors(lanes, g))
 }
 
+/// Whether windows may have no place ([`NOWHERE`](crate::pooling::NOWHERE)).
+pub fn may_be_nowhere(isa: Isa, g: &ConvGeometry, pool: &PoolGeometry) -> bool {
+    by_lines(isa.lanes(), g, pool)
+}
+
 /// Number of independent units of work: one for each partial gradient.
 pub fn units(g: &ConvGeometry) -> usize {
     super::partials(g)

@@ -6,8 +6,7 @@ use super::extent::{self, Conflict, Extent};
 use crate::{
     map::prepare::check_code,
     plan::{
-        Buffer, ChainStep, Element, GemmRight, MapStep, OutputGradient, Place, Plan, ReduceStep,
-        Step, View,
+        Buffer, ChainStep, Element, MapStep, OutputGradient, Place, Plan, ReduceStep, Step, View,
     },
 };
 
@@ -84,10 +83,7 @@ fn views(step: &Step) -> Views<'_> {
         }
         Step::Gemm(s) => {
             v.reads.push(&s.a);
-            v.reads.push(match &s.b {
-                GemmRight::InPlace(b) => b,
-                GemmRight::Packed { panels, .. } => panels,
-            });
+            v.reads.push(s.b.view());
             v.writes.push(Cow::Borrowed(&s.c));
             v.epilogue = with_target(&s.epilogue, &s.c);
             v.statistics = s.statistics.as_deref();

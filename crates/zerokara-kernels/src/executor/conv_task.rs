@@ -171,6 +171,8 @@ pub(super) struct ConvPoolTask {
     pub(super) bias: Option<Access>,
     /// Whether negative results become zero.
     pub(super) rectify: bool,
+    /// Whether windows with nothing above zero have no place.
+    pub(super) marks: bool,
     pub(super) epilogue: Option<Prepared>,
 }
 
@@ -217,6 +219,7 @@ impl Task for ConvPoolTask {
                     None => (std::ptr::null(), 0),
                 },
                 rectify: self.rectify,
+                marks: self.marks,
                 output: memory.f32s(&self.output),
                 output_strides: strides(&self.output),
                 places: match &self.places {

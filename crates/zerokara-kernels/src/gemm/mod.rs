@@ -20,7 +20,7 @@ use crate::{
     transpose::transpose_body,
 };
 use std::ops::Range;
-use strip::{Lines, Strip};
+use strip::{Ahead, Lines, Strip};
 use tile::{MAX_LANES, MAX_WIDTH, panel_width};
 
 /// Sizes of a batch of matrix products.
@@ -357,6 +357,19 @@ unsafe fn blocks<S: Simd>(
             let j = v * S::LANES;
             let last = (n - j - (width - 1) * S::LANES).min(S::LANES);
             let pitch = width * S::LANES;
+            // The lines of the next panel are far apart, where the CPU does not expect them.
+            let next = (v + width) * S::LANES;
+            let ahead = match b.kind {
+                Kind::Copied if b.strides[1] == 1 && next < columns.end => Ahead {
+                    start: b.start.wrapping_offset(
+                        depth.start as isize * b.strides[0] + next as isize * b.strides[1],
+                    ),
+                    step: b.strides[0],
+                    rows: depth.len(),
+                    columns: pitch.min(columns.end - next),
+                },
+                _ => Ahead::NOTHING,
+            };
             // SAFETY: the caller vouches for the operands; the panel and the rows lie within them.
             unsafe {
                 let panel = match b.kind {
@@ -404,6 +417,7 @@ unsafe fn blocks<S: Simd>(
                     to: c.offset(rows.start as isize * c_row).add(j),
                     to_row: c_row,
                     add: depth.start > 0,
+                    ahead,
                 }
                 .run::<S>();
             }

@@ -2,6 +2,7 @@
 
 use super::tile::{Panel, full_rows};
 use crate::{
+    share::share,
     simd::{Outlined, Simd, Terms, Tile, bf16::Pairs},
     unroll::each,
 };
@@ -24,6 +25,40 @@ impl Lines {
     };
 }
 
+/// Numbers that are wanted soon: a few rows of them are fetched into the caches before each block of rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Ahead {
+    pub start: *const f32,
+    /// Distance from row to row.
+    pub step: isize,
+    pub rows: usize,
+    /// Numbers in a row.
+    pub columns: usize,
+}
+
+impl Ahead {
+    pub const NOTHING: Ahead = Ahead {
+        start: std::ptr::null(),
+        step: 0,
+        rows: 0,
+        columns: 0,
+    };
+
+    /// Fetches part `part` of `parts`.
+    #[inline(always)]
+    fn fetch<S: Simd>(&self, part: usize, parts: usize) {
+        for row in share(self.rows, parts, part) {
+            let row = self.start.wrapping_offset(row as isize * self.step);
+            for column in (0..self.columns).step_by(LINE) {
+                S::prefetch(row.wrapping_add(column));
+            }
+        }
+    }
+}
+
+/// Numbers in a cache line.
+const LINE: usize = 16;
+
 /// `to[l, r, v] (+)= sum over k of left[l, r, k] * panel[l, k, v]` for all `rows` rows of all lines.
 #[derive(Clone, Copy)]
 pub(crate) struct Strip<'a> {
@@ -44,6 +79,8 @@ pub(crate) struct Strip<'a> {
     pub to_row: isize,
     /// Add to what is there, instead of replacing it.
     pub add: bool,
+    /// What is fetched meanwhile, if there is one line.
+    pub ahead: Ahead,
 }
 
 impl Strip<'_> {
@@ -136,7 +173,8 @@ impl<const MR: usize, const LESS: usize, const NV: usize, const LISTED: bool> Ou
             let mut to = strip.to.wrapping_offset(line * lines.to);
             // SAFETY: passed on.
             unsafe {
-                for _ in 0..self.larger {
+                for part in 0..self.larger {
+                    strip.ahead.fetch::<S>(part, self.larger);
                     block::<S, MR, NV, LISTED>(&strip, left, panel, to);
                     left = left.wrapping_offset(MR as isize * strip.left_strides[0]);
                     to = to.wrapping_offset(MR as isize * strip.to_row);

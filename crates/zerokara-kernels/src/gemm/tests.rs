@@ -365,6 +365,7 @@ impl Outlined for StripsOfPairs {
                     to: sums.as_mut_ptr(),
                     to_row: columns as isize,
                     add: true,
+                    ahead: Ahead::NOTHING,
                 };
                 // SAFETY: the caller vouches for the CPU; the vectors have the lengths told.
                 unsafe { strip.run_in::<S, true>() };

@@ -8,6 +8,9 @@ pub(crate) use gradient::PoolGradientTask;
 
 use crate::{isa::Isa, map::lanes::Lanes, plan::Pooling, transpose::transpose};
 
+/// The place of a window that chose none.
+pub const NOWHERE: u8 = 255;
+
 /// Sizes and options of a two-dimensional pooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PoolGeometry {

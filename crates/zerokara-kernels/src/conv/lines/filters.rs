@@ -17,7 +17,7 @@ use super::{
 use crate::{
     conv::{ConvGeometry, partials, windows::Windows},
     map::lanes::Lanes,
-    pooling::PoolGeometry,
+    pooling::{NOWHERE, PoolGeometry},
     share::share,
     unroll::each,
 };
@@ -249,10 +249,14 @@ impl<F: Filtering> Few<'_, F> {
                     S::load(plane.add(2 * at)),
                     S::load(plane.add(2 * at + S::LANES)),
                 );
-                total = S::add(total, S::add(left, right));
                 let both = S::load_halves(places.add(2 * at));
                 let (of_left, of_right) =
                     (S::int_and(both, S::int(0xff)), S::shift_right::<8, 8>(both));
+                // A window without a place passes nothing on.
+                let nowhere = S::int(i32::from(NOWHERE));
+                let left = S::select(S::int_eq(of_left, nowhere), S::zero(), left);
+                let right = S::select(S::int_eq(of_right, nowhere), S::zero(), right);
+                total = S::add(total, S::add(left, right));
                 for parity in 0..2 {
                     let mut y = [S::zero(); OUTPUTS];
                     for (i, y) in y.iter_mut().enumerate() {

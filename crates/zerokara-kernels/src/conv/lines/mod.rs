@@ -103,7 +103,11 @@ unsafe fn transform_image<S: Simd, F: Filtering>(
     working: *mut f32,
 ) {
     let [height, width] = g.input;
-    let (row, columns) = (working, working.wrapping_add(layout.row));
+    let columns = working.wrapping_add(layout.row);
+    // Rows of one channel without a border, behind which there is enough of the image.
+    let reach = OUTPUTS * layout.lines.next_multiple_of(S::LANES) + MOST_POINTS;
+    let in_place =
+        |y: usize| g.in_channels == 1 && g.padding[1] == 0 && y * width + reach <= height * width;
     for c in 0..g.in_channels {
         for y in 0..2 * layout.rows {
             let source = y.wrapping_sub(g.padding[0]);
@@ -112,13 +116,19 @@ unsafe fn transform_image<S: Simd, F: Filtering>(
             unsafe {
                 if source < height {
                     let image = image.add(source * width * g.in_channels + c);
-                    let row = row.add(g.padding[1]);
-                    if g.in_channels == 1 {
+                    let row = working.add(g.padding[1]);
+                    if in_place(source) {
+                        // Read where it lies.
+                    } else if g.in_channels == 1 {
                         row.copy_from_nonoverlapping(image, width);
                     } else {
                         (0..width).for_each(|x| *row.add(x) = *image.add(x * g.in_channels));
                     }
                 }
+                let row = match in_place(source) {
+                    true => image.add(source * width),
+                    false => working.cast_const(),
+                };
                 for first in (0..layout.lines).step_by(S::LANES) {
                     let mut x = [S::zero(); MOST_POINTS];
                     if source < height {

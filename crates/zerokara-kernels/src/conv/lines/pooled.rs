@@ -20,7 +20,7 @@ use crate::{
     isa::{Isa, multiversion},
     map::lanes::Lanes,
     plan::ConvPass,
-    pooling::{PoolGeometry, beats},
+    pooling::{NOWHERE, PoolGeometry, beats},
     transpose::transpose_body,
     unroll::each,
 };
@@ -49,6 +49,8 @@ pub struct Pooled<'a> {
     pub bias: (*const f32, isize),
     /// Whether negative results become zero.
     pub rectify: bool,
+    /// Whether the place of a result that is not above zero is [`NOWHERE`].
+    pub marks: bool,
     /// Element `[n, y, x, o]` is at the sum of these times `output_strides`.
     pub output: *mut f32,
     /// Distances along N, Y, X and O.
@@ -108,6 +110,14 @@ impl Scratch {
     fn planes(&self) -> [usize; 2] {
         let all = self.planes * self.plane;
         [all, all.div_ceil(4)]
+    }
+
+    /// Whether planes with these distances are whole vectors without gaps.
+    fn fills(&self, pool: &PoolGeometry, [_, down, across, _]: [isize; 4]) -> bool {
+        let [height, width] = pool.output;
+        width == 2 * self.layout.lines
+            && height * width == self.plane
+            && (down, across) == (width as isize, 1)
     }
 
     fn len(&self, g: &ConvGeometry) -> usize {
@@ -293,14 +303,15 @@ unsafe fn image_of<S: Lanes, F: Filtering>(p: &Pooled<'_>, image: usize, scratch
     let (planes, places) = rest.split_at_mut(parts.planes()[0]);
     let (lines, filters, products) = (lines.as_mut_ptr(), filters.as_ptr(), products.as_mut_ptr());
     let (planes, places) = (planes.as_mut_ptr(), places.as_mut_ptr().cast::<u8>());
-    let places = match p.places.is_null() {
-        true => std::ptr::null_mut(),
-        false => places,
-    };
+    let values_in_place = parts.fills(p.pool, p.output_strides);
+    let places_in_place = !p.places.is_null() && parts.fills(p.pool, p.place_strides);
     // SAFETY: the image lies within what the caller vouches for, and the scratch has room.
     unsafe {
         let input = p.input.add(image * g.input[0] * g.input[1] * g.in_channels);
         transform_image::<S, F>(g, &parts.layout, input, lines, working.as_mut_ptr());
+        // What is not yet where it belongs.
+        let values = (!values_in_place).then_some(planes.cast_const());
+        let numbers = (!places_in_place && !p.places.is_null()).then_some(places.cast_const());
         let mut o = 0;
         while o < g.out_channels {
             let channels = match g.out_channels - o {
@@ -310,6 +321,23 @@ unsafe fn image_of<S: Lanes, F: Filtering>(p: &Pooled<'_>, image: usize, scratch
                 _ => 1,
             };
             let at = if parts.by_plane { 0 } else { o };
+            // Planes without gaps are written where they belong.
+            let in_place =
+                |strides: [isize; 4]| image as isize * strides[0] + o as isize * strides[3];
+            let (planes, plane) = match values_in_place {
+                true => {
+                    let to = p.output.offset(in_place(p.output_strides));
+                    (to, p.output_strides[3])
+                }
+                false => (planes.add(at * parts.plane), parts.plane as isize),
+            };
+            let (places, place_plane) = match places_in_place {
+                true => {
+                    let to = p.places.offset(in_place(p.place_strides));
+                    (to, p.place_strides[3])
+                }
+                false => (places.wrapping_add(at * parts.plane), parts.plane as isize),
+            };
             let few = Few {
                 layout: &parts.layout,
                 in_channels: g.in_channels,
@@ -320,13 +348,15 @@ unsafe fn image_of<S: Lanes, F: Filtering>(p: &Pooled<'_>, image: usize, scratch
                     (bias, step) => (bias.offset(o as isize * step), step),
                 },
                 rectify: p.rectify,
+                marks: p.marks,
                 products,
-                planes: planes.add(at * parts.plane),
-                places: match places.is_null() {
-                    true => places,
-                    false => places.add(at * parts.plane),
+                planes,
+                plane,
+                places: match p.places.is_null() {
+                    true => std::ptr::null_mut(),
+                    false => places,
                 },
-                plane: parts.plane,
+                place_plane,
             };
             match channels {
                 6 => few.run::<S, F, 6>(lines),
@@ -335,12 +365,13 @@ unsafe fn image_of<S: Lanes, F: Filtering>(p: &Pooled<'_>, image: usize, scratch
                 _ => few.run::<S, F, 1>(lines),
             }
             if parts.by_plane {
-                deliver::<S>(p, &parts, image, o..o + channels, planes, places);
+                let own = o..o + channels;
+                deliver::<S>(p, &parts, image, own, values, numbers);
             }
             o += channels;
         }
         if !parts.by_plane {
-            deliver::<S>(p, &parts, image, 0..g.out_channels, planes, places);
+            deliver::<S>(p, &parts, image, 0..g.out_channels, values, numbers);
         }
     }
 }
@@ -354,10 +385,14 @@ struct Few<'a> {
     filter_pitch: usize,
     bias: (*const f32, isize),
     rectify: bool,
+    marks: bool,
     products: *mut f32,
+    /// Where the first channel's windows go, and from a channel to the next.
     planes: *mut f32,
+    plane: isize,
+    /// The same of the places, unless null.
     places: *mut u8,
-    plane: usize,
+    place_plane: isize,
 }
 
 impl Few<'_> {
@@ -435,7 +470,8 @@ impl Few<'_> {
         unsafe {
             let [a, b, c, d] = self.outputs::<S, F>(channel, 0);
             let [e, f, g, h] = self.outputs::<S, F>(channel, 1);
-            let at = channel * self.plane + 2 * group * S::LANES;
+            let at = 2 * group * S::LANES;
+            let planes = self.planes.offset(channel as isize * self.plane);
             // A NaN in a line makes this sum one; so do infinities that meet.
             let all = S::add(S::add(a, d), S::add(e, h));
             let rare = S::any(S::ne(all, all));
@@ -452,11 +488,21 @@ impl Few<'_> {
                 values = [S::max(S::zero(), values[0]), S::max(S::zero(), values[1])];
             }
             let [first, second] = S::interleave(values[0], values[1]);
-            S::store(self.planes.add(at), first);
-            S::store(self.planes.add(at + S::LANES), second);
+            S::store(planes.add(at), first);
+            S::store(planes.add(at + S::LANES), second);
             if !self.places.is_null() {
-                let both = S::int_or(left.1, S::shift_left::<8, 8>(right.1));
-                S::store_low_halves(self.places.add(at), both);
+                let mut told = [left.1, right.1];
+                if self.marks {
+                    let nowhere = S::int(i32::from(NOWHERE));
+                    let zero = S::zero();
+                    told = [
+                        S::int_select(S::lt(zero, values[0]), told[0], nowhere),
+                        S::int_select(S::lt(zero, values[1]), told[1], nowhere),
+                    ];
+                }
+                let both = S::int_or(told[0], S::shift_left::<8, 8>(told[1]));
+                let places = self.places.offset(channel as isize * self.place_plane);
+                S::store_low_halves(places.add(at), both);
             }
         }
     }
@@ -509,8 +555,8 @@ unsafe fn deliver<S: Lanes>(
     parts: &Scratch,
     image: usize,
     channels: std::ops::Range<usize>,
-    planes: *const f32,
-    places: *const u8,
+    planes: Option<*const f32>,
+    places: Option<*const u8>,
 ) {
     let [height, width] = p.pool.output;
     let row = 2 * parts.layout.lines;
@@ -518,30 +564,32 @@ unsafe fn deliver<S: Lanes>(
         |strides: [isize; 4]| image as isize * strides[0] + channels.start as isize * strides[3];
     // SAFETY: the windows lie within what the caller vouches for.
     unsafe {
-        let [_, down, across, over] = p.output_strides;
-        let output = p.output.offset(from(p.output_strides));
-        if over == 1 && across != 1 {
-            for y in 0..height {
-                transpose_body::<S>(
+        if let Some(planes) = planes {
+            let [_, down, across, over] = p.output_strides;
+            let output = p.output.offset(from(p.output_strides));
+            if over == 1 && across != 1 {
+                for y in 0..height {
+                    transpose_body::<S>(
+                        channels.len(),
+                        width,
+                        planes.add(y * row),
+                        parts.plane as isize,
+                        output.offset(y as isize * down),
+                        across,
+                    );
+                }
+            } else {
+                copy(
                     channels.len(),
-                    width,
-                    planes.add(y * row),
-                    parts.plane as isize,
-                    output.offset(y as isize * down),
-                    across,
+                    [height, width],
+                    planes,
+                    [parts.plane, row],
+                    output,
+                    [down, across, over],
                 );
             }
-        } else {
-            copy(
-                channels.len(),
-                [height, width],
-                planes,
-                [parts.plane, row],
-                output,
-                [down, across, over],
-            );
         }
-        if !p.places.is_null() {
+        if let Some(places) = places {
             let [_, down, across, over] = p.place_strides;
             let to = p.places.offset(from(p.place_strides));
             copy(

@@ -142,6 +142,7 @@ fn run(
         filter_strides: signed([conv.in_channels * taps, taps, row, 1]),
         bias: (std::ptr::null(), 0),
         rectify: false,
+        marks: false,
         output: values[1..].as_mut_ptr(),
         output_strides: signed(strides),
         places: match wants_places {

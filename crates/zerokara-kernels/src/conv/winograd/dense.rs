@@ -13,7 +13,7 @@ use crate::{
     conv::phase::Phase,
     gemm::{
         pack::pack_panel,
-        strip::{Lines, Strip},
+        strip::{Ahead, Lines, Strip},
         tile::{MAX_LANES, MAX_WIDTH, Panel, panel_width},
     },
     plan::ConvPass,
@@ -314,6 +314,7 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd, const BF16: bool>(
                         to: products,
                         to_row: pitch as isize,
                         add: false,
+                        ahead: Ahead::NOTHING,
                     }
                     .run_in::<S, BF16>();
                     let last = (target_channels - (v + width - 1) * S::LANES).min(S::LANES);

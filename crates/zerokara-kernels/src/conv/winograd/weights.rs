@@ -13,7 +13,7 @@ use super::{
 use crate::{
     conv::{pairs, weights::partials},
     gemm::{
-        strip::{Lines, Strip},
+        strip::{Ahead, Lines, Strip},
         tile::{Panel, panel_width},
     },
     plan::ConvPass,
@@ -335,6 +335,7 @@ impl Turn<'_> {
                     to: self.sums.add(before * sums),
                     to_row: pitch,
                     add,
+                    ahead: Ahead::NOTHING,
                 }
                 .run_in::<S, BF16>();
                 v += width;

@@ -13,11 +13,12 @@ use crate::{
     access::Access,
     arithmetic::Arithmetic,
     conv::{self, ConvGeometry, lines::pooled, windows},
+    finish::Finish,
     isa::Isa,
-    map::{Binary, Code, Instruction, prepared::Use},
+    map::prepared::Use,
     plan::{
-        Buffer, ConvPass, ConvPoolStep, ConvStep, ConvWeightGradientStep, Element, MapStep,
-        OutputGradient, PackFiltersStep, PoolGradientStep, PoolStep, PooledGradient, Pooling, View,
+        Buffer, ConvPass, ConvPoolStep, ConvStep, ConvWeightGradientStep, Element, OutputGradient,
+        PackFiltersStep, PoolGradientStep, PoolStep, PooledGradient, Pooling, View,
     },
     pooling::{PoolGeometry, PoolGradientTask, PoolTask},
 };
@@ -141,15 +142,18 @@ pub(super) fn conv_pool(isa: Isa, step: &ConvPoolStep, buffers: &[Buffer]) -> Ma
     }
     let told = step.places.as_ref();
     let places = told.map(|view| places(&step.pool, view, &output, buffers));
-    let finish = step
-        .epilogue
-        .as_ref()
-        .and_then(|map| finish(map, &step.output, buffers));
+    let finish = step.finish();
+    if step.marks && !finish.as_ref().is_some_and(|finish| finish.rectify) {
+        return Err("what is not rectified marks no windows".into());
+    }
     let epilogue = match &finish {
         Some(_) => None,
         None => epilogue(isa, &step.epilogue, buffers, Use::Store)?,
     };
-    let (bias, rectify) = finish.unwrap_or((None, false));
+    let Finish { bias, rectify } = finish.unwrap_or_default();
+    if let Some(bias) = &bias {
+        expect_floats(&[(bias, "bias")], buffers)?;
+    }
     Ok(Box::new(ConvPoolTask {
         isa,
         geometry: g,
@@ -160,74 +164,9 @@ pub(super) fn conv_pool(isa: Isa, step: &ConvPoolStep, buffers: &[Buffer]) -> Ma
         places: places.transpose()?,
         bias: bias.map(|view| access(&view, buffers)),
         rectify,
+        marks: step.marks,
         epilogue,
     }))
-}
-
-/// What an epilogue does, if that is to add a bias to each channel of `[N, Y, X, O]` (a view of one axis), to rectify, or
-/// both.
-fn finish(map: &MapStep, output: &View, buffers: &[Buffer]) -> Option<(Option<View>, bool)> {
-    let [written] = &map.outputs[..] else {
-        return None;
-    };
-    let (rectify, terms) = finishing_code(&map.code)?;
-    let in_place = |view: &&View| {
-        *view == written && (view.buffer, view.offset) == (output.buffer, output.offset)
-    };
-    let own = map.inputs.iter().find(in_place)?;
-    let mut others = map.inputs.iter().filter(|view| !in_place(view));
-    let bias = others.next();
-    if others.next().is_some() || map.inputs.len() != terms {
-        return None;
-    }
-    let Some(bias) = bias else {
-        return (terms == 1).then_some((None, rectify));
-    };
-    // The bias may change along the axis of the channels alone.
-    let channels = (output.shape[3], output.strides[3]);
-    let mut step = 0;
-    for (axis, &length) in map.shape.iter().enumerate() {
-        if length != 1 && bias.strides[axis] != 0 {
-            if (length, own.strides[axis]) != channels {
-                return None;
-            }
-            step = bias.strides[axis];
-        }
-    }
-    let view = View {
-        buffer: bias.buffer,
-        offset: bias.offset,
-        shape: vec![channels.0],
-        strides: vec![step],
-    };
-    let is_float = buffers[bias.buffer].element == Element::F32;
-    is_float.then_some((Some(view), rectify))
-}
-
-/// Whether code ends in `max(x, 0)`, and how many inputs x is the sum of, one or two.
-fn finishing_code(code: &Code) -> Option<(bool, usize)> {
-    let at = |value: usize| code.instructions.get(value).copied();
-    let &[mut result] = &code.results[..] else {
-        return None;
-    };
-    let mut rectify = false;
-    if let Instruction::Binary(Binary::Maximum, x, y) = at(result)? {
-        let zero = |value| at(value) == Some(Instruction::Constant(0.0));
-        result = match (zero(x), zero(y)) {
-            (false, true) => x,
-            (true, false) => y,
-            _ => return None,
-        };
-        rectify = true;
-    }
-    match at(result)? {
-        Instruction::Load(0) => Some((rectify, 1)),
-        Instruction::Binary(Binary::Add, x, y) => match (at(x)?, at(y)?) {
-            (Instruction::Load(a), Instruction::Load(b)) if a + b == 1 => Some((rectify, 2)),
-            _ => None,
-        },
-        _ => None,
-    }
 }
 
 pub(super) fn conv_weight_gradient(

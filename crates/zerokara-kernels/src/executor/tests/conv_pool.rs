@@ -110,6 +110,7 @@ fn every_epilogue_agrees_with_convolution_and_pooling_apart() {
                     inputs.reverse();
                 }
                 let code = code(inputs.len(), rectify, turned);
+                let marks = rectify && kind != Some(2) && turned;
                 let step = ConvPoolStep {
                     geometry: conv,
                     pool,
@@ -121,6 +122,7 @@ fn every_epilogue_agrees_with_convolution_and_pooling_apart() {
                     filters: dense(1, 0, &[CHANNELS, conv.in_channels, 5, 5]),
                     output,
                     places: Some(view(3, 0, &shape, &strides)),
+                    marks,
                     epilogue: Some(MapStep {
                         shape: order.map(|a| shape[a]).to_vec(),
                         inputs,
@@ -154,6 +156,7 @@ fn every_epilogue_agrees_with_convolution_and_pooling_apart() {
                     if let Some(axis) = kind {
                         expected += f64::from(bias[index[axis]]);
                     }
+                    let unfinished = expected;
                     if rectify {
                         expected = expected.max(0.0);
                     }
@@ -166,6 +169,11 @@ fn every_epilogue_agrees_with_convolution_and_pooling_apart() {
                         || format!("{isa:?} {strides:?} {kind:?} {rectify} {turned} {index:?}");
                     assert_close(element(&after[2], to as usize), expected, 2e-5, what);
                     let place = element(&after[3], to as usize) as usize;
+                    if marks && expected <= 2e-5 {
+                        // Near zero rounding decides.
+                        assert!(place == 255 || unfinished > -2e-5, "{}", what());
+                        continue;
+                    }
                     assert!(largest - at(place) < 2e-5, "{}", what());
                 }
             }
