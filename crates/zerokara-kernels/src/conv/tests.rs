@@ -529,7 +529,7 @@ fn filters_gradient_summed_over_windows() {
         ([1, 4], [8, 8], [1, 9], [1, 1], [0, 4], [1, 1]),
         ([1, 3], [6, 6], [4, 4], [1, 1], [1, 1], [1, 1]),
         // Summed by lines, in windows of 2 x 2.
-        ([6, 5], [14, 14], [5, 5], [1, 1], [0, 0], [1, 1]),
+        ([6, 5], [22, 22], [5, 5], [1, 1], [0, 0], [1, 1]),
         ([1, 6], [21, 30], [3, 3], [1, 1], [1, 2], [1, 1]),
         ([3, 9], [32, 31], [3, 3], [1, 1], [1, 1], [1, 1]),
     ] {
@@ -540,7 +540,8 @@ fn filters_gradient_summed_over_windows() {
         ] {
             let [c, o] = channels;
             let g = geometry(batch, [c, o, 1], size, kernel, stride, padding, dilation);
-            if (0..2).any(|i| g.output[i] < window[i]) {
+            let by_lines_alone = c == 6 && window != [2, 2];
+            if (0..2).any(|i| g.output[i] < window[i]) || by_lines_alone {
                 continue;
             }
             let pool = PoolGeometry {

@@ -24,6 +24,8 @@ use crate::{
 
 /// Numbers that the lines of some images may take, so that they stay in the first-level cache.
 const NEAR: usize = 4096;
+/// Numbers in a cache line.
+const LINE: usize = 16;
 /// Most rows of a filter.
 const MOST_ROWS: usize = 5;
 /// Most output channels at a time.
@@ -63,7 +65,7 @@ impl Scratch {
         [
             self.images * self.layout.len,
             self.layout.working(self.lanes),
-            CHANNELS * points * 2 * self.width,
+            CHANNELS * MOST_POINTS * 2 * self.width,
             g.in_channels * points * CHANNELS * MOST_ROWS * self.lanes,
             points * self.sums,
             2 * self.width + (2 * self.width).div_ceil(4),
@@ -178,7 +180,7 @@ struct Few<'a, F> {
     g: &'a ConvGeometry,
     windows: &'a Windows<'a>,
     parts: &'a Scratch,
-    /// `[channel, point, parity, line]`
+    /// `[group, parity, channel, point, lane]`
     gradients: *mut f32,
     /// `[c, point, channel, kh, lane]`
     near: *mut f32,
@@ -205,7 +207,7 @@ impl<F: Filtering> Few<'_, F> {
             std::slice::from_raw_parts_mut(self.near, len).fill(0.0);
             for (i, image) in images.enumerate() {
                 for channel in 0..CH {
-                    let total = self.spread::<S>(image, o + channel, channel);
+                    let total = self.spread::<S, CH>(image, o + channel, channel);
                     if let Some(totals) = totals {
                         *totals.add(o + channel) += total;
                     }
@@ -237,11 +239,17 @@ impl<F: Filtering> Few<'_, F> {
 
     /// The gradients of a channel's lines at all points, and their sum.
     #[inline(always)]
-    unsafe fn spread<S: Lanes>(&self, image: usize, o: usize, channel: usize) -> f32 {
-        let (parts, width) = (self.parts, self.parts.width);
+    unsafe fn spread<S: Lanes, const CH: usize>(
+        &self,
+        image: usize,
+        o: usize,
+        channel: usize,
+    ) -> f32 {
+        let parts = self.parts;
         // SAFETY: the caller vouches for all pointers.
         unsafe {
             let (plane, places) = self.plane_of(image, o);
+            self.fetch::<S>(image, o + CH);
             let mut total = S::zero();
             for group in 0..parts.layout.groups {
                 let at = group * S::LANES;
@@ -268,15 +276,27 @@ impl<F: Filtering> Few<'_, F> {
                         *y = S::select(S::int_eq(place, own), gradient, S::zero());
                     }
                     let values = F::spread::<S>(&y);
-                    let to = self
-                        .gradients
-                        .add((channel * F::POINTS * 2 + parity) * width + at);
+                    let line = ((group * 2 + parity) * CH + channel) * MOST_POINTS;
+                    let to = self.gradients.add(line * S::LANES);
                     for (point, &x) in values.iter().enumerate().take(F::POINTS) {
-                        S::store(to.add(point * 2 * width), x);
+                        S::store(to.add(point * S::LANES), x);
                     }
                 }
             }
             S::sum(total)
+        }
+    }
+
+    /// Fetches the windows of a channel to come: planes end before the CPU sees that they are read in order.
+    #[inline(always)]
+    fn fetch<S: Lanes>(&self, image: usize, o: usize) {
+        let [_, down, across, over] = self.windows.strides;
+        let [height, width] = self.windows.pool.output;
+        if o < self.g.out_channels && across == 1 && down == width as isize {
+            let at = image as isize * self.windows.strides[0] + o as isize * over;
+            for line in (0..height * width).step_by(LINE) {
+                S::prefetch(self.windows.gradient.wrapping_offset(at + line as isize));
+            }
         }
     }
 
@@ -318,7 +338,7 @@ impl<F: Filtering> Few<'_, F> {
         c: usize,
         point: usize,
     ) {
-        let (layout, width) = (&self.parts.layout, self.parts.width);
+        let layout = &self.parts.layout;
         // SAFETY: the caller vouches for all pointers.
         unsafe {
             let near = self
@@ -331,14 +351,14 @@ impl<F: Filtering> Few<'_, F> {
                 });
             });
             let starts = [0, 1].map(|parity| lines.add(layout.at(c, point, parity)));
-            let gradients = self.gradients.add(point * 2 * width);
+            let gradients = self.gradients.add(point * S::LANES);
             for group in 0..layout.groups {
                 let at = group * S::LANES;
                 for parity in 0..2 {
                     let mut factors = [S::zero(); CH];
+                    let from = gradients.add((group * 2 + parity) * CH * MOST_POINTS * S::LANES);
                     each!(o < CH {
-                        let from = (o * F::POINTS * 2 + parity) * width;
-                        factors[o] = S::load(gradients.add(from + at));
+                        factors[o] = S::load(from.add(o * MOST_POINTS * S::LANES));
                     });
                     each!(kh < ROWS {
                         let row = kh + parity;

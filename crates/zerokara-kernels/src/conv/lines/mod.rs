@@ -106,8 +106,9 @@ unsafe fn transform_image<S: Simd, F: Filtering>(
     let columns = working.wrapping_add(layout.row);
     // Rows of one channel without a border, behind which there is enough of the image.
     let reach = OUTPUTS * layout.lines.next_multiple_of(S::LANES) + MOST_POINTS;
-    let in_place =
-        |y: usize| g.in_channels == 1 && g.padding[1] == 0 && y * width + reach <= height * width;
+    let in_place = |y: usize| {
+        y < height && g.in_channels == 1 && g.padding[1] == 0 && y * width + reach <= height * width
+    };
     for c in 0..g.in_channels {
         for y in 0..2 * layout.rows {
             let source = y.wrapping_sub(g.padding[0]);
