@@ -5,7 +5,7 @@
 //!
 //! A window gives its gradient to one of its positions. So one patch of the input is multiplied for each window and
 //! channel, where the sum over all positions would multiply mostly zeros (three of four, in windows of 2 x 2). Where those
-//! are few, [`lines`](super::lines) may be quicker still.
+//! are few, [`lines`] may be quicker still.
 //!
 //! The columns and channels of one row of a patch lie side by side, in one vector or two; what these hold beyond the row is
 //! multiplied too, for sums that nobody reads. A few output channels at a time take the patches that the windows of a whole

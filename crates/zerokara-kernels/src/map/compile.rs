@@ -11,7 +11,7 @@ use super::{
     prepared::{Op, Operation, Piece},
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, btree_map::Entry},
     sync::Arc,
 };
 
@@ -33,10 +33,10 @@ const LE: u8 = 0x12;
 const NE: u8 = 0x04;
 
 #[cfg(target_arch = "x86_64")]
-type Entry = unsafe extern "sysv64" fn(*const *mut f32, usize);
+type Function = unsafe extern "sysv64" fn(*const *mut f32, usize);
 /// Nothing is compiled for other machines.
 #[cfg(not(target_arch = "x86_64"))]
-type Entry = unsafe extern "C" fn(*const *mut f32, usize);
+type Function = unsafe extern "C" fn(*const *mut f32, usize);
 
 /// Machine code in memory from which it can run.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl Code {
     pub(crate) unsafe fn run(&self, slots: *const *mut f32, n: usize) {
         // SAFETY: the memory holds code of this type, made by `loop_over`.
         unsafe {
-            let code: Entry = std::mem::transmute(self.0.as_ptr());
+            let code: Function = std::mem::transmute(self.0.as_ptr());
             code(slots, n);
         }
     }
@@ -352,8 +352,8 @@ impl Loop {
                 .for_each(|broadcast| *uses.entry(broadcast).or_default() += 1);
             for slot in node.loads.iter().map(|&(_, slot)| slot).chain(node.store) {
                 let next = self.pointers.len();
-                if !self.pointers.contains_key(&slot) {
-                    self.pointers.insert(slot, *POINTERS.get(next)?);
+                if let Entry::Vacant(place) = self.pointers.entry(slot) {
+                    place.insert(*POINTERS.get(next)?);
                 }
             }
         }

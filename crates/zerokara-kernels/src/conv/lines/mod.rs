@@ -2,17 +2,17 @@
 //!
 //! Four neighbouring outputs read a line of `KW + 3` inputs. Seen as the values of a polynomial at as many points, each row
 //! of the filter takes one product for each point: 8 in place of 20 with five elements, 6 in place of 12 with three
-//! (S. Winograd, "Arithmetic Complexity of Computations", 1980; in two directions: [`winograd`](super::winograd)). The
+//! (S. Winograd, "Arithmetic Complexity of Computations", 1980; in two directions: `winograd/`). The
 //! products of all rows and input channels are added up before they are made outputs again:
 //!
 //! ```text
 //! y = Aᵀ [ Σ over c, kh (G g[c, kh]) ⊙ (Bᵀ d[c, y + kh]) ]
 //! ```
 //!
-//! A vector holds lines, not channels: so it serves first layers, whose few channels [`winograd`](super::winograd) cannot
+//! A vector holds lines, not channels: so it serves first layers, whose few channels `winograd/` cannot
 //! use, and filters of 5 x 5. Even and odd rows lie apart, so that the lines of all windows of 2 x 2 begin one after another,
 //! and what was a window's position in a row becomes one of the four outputs. A max pooling is then a maximum of vectors
-//! ([`pooled`]), and its gradient needs no position beside the four ([`filters`]).
+//! ([`pooled`]), and its gradient needs no position beside the four (`filters.rs`).
 //!
 //! The error of five elements is 2.6e-7 of the root mean square, against 1.0e-7 of the plain sum in f32; it is of the size of
 //! the whole line's terms, and an infinity or NaN reaches all four outputs.
