@@ -10,6 +10,8 @@ use crate::plan::{Element, Elements, ElementsMut};
 
 /// Every buffer starts at a multiple of this many bytes: a cache line, and the widest vector.
 pub const ALIGNMENT: usize = 64;
+/// Numbers in a cache line.
+pub(crate) const LINE: usize = ALIGNMENT / size_of::<f32>();
 
 /// An owned buffer of `len` elements of one type; it starts on a cache line.
 ///

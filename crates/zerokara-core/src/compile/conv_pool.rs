@@ -62,7 +62,7 @@ pub(super) fn join(mut lowered: Lowered, isa: Isa) -> Lowered {
         let reads = [&from.reads[..], &lowered.steps[packing].reads].concat();
         let node = from.node;
         if let Some(places) = &mut step.places {
-            lay_places_as(&pool.output.strides.clone(), places, &mut lowered);
+            lay_places_as(&step.output, places, &mut lowered);
         }
         step.marks = mark_windows(&step, &mut lowered, isa);
         let own = &mut lowered.steps[reader];
@@ -89,7 +89,7 @@ fn fits(conv: &ConvStep, pool: &PoolStep, isa: Isa) -> bool {
 }
 
 /// Lets the places lie as the output does, channel by channel, where all who read them can.
-fn lay_places_as(strides: &[isize], places: &mut View, lowered: &mut Lowered) {
+fn lay_places_as(output: &View, places: &mut View, lowered: &mut Lowered) {
     let buffer = places.buffer;
     let mut readers: Vec<&mut View> = Vec::new();
     let mut all = true;
@@ -103,9 +103,9 @@ fn lay_places_as(strides: &[isize], places: &mut View, lowered: &mut Lowered) {
             _ => all &= !reads,
         }
     }
-    if all && places.is_dense_from(0) && is_dense(strides, &places.shape) {
+    if all && places.is_dense_from(0) && output.is_dense_from(0) {
         for view in readers.into_iter().chain([places]) {
-            view.strides = strides.to_vec();
+            view.strides.clone_from(&output.strides);
         }
     }
 }
@@ -188,15 +188,4 @@ fn is_mask(map: &MapStep, target: &View, result: &View) -> bool {
         && (compared.buffer, compared.offset) == (result.buffer, result.offset)
         && compared.strides == own.strides
         && compared.is_dense_from(0)
-}
-
-/// Whether these strides walk a dense value, in some order of the axes.
-fn is_dense(strides: &[isize], shape: &[usize]) -> bool {
-    let view = View {
-        buffer: 0,
-        offset: 0,
-        shape: shape.to_vec(),
-        strides: strides.to_vec(),
-    };
-    view.is_dense_from(0)
 }

@@ -18,13 +18,12 @@ use crate::{
     pooling::PoolGeometry,
     share::share,
     simd::{Outlined, Simd},
+    storage::LINE,
     unroll::each,
 };
 
 /// Most vectors in a patch, all of whose sums are in registers.
 const VECTORS: usize = 8;
-/// Numbers in a cache line.
-const LINE: usize = 16;
 /// Most places in a window: they are told by a byte.
 const PLACES: usize = 256;
 

@@ -4,6 +4,7 @@ use super::tile::{Panel, full_rows};
 use crate::{
     share::share,
     simd::{Outlined, Simd, Terms, Tile, bf16::Pairs},
+    storage::LINE,
     unroll::each,
 };
 
@@ -47,6 +48,10 @@ impl Ahead {
     /// Fetches part `part` of `parts`.
     #[inline(always)]
     fn fetch<S: Simd>(&self, part: usize, parts: usize) {
+        // Most strips have nothing ahead, and no division to spare.
+        if self.rows == 0 {
+            return;
+        }
         for row in share(self.rows, parts, part) {
             let row = self.start.wrapping_offset(row as isize * self.step);
             for column in (0..self.columns).step_by(LINE) {
@@ -55,9 +60,6 @@ impl Ahead {
         }
     }
 }
-
-/// Numbers in a cache line.
-const LINE: usize = 16;
 
 /// `to[l, r, v] (+)= sum over k of left[l, r, k] * panel[l, k, v]` for all `rows` rows of all lines.
 #[derive(Clone, Copy)]

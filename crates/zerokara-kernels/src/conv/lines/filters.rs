@@ -19,13 +19,12 @@ use crate::{
     map::lanes::Lanes,
     pooling::{NOWHERE, PoolGeometry},
     share::share,
+    storage::LINE,
     unroll::each,
 };
 
 /// Numbers that the lines of some images may take, so that they stay in the first-level cache.
 const NEAR: usize = 4096;
-/// Numbers in a cache line.
-const LINE: usize = 16;
 /// Most rows of a filter.
 const MOST_ROWS: usize = 5;
 /// Most output channels at a time.
@@ -147,10 +146,9 @@ unsafe fn unit_of<S: Lanes, F: Filtering, const CH: usize, const ROWS: usize>(
     let own = share(g.batch, self::partials(g), unit);
     // SAFETY: images, windows and sums lie within what the caller vouches for, and the scratch has room.
     unsafe {
+        let totals = totals.map(|totals| totals.add(unit * g.out_channels));
         if let Some(totals) = totals {
-            let totals =
-                std::slice::from_raw_parts_mut(totals.add(unit * g.out_channels), g.out_channels);
-            totals.fill(0.0);
+            std::slice::from_raw_parts_mut(totals, g.out_channels).fill(0.0);
         }
         for first in own.clone().step_by(parts.images) {
             let images = first..(first + parts.images).min(own.end);
@@ -159,7 +157,6 @@ unsafe fn unit_of<S: Lanes, F: Filtering, const CH: usize, const ROWS: usize>(
                 let image = input.add(image * image_len);
                 transform_image::<S, F>(g, &parts.layout, image, lines, working);
             }
-            let totals = totals.map(|totals| totals.add(unit * g.out_channels));
             let mut o = 0;
             while o < g.out_channels {
                 if g.out_channels - o >= CH {
@@ -248,7 +245,7 @@ impl<F: Filtering> Few<'_, F> {
         let parts = self.parts;
         // SAFETY: the caller vouches for all pointers.
         unsafe {
-            let (plane, places) = self.plane_of(image, o);
+            let (plane, places) = self.plane_of::<S>(image, o);
             self.fetch::<S>(image, o + CH);
             let mut total = S::zero();
             for group in 0..parts.layout.groups {
@@ -302,19 +299,16 @@ impl<F: Filtering> Few<'_, F> {
 
     /// A channel's windows and their places as whole vectors, two windows a line: where they lie, or a copy.
     #[inline(always)]
-    unsafe fn plane_of(&self, image: usize, o: usize) -> (*const f32, *const u8) {
+    unsafe fn plane_of<S: Lanes>(&self, image: usize, o: usize) -> (*const f32, *const u8) {
         let [height, width] = self.windows.pool.output;
         let row = 2 * self.parts.layout.lines;
         let from = |strides: [isize; 4]| image as isize * strides[0] + o as isize * strides[3];
         let (strides, place_strides) = (self.windows.strides, self.windows.place_strides);
         let gradient = self.windows.gradient.wrapping_offset(from(strides));
         let places = self.windows.places.wrapping_offset(from(place_strides));
-        let whole = |strides: [isize; 4]| (strides[1], strides[2]) == (row as isize, 1);
-        if row == width
-            && height * width == 2 * self.parts.width
-            && whole(strides)
-            && whole(place_strides)
-        {
+        let layout = &self.parts.layout;
+        let fills = |strides| layout.fills(S::LANES, [height, width], strides);
+        if fills(strides) && fills(place_strides) {
             return (gradient, places);
         }
         let own = self.plane;

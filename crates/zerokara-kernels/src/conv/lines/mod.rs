@@ -39,7 +39,9 @@ struct Layout {
     points: usize,
     /// Numbers of all lines.
     len: usize,
-    /// Numbers of one row of the image with its border.
+    /// Numbers of a row that the transform of its lines reads.
+    reach: usize,
+    /// Numbers of one row of the image with its border, and what is read beyond it.
     row: usize,
 }
 
@@ -55,7 +57,7 @@ impl Layout {
         // Lines beyond the last are read and written by whole vectors.
         let pitch = (rows * lines).max(groups * lanes + taps / 2 * lines) + lanes;
         let pitch = pitch.next_multiple_of(8);
-        let columns = OUTPUTS * lines.next_multiple_of(lanes) + MOST_POINTS;
+        let reach = OUTPUTS * lines.next_multiple_of(lanes) + MOST_POINTS;
         Layout {
             lines,
             groups,
@@ -63,7 +65,8 @@ impl Layout {
             pitch,
             points,
             len: g.in_channels * points * 2 * pitch,
-            row: columns.max(g.input[1] + 2 * g.padding[1]),
+            reach,
+            row: reach.max(g.input[1] + 2 * g.padding[1]),
         }
     }
 
@@ -71,6 +74,15 @@ impl Layout {
     #[inline(always)]
     fn at(&self, channel: usize, point: usize, parity: usize) -> usize {
         ((channel * self.points + point) * 2 + parity) * self.pitch
+    }
+
+    /// Whether planes of windows with these distances are whole vectors of lines without gaps.
+    #[inline(always)]
+    fn fills(&self, lanes: usize, windows: [usize; 2], strides: [isize; 4]) -> bool {
+        let ([height, width], [_, down, across, _]) = (windows, strides);
+        width == 2 * self.lines
+            && height * width == 2 * self.groups * lanes
+            && (down, across) == (width as isize, 1)
     }
 
     /// Numbers that [`transform_image`] takes beside the lines.
@@ -105,9 +117,8 @@ unsafe fn transform_image<S: Simd, F: Filtering>(
     let [height, width] = g.input;
     let columns = working.wrapping_add(layout.row);
     // Rows of one channel without a border, behind which there is enough of the image.
-    let reach = OUTPUTS * layout.lines.next_multiple_of(S::LANES) + MOST_POINTS;
     let in_place = |y: usize| {
-        y < height && g.in_channels == 1 && g.padding[1] == 0 && y * width + reach <= height * width
+        g.in_channels == 1 && g.padding[1] == 0 && y * width + layout.reach <= height * width
     };
     for c in 0..g.in_channels {
         for y in 0..2 * layout.rows {
@@ -115,21 +126,18 @@ unsafe fn transform_image<S: Simd, F: Filtering>(
             let to = layout.at(c, 0, y % 2) + y / 2 * layout.lines;
             // SAFETY: rows, lines and vectors lie within what the caller vouches for.
             unsafe {
+                let mut row = working.cast_const();
                 if source < height {
                     let image = image.add(source * width * g.in_channels + c);
-                    let row = working.add(g.padding[1]);
+                    let to = working.add(g.padding[1]);
                     if in_place(source) {
-                        // Read where it lies.
+                        row = image;
                     } else if g.in_channels == 1 {
-                        row.copy_from_nonoverlapping(image, width);
+                        to.copy_from_nonoverlapping(image, width);
                     } else {
-                        (0..width).for_each(|x| *row.add(x) = *image.add(x * g.in_channels));
+                        (0..width).for_each(|x| *to.add(x) = *image.add(x * g.in_channels));
                     }
                 }
-                let row = match in_place(source) {
-                    true => image.add(source * width),
-                    false => working.cast_const(),
-                };
                 for first in (0..layout.lines).step_by(S::LANES) {
                     let mut x = [S::zero(); MOST_POINTS];
                     if source < height {

@@ -112,14 +112,6 @@ impl Scratch {
         [all, all.div_ceil(4)]
     }
 
-    /// Whether planes with these distances are whole vectors without gaps.
-    fn fills(&self, pool: &PoolGeometry, [_, down, across, _]: [isize; 4]) -> bool {
-        let [height, width] = pool.output;
-        width == 2 * self.layout.lines
-            && height * width == self.plane
-            && (down, across) == (width as isize, 1)
-    }
-
     fn len(&self, g: &ConvGeometry) -> usize {
         let [values, places] = self.planes();
         let working = self.layout.working(self.lanes);
@@ -136,10 +128,9 @@ pub(in crate::conv) fn pays_for(lanes: usize, g: &ConvGeometry, pool: &PoolGeome
     if !is_possible(g, pool) || winograd::pays(lanes, g, ConvPass::Forward) {
         return false;
     }
-    // Half cycles of an image: two multiplications of vectors are one cycle.
     let layout = Layout::new(lanes, g, pool.output);
+    let lines = half_cycles(&layout, g);
     let taps = g.kernel[0] * g.in_channels;
-    let lines = layout.groups * g.out_channels * (2 * layout.points * taps + 80);
     let positions = g.output[0] * g.output[1];
     let direct = positions * g.out_channels.div_ceil(lanes) * (taps * g.kernel[1] + 10);
     layout.len * 4 <= MOST_BYTES && lines < direct - direct / 8
@@ -158,6 +149,12 @@ pub(super) fn is_possible(g: &ConvGeometry, pool: &PoolGeometry) -> bool {
         && (0..2).all(|i| 2 * pool.output[i] <= pool.input[i])
 }
 
+/// Half cycles of an image: two multiplications of vectors are one cycle.
+fn half_cycles(layout: &Layout, g: &ConvGeometry) -> usize {
+    let taps = g.kernel[0] * g.in_channels;
+    layout.groups * g.out_channels * (2 * layout.points * taps + 80)
+}
+
 /// Images in a unit.
 fn images(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry) -> usize {
     UNIT.div_ceil(image_weight_of(lanes, g, pool)).max(1)
@@ -169,9 +166,7 @@ pub(crate) fn image_weight(isa: Isa, g: &ConvGeometry, pool: &PoolGeometry) -> u
 }
 
 fn image_weight_of(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry) -> usize {
-    let layout = Layout::new(lanes, g, pool.output);
-    let taps = g.kernel[0] * g.in_channels;
-    layout.groups * g.out_channels * (2 * layout.points * taps + 80) * 2
+    2 * half_cycles(&Layout::new(lanes, g, pool.output), g)
 }
 
 /// Number of independent units of work.
@@ -303,8 +298,9 @@ unsafe fn image_of<S: Lanes, F: Filtering>(p: &Pooled<'_>, image: usize, scratch
     let (planes, places) = rest.split_at_mut(parts.planes()[0]);
     let (lines, filters, products) = (lines.as_mut_ptr(), filters.as_ptr(), products.as_mut_ptr());
     let (planes, places) = (planes.as_mut_ptr(), places.as_mut_ptr().cast::<u8>());
-    let values_in_place = parts.fills(p.pool, p.output_strides);
-    let places_in_place = !p.places.is_null() && parts.fills(p.pool, p.place_strides);
+    let fills = |strides| parts.layout.fills(S::LANES, p.pool.output, strides);
+    let values_in_place = fills(p.output_strides);
+    let places_in_place = !p.places.is_null() && fills(p.place_strides);
     // SAFETY: the image lies within what the caller vouches for, and the scratch has room.
     unsafe {
         let input = p.input.add(image * g.input[0] * g.input[1] * g.in_channels);

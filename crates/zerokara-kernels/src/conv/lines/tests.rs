@@ -258,13 +258,11 @@ fn ties_go_to_the_first_and_nan_wins() {
         let mut input = numbers(784, 3);
         input[13 * 28 + 9] = f32::NAN;
         let (values, places) = run(runner, &geometries, &input, &filters, true, true);
-        let reads = |at: usize, y: usize, x: usize| {
-            let _ = at;
-            (9 / 2..=13 / 2).contains(&y) && (5 / 2..=9 / 2).contains(&x)
-        };
+        let reads =
+            |y: usize, x: usize| (9 / 2..=13 / 2).contains(&y) && (5 / 2..=9 / 2).contains(&x);
         for (at, value) in values.iter().enumerate() {
             let (y, x) = (at / 3 / 12, at / 3 % 12);
-            if reads(at, y, x) {
+            if reads(y, x) {
                 assert!(value.is_nan(), "{runner:?} {y} {x}");
             } else if !(9 / 2..=13 / 2).contains(&y) {
                 assert!(!value.is_nan(), "{runner:?} {y} {x}");

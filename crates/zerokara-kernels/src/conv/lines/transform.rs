@@ -4,7 +4,9 @@
 //! same at both and odd powers change sign. Unused places of the arrays are zero.
 
 use crate::{
-    conv::winograd::line::{elements_line, filter_line, input_line, output_line, outputs_line},
+    conv::winograd::line::{
+        both, elements_line, filter_line, input_line, more, output_line, outputs_line,
+    },
     simd::Simd,
 };
 
@@ -96,20 +98,6 @@ impl Filtering for Three {
 /// m(x), and of the filter its value at p, divided by the product of the distances from p to the others: 1 for 0 (with the
 /// sign of its inputs turned), -9/2 for ±1, 90 for ±2, 45/32 for ±½.
 pub(crate) struct Five;
-
-/// `[e + o, e - o]`
-#[inline(always)]
-unsafe fn both<S: Simd>(e: S::Vector, o: S::Vector) -> [S::Vector; 2] {
-    // SAFETY: the caller vouches for the CPU.
-    unsafe { [S::add(e, o), S::sub(e, o)] }
-}
-
-/// `x + y * q`
-#[inline(always)]
-unsafe fn more<S: Simd>(x: S::Vector, y: S::Vector, q: f32) -> S::Vector {
-    // SAFETY: the caller vouches for the CPU.
-    unsafe { S::fma(y, S::splat(q), x) }
-}
 
 impl Filtering for Five {
     const TAPS: usize = 5;

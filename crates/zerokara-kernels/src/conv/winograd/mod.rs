@@ -30,7 +30,7 @@ pub(super) mod filters {
 /// The transforms of one line.
 pub(super) mod line {
     pub(in crate::conv) use super::transform::{
-        elements_line, filter_line, input_line, output_line, outputs_line,
+        both, elements_line, filter_line, input_line, more, output_line, outputs_line,
     };
 }
 

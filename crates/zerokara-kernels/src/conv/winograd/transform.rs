@@ -29,7 +29,7 @@ type Line<S> = [<S as Simd>::Vector; LINE];
 
 /// `[e + o, e - o]`
 #[inline(always)]
-unsafe fn both<S: Simd>(e: S::Vector, o: S::Vector) -> [S::Vector; 2] {
+pub(in crate::conv) unsafe fn both<S: Simd>(e: S::Vector, o: S::Vector) -> [S::Vector; 2] {
     // SAFETY: the caller vouches for the CPU.
     unsafe { [S::add(e, o), S::sub(e, o)] }
 }
@@ -43,7 +43,7 @@ unsafe fn mix<S: Simd>(x: S::Vector, p: f32, y: S::Vector, q: f32) -> S::Vector 
 
 /// `x + y * q`
 #[inline(always)]
-unsafe fn more<S: Simd>(x: S::Vector, y: S::Vector, q: f32) -> S::Vector {
+pub(in crate::conv) unsafe fn more<S: Simd>(x: S::Vector, y: S::Vector, q: f32) -> S::Vector {
     // SAFETY: the caller vouches for the CPU.
     unsafe { S::fma(y, S::splat(q), x) }
 }
