@@ -128,7 +128,17 @@ impl Program {
         updates: &[(Parameter, Tensor)],
         arithmetic: Arithmetic,
     ) -> Result<Self> {
-        let runtime = Runtime::current()?;
+        Self::compile_in(Runtime::current()?, inputs, outputs, updates, arithmetic)
+    }
+
+    /// As [`Program::compile_with`], for a runtime of one's own.
+    pub(crate) fn compile_in(
+        runtime: Arc<Runtime>,
+        inputs: &[&Tensor],
+        outputs: &[&Tensor],
+        updates: &[(Parameter, Tensor)],
+        arithmetic: Arithmetic,
+    ) -> Result<Self> {
         let refused = arithmetic.offer(runtime.isa());
         refused.map_err(|reason| Error::new(reason.to_string()))?;
         let Compiled {

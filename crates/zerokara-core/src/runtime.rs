@@ -65,6 +65,20 @@ impl Runtime {
     /// If the environment variable `ZEROKARA_ISA` names an instruction set that is unknown or not there.
     pub fn new(threads: usize) -> Result<Self> {
         let isa = Isa::detect().map_err(|e| Error::new(e.to_string()))?;
+        Self::with_isa(threads, isa)
+    }
+
+    /// As [`Runtime::new`], on an instruction set of one's own choice.
+    ///
+    /// # Errors
+    /// If this CPU lacks the instruction set.
+    pub fn with_isa(threads: usize, isa: Isa) -> Result<Self> {
+        if !isa.is_available() {
+            return Err(Error::new(format!(
+                "this CPU lacks the instruction set {}",
+                isa.name()
+            )));
+        }
         Ok(Self {
             pool: Pool::new(threads),
             isa,

@@ -92,10 +92,10 @@ impl Arithmetic {
     }
 
     fn check_with(self, isa: Isa, possible: bool) -> Result<(), NoBf16> {
-        match (self, isa) {
-            (Arithmetic::F32, _) | (Arithmetic::Bf16, Isa::Portable) => Ok(()),
-            (Arithmetic::Bf16, Isa::Avx512) if possible => Ok(()),
-            (Arithmetic::Bf16, _) => Err(NoBf16 { isa, possible }),
+        let is_there = isa.machine().bf16 && (possible || isa != Isa::Avx512);
+        match self {
+            Arithmetic::Bf16 if !is_there => Err(NoBf16 { isa, possible }),
+            _ => Ok(()),
         }
     }
 }

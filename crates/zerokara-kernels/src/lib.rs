@@ -10,12 +10,15 @@ pub mod finish;
 mod gather;
 pub mod gemm;
 pub mod isa;
+pub mod machine;
 pub mod map;
 pub mod peak;
 pub mod plan;
 pub mod pooling;
 pub mod random;
 mod reduce;
+#[cfg(any(test, feature = "testing"))]
+pub mod rounding;
 mod share;
 pub mod simd;
 mod softmax;

@@ -22,6 +22,8 @@ macro_rules! versions {
                 match isa {
                     #[cfg(target_arch = "x86_64")]
                     Isa::Avx512 => avx512($($arg),*),
+                    #[cfg(any(test, feature = "testing"))]
+                    Isa::Avx512Twin => $($body)::+::<crate::simd::Avx512Twin, true>($($arg),*),
                     _ => $($body)::+::<Portable<8>, true>($($arg),*),
                 }
             }

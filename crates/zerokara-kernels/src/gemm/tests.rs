@@ -2,7 +2,10 @@
 
 use super::tile::Panel;
 use super::*;
-use crate::simd::{Outlined, Portable, Twin as Lanes16, bf16};
+use crate::{
+    rounding::Sum,
+    simd::{Avx512Twin, Outlined, Portable, bf16},
+};
 
 /// Numbers that look random: reproducible, in [-1, 1), most with many digits.
 fn numbers(len: usize, seed: u32) -> Vec<f32> {
@@ -26,78 +29,7 @@ struct Layout {
     packed: bool,
 }
 
-/// Runs all units of a product on the vectors `S`, whichever instruction set that stands for.
-trait Runner {
-    fn lanes(&self) -> usize;
-    fn units(&self, shape: &GemmShape) -> usize;
-    fn pack(&self, k: usize, n: usize, b: *const f32, strides: [isize; 2], packed: *mut f32);
-    fn run(
-        &self,
-        shape: &GemmShape,
-        unit: usize,
-        a: Left,
-        b: Right,
-        c: *mut f32,
-        c_strides: [isize; 2],
-    );
-}
-
-impl Runner for Isa {
-    fn lanes(&self) -> usize {
-        Isa::lanes(*self)
-    }
-    fn units(&self, shape: &GemmShape) -> usize {
-        units(*self, shape)
-    }
-    fn pack(&self, k: usize, n: usize, b: *const f32, strides: [isize; 2], packed: *mut f32) {
-        for unit in 0..pack_units(*self, k, n) {
-            // SAFETY: the tests' operands are valid.
-            unsafe { pack_unit(*self, unit, k, n, b, strides, packed) };
-        }
-    }
-    fn run(
-        &self,
-        shape: &GemmShape,
-        unit: usize,
-        a: Left,
-        b: Right,
-        c: *mut f32,
-        c_strides: [isize; 2],
-    ) {
-        // SAFETY: the tests' operands are valid.
-        unsafe { run_unit(*self, shape, unit, a, b, c, c_strides, &mut scratch()) };
-    }
-}
-
-/// The tiles of AVX-512 in portable code.
-struct Twin;
-
-impl Runner for Twin {
-    fn lanes(&self) -> usize {
-        16
-    }
-    fn units(&self, shape: &GemmShape) -> usize {
-        units(Isa::Avx512, shape)
-    }
-    fn pack(&self, k: usize, n: usize, b: *const f32, strides: [isize; 2], packed: *mut f32) {
-        // SAFETY: the tests' operands are valid.
-        unsafe { pack::pack_body::<Lanes16>(0..n.div_ceil(16), k, n, b, strides, packed) };
-    }
-    fn run(
-        &self,
-        shape: &GemmShape,
-        unit: usize,
-        a: Left,
-        b: Right,
-        c: *mut f32,
-        c_strides: [isize; 2],
-    ) {
-        // SAFETY: the tests' operands are valid.
-        unsafe { run_unit_body::<Lanes16>(shape, unit, a, b, c, c_strides, &mut scratch()) };
-    }
-}
-
-fn check(runner: &dyn Runner, shape: GemmShape, layout: Layout) {
+fn check(isa: Isa, shape: GemmShape, layout: Layout) {
     let GemmShape { batch, m, n, k } = shape;
     let extent = |shape: [usize; 3], strides: [isize; 3]| -> usize {
         if shape.contains(&0) {
@@ -120,7 +52,7 @@ fn check(runner: &dyn Runner, shape: GemmShape, layout: Layout) {
         strides: layout.a,
     };
     let start = b[1..].as_ptr();
-    let packed_len = k * n.next_multiple_of(runner.lanes());
+    let packed_len = packed_len(isa, k, n);
     let mut panels = vec![f32::NAN; batch * packed_len];
     let right = if layout.packed {
         let matrices = if layout.b[0] == 0 {
@@ -131,7 +63,10 @@ fn check(runner: &dyn Runner, shape: GemmShape, layout: Layout) {
         for i in 0..matrices {
             let to = panels[i * packed_len..].as_mut_ptr();
             let from = start.wrapping_offset(i as isize * layout.b[0]);
-            runner.pack(k, n, from, [layout.b[1], layout.b[2]], to);
+            for unit in 0..pack_units(isa, k, n) {
+                // SAFETY: the operand is valid, and the panels have room.
+                unsafe { pack_unit(isa, unit, k, n, from, [layout.b[1], layout.b[2]], to) };
+            }
         }
         Right::Packed {
             start: panels.as_ptr(),
@@ -143,15 +78,10 @@ fn check(runner: &dyn Runner, shape: GemmShape, layout: Layout) {
             strides: layout.b,
         }
     };
-    for unit in 0..runner.units(&shape) {
-        runner.run(
-            &shape,
-            unit,
-            left,
-            right,
-            c[1..].as_mut_ptr(),
-            [(m * ldc) as isize, ldc as isize],
-        );
+    for unit in 0..units(isa, &shape) {
+        let (to, strides) = (c[1..].as_mut_ptr(), [(m * ldc) as isize, ldc as isize]);
+        // SAFETY: the operands are valid.
+        unsafe { run_unit(isa, &shape, unit, left, right, to, strides, &mut scratch()) };
     }
     assert_eq!(c[0], 7.0);
     for batch in 0..batch {
@@ -162,17 +92,12 @@ fn check(runner: &dyn Runner, shape: GemmShape, layout: Layout) {
                     assert_eq!(got, 7.0, "written beyond a row");
                     continue;
                 }
-                let (mut sum, mut size) = (0.0, 0.0);
-                for l in 0..k {
-                    let term = at(&a, layout.a, [batch, i, l]) * at(&b, layout.b, [batch, l, j]);
-                    sum += term;
-                    size += term.abs();
-                }
-                let error = (f64::from(got) - sum).abs();
-                let bound = size * f64::from(f32::EPSILON) * (4.0 + k as f64 / 16.0);
+                let terms = (0..k)
+                    .map(|l| at(&a, layout.a, [batch, i, l]) * at(&b, layout.b, [batch, l, j]));
+                let sum: Sum = terms.collect();
                 assert!(
-                    error <= bound,
-                    "{shape:?} {layout:?} [{batch}, {i}, {j}]: {got} for {sum}"
+                    sum.allows(got.into()),
+                    "{isa:?} {shape:?} {layout:?} [{batch}, {i}, {j}]: {got} for {sum:?}"
                 );
             }
         }
@@ -207,7 +132,7 @@ fn layouts(shape: &GemmShape) -> Vec<Layout> {
     all
 }
 
-fn sweep(runner: &dyn Runner) {
+fn sweep(isa: Isa) {
     for (batch, m, n, k) in [
         (1, 0, 5, 3),
         (1, 4, 0, 3),
@@ -227,7 +152,7 @@ fn sweep(runner: &dyn Runner) {
     ] {
         let shape = GemmShape { batch, m, n, k };
         for layout in layouts(&shape) {
-            check(runner, shape, layout);
+            check(isa, shape, layout);
         }
     }
     // Large enough for many units, of rows and of columns.
@@ -241,9 +166,9 @@ fn sweep(runner: &dyn Runner) {
         (50, 72, 300),
     ] {
         let shape = GemmShape { batch: 1, m, n, k };
-        assert!(runner.units(&shape) > 1);
+        assert!(units(isa, &shape) > 1);
         for layout in &layouts(&shape)[..4] {
-            check(runner, shape, *layout);
+            check(isa, shape, *layout);
         }
     }
 }
@@ -251,9 +176,8 @@ fn sweep(runner: &dyn Runner) {
 #[test]
 fn products_agree_with_f64() {
     for isa in Isa::available() {
-        sweep(&isa);
+        sweep(isa);
     }
-    sweep(&Twin);
 }
 
 #[test]
@@ -274,9 +198,8 @@ fn every_tile_height_and_width_is_right() {
                     packed,
                 };
                 for isa in Isa::available() {
-                    check(&isa, shape, layout);
+                    check(isa, shape, layout);
                 }
-                check(&Twin, shape, layout);
             }
         }
     }
@@ -373,13 +296,10 @@ impl Outlined for StripsOfPairs {
                     let (l, r, c) = (i / columns / rows, i / columns % rows, i % columns);
                     let terms =
                         (0..2 * depth).map(|k| value(left_at(l, r, k)) * value(right_at(l, k, c)));
-                    let (expected, size) = terms.fold((1.0, 1.0), |(sum, size), term| {
-                        (sum + term, size + term.abs())
-                    });
-                    let error = (f64::from(sum) - expected).abs();
+                    let expected: Sum = std::iter::once(1.0).chain(terms).collect();
                     assert!(
-                        error <= size * (2 * depth + 1) as f64 * 2f64.powi(-24),
-                        "{width} vectors, {rows} rows, {depth} pairs, [{i}]: {sum} for {expected}"
+                        expected.allows(sum.into()),
+                        "{width} vectors, {rows} rows, {depth} pairs, [{i}]: {sum} for {expected:?}"
                     );
                 }
             }
@@ -392,7 +312,7 @@ fn strips_of_pairs_of_bf16() {
     // SAFETY: only what this CPU has is run.
     unsafe {
         Portable::<8>::call(&StripsOfPairs);
-        Lanes16::call(&StripsOfPairs);
+        Avx512Twin::call(&StripsOfPairs);
         #[cfg(target_arch = "x86_64")]
         if crate::arithmetic::Arithmetic::Bf16
             .check(Isa::Avx512)

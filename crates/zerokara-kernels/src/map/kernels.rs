@@ -35,6 +35,10 @@ macro_rules! kernel {
                 Isa::Avx2 => avx2::<$($t,)* $($($c),*)?>,
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx512 => avx512::<$($t,)* $($($c),*)?>,
+                #[cfg(any(test, feature = "testing"))]
+                Isa::Avx2Twin => $body::<crate::simd::Avx2Twin, $($t,)* $($($c),*)?>,
+                #[cfg(any(test, feature = "testing"))]
+                Isa::Avx512Twin => $body::<crate::simd::Avx512Twin, $($t,)* $($($c),*)?>,
                 _ => portable::<$($t,)* $($($c),*)?>,
             }
         }

@@ -150,7 +150,8 @@ impl Prepared {
 
     /// Makes machine code of operations that can be joined in one loop; the results stay the same to the bit.
     pub(crate) fn compile(&mut self, compiler: &mut Compiler) {
-        if self.isa == Isa::Portable {
+        // It is code for AVX2, and rounds as its kernels do, those of AVX-512, and the twins of both.
+        if self.isa == Isa::Portable || !Isa::Avx2.is_available() {
             return;
         }
         let kernels = self.pieces.iter().map(|piece| match piece {

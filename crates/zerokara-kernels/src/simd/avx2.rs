@@ -1,6 +1,7 @@
 //! AVX2 with FMA: 8 lanes.
 
 use super::{Outlined, Simd, Tile, avx2_tile};
+use crate::{isa::Isa, machine::Machine};
 use core::arch::x86_64::*;
 
 /// Vectors of 8 numbers on x86-64 with AVX2 and FMA.
@@ -14,8 +15,7 @@ static MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 
 #[allow(clippy::missing_safety_doc, clippy::undocumented_unsafe_blocks)]
 impl Simd for Avx2 {
     type Vector = __m256;
-    const LANES: usize = 8;
-    const REGISTERS: usize = 16;
+    const MACHINE: Machine = Machine::of(Isa::Avx2);
     const FMA: bool = true;
 
     #[inline(always)]

@@ -1,6 +1,7 @@
 //! AVX-512: 16 lanes.
 
 use super::{Avx2, Outlined, Simd};
+use crate::{isa::Isa, machine::Machine};
 use core::arch::x86_64::*;
 
 /// Vectors of 16 numbers on x86-64 with AVX-512.
@@ -17,8 +18,7 @@ fn mask(n: usize) -> __mmask16 {
 #[allow(clippy::missing_safety_doc, clippy::undocumented_unsafe_blocks)]
 impl Simd for Avx512 {
     type Vector = __m512;
-    const LANES: usize = 16;
-    const REGISTERS: usize = 32;
+    const MACHINE: Machine = Machine::of(Isa::Avx512);
     const FMA: bool = true;
 
     #[inline(always)]

@@ -5,6 +5,7 @@
 //! products at a time, in f32, and otherwise run as they do with f32.
 
 use super::{Outlined, Simd};
+use crate::machine::Machine;
 use std::marker::PhantomData;
 
 /// The bf16 nearest to `x`, ties to even. As the instruction does, numbers too small for a full f32 become zero.
@@ -51,8 +52,7 @@ impl<T: Outlined> Outlined for InPairs<'_, T> {
 #[allow(clippy::missing_safety_doc, clippy::undocumented_unsafe_blocks)]
 impl<S: Simd> Simd for Pairs<S> {
     type Vector = S::Vector;
-    const LANES: usize = S::LANES;
-    const REGISTERS: usize = S::REGISTERS;
+    const MACHINE: Machine = S::MACHINE;
     const FMA: bool = S::FMA;
 
     #[inline(always)]
@@ -127,6 +127,7 @@ pub use avx512::Avx512Bf16;
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
     use super::super::{Avx512, Outlined, Simd};
+    use crate::machine::Machine;
     use core::arch::x86_64::*;
     use std::mem::transmute;
 
@@ -146,8 +147,7 @@ mod avx512 {
     #[allow(clippy::missing_safety_doc, clippy::undocumented_unsafe_blocks)]
     impl Simd for Avx512Bf16 {
         type Vector = __m512;
-        const LANES: usize = 16;
-        const REGISTERS: usize = 32;
+        const MACHINE: Machine = Avx512::MACHINE;
         const FMA: bool = true;
 
         #[inline(always)]

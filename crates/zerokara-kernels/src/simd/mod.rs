@@ -11,7 +11,7 @@ mod avx2_tile;
 mod avx512;
 pub mod bf16;
 mod portable;
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 mod twin;
 
 #[cfg(target_arch = "x86_64")]
@@ -21,10 +21,10 @@ pub use avx512::Avx512;
 #[cfg(target_arch = "x86_64")]
 pub use bf16::Avx512Bf16;
 pub use portable::Portable;
-#[cfg(test)]
-pub(crate) use twin::Twin;
+#[cfg(any(test, feature = "testing"))]
+pub use twin::{Avx2Twin, Avx512Twin};
 
-use crate::unroll::each;
+use crate::{machine::Machine, unroll::each};
 
 /// Most lanes in a vector.
 const MAX_LANES: usize = 16;
@@ -49,10 +49,12 @@ pub trait Outlined {
 pub trait Simd: Copy + Send + Sync + 'static {
     /// [`Simd::LANES`] numbers.
     type Vector: Copy;
+    /// The description of the machine, for choices.
+    const MACHINE: Machine;
     /// Numbers in a vector.
-    const LANES: usize;
+    const LANES: usize = Self::MACHINE.lanes;
     /// Vectors that fit in registers at once.
-    const REGISTERS: usize;
+    const REGISTERS: usize = Self::MACHINE.registers;
     /// Whether multiplication and addition fuse: one rounding instead of two.
     const FMA: bool;
 

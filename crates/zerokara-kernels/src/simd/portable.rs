@@ -1,6 +1,7 @@
 //! Vectors as arrays, for the compiler to turn into whatever the target guarantees.
 
 use super::{Outlined, Simd};
+use crate::{isa::Isa, machine::Machine};
 
 /// Vectors of `L` numbers in plain Rust; `Portable<8>` is the kernels' fallback.
 #[derive(Clone, Copy, Debug)]
@@ -9,9 +10,10 @@ pub struct Portable<const L: usize>;
 #[allow(clippy::missing_safety_doc)] // see the trait
 impl<const L: usize> Simd for Portable<L> {
     type Vector = [f32; L];
-    const LANES: usize = L;
-    // Sixteen 128-bit registers on the oldest x86-64 hold eight vectors of 8.
-    const REGISTERS: usize = if L <= 8 { 8 } else { 32 };
+    const MACHINE: Machine = Machine {
+        lanes: L,
+        ..Machine::of(Isa::Portable)
+    };
     const FMA: bool = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
 
     #[inline(never)]

@@ -1,7 +1,7 @@
 //! Convolutions with their pooling against plain sums in f64.
 
 use super::pooled::{self, Pooled};
-use crate::{conv::ConvGeometry, isa::Isa, pooling::PoolGeometry, simd::Portable};
+use crate::{conv::ConvGeometry, isa::Isa, pooling::PoolGeometry, rounding::Sum};
 
 /// Numbers between -1 and 1, the same for the same seed.
 fn numbers(len: usize, seed: u32) -> Vec<f32> {
@@ -45,10 +45,13 @@ fn geometries(
     (conv, pool)
 }
 
-/// Output `[n, y, x, o]` of the convolution in f64, and the sum of its terms' sizes.
-fn output(g: &ConvGeometry, input: &[f32], filters: &[f32], at: [usize; 4]) -> (f64, f64) {
+/// How much larger an error is than that of plain sums: what the transforms of five elements cost.
+const FILTERING: f64 = 2.6;
+
+/// Output `[n, y, x, o]` of the convolution.
+fn output(g: &ConvGeometry, input: &[f32], filters: &[f32], at: [usize; 4]) -> Sum {
     let [n, y, x, o] = at;
-    let (mut sum, mut size) = (0.0, 0.0);
+    let mut sum = Sum::default();
     let [height, width] = g.input;
     for c in 0..g.in_channels {
         for (i, j) in (0..g.kernel[0]).flat_map(|i| (0..g.kernel[1]).map(move |j| (i, j))) {
@@ -61,55 +64,22 @@ fn output(g: &ConvGeometry, input: &[f32], filters: &[f32], at: [usize; 4]) -> (
             };
             let from = ((n * height + row) * width + column) * g.in_channels + c;
             let filter = ((o * g.in_channels + c) * g.kernel[0] + i) * g.kernel[1] + j;
-            let term = f64::from(input[from]) * f64::from(filters[filter]);
-            sum += term;
-            size += term.abs();
+            sum.add(f64::from(input[from]) * f64::from(filters[filter]));
         }
     }
-    (sum, size)
+    sum
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Runner {
-    Isa(Isa),
-    /// The shape of AVX-512, in portable code.
-    Wide,
-}
-
-fn runners() -> Vec<Runner> {
-    let own = Isa::available().into_iter().map(Runner::Isa);
-    own.chain([Runner::Wide]).collect()
-}
-
-impl Runner {
-    fn lanes(self) -> usize {
-        match self {
-            Runner::Isa(isa) => isa.lanes(),
-            Runner::Wide => 16,
-        }
-    }
-
-    /// Runs all images.
-    fn run(self, p: &Pooled<'_>) {
-        let mut scratch = vec![f32::NAN; pooled::scratch_len_of(self.lanes(), p.conv, p.pool)];
-        let scratch = &mut scratch[..];
-        // SAFETY: the caller gives what has the lengths asked for, and only instruction sets of this CPU are run.
+/// Runs all images.
+fn run_all(isa: Isa, p: &Pooled<'_>) {
+    let mut scratch = vec![f32::NAN; pooled::scratch_len(isa, p.conv, p.pool)];
+    let scratch = &mut scratch[..];
+    for unit in 0..pooled::units(isa, p.conv, p.pool) {
+        // SAFETY: the caller gives what has the lengths asked for, and only what runs here is run.
         unsafe {
-            match self {
-                Runner::Isa(isa) => {
-                    for unit in 0..pooled::units(isa, p.conv, p.pool) {
-                        pooled::prepare(isa, p, scratch);
-                        for image in pooled::unit_images(isa, p.conv, p.pool, unit) {
-                            pooled::run_image(isa, p, image, scratch);
-                        }
-                    }
-                }
-                Runner::Wide => {
-                    pooled::prepare_body::<Portable<16>>(p, scratch);
-                    for image in 0..p.conv.batch {
-                        pooled::run_image_body::<Portable<16>>(p, image, scratch);
-                    }
-                }
+            pooled::prepare(isa, p, scratch);
+            for image in pooled::unit_images(isa, p.conv, p.pool, unit) {
+                pooled::run_image(isa, p, image, scratch);
             }
         }
     }
@@ -117,7 +87,7 @@ impl Runner {
 
 /// Values and places of a convolution and its pooling, as `[N, Y, X, O]`.
 fn run(
-    runner: Runner,
+    isa: Isa,
     (conv, pool): &(ConvGeometry, PoolGeometry),
     input: &[f32],
     filters: &[f32],
@@ -134,7 +104,7 @@ fn run(
     let (mut values, mut places) = (vec![f32::NAN; len + 1], vec![u8::MAX; len]);
     let [taps, row] = [conv.kernel[0] * conv.kernel[1], conv.kernel[1]];
     let signed = |strides: [usize; 4]| strides.map(|s| s as isize);
-    runner.run(&Pooled {
+    let pooled = Pooled {
         conv,
         pool,
         input: input.as_ptr(),
@@ -150,7 +120,8 @@ fn run(
             false => std::ptr::null_mut(),
         },
         place_strides: signed(strides),
-    });
+    };
+    run_all(isa, &pooled);
     assert!(values[0].is_nan());
     let order = |i: usize| {
         let index = [
@@ -171,7 +142,7 @@ fn run(
     )
 }
 
-fn check(runner: Runner, geometries: &(ConvGeometry, PoolGeometry)) {
+fn check(isa: Isa, geometries: &(ConvGeometry, PoolGeometry)) {
     let (conv, pool) = geometries;
     let input = numbers(
         conv.batch * conv.input[0] * conv.input[1] * conv.in_channels,
@@ -182,7 +153,7 @@ fn check(runner: Runner, geometries: &(ConvGeometry, PoolGeometry)) {
         2,
     );
     for (by_plane, wants_places) in [(true, true), (false, true), (true, false)] {
-        let (values, places) = run(runner, geometries, &input, &filters, by_plane, wants_places);
+        let (values, places) = run(isa, geometries, &input, &filters, by_plane, wants_places);
         let mut at = 0;
         for n in 0..conv.batch {
             for (y, x) in (0..pool.output[0]).flat_map(|y| (0..pool.output[1]).map(move |x| (y, x)))
@@ -192,14 +163,15 @@ fn check(runner: Runner, geometries: &(ConvGeometry, PoolGeometry)) {
                         let (y, x) = (2 * y + place / 2, 2 * x + place % 2);
                         output(conv, &input, &filters, [n, y, x, o])
                     });
-                    let largest = window.iter().map(|w| w.0).fold(f64::MIN, f64::max);
-                    let size = window.iter().map(|w| w.1).fold(0.0, f64::max);
-                    let what = format!("{runner:?} {conv:?} [{n}, {y}, {x}, {o}] {by_plane}");
+                    let largest = window.iter().map(|w| w.value).fold(f64::MIN, f64::max);
+                    let bounds = window.iter().map(|w| w.bound());
+                    let bound = FILTERING * bounds.fold(0.0, f64::max);
+                    let what = format!("{isa:?} {conv:?} [{n}, {y}, {x}, {o}] {by_plane}");
                     let error = (f64::from(values[at]) - largest).abs();
-                    assert!(error <= size * 2e-6, "{what}: {} for {largest}", values[at]);
+                    assert!(error <= bound, "{what}: {} for {largest}", values[at]);
                     if wants_places {
-                        let chosen = window[usize::from(places[at])].0;
-                        assert!(largest - chosen <= size * 4e-6, "{what}: {}", places[at]);
+                        let chosen = window[usize::from(places[at])].value;
+                        assert!(largest - chosen <= 2.0 * bound, "{what}: {}", places[at]);
                     }
                     at += 1;
                 }
@@ -227,11 +199,11 @@ fn convolutions_pooled_at_once() {
         ([1, 4], [66, 9], 3, [1, 0]),
         ([2, 11], [50, 40], 3, [2, 2]),
     ] {
-        for runner in runners() {
+        for isa in Isa::available() {
             let geometries = geometries(2, channels, size, kernel, padding);
-            if pooled::pays_for(runner.lanes(), &geometries.0, &geometries.1) {
-                all[usize::from(runner.lanes() == 16)] += 1;
-                check(runner, &geometries);
+            if pooled::pays(isa, &geometries.0, &geometries.1) {
+                all[usize::from(isa.lanes() == 16)] += 1;
+                check(isa, &geometries);
             }
         }
     }
@@ -241,8 +213,8 @@ fn convolutions_pooled_at_once() {
 #[test]
 fn no_images_and_many_units() {
     for batch in [0, 1, 23] {
-        for runner in runners() {
-            check(runner, &geometries(batch, [1, 2], [12, 12], 5, [0, 0]));
+        for isa in Isa::available() {
+            check(isa, &geometries(batch, [1, 2], [12, 12], 5, [0, 0]));
         }
     }
 }
@@ -250,22 +222,22 @@ fn no_images_and_many_units() {
 #[test]
 fn ties_go_to_the_first_and_nan_wins() {
     let geometries = geometries(1, [1, 3], [28, 28], 5, [0, 0]);
-    for runner in runners() {
+    for isa in Isa::available() {
         let filters = vec![1.0; 3 * 25];
-        let (values, places) = run(runner, &geometries, &[0.0; 784], &filters, true, true);
+        let (values, places) = run(isa, &geometries, &[0.0; 784], &filters, true, true);
         assert!(values.iter().all(|&x| x == 0.0) && places.iter().all(|&place| place == 0));
         // A NaN reaches all that reads it, and the rest of its lines; nothing else.
         let mut input = numbers(784, 3);
         input[13 * 28 + 9] = f32::NAN;
-        let (values, places) = run(runner, &geometries, &input, &filters, true, true);
+        let (values, places) = run(isa, &geometries, &input, &filters, true, true);
         let reads =
             |y: usize, x: usize| (9 / 2..=13 / 2).contains(&y) && (5 / 2..=9 / 2).contains(&x);
         for (at, value) in values.iter().enumerate() {
             let (y, x) = (at / 3 / 12, at / 3 % 12);
             if reads(y, x) {
-                assert!(value.is_nan(), "{runner:?} {y} {x}");
+                assert!(value.is_nan(), "{isa:?} {y} {x}");
             } else if !(9 / 2..=13 / 2).contains(&y) {
-                assert!(!value.is_nan(), "{runner:?} {y} {x}");
+                assert!(!value.is_nan(), "{isa:?} {y} {x}");
             }
         }
         assert!(places.iter().all(|&place| place < 4));

@@ -9,6 +9,7 @@ use crate::{
         PoolGradientStep, PoolStep, PooledGradient, Pooling, ReduceStep, Reduction,
     },
     pooling::PoolGeometry,
+    rounding::bound,
 };
 use Instruction::{Constant, Load};
 
@@ -105,8 +106,8 @@ pub(super) fn products(g: &ConvGeometry, mut visit: impl FnMut(usize, usize, usi
 
 #[test]
 fn convolutions_and_their_gradients() {
-    let mut random = Random::new(21);
     for isa in Isa::available() {
+        let mut random = Random::new(21);
         for g in geometries() {
             let c = g.in_channels / g.groups;
             let input = [g.batch, g.input[0], g.input[1], g.in_channels];
@@ -116,12 +117,12 @@ fn convolutions_and_their_gradients() {
             let x = Storage::from(random.floats(count(&input)));
             let w = Storage::from(random.floats(count(&filters)));
             let dy = Storage::from(random.floats(count(&output)));
-            let (mut y, mut dx) = (vec![0.0; count(&output)], vec![0.0; count(&input)]);
-            let mut dw = vec![0.0; count(&filters)];
+            let sums = |shape: &[usize]| vec![Sum::default(); count(shape)];
+            let (mut y, mut dx, mut dw) = (sums(&output), sums(&input), sums(&filters));
             products(&g, |i, f, o| {
-                y[o] += element(&x, i) * element(&w, f);
-                dx[i] += element(&dy, o) * element(&w, f);
-                dw[f] += element(&dy, o) * element(&x, i);
+                y[o].add(element(&x, i) * element(&w, f));
+                dx[i].add(element(&dy, o) * element(&w, f));
+                dw[f].add(element(&dy, o) * element(&x, i));
             });
             for (pass, source, shapes, expected) in [
                 (ConvPass::Forward, &x, (input, output), &y),
@@ -195,27 +196,34 @@ fn convolutions_and_their_gradients() {
                     steps: vec![Step::Conv(step)],
                 });
                 let after = run_plan(&plan, isa, &buffers);
-                for (i, expected) in expected.iter().enumerate() {
-                    assert_close(element(&after[2], i), 2.0 * expected + 1.0, 2e-5, || {
+                let expected: Vec<Sum> = expected.iter().map(|y| y.times(2.0).plus(1.0)).collect();
+                for (i, &expected) in expected.iter().enumerate() {
+                    assert_sum(element(&after[2], i), expected, || {
                         format!("{} {pass:?} {g:?} element {i}", isa.name())
                     });
                 }
                 for channel in (0..channels).filter(|_| !expected.is_empty()) {
-                    let values = expected[channel..].iter().step_by(channels);
-                    let values: Vec<f64> = values.map(|y| 2.0 * y + 1.0).collect();
-                    let n = values.len() as f64;
-                    let sum: f64 = values.iter().sum();
-                    let squares = values.iter().map(|y| (y - sum / n).powi(2));
-                    let variance = squares.sum::<f64>() / n;
-                    let size = values.iter().map(|y| y.abs()).sum::<f64>().max(1.0);
+                    let values: Vec<Sum> = expected[channel..]
+                        .iter()
+                        .step_by(channels)
+                        .copied()
+                        .collect();
+                    let mut sum = Sum::default();
+                    values.iter().for_each(|&value| sum.join(value));
+                    let mean = sum.value / values.len() as f64;
+                    let deviations = values.iter().map(|value| value.value - mean);
+                    let variance = deviations.map(|x| x * x).sum::<f64>() / values.len() as f64;
+                    // Each number's error is multiplied by what it lies off the mean, twice.
+                    let error = values.iter().map(Sum::bound).fold(0.0, f64::max);
+                    let bound = 2.0 * error * variance.sqrt() + error * error;
                     let at = || format!("{} {pass:?} {g:?} channel {channel}", isa.name());
-                    assert_close(element(&after[4], channel) / size, sum / size, 2e-5, at);
-                    assert_close(element(&after[5], channel), variance, 1e-4, at);
-                    assert_close(
-                        element(&after[6], channel) / size,
-                        sum / size / 2.0,
-                        2e-5,
-                        at,
+                    assert_sum(element(&after[4], channel), sum, at);
+                    assert_sum(element(&after[6], channel), sum.times(0.5), at);
+                    let got = element(&after[5], channel);
+                    assert!(
+                        (got - variance).abs() <= bound,
+                        "{}: {got} for {variance}",
+                        at()
                     );
                 }
             }
@@ -234,7 +242,7 @@ fn convolutions_and_their_gradients() {
                 isa,
                 &buffers,
             );
-            for (i, expected) in dw.iter().enumerate() {
+            for (i, &expected) in dw.iter().enumerate() {
                 let taps = g.kernel[0] * g.kernel[1];
                 let (o, channel, tap) = (i / (c * taps), i / taps % c, i % taps);
                 let got: f64 = (0..parts)
@@ -243,7 +251,7 @@ fn convolutions_and_their_gradients() {
                         element(&after[2], at)
                     })
                     .sum();
-                assert_close(got, *expected, 2e-5, || format!("{} {g:?}", isa.name()));
+                assert_sum(got, expected, || format!("{} {g:?}", isa.name()));
             }
         }
     }
@@ -416,18 +424,19 @@ fn pooling_and_its_gradient() {
                 step.output = planes.clone();
                 let doubled = run_plan(&single(Step::Pool(step), &buffers), isa, &buffers);
                 for (window, at, inside) in &windows {
+                    let one = |x: f32| Sum::default().plus(x.into());
                     let expected = match pooling {
-                        Pooling::Max => f64::from(x[first_largest(inside)]),
-                        Pooling::SelectAtMax => f64::from(values[first_largest(inside)]),
+                        Pooling::Max => one(x[first_largest(inside)]),
+                        Pooling::SelectAtMax => one(values[first_largest(inside)]),
                         Pooling::Average { count_padding } => {
-                            let sum: f64 = inside.iter().map(|&i| f64::from(x[i])).sum();
-                            sum / divisor(&g, count_padding, *at, inside.len())
+                            let sum: Sum = inside.iter().map(|&i| f64::from(x[i])).collect();
+                            sum.times(1.0 / divisor(&g, count_padding, *at, inside.len()))
                         }
                     };
                     let got = element(&after[2], position(&view, *window));
-                    assert_close(got, expected, 1e-6, what);
+                    assert_sum(got, expected, what);
                     let got = element(&doubled[2], position(&planes, *window));
-                    assert_close(got, 2.0 * expected + 1.0, 2e-6, what);
+                    assert_sum(got, expected.times(2.0).plus(1.0), what);
                 }
                 if select {
                     continue;
@@ -456,20 +465,20 @@ fn pooling_and_its_gradient() {
                     let told = run_plan(&told, isa, &buffers);
                     assert_eq!(told[1], after[1], "{}", what());
                 }
-                let mut expected = vec![0.0; inputs];
+                let mut expected = vec![Sum::default(); inputs];
                 for (window, at, inside) in &windows {
                     let gradient = f64::from(dy[position(&view, *window)]);
                     match pooling {
                         Pooling::Average { count_padding } => {
                             let by = divisor(&g, count_padding, *at, inside.len());
-                            inside.iter().for_each(|&i| expected[i] += gradient / by);
+                            inside.iter().for_each(|&i| expected[i].add(gradient / by));
                         }
-                        _ => expected[first_largest(inside)] += gradient,
+                        _ => expected[first_largest(inside)].add(gradient),
                     }
                 }
                 for (i, expected) in expected.iter().enumerate() {
                     let got = element(&after[1], i);
-                    assert_close(got, 2.0 * expected + 1.0, 2e-6, what);
+                    assert_sum(got, expected.times(2.0).plus(1.0), what);
                 }
             }
         }
@@ -479,7 +488,6 @@ fn pooling_and_its_gradient() {
 /// The gradient of filters summed over windows, against the same with the gradient of the pooling stored.
 #[test]
 fn filters_gradient_from_what_was_pooled() {
-    let mut random = Random::new(23);
     for g in [
         geometries()[0],
         ConvGeometry {
@@ -515,6 +523,7 @@ fn filters_gradient_from_what_was_pooled() {
             .map(|s| s as isize)
             .into();
         for isa in Isa::available() {
+            let mut random = Random::new(23);
             let buffers = [
                 Storage::from(random.floats(count(&input))),
                 Storage::from(random.floats(count(&pooled))),
@@ -563,19 +572,24 @@ fn filters_gradient_from_what_was_pooled() {
             }));
             let plan = single(Step::ConvWeightGradient(filters), &buffers);
             let summed = run_plan(&plan, isa, &buffers);
+            // Both are sums of one number for each window, none of which is above 1.
             for i in 0..count(&parts) {
                 let (got, expected) = (element(&summed[4], i), element(&stored[4], i));
-                assert_close(got, expected, 2e-5, || format!("{} {g:?} {i}", isa.name()));
+                let windows = pool.batch * plane;
+                let bound = 2.0 * bound(windows, windows as f64);
+                assert!(
+                    (got - expected).abs() <= bound,
+                    "{} {g:?} {i}: {got} for {expected}",
+                    isa.name()
+                );
             }
             for o in 0..g.out_channels {
-                let of = |buffer: &Storage| -> f64 {
+                let of = |buffer: &Storage| -> Sum {
                     let places = (o..buffer.len()).step_by(g.out_channels);
-                    places.map(|i| element(buffer, i)).sum()
+                    places.map(|i| element(buffer, i)).collect()
                 };
-                let (got, expected) = (of(&summed[6]), of(&stored[3]));
-                assert_close(got, expected, 2e-5, || {
-                    format!("{} {g:?} sum {o}", isa.name())
-                });
+                let (got, expected) = (of(&summed[6]).value, of(&stored[3]));
+                assert_sum(got, expected, || format!("{} {g:?} sum {o}", isa.name()));
             }
         }
     }

@@ -14,6 +14,7 @@ use super::*;
 use crate::{
     map::{Binary, Code, Instruction, Unary},
     plan::{Stage as PlanStage, Step, View},
+    rounding::Sum,
 };
 
 /// A small generator of test numbers.
@@ -74,7 +75,8 @@ pub(super) fn single(step: Step, buffers: &[Storage]) -> Plan {
     }
 }
 
-/// Runs a plan four times on pools of 1, 2 and 4 threads, twice as machine code, and returns what the buffers hold; all runs must agree to the bit.
+/// Runs a plan on pools of 1, 2 and 4 threads, four times on each, twice as machine code, and returns what the buffers hold; all
+/// runs must agree to the bit. So must the twin of the instruction set, if it has one.
 pub(super) fn run_plan(plan: &Plan, isa: Isa, buffers: &[Storage]) -> Vec<Storage> {
     let mut executor = Executor::new(plan, isa).unwrap_or_else(|e| panic!("{e}: {plan:?}"));
     let mut machine_code = Executor::new(plan, isa).unwrap();
@@ -88,20 +90,7 @@ pub(super) fn run_plan(plan: &Plan, isa: Isa, buffers: &[Storage]) -> Vec<Storag
             } else {
                 &mut executor
             };
-            let mut own = buffers.to_vec();
-            let mut externals: Vec<External> = own.iter_mut().map(External::Write).collect();
-            if timed {
-                let mut times = Vec::new();
-                executor
-                    .run_timed(&pool, &mut externals, &mut times)
-                    .unwrap();
-                assert_eq!(
-                    times.len(),
-                    plan.stages.iter().map(|s| s.steps.len()).sum::<usize>()
-                );
-            } else {
-                executor.run(&pool, &mut externals).unwrap();
-            }
+            let own = run_once(plan, executor, &pool, timed, buffers);
             match &first {
                 Some(first) => assert!(
                     first.iter().zip(&own).all(|(a, b)| same_bits(a, b)),
@@ -111,7 +100,38 @@ pub(super) fn run_plan(plan: &Plan, isa: Isa, buffers: &[Storage]) -> Vec<Storag
             }
         }
     }
-    first.unwrap()
+    let first = first.unwrap();
+    if let Some(twin) = isa.twin() {
+        let mut executor = Executor::new(plan, twin).unwrap();
+        let own = run_once(plan, &mut executor, &Pool::new(1), false, buffers);
+        let agree = first.iter().zip(&own).all(|(a, b)| same_bits(a, b));
+        assert!(agree, "{} is not {}: {plan:?}", twin.name(), isa.name());
+    }
+    first
+}
+
+/// What the buffers hold after a run.
+fn run_once(
+    plan: &Plan,
+    executor: &mut Executor,
+    pool: &Pool,
+    timed: bool,
+    buffers: &[Storage],
+) -> Vec<Storage> {
+    let mut own = buffers.to_vec();
+    let mut externals: Vec<External> = own.iter_mut().map(External::Write).collect();
+    if timed {
+        let mut times = Vec::new();
+        executor
+            .run_timed(pool, &mut externals, &mut times)
+            .unwrap();
+        let steps = plan.stages.iter().map(|s| s.steps.len()).sum::<usize>();
+        assert_eq!(times.len(), steps);
+    } else {
+        executor.run(pool, &mut externals).unwrap();
+    }
+    drop(externals);
+    own
 }
 
 /// One NaN is as good as another.
@@ -237,6 +257,12 @@ pub(super) fn element(storage: &Storage, at: usize) -> f64 {
     }
 }
 
+/// A sum in f32.
+pub(super) fn assert_sum(got: f64, expected: Sum, what: impl Fn() -> String) {
+    assert!(expected.allows(got), "{}: {got} for {expected:?}", what());
+}
+
+/// What is computed of single numbers.
 pub(super) fn assert_close(got: f64, expected: f64, tolerance: f64, what: impl Fn() -> String) {
     let close = (got - expected).abs() <= tolerance * expected.abs().max(1.0)
         || got == expected
