@@ -34,4 +34,6 @@ pub use program::{Program, StepTime, StepTimes, eval, plan_text};
 pub use runtime::Runtime;
 pub use shape::Meta;
 pub use tensor::{NodeView, Tensor};
+#[cfg(feature = "testing")]
+pub use zerokara_kernels::testing;
 pub use zerokara_kernels::{arithmetic::Arithmetic, isa::Isa, plan::Element as DType};

@@ -563,6 +563,18 @@ fn compiled_agrees(layout: Layout) {
     });
 }
 
+/// Rows that fill no vector, and all else that hangs on lanes.
+#[test]
+fn compiled_agrees_on_every_machine() {
+    zerokara_kernels::testing::again_on_other_machines(&[
+        "compiled_agrees_with_interpreted",
+        "compiled_agrees_on_permuted_inputs",
+        "compiled_agrees_on_sliced_inputs",
+        "compiled_agrees_on_flipped_inputs",
+        "compiled_agrees_on_broadcast_inputs",
+    ]);
+}
+
 #[test]
 fn compiled_agrees_with_interpreted() {
     compiled_agrees(Layout::Dense);

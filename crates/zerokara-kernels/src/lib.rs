@@ -23,6 +23,8 @@ mod share;
 pub mod simd;
 mod softmax;
 pub mod storage;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod threads;
 mod transpose;
 mod unroll;

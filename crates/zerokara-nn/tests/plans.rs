@@ -91,6 +91,11 @@ fn simple_convnet_needs_little_memory() {
             .and_then(|word| word.parse().ok())
             .unwrap_or_else(|| panic!("{first}"));
         println!("{}: {first}", isa.name());
+        // What takes an instruction set's place runs its plan.
+        if let Some(twin) = isa.twin() {
+            let model = models::by_name("simple-convnet", 10).unwrap();
+            assert_eq!(plan(model.into(), 0.0, twin), text);
+        }
         assert!(bytes < 100_000_000, "{}: {first}", isa.name());
     }
 }

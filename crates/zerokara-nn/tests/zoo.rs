@@ -9,6 +9,11 @@ use zerokara_core::{Precision, interpret};
 use zerokara_nn::*;
 
 #[test]
+fn a_compiled_step_is_the_interpreted_one_on_every_machine() {
+    zerokara_core::testing::again_on_other_machines(&["a_compiled_step_is_the_interpreted_one"]);
+}
+
+#[test]
 fn a_compiled_step_is_the_interpreted_one() {
     for name in models::NAMES {
         let model: Arc<dyn Forward> = models::by_name(name, 10).unwrap().into();

@@ -25,6 +25,10 @@ use super::ConvGeometry;
 use crate::simd::Simd;
 use transform::{Filtering, MOST_POINTS, OUTPUTS};
 
+/// How much larger an error is than that of a plain sum.
+#[cfg(test)]
+pub(crate) const ERROR: f64 = 2.6;
+
 /// How the lines of an image lie in the scratch: value `[c, point, parity of the row, row / 2, line]`.
 #[derive(Clone, Copy)]
 struct Layout {

@@ -1,6 +1,9 @@
 //! Convolutions with their pooling against plain sums in f64.
 
-use super::pooled::{self, Pooled};
+use super::{
+    ERROR,
+    pooled::{self, Pooled},
+};
 use crate::{conv::ConvGeometry, isa::Isa, pooling::PoolGeometry, rounding::Sum};
 
 /// Numbers between -1 and 1, the same for the same seed.
@@ -44,9 +47,6 @@ fn geometries(
     };
     (conv, pool)
 }
-
-/// How much larger an error is than that of plain sums: what the transforms of five elements cost.
-const FILTERING: f64 = 2.6;
 
 /// Output `[n, y, x, o]` of the convolution.
 fn output(g: &ConvGeometry, input: &[f32], filters: &[f32], at: [usize; 4]) -> Sum {
@@ -165,7 +165,7 @@ fn check(isa: Isa, geometries: &(ConvGeometry, PoolGeometry)) {
                     });
                     let largest = window.iter().map(|w| w.value).fold(f64::MIN, f64::max);
                     let bounds = window.iter().map(|w| w.bound());
-                    let bound = FILTERING * bounds.fold(0.0, f64::max);
+                    let bound = ERROR * bounds.fold(0.0, f64::max);
                     let what = format!("{isa:?} {conv:?} [{n}, {y}, {x}, {o}] {by_plane}");
                     let error = (f64::from(values[at]) - largest).abs();
                     assert!(error <= bound, "{what}: {} for {largest}", values[at]);

@@ -2,14 +2,12 @@
 
 use super::{images::products, *};
 use crate::{
-    conv::ConvGeometry,
+    conv::{ConvGeometry, lines},
     plan::{ConvPoolStep, MapStep},
     pooling::PoolGeometry,
 };
 use Instruction::{Constant, Load};
 
-/// How much larger an error is than that of plain sums: what the transforms of five elements cost.
-const FILTERING: f64 = 2.6;
 const BATCH: usize = 5;
 const CHANNELS: usize = 7;
 const WINDOWS: [usize; 2] = [6, 8];
@@ -173,7 +171,7 @@ fn every_epilogue_agrees_with_convolution_and_pooling_apart() {
                         || format!("{isa:?} {strides:?} {kind:?} {rectify} {turned} {index:?}");
                     let got = element(&after[2], to as usize);
                     let bounds = (0..4).map(|place| at(place).bound());
-                    let bound = FILTERING * bounds.fold(expected.bound(), f64::max);
+                    let bound = lines::ERROR * bounds.fold(expected.bound(), f64::max);
                     let error = (got - expected.value).abs();
                     assert!(error <= bound, "{}: {got} for {expected:?}", what());
                     let place = element(&after[3], to as usize) as usize;

@@ -576,7 +576,7 @@ fn filters_gradient_from_what_was_pooled() {
             for i in 0..count(&parts) {
                 let (got, expected) = (element(&summed[4], i), element(&stored[4], i));
                 let windows = pool.batch * plane;
-                let bound = 2.0 * bound(windows, windows as f64);
+                let bound = (1.0 + conv::lines::ERROR) * bound(windows, windows as f64);
                 assert!(
                     (got - expected).abs() <= bound,
                     "{} {g:?} {i}: {got} for {expected}",
