@@ -47,6 +47,8 @@ pub enum Unary {
     /// 1 / sqrt(x), exactly rounded steps, no estimate.
     Rsqrt,
     Exp,
+    /// e^x - 1, to full accuracy near 0.
+    ExpM1,
     Log,
     Sin,
     Cos,
@@ -56,6 +58,8 @@ pub enum Unary {
     /// ln(1 + e^x), without overflow.
     Softplus,
     Erf,
+    /// 1 - erf(x), to full accuracy where that is small.
+    Erfc,
     Floor,
     /// 1 where x is 0, else 0.
     Not,

@@ -184,12 +184,14 @@ pub struct MapStep {
 pub enum Reduction {
     /// Sum; of nothing, 0.
     Sum,
+    /// Sum divided by the number of elements; of nothing, NaN. The mean of equal numbers is that number.
+    Mean,
     /// Largest; NaN if any is NaN; of nothing, -inf.
     Max,
     /// Smallest; NaN if any is NaN; of nothing, +inf.
     Min,
     /// Sum of the squared deviations from the mean, divided by the number of elements less `correction`, which must be
-    /// smaller.
+    /// smaller. Of equal numbers it is 0.
     Variance {
         /// 0 for the variance of the elements themselves, 1 for the unbiased estimate of a population's.
         correction: usize,
@@ -198,7 +200,7 @@ pub enum Reduction {
 
 /// Elementwise code whose results are reduced over some axes, each in its own way, in one walk.
 ///
-/// A sum over a value whose variance is taken as well comes from the mean found for the variance.
+/// A sum or a mean of a value whose variance is taken as well comes from the mean found for the variance.
 #[derive(Clone, Debug)]
 pub struct ReduceStep {
     /// The iteration space, slowest axis first.

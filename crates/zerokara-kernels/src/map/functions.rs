@@ -18,20 +18,27 @@ unsafe fn polynomial<S: Lanes, const N: usize>(x: S::Vector, c: [f32; N]) -> S::
     }
 }
 
-/// e^x: x = n ln 2 + r with |r| <= ln 2 / 2, a polynomial in r, scaled by 2^n in two steps so that denormal
-/// results round once.
+/// The whole number n and the rest r of x = n ln 2 + r with |r| <= ln 2 / 2, where e^x is neither infinite nor rounds to 0;
+/// NaN passes.
 #[inline(always)]
-pub(crate) unsafe fn exp<S: Lanes>(x: S::Vector) -> S::Vector {
+unsafe fn powers_of_two<S: Lanes>(x: S::Vector) -> (S::Ints, S::Vector) {
     // SAFETY: the caller vouches for the CPU.
     unsafe {
-        // Beyond these limits the result is infinite or rounds to 0; NaN passes.
         let x = S::min(S::splat(89.0), S::max(S::splat(-104.0), x));
         let t = S::fma(x, S::splat(std::f32::consts::LOG2_E), S::splat(ROUNDER));
         let n = S::int_sub(S::bits(t), S::int(ROUNDER.to_bits() as i32));
         let whole = S::sub(t, S::splat(ROUNDER));
         // ln 2 in two parts; the product with the first is exact.
         let r = S::fma(whole, S::splat(-0.693_359_4), x);
-        let r = S::fma(whole, S::splat(2.121_944_4e-4), r);
+        (n, S::fma(whole, S::splat(2.121_944_4e-4), r))
+    }
+}
+
+/// e^r - 1 for |r| <= 0.4.
+#[inline(always)]
+unsafe fn exp_m1_near_zero<S: Lanes>(r: S::Vector) -> S::Vector {
+    // SAFETY: the caller vouches for the CPU.
+    unsafe {
         let p = polynomial::<S, 6>(
             r,
             [
@@ -43,18 +50,53 @@ pub(crate) unsafe fn exp<S: Lanes>(x: S::Vector) -> S::Vector {
                 0.5,
             ],
         );
-        let y = S::add(S::fma(p, S::mul(r, r), r), S::splat(1.0));
+        S::fma(p, S::mul(r, r), r)
+    }
+}
+
+/// 2^n for n from -126 to 127.
+#[inline(always)]
+unsafe fn power_of_two<S: Lanes>(n: S::Ints) -> S::Vector {
+    // SAFETY: the caller vouches for the CPU.
+    unsafe { S::from_bits(S::shift_left::<23, 23>(S::int_add(n, S::int(127)))) }
+}
+
+/// e^(n ln 2 + r): a polynomial in r, scaled by 2^n in two steps so that denormal results round once.
+#[inline(always)]
+unsafe fn exp_of<S: Lanes>(n: S::Ints, r: S::Vector) -> S::Vector {
+    // SAFETY: the caller vouches for the CPU.
+    unsafe {
+        let y = S::add(exp_m1_near_zero::<S>(r), S::splat(1.0));
+        let half = S::shift_right::<1, 1>(n);
+        let y = S::mul(y, power_of_two::<S>(half));
+        S::mul(y, power_of_two::<S>(S::int_sub(n, half)))
+    }
+}
+
+/// e^x
+#[inline(always)]
+pub(crate) unsafe fn exp<S: Lanes>(x: S::Vector) -> S::Vector {
+    // SAFETY: the caller vouches for the CPU.
+    unsafe {
+        let (n, r) = powers_of_two::<S>(x);
+        exp_of::<S>(n, r)
+    }
+}
+
+/// e^x - 1 = 2^n (e^r - 1) + (2^n - 1), where nothing cancels: near 0 n is 0.
+#[inline(always)]
+pub(crate) unsafe fn exp_m1<S: Lanes>(x: S::Vector) -> S::Vector {
+    // SAFETY: the caller vouches for the CPU.
+    unsafe {
+        let (n, r) = powers_of_two::<S>(x);
+        // In two steps, since 2^n may be infinite where the result is not.
         let half = S::shift_right::<1, 1>(n);
         let rest = S::int_sub(n, half);
-        let bias = S::int(127);
-        let y = S::mul(
-            y,
-            S::from_bits(S::shift_left::<23, 23>(S::int_add(half, bias))),
-        );
-        S::mul(
-            y,
-            S::from_bits(S::shift_left::<23, 23>(S::int_add(rest, bias))),
-        )
+        let scale = power_of_two::<S>(half);
+        let one = power_of_two::<S>(S::int_sub(S::int(0), rest));
+        let y = S::fma(exp_m1_near_zero::<S>(r), scale, S::sub(scale, one));
+        // Keeps the sign of 0.
+        S::with_sign(S::mul(y, power_of_two::<S>(rest)), x)
     }
 }
 
@@ -181,6 +223,39 @@ pub(crate) unsafe fn erf<S: Lanes>(x: S::Vector) -> S::Vector {
         let r = S::fma(r, t, S::sub(S::zero(), t));
         let far = S::sub(S::splat(1.0), exp::<S>(r));
         S::with_sign(S::select(S::lt(a, S::splat(0.927_734_4)), near, far), x)
+    }
+}
+
+/// erfc x = 1 - erf x. For z = |x|, `e^(z^2) erfc z (1 + 2 z)` is a polynomial in `(z - 2) / (z + 2)`; the exponential is
+/// that of two parts of -z^2, the first of them exact, so that no digits are lost where z is large.
+#[inline(always)]
+pub(crate) unsafe fn erfc<S: Lanes>(x: S::Vector) -> S::Vector {
+    // SAFETY: the caller vouches for the CPU.
+    unsafe {
+        // From 11 on the result rounds to 0; NaN passes.
+        let z = S::min(S::splat(11.0), S::abs(x));
+        let upper = S::from_bits(S::int_and(S::bits(z), S::int(-4096)));
+        let lower = S::mul(S::sub(z, upper), S::add(z, upper));
+        let (n, r) = powers_of_two::<S>(S::sub(S::zero(), S::mul(upper, upper)));
+        let e = exp_of::<S>(n, S::sub(r, lower));
+        let q = S::div(S::sub(z, S::splat(2.0)), S::add(z, S::splat(2.0)));
+        let p = polynomial::<S, 10>(
+            q,
+            [
+                -3.994_467e-4,
+                -1.227_998_9e-3,
+                1.313_307_1e-3,
+                8.630_094e-3,
+                -8.060_142e-3,
+                -5.420_388_3e-2,
+                0.164_055_42,
+                -0.166_031_46,
+                -9.276_398e-2,
+                1.276_978_4,
+            ],
+        );
+        let y = S::mul(e, S::div(p, S::add(S::splat(1.0), S::add(z, z))));
+        S::select(S::lt(x, S::zero()), S::sub(S::splat(2.0), y), y)
     }
 }
 

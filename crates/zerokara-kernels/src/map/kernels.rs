@@ -322,6 +322,7 @@ functions1! {
     Sqrt(true) = |S, x| S::sqrt(x);
     Rsqrt(true) = |S, x| S::div(S::splat(1.0), S::sqrt(x));
     Exp(false) = |S, x| functions::exp::<S>(x);
+    ExpM1(false) = |S, x| functions::exp_m1::<S>(x);
     Log(false) = |S, x| functions::log::<S>(x);
     Sin(false) = |S, x| functions::sin::<S>(x);
     Cos(false) = |S, x| functions::cos::<S>(x);
@@ -329,6 +330,7 @@ functions1! {
     Sigmoid(false) = |S, x| functions::sigmoid::<S>(x);
     Softplus(false) = |S, x| functions::softplus::<S>(x);
     Erf(false) = |S, x| functions::erf::<S>(x);
+    Erfc(false) = |S, x| functions::erfc::<S>(x);
     Floor(true) = |S, x| S::floor(x);
     Not(true) = |S, x| S::truth(S::eq(x, S::zero()));
     IsFinite(true) = |S, x| S::truth(S::lt(S::abs(x), S::splat(f32::INFINITY)));

@@ -77,8 +77,9 @@ fn instruction_weight(instruction: &Instruction) -> usize {
     match instruction {
         Instruction::Load(_) | Instruction::Constant(_) => 0,
         Instruction::Unary(f, _) => match f {
-            Unary::Exp | Unary::Log | Unary::Sin | Unary::Cos => 8,
+            Unary::Exp | Unary::ExpM1 | Unary::Log | Unary::Sin | Unary::Cos => 8,
             Unary::Tanh | Unary::Sigmoid | Unary::Softplus | Unary::Erf => 12,
+            Unary::Erfc => 16,
             Unary::Sqrt | Unary::Rsqrt | Unary::Reciprocal => 3,
             _ => 1,
         },

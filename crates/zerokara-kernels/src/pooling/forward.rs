@@ -34,6 +34,38 @@ unsafe fn largest_of_four<S: Lanes>(
     }
 }
 
+/// The sums of the elements at these distances from `p` divided by `count`. In double precision, so that the mean of equal
+/// numbers is that number, to the bit, however large.
+#[inline(always)]
+unsafe fn mean<S: Lanes>(
+    p: *const f32,
+    n: usize,
+    window: impl Iterator<Item = usize>,
+    count: usize,
+) -> S::Vector {
+    // SAFETY: the caller vouches for the CPU and the elements; the arrays hold the widest vector.
+    unsafe {
+        let mut sums = [0.0; MAX_LANES];
+        for at in window {
+            let p = p.add(at);
+            if n == S::LANES {
+                for (lane, sum) in sums[..S::LANES].iter_mut().enumerate() {
+                    *sum += f64::from(*p.add(lane));
+                }
+            } else {
+                for (lane, sum) in sums[..n].iter_mut().enumerate() {
+                    *sum += f64::from(*p.add(lane));
+                }
+            }
+        }
+        let (share, mut means) = (1.0 / count as f64, [0.0; MAX_LANES]);
+        for (mean, sum) in means[..S::LANES].iter_mut().zip(sums) {
+            *mean = (sum * share) as f32;
+        }
+        S::load(means.as_ptr())
+    }
+}
+
 /// Writes the first `n` lanes as bytes.
 #[inline(always)]
 unsafe fn store_places<S: Lanes>(to: *mut u8, place: S::Ints, n: usize) {
@@ -110,11 +142,7 @@ unsafe fn pool_row_body<S: Lanes>(
                         best
                     }
                     Pooling::Average { count_padding } => {
-                        let mut sum = S::zero();
-                        for at in window() {
-                            sum = S::add(sum, load::<S>(p.add(at), n));
-                        }
-                        S::mul(sum, S::splat(g.share(count_padding, [y, x])))
+                        mean::<S>(p, n, window(), g.averaged(count_padding, [y, x]))
                     }
                     Pooling::SelectAtMax => {
                         let q = values.add(start + channel);

@@ -78,8 +78,8 @@ unsafe fn spread_row_body<S: Lanes>(
                     let gradient = load::<S>(from.add(channel), n);
                     let to = to.add(start + channel);
                     if let Pooling::Average { count_padding } = pooling {
-                        let share = S::splat(g.share(count_padding, [y, x]));
-                        let share = S::mul(gradient, share);
+                        let count = S::splat(g.averaged(count_padding, [y, x]) as f32);
+                        let share = S::div(gradient, count);
                         for at in window() {
                             store::<S>(to.add(at), share, n);
                         }
@@ -108,8 +108,8 @@ unsafe fn spread_row_body<S: Lanes>(
                 let to = to.add(start + channel);
                 let (place, share) = match pooling {
                     Pooling::Average { count_padding } => {
-                        let share = S::splat(g.share(count_padding, [y, x]));
-                        (S::int(0), S::mul(gradient, share))
+                        let count = S::splat(g.averaged(count_padding, [y, x]) as f32);
+                        (S::int(0), S::div(gradient, count))
                     }
                     _ => {
                         let place = place::<S>(largest, at + channel, start + channel, n, window());

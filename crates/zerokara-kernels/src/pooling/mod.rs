@@ -84,9 +84,9 @@ impl PoolGeometry {
         (0..2).all(|i| self.stride[i] >= self.kernel[i])
     }
 
-    /// 1 / (number of positions that window `at` is averaged over): those in the image, or in the padded image.
+    /// The number of positions that window `at` is averaged over: those in the image, or in the padded image.
     #[inline(always)]
-    fn share(&self, count_padding: bool, at: [usize; 2]) -> f32 {
+    fn averaged(&self, count_padding: bool, at: [usize; 2]) -> usize {
         let length = |axis: usize| {
             if count_padding {
                 let start = at[axis] * self.stride[axis];
@@ -97,7 +97,7 @@ impl PoolGeometry {
                 end - start
             }
         };
-        1.0 / (length(0) * length(1)) as f32
+        length(0) * length(1)
     }
 }
 

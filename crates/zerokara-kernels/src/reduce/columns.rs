@@ -2,7 +2,7 @@
 
 use super::{
     BLOCK, How, ReduceTask,
-    combine::{Max, Min, Moments, Sum, deviate, flush, fold_rows, shift_near},
+    combine::{Max, Min, Moments, Sum, deviate, flush, fold_rows, shift_near, wide_columns},
     combining,
 };
 use crate::{
@@ -58,6 +58,12 @@ impl ReduceTask {
                 let last = p.add(rows * width);
                 let state = self.state(scratch, k);
                 let sums = state.sums.add(at);
+                if gathered.how == How::Mean {
+                    let wide = state.wide.add(at);
+                    wide_columns(self.isa, wide, p, width, rows);
+                    wide_columns(self.isa, wide, last, rest, 1);
+                    continue;
+                }
                 if gathered.how != How::Moments {
                     combining!(gathered.how, fold_rows(self.isa, sums, p, width, rows));
                     combining!(gathered.how, fold_rows(self.isa, sums, last, rest, 1));
@@ -71,11 +77,14 @@ impl ReduceTask {
                     for column in 0..self.inner {
                         let lanes = (column..self.width()).step_by(self.inner);
                         let total: f32 = lanes.clone().map(|i| *sums.add(i)).sum();
-                        lanes.for_each(|i| *state.shifts.add(i) = shift_near(total * scale));
+                        let shift = shift_near(total * scale, *p.add(column));
+                        lanes.for_each(|i| *state.shifts.add(i) = shift);
                     }
                     sums.write_bytes(0, self.width());
                 } else if first {
-                    (0..n).for_each(|i| *state.shifts.add(at + i) = shift_near(*p.add(i)));
+                    for i in 0..n {
+                        *state.shifts.add(at + i) = shift_near(*p.add(i), *p.add(i));
+                    }
                 }
                 let (squares, shifts) = (state.squares.add(at), state.shifts.add(at));
                 deviate(self.isa, sums, squares, shifts, p, width, rows);
@@ -91,6 +100,9 @@ impl ReduceTask {
         unsafe {
             for (k, gathered) in self.gathered.iter().enumerate() {
                 let state = self.state(scratch, k);
+                if gathered.how == How::Mean {
+                    continue;
+                }
                 combining!(gathered.how, flush(self.isa, state.sums, state.wide, width));
                 if gathered.how == How::Moments {
                     flush::<Sum>(self.isa, state.squares, state.wide_squares, width);
@@ -133,7 +145,8 @@ impl ReduceTask {
                     *state.means.add(column) = joined.mean;
                     *state.mean_squares.add(column) = joined.squares;
                     for i in (column..width).step_by(columns) {
-                        *state.shifts.add(i) = shift_near(joined.mean as f32);
+                        let before = *state.shifts.add(i);
+                        *state.shifts.add(i) = shift_near(joined.mean as f32, before);
                     }
                 }
                 state.wide.write_bytes(0, width);

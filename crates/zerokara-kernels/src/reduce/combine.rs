@@ -142,6 +142,50 @@ multiversion! {
     pub(super) unsafe fn fold_rows[C: Combine; C](to: *mut f32, p: *const f32, width: usize, rows: usize) = fold_rows_body;
 }
 
+/// Sums each of `rows` rows of `length` neighbours in double precision.
+#[inline(always)]
+unsafe fn wide_rows_body<S: Lanes>(p: *const f32, rows: usize, length: usize, to: *mut f64) {
+    const SUMS: usize = 16;
+    let whole = length / SUMS * SUMS;
+    for row in 0..rows {
+        // SAFETY: the caller vouches for the pointers.
+        unsafe {
+            let p = p.add(row * length);
+            let mut sums = [0.0; SUMS];
+            for i in (0..whole).step_by(SUMS) {
+                for (j, sum) in sums.iter_mut().enumerate() {
+                    *sum += f64::from(*p.add(i + j));
+                }
+            }
+            let mut total = 0.0;
+            if whole > 0 {
+                total = sums.iter().sum();
+            }
+            for i in whole..length {
+                total += f64::from(*p.add(i));
+            }
+            *to.add(row) = total;
+        }
+    }
+}
+multiversion! {
+    pub(super) unsafe fn wide_rows[](p: *const f32, rows: usize, length: usize, to: *mut f64) = wide_rows_body;
+}
+
+/// Adds each column of `rows` rows of `width` neighbours to a sum in double precision.
+#[inline(always)]
+unsafe fn wide_columns_body<S: Lanes>(to: *mut f64, p: *const f32, width: usize, rows: usize) {
+    for row in 0..rows {
+        for i in 0..width {
+            // SAFETY: the caller vouches for the pointers.
+            unsafe { *to.add(i) += f64::from(*p.add(row * width + i)) };
+        }
+    }
+}
+multiversion! {
+    pub(super) unsafe fn wide_columns[](to: *mut f64, p: *const f32, width: usize, rows: usize) = wide_columns_body;
+}
+
 /// Moves what `n` sums hold to those in double precision, and starts them anew.
 #[inline(always)]
 unsafe fn flush_body<S: Lanes, C: Combine>(sums: *mut f32, wide: *mut f64, n: usize) {
@@ -239,42 +283,46 @@ multiversion! {
     ) = deviate_body;
 }
 
-/// The sum of the squared differences of `n` numbers from a shift, and that of the differences.
+/// The sum of the squared differences of `n` numbers from a shift.
 #[inline(always)]
-unsafe fn squares_body<S: Lanes>(p: *const f32, n: usize, shift: f32, to: *mut [f64; 2]) {
-    // SAFETY: the caller vouches for the CPU and the pointers; the arrays hold the widest vector.
+unsafe fn squares_body<S: Lanes>(p: *const f32, n: usize, shift: f32, to: *mut f64) {
+    // SAFETY: the caller vouches for the CPU and the pointers; the array holds the widest vector.
     unsafe {
         let l = S::LANES;
         let k = S::splat(shift);
-        let (mut sums, mut squares) = ([S::zero(); 2], [S::zero(); 2]);
+        let mut squares = [S::zero(); 2];
         let mut i = 0;
         while i + 2 * l <= n {
             let d = S::sub(S::load(p.add(i)), k);
             let e = S::sub(S::load(p.add(i + l)), k);
-            sums = [S::add(sums[0], d), S::add(sums[1], e)];
             squares = [S::fma(d, d, squares[0]), S::fma(e, e, squares[1])];
             i += 2 * l;
         }
-        let mut lanes = [[0.0f32; 16]; 2];
-        S::store(lanes[0].as_mut_ptr(), S::add(sums[0], sums[1]));
-        S::store(lanes[1].as_mut_ptr(), S::add(squares[0], squares[1]));
-        let mut totals = lanes.map(|lanes| lanes[..l].iter().map(|&x| f64::from(x)).sum::<f64>());
+        let mut lanes = [0.0f32; 16];
+        S::store(lanes.as_mut_ptr(), S::add(squares[0], squares[1]));
+        let mut total: f64 = lanes[..l].iter().map(|&x| f64::from(x)).sum();
         while i < n {
             let d = f64::from(*p.add(i)) - f64::from(shift);
-            totals = [totals[0] + d, totals[1] + d * d];
+            total += d * d;
             i += 1;
         }
-        *to = totals;
+        *to = total;
     }
 }
 multiversion! {
-    pub(super) unsafe fn squares[](p: *const f32, n: usize, shift: f32, to: *mut [f64; 2]) = squares_body;
+    pub(super) unsafe fn squares[](p: *const f32, n: usize, shift: f32, to: *mut f64) = squares_body;
 }
 
-/// The shift of numbers that are about this: where that is no number, differences from it would be none either, and the
-/// mean of infinite numbers would be lost.
-pub(super) fn shift_near(mean: f32) -> f32 {
-    if mean.is_finite() { mean } else { 0.0 }
+/// The shift of numbers about this mean, one of which is `some`: a finite one, since the mean of infinite numbers would be
+/// lost in differences from an infinite shift. A number that the mean cannot be told from is taken itself: the
+/// differences of equal numbers are 0.
+pub(super) fn shift_near(mean: f32, some: f32) -> f32 {
+    let same = (mean - some).abs() <= some.abs() * 1e-6;
+    match (mean.is_finite() && !same, some.is_finite()) {
+        (true, _) => mean,
+        (false, true) => some,
+        (false, false) => 0.0,
+    }
 }
 
 /// Mean of some numbers, and the sum of their squared deviations from it.
@@ -285,13 +333,23 @@ pub(super) struct Moments {
 }
 
 impl Moments {
-    /// Of `n` numbers, from the sum of their differences from a shift and the sum of the squares of those.
+    /// Of `n` numbers, from the sum of their differences from a shift and the sum of the squares of those. Divided by n,
+    /// not multiplied by 1 / n, so that nothing is left of equal numbers.
     pub(super) fn shifted(n: usize, shift: f64, sum: f64, squares: f64) -> Moments {
-        let share = 1.0 / n as f64;
-        let squares = squares - sum * sum * share;
+        let squares = squares - sum * sum / n as f64;
         Moments {
-            mean: shift + sum * share,
+            mean: shift + sum / n as f64,
             // Rounding may make it negative; a NaN stays.
+            squares: if squares < 0.0 { 0.0 } else { squares },
+        }
+    }
+
+    /// Of `n` numbers, from their sum and the sum of the squares of their differences from a shift.
+    pub(super) fn around(n: usize, sum: f64, shift: f64, squares: f64) -> Moments {
+        let mean = sum / n as f64;
+        let squares = squares - (mean - shift) * (mean - shift) * n as f64;
+        Moments {
+            mean,
             squares: if squares < 0.0 { 0.0 } else { squares },
         }
     }
@@ -333,7 +391,8 @@ mod tests {
                 let of_column = |column: usize| x[column..].iter().step_by(width).copied();
                 let shift = |column: usize| (column % 5) as f32;
                 let (mut sums, mut largest) = (vec![0.0; rows], vec![0.0; rows]);
-                let mut moments = vec![[0.0; 2]; rows];
+                let (mut wide, mut around) = (vec![0.0; rows], vec![0.0; rows]);
+                let mut wide_folded = vec![1.0; width + 1];
                 // One number behind, which must stay.
                 let fresh = || vec![1.0f32; width + 1];
                 let (mut folded, mut least) = (fresh(), fresh());
@@ -344,7 +403,9 @@ mod tests {
                 unsafe {
                     rows_body::<S, Sum>(p, rows, width, sums.as_mut_ptr());
                     rows_body::<S, Max>(p, rows, width, largest.as_mut_ptr());
-                    for (row, to) in moments.iter_mut().enumerate() {
+                    wide_rows_body::<S>(p, rows, width, wide.as_mut_ptr());
+                    wide_columns_body::<S>(wide_folded.as_mut_ptr(), p, width, rows);
+                    for (row, to) in around.iter_mut().enumerate() {
                         squares_body::<S>(p.add(row * width), width, 3.0, to);
                     }
                     fold_rows_body::<S, Sum>(folded.as_mut_ptr(), p, width, rows);
@@ -362,13 +423,13 @@ mod tests {
                     let at = || of_row(row).map(f64::from);
                     assert_eq!(sums[row], at().sum::<f64>(), "{rows} x {width}");
                     assert_eq!(largest[row], at().fold(f64::MIN, f64::max));
-                    let differences = at().map(|x| x - 3.0).sum();
-                    let of_squares = at().map(|x| (x - 3.0).powi(2)).sum();
-                    assert_eq!(moments[row], [differences, of_squares]);
+                    assert_eq!(wide[row], sums[row]);
+                    assert_eq!(around[row], at().map(|x| (x - 3.0).powi(2)).sum::<f64>());
                 }
                 for column in 0..width {
                     let at = || of_column(column);
                     assert_eq!(folded[column], 1.0 + at().sum::<f32>(), "{rows} x {width}");
+                    assert_eq!(wide_folded[column], f64::from(folded[column]));
                     assert_eq!(least[column], at().fold(1.0, f32::min));
                     let differences = at().map(|x| x - shift(column));
                     assert_eq!(deviations[column], 1.0 + differences.clone().sum::<f32>());
@@ -377,6 +438,7 @@ mod tests {
                         1.0 + differences.map(|x| x * x).sum::<f32>()
                     );
                 }
+                assert_eq!(wide_folded[width], 1.0);
                 for all in [folded, least, deviations, squares] {
                     assert_eq!(all[width], 1.0, "{rows} x {width}");
                 }

@@ -1,7 +1,9 @@
 //! Sums, extremes, means and variances over axes, with elementwise code before and after.
 //!
 //! Numbers are summed in single precision over a few hundred neighbours at most, in many interleaved sums; those
-//! are added up in double precision. The order depends on the shapes (and on the width of a vector) alone.
+//! are added up in double precision. The order depends on the shapes (and on the width of a vector) alone. What is to be
+//! divided by its number is summed in double precision throughout: the mean of equal numbers is that number, to the bit,
+//! or a normalization would make the last bit large.
 //!
 //! A variance needs one walk over memory: the sums are those of the differences from a shift, and of their squares,
 //! where the shift of a column is the mean of what was seen of it before (at first, that of its first tile). What the
@@ -11,7 +13,7 @@ mod columns;
 mod combine;
 
 use self::columns::Columns;
-use self::combine::{Combine, Max, Min, Moments, Sum, rows_of, shift_near, squares};
+use self::combine::{Combine, Max, Min, Moments, Sum, rows_of, shift_near, squares, wide_rows};
 use std::{
     cell::UnsafeCell,
     cmp::Reverse,
@@ -55,16 +57,18 @@ enum Form {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum How {
     Sum,
+    /// A sum in double precision throughout.
+    Mean,
     Max,
     Min,
     Moments,
 }
 
-/// Calls a function for the way of combining; those of moments are sums.
+/// Calls a function for the way of combining; those of means and moments are sums.
 macro_rules! combining {
     ($how:expr, $function:ident($($argument:expr),*)) => {
         match $how {
-            How::Sum | How::Moments => $function::<Sum>($($argument),*),
+            How::Sum | How::Mean | How::Moments => $function::<Sum>($($argument),*),
             How::Max => $function::<Max>($($argument),*),
             How::Min => $function::<Min>($($argument),*),
         }
@@ -76,7 +80,7 @@ use combining;
 impl How {
     fn start(self) -> f32 {
         match self {
-            How::Sum | How::Moments => Sum::START,
+            How::Sum | How::Mean | How::Moments => Sum::START,
             How::Max => Max::START,
             How::Min => Min::START,
         }
@@ -84,7 +88,7 @@ impl How {
 
     fn wide(self, a: f64, b: f64) -> f64 {
         match self {
-            How::Sum | How::Moments => Sum::wide(a, b),
+            How::Sum | How::Mean | How::Moments => Sum::wide(a, b),
             How::Max => Max::wide(a, b),
             How::Min => Min::wide(a, b),
         }
@@ -92,7 +96,7 @@ impl How {
 
     fn weight(self) -> usize {
         match self {
-            How::Moments => 2,
+            How::Mean | How::Moments => 2,
             _ => 1,
         }
     }
@@ -111,8 +115,7 @@ struct Gathered {
 struct Output {
     /// Which numbers.
     of: usize,
-    /// What of their moments: with a correction, the variance.
-    variance: Option<usize>,
+    reduction: Reduction,
     access: Access,
 }
 
@@ -191,7 +194,7 @@ pub(crate) struct Parts<'a> {
 }
 
 /// The different values that are gathered, and where each result is found in them.
-fn gather(code: &Code, reductions: &[Reduction]) -> (Vec<Gathered>, Vec<(usize, Option<usize>)>) {
+fn gather(code: &Code, reductions: &[Reduction]) -> (Vec<Gathered>, Vec<usize>) {
     let is_variance = |r: &Reduction| matches!(r, Reduction::Variance { .. });
     let mut gathered: Vec<(usize, Gathered)> = Vec::new();
     let mut results = Vec::new();
@@ -200,8 +203,9 @@ fn gather(code: &Code, reductions: &[Reduction]) -> (Vec<Gathered>, Vec<(usize, 
         let how = match reduction {
             Reduction::Max => How::Max,
             Reduction::Min => How::Min,
-            Reduction::Sum if !same.any(|(&v, r)| v == value && is_variance(r)) => How::Sum,
-            _ => How::Moments,
+            _ if same.any(|(&v, r)| v == value && is_variance(r)) => How::Moments,
+            Reduction::Sum => How::Sum,
+            _ => How::Mean,
         };
         let found = gathered
             .iter()
@@ -210,11 +214,7 @@ fn gather(code: &Code, reductions: &[Reduction]) -> (Vec<Gathered>, Vec<(usize, 
             gathered.push((value, Gathered { result, how }));
             gathered.len() - 1
         });
-        let variance = match reduction {
-            Reduction::Variance { correction } => Some(*correction),
-            _ => None,
-        };
-        results.push((of, variance));
+        results.push(of);
     }
     (gathered.into_iter().map(|(_, g)| g).collect(), results)
 }
@@ -304,13 +304,13 @@ impl ReduceTask {
         let kept_axes: Vec<usize> = outer_axes.iter().chain(&inner_axes).copied().collect();
         let kept: Vec<usize> = kept_axes.iter().map(|&axis| shape[axis]).collect();
         let (gathered, results) = gather(code, parts.reductions);
-        let outputs = results.into_iter().zip(parts.outputs);
+        let outputs = results.into_iter().zip(parts.reductions).zip(parts.outputs);
         let outputs = outputs
-            .map(|((of, variance), mut access)| {
+            .map(|((of, &reduction), mut access)| {
                 access.strides = kept_axes.iter().map(|&axis| access.strides[axis]).collect();
                 Output {
                     of,
-                    variance,
+                    reduction,
                     access,
                 }
             })
@@ -469,19 +469,21 @@ impl ReduceTask {
             for output in &self.outputs {
                 let Gathered { how, .. } = self.gathered[output.of];
                 let state = self.state(scratch, output.of);
-                let (from, scale) = match (how, output.variance) {
-                    (_, Some(correction)) => {
+                let all = self.reduced as f64;
+                let (from, scale, divisor) = match (how, output.reduction) {
+                    (_, Reduction::Variance { correction }) => {
                         let divisor = (self.reduced - correction) as f64;
-                        (state.wide_squares, 1.0 / divisor)
+                        (state.wide_squares, 1.0, divisor)
                     }
-                    (How::Moments, None) => (state.wide, self.reduced as f64),
-                    _ => (state.wide, 1.0),
+                    (How::Moments, Reduction::Sum) => (state.wide, all, 1.0),
+                    (How::Mean, _) => (state.wide, 1.0, all),
+                    _ => (state.wide, 1.0, 1.0),
                 };
                 for start in (0..n).step_by(64) {
                     let mut part = [0.0f32; 64];
                     let length = (n - start).min(64);
                     for (i, x) in part[..length].iter_mut().enumerate() {
-                        *x = (*from.add(start + i) * scale) as f32;
+                        *x = (*from.add(start + i) * scale / divisor) as f32;
                     }
                     scatter(
                         &self.kept,
@@ -553,23 +555,29 @@ impl ReduceTask {
                     }
                     continue;
                 }
-                // The mean of all, then the squares around it.
-                let share = |part| self.parts.range(part, self.reduced).len() as f64;
-                wide.fill(0.0);
-                for part in 0..count {
-                    let share = share(part) / self.reduced as f64;
-                    for (wide, mean) in wide.iter_mut().zip(place(part, k).0) {
-                        *wide += *mean.get() * share;
-                    }
-                }
                 let total = std::slice::from_raw_parts_mut(state.wide_squares, width);
+                wide.fill(0.0);
                 total.fill(0.0);
+                let mut seen = 0;
                 for part in 0..count {
-                    let (share, (means, squares)) = (share(part), place(part, k));
-                    for (i, total) in total.iter_mut().enumerate() {
-                        let difference = *means[i].get() - wide[i];
-                        *total += *squares[i].get() + difference * difference * share;
+                    let length = self.parts.range(part, self.reduced).len();
+                    if length == 0 {
+                        continue;
                     }
+                    let (means, squares) = place(part, k);
+                    for i in 0..width {
+                        let before = Moments {
+                            mean: wide[i],
+                            squares: total[i],
+                        };
+                        let next = Moments {
+                            mean: *means[i].get(),
+                            squares: *squares[i].get(),
+                        };
+                        let joined = before.join(seen, next, length);
+                        (wide[i], total[i]) = (joined.mean, joined.squares);
+                    }
+                    seen += length;
                 }
             }
             self.write(memory, scratch, position, width);
@@ -603,7 +611,7 @@ impl ReduceTask {
                     for (k, gathered) in self.gathered.iter().enumerate() {
                         let p = tiles.result(gathered.result);
                         let state = self.state(scratch, k);
-                        combining!(gathered.how, rows_of(self.isa, p, rows, length, state.wide));
+                        self.rows_of(gathered.how, p, rows, length, state.wide);
                         if gathered.how == How::Moments {
                             for row in 0..rows {
                                 let sum = *state.wide.add(row);
@@ -619,13 +627,28 @@ impl ReduceTask {
         }
     }
 
+    /// Combines each of `rows` rows of `length` neighbours.
+    unsafe fn rows_of(&self, how: How, p: *const f32, rows: usize, length: usize, to: *mut f64) {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            match how {
+                How::Sum => rows_of::<Sum>(self.isa, p, rows, length, to),
+                How::Max => rows_of::<Max>(self.isa, p, rows, length, to),
+                How::Min => rows_of::<Min>(self.isa, p, rows, length, to),
+                How::Mean | How::Moments => wide_rows(self.isa, p, rows, length, to),
+            }
+        }
+    }
+
     /// Of `n` neighbours with this sum.
     unsafe fn moments(&self, p: *const f32, n: usize, sum: f64) -> Moments {
-        let shift = shift_near((sum / n as f64) as f32);
-        let mut sums = [0.0; 2];
         // SAFETY: as the caller vouches.
-        unsafe { squares(self.isa, p, n, shift, &mut sums) };
-        Moments::shifted(n, f64::from(shift), sums[0], sums[1])
+        unsafe {
+            let shift = shift_near((sum / n as f64) as f32, *p);
+            let mut around = 0.0;
+            squares(self.isa, p, n, shift, &mut around);
+            Moments::around(n, sum, f64::from(shift), around)
+        }
     }
 
     /// A part of a long row.
@@ -649,7 +672,7 @@ impl ReduceTask {
                     let p = tiles.result(gathered.result);
                     let state = self.state(scratch, k);
                     let mut sum = 0.0;
-                    combining!(gathered.how, rows_of(self.isa, p, 1, n, &mut sum));
+                    self.rows_of(gathered.how, p, 1, n, &mut sum);
                     if gathered.how == How::Moments {
                         let before = Moments {
                             mean: *state.wide,

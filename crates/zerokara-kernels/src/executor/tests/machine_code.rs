@@ -3,7 +3,7 @@
 use super::*;
 use crate::plan::MapStep;
 
-const UNARY: [Unary; 19] = [
+const UNARY: [Unary; 21] = [
     Unary::Negate,
     Unary::Absolute,
     Unary::Sign,
@@ -19,6 +19,8 @@ const UNARY: [Unary; 19] = [
     Unary::Sigmoid,
     Unary::Softplus,
     Unary::Erf,
+    Unary::Erfc,
+    Unary::ExpM1,
     Unary::Floor,
     Unary::Not,
     Unary::IsFinite,

@@ -22,6 +22,10 @@ fn reduce(reduction: Reduction, numbers: &[f64]) -> (f64, f64) {
     };
     match reduction {
         Reduction::Sum => (sum, size),
+        Reduction::Mean => (
+            sum / numbers.len() as f64,
+            size / numbers.len().max(1) as f64,
+        ),
         Reduction::Max => (extreme(f64::NEG_INFINITY, |a, b| a > b), 1.0),
         Reduction::Min => (extreme(f64::INFINITY, |a, b| a < b), 1.0),
         Reduction::Variance { correction } => {
@@ -112,8 +116,9 @@ fn check(step: &ReduceStep, buffers: &[Storage]) {
     }
 }
 
-const KINDS: [Reduction; 4] = [
+const KINDS: [Reduction; 5] = [
     Reduction::Sum,
+    Reduction::Mean,
     Reduction::Max,
     Reduction::Min,
     Reduction::Variance { correction: 0 },
@@ -222,7 +227,7 @@ fn any_strides_with_code() {
             ],
             results: vec![2, random.below(2), 2],
         };
-        let kinds = if count > 0 { 4 } else { 3 };
+        let kinds = if count > 0 { 5 } else { 4 };
         let step = ReduceStep {
             reductions: (0..3).map(|_| KINDS[random.below(kinds)]).collect(),
             outputs: outputs.into_iter().map(|(view, _)| view).collect(),
@@ -383,6 +388,75 @@ fn infinite_numbers_have_infinite_sums_beside_a_variance() {
                         "{shape:?}: {sum}"
                     );
                     assert!((3.6..4.4).contains(&variance), "{shape:?}: {variance}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn equal_numbers_are_their_mean_and_do_not_vary() {
+    for (shape, reduced) in [
+        (vec![1], vec![true]),
+        (vec![28], vec![true]),
+        (vec![3, 28], vec![false, true]),
+        (vec![2, 7001], vec![false, true]),
+        (vec![1_000_003], vec![true]),
+        (vec![100, 10], vec![true, false]),
+        (vec![70_001, 3], vec![true, false]),
+        (vec![3, 5000], vec![true, false]),
+        (vec![9, 3, 28, 28], vec![true, false, true, true]),
+    ] {
+        for number in [
+            100.0,
+            0.1,
+            -1.9e-7,
+            1e30,
+            f32::MAX,
+            3e-15,
+            1e-40,
+            16_777_215.0,
+        ] {
+            let n: usize = shape.iter().product();
+            let (mean, kept) = output(1, &shape, &reduced);
+            let (alone, _) = output(2, &shape, &reduced);
+            let (variance, _) = output(3, &shape, &reduced);
+            let zeros = Storage::zeros(Element::F32, kept);
+            let buffers = [
+                Storage::from(vec![number; n]),
+                zeros.clone(),
+                zeros.clone(),
+                zeros,
+            ];
+            let step = |outputs: Vec<View>, reductions: Vec<Reduction>| ReduceStep {
+                inputs: vec![dense(0, 0, &shape)],
+                shape: shape.clone(),
+                reduced: reduced.clone(),
+                code: Code {
+                    results: vec![0; outputs.len()],
+                    ..load()
+                },
+                reductions,
+                outputs,
+                epilogue: None,
+            };
+            let variance_of = Reduction::Variance { correction: 0 };
+            let both = step(vec![mean, variance], vec![Reduction::Mean, variance_of]);
+            let alone = step(vec![alone], vec![Reduction::Mean]);
+            for isa in Isa::available() {
+                for (step, expected) in
+                    [(&both, [(1, number), (3, 0.0)]), (&alone, [(2, number); 2])]
+                {
+                    let after =
+                        run_plan(&single(Step::Reduce(step.clone()), &buffers), isa, &buffers);
+                    for (buffer, expected) in expected {
+                        let found = after[buffer].f32s().expect("f32");
+                        assert_eq!(
+                            found,
+                            vec![expected; kept],
+                            "{shape:?} of {number:e}: {buffer}"
+                        );
+                    }
                 }
             }
         }
