@@ -46,6 +46,7 @@ registry! {
     "elu" => |a| rectifiers::Elu::from_attributes(a)?;
     "equal" => |_a| comparison::Equal;
     "erf" => |_a| erf::Erf;
+    "erfc" => |_a| erf::Erfc;
     "exp" => |_a| exp::Exp;
     "fill" => |a| fill::Fill::from_attributes(a)?;
     "floor" => |_a| piecewise::Floor;

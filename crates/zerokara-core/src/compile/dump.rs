@@ -86,6 +86,7 @@ fn reduce(plan: &Plan, step: &ReduceStep) -> String {
         .iter()
         .map(|reduction| match reduction {
             Reduction::Sum => "sum".into(),
+            Reduction::Mean => "mean".into(),
             Reduction::Max => "max".into(),
             Reduction::Min => "min".into(),
             Reduction::Variance { correction } => format!("var-{correction}"),

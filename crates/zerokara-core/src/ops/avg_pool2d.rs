@@ -8,6 +8,7 @@ use super::{
     prelude::*,
 };
 use crate::op::{PoolOptions, Window};
+use loops::Real;
 use zerokara_kernels::plan::Pooling;
 
 /// The operation `avg_pool2d`.
@@ -79,8 +80,9 @@ impl Op for AvgPool2d {
         loops::floats!(x.dtype(), T => {
             let (x, y, shape) = (x.slice::<T>(), output.slice_mut::<T>(), x.shape());
             windows(&self.options, shape, &pooled, |at, window| {
-                let sum: T = window.iter().map(|&i| x[i]).sum();
-                y[at] = sum / divisor(&self.options, self.count_padding, window.len()) as T;
+                let sum: loops::Sum = window.iter().map(|&i| x[i]).collect();
+                let count = divisor(&self.options, self.count_padding, window.len());
+                y[at] = T::narrow(sum.mean(count));
             });
         });
         Ok(())
@@ -144,16 +146,17 @@ impl Op for AvgPool2dGradient {
 
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
         let (g, shape) = (inputs[0], output.shape().to_vec());
-        loops::floats!(g.dtype(), T => {
-            let (pooled, g, x) = (g.shape(), g.slice::<T>(), output.slice_mut::<T>());
+        loops::floats!(g.dtype(), T => loops::summed::<T>(output, |sums| {
+            let (pooled, g) = (g.shape(), g.slice::<T>());
             windows(&self.options, &shape, pooled, |at, window| {
-                let share = g[at] / divisor(&self.options, self.count_padding, window.len()) as T;
+                let count = divisor(&self.options, self.count_padding, window.len());
+                let share = g[at].wide() / count as f64;
                 for &i in window {
-                    x[i] += share;
+                    sums[i] += share;
                 }
             });
-        });
-        Ok(())
+            Ok(())
+        }))
     }
 }
 

@@ -12,6 +12,7 @@
 
 use super::prelude::*;
 use crate::op::{Contract, ConvOptions};
+use loops::Real;
 use std::ops::Range;
 
 /// Length of the output along one axis: `floor((input + 2 padding - dilation (kernel - 1) - 1) / stride) + 1`.
@@ -261,15 +262,17 @@ impl Op for Conv2d {
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
         let s = sizes(&self.options, inputs[0].shape(), inputs[1].shape())?;
         loops::floats!(inputs[0].dtype(), T => {
-            let (x, w, y) = (inputs[0].slice::<T>(), inputs[1].slice::<T>(), output.slice_mut::<T>());
-            walk(&self.options, &s, |row| {
-                let (x, y) = (&x[row.input..], &mut y[row.output..]);
-                for i in 0..row.length {
-                    y[i] += x[i * row.stride] * w[row.filter];
-                }
-            });
-        });
-        Ok(())
+            let (x, w) = (inputs[0].slice::<T>(), inputs[1].slice::<T>());
+            loops::summed::<T>(output, |sums| {
+                walk(&self.options, &s, |row| {
+                    let (x, sums) = (&x[row.input..], &mut sums[row.output..]);
+                    for i in 0..row.length {
+                        sums[i] += x[i * row.stride].wide() * w[row.filter].wide();
+                    }
+                });
+                Ok(())
+            })
+        })
     }
 }
 
@@ -350,15 +353,17 @@ impl Op for Conv2dInputGradient {
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
         let s = sizes(&self.options, output.shape(), inputs[1].shape())?;
         loops::floats!(inputs[0].dtype(), T => {
-            let (g, w, x) = (inputs[0].slice::<T>(), inputs[1].slice::<T>(), output.slice_mut::<T>());
-            walk(&self.options, &s, |row| {
-                let (g, x) = (&g[row.output..], &mut x[row.input..]);
-                for i in 0..row.length {
-                    x[i * row.stride] += g[i] * w[row.filter];
-                }
-            });
-        });
-        Ok(())
+            let (g, w) = (inputs[0].slice::<T>(), inputs[1].slice::<T>());
+            loops::summed::<T>(output, |sums| {
+                walk(&self.options, &s, |row| {
+                    let (g, sums) = (&g[row.output..], &mut sums[row.input..]);
+                    for i in 0..row.length {
+                        sums[i * row.stride] += g[i].wide() * w[row.filter].wide();
+                    }
+                });
+                Ok(())
+            })
+        })
     }
 }
 
@@ -429,15 +434,17 @@ impl Op for Conv2dWeightGradient {
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
         let s = sizes(&self.options, inputs[0].shape(), output.shape())?;
         loops::floats!(inputs[0].dtype(), T => {
-            let (x, g, w) = (inputs[0].slice::<T>(), inputs[1].slice::<T>(), output.slice_mut::<T>());
-            walk(&self.options, &s, |row| {
-                let (x, g) = (&x[row.input..], &g[row.output..]);
-                for i in 0..row.length {
-                    w[row.filter] += x[i * row.stride] * g[i];
-                }
-            });
-        });
-        Ok(())
+            let (x, g) = (inputs[0].slice::<T>(), inputs[1].slice::<T>());
+            loops::summed::<T>(output, |sums| {
+                walk(&self.options, &s, |row| {
+                    let (x, g) = (&x[row.input..], &g[row.output..]);
+                    for i in 0..row.length {
+                        sums[row.filter] += x[i * row.stride].wide() * g[i].wide();
+                    }
+                });
+                Ok(())
+            })
+        })
     }
 }
 

@@ -7,8 +7,12 @@
 //! Targets are labels `[..]` (q is one-hot) or probabilities `[.., C]`. With smoothing s, q becomes
 //! `(1 - s) q + s / C` (Szegedy et al., 2015). The gradient is `softmax(x) - q` times the loss's (page 274), where q
 //! adds up to 1; in general `softmax(x) sum(q) - q`.
+//!
+//! Where q is 0 the class adds nothing to the loss, however small its probability: x may be -inf there (a masked class),
+//! and its gradient is 0. A masked class that is a target makes the loss infinite; with smoothing every class is a target.
 
 use super::prelude::*;
+use loops::Real;
 
 /// The operation: one loss per sample.
 #[derive(Debug)]
@@ -106,8 +110,8 @@ impl Op for CrossEntropy {
             let (x, losses) = (x.slice::<T>(), output.slice_mut::<T>());
             for (row, loss) in losses.iter_mut().enumerate() {
                 let x = &x[row * classes..(row + 1) * classes];
-                let largest = x.iter().copied().fold(T::NEG_INFINITY, loops::maximum);
-                let total: T = x.iter().map(|&v| (v - largest).exp()).sum();
+                let largest = x.iter().copied().fold(T::NEG_INFINITY, loops::maximum).wide();
+                let total = x.iter().map(|x| (x.wide() - largest).exp()).collect::<loops::Sum>().value();
                 let label = match target.dtype() {
                     DType::I64 => {
                         let label = target.slice::<i64>()[row];
@@ -118,16 +122,18 @@ impl Op for CrossEntropy {
                     }
                     _ => None,
                 };
-                for (c, &x) in x.iter().enumerate() {
+                let mut sum = loops::Sum::default();
+                for (c, x) in x.iter().enumerate() {
                     let q = match label {
-                        Some(label) => (label == c) as u8 as T,
-                        None => target.slice::<T>()[row * classes + c],
+                        Some(label) => f64::from(label == c),
+                        None => target.slice::<T>()[row * classes + c].wide(),
                     };
-                    let q = (1.0 - self.smoothing) as T * q + (self.smoothing / classes as f64) as T;
+                    let q = (1.0 - self.smoothing) * q + self.smoothing / classes as f64;
                     if q != 0.0 {
-                        *loss -= q * (x - largest - total.ln());
+                        sum.add(-q * (x.wide() - largest - total.ln()));
                     }
                 }
+                *loss = T::narrow(sum.value());
             }
         });
         Ok(())
@@ -135,7 +141,12 @@ impl Op for CrossEntropy {
 
     fn expand(&self, inputs: &[Tensor]) -> Option<Tensor> {
         let q = self.probabilities(&inputs[0], &inputs[1])?;
-        Some(-(inputs[0].log_softmax() * q).sum_axes(&[-1], false))
+        // Chosen, not only multiplied: 0 times the -inf of a masked class is NaN.
+        let zero = q.zeros_like();
+        let terms = q
+            .equal(&zero)
+            .select(&zero, &(inputs[0].log_softmax() * &q));
+        Some(-terms.sum_axes(&[-1], false))
     }
 }
 
@@ -144,9 +155,12 @@ impl Tensor {
     /// `[..]` (i64) or probabilities `[.., C]`, the losses `[..]`. A label that is no class is an error when the tensor
     /// is evaluated.
     ///
+    /// A logit of -inf masks its class: the loss is that of the other classes, and the class's gradient 0. It is infinite
+    /// where the masked class is the target.
+    ///
     /// ```
     /// # use zerokara_core::Tensor;
-    /// let logits = Tensor::from([[0.0, 0.0], [100.0, 0.0]]);
+    /// let logits = Tensor::from([[0.0, 0.0], [100.0, f32::NEG_INFINITY]]);
     /// let losses = logits.cross_entropy(&Tensor::from([0, 0])).to_vec::<f32>()?;
     /// assert!((losses[0] - 2f32.ln()).abs() < 1e-6 && losses[1] == 0.0);
     /// # Ok::<(), zerokara_core::Error>(())
@@ -156,7 +170,8 @@ impl Tensor {
         self.cross_entropy_smoothed(target, 0.0)
     }
 
-    /// [`Tensor::cross_entropy`] with targets `(1 - smoothing) q + smoothing / C`.
+    /// [`Tensor::cross_entropy`] with targets `(1 - smoothing) q + smoothing / C`. Every class is a target then, so that a
+    /// masked one makes the loss infinite.
     #[track_caller]
     pub fn cross_entropy_smoothed(&self, target: &Tensor, smoothing: f64) -> Tensor {
         Tensor::apply(CrossEntropy { smoothing }, &[self, target])

@@ -1,6 +1,7 @@
 //! Running sums along an axis: `y[i] = x[0] + .. + x[i]`; the gradient is the running sum from the other end.
 
 use super::prelude::*;
+use loops::Real;
 
 /// The operation.
 #[derive(Debug)]
@@ -45,11 +46,21 @@ impl Op for Cumsum {
         let shape = inputs[0].shape();
         let axis = shape::axis(self.axis, shape.len())?;
         let inner: usize = shape[axis + 1..].iter().product();
-        let length = shape[axis];
+        let whole = shape[axis] * inner;
+        if whole == 0 {
+            return Ok(());
+        }
+        let mut sums = vec![loops::Sum::default(); inner];
         loops::floats!(inputs[0].dtype(), T => {
-            let y = output.slice_mut::<T>();
-            for (i, &x) in inputs[0].slice::<T>().iter().enumerate() {
-                y[i] = if (i / inner).is_multiple_of(length) { x } else { y[i - inner] + x };
+            let (x, y) = (inputs[0].slice::<T>(), output.slice_mut::<T>());
+            for (x, y) in x.chunks(whole).zip(y.chunks_mut(whole)) {
+                sums.fill(loops::Sum::default());
+                for (x, y) in x.chunks(inner).zip(y.chunks_mut(inner)) {
+                    for ((sum, &x), y) in sums.iter_mut().zip(x).zip(y) {
+                        sum.add(x.wide());
+                        *y = T::narrow(sum.value());
+                    }
+                }
             }
         });
         Ok(())
@@ -57,7 +68,8 @@ impl Op for Cumsum {
 }
 
 impl Tensor {
-    /// Running sums along an axis (negative: from the back): `y[i] = x[0] + .. + x[i]`.
+    /// Running sums along an axis (negative: from the back): `y[i] = x[0] + .. + x[i]`, each rounded once, however many
+    /// there are before.
     #[track_caller]
     pub fn cumsum(&self, axis: i64) -> Tensor {
         Tensor::apply(Cumsum { axis }, &[self])

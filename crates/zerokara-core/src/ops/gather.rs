@@ -2,6 +2,7 @@
 //! `take_along_axis`), and its transpose `scatter_add`. Each is the other's gradient.
 
 use super::{indices, prelude::*};
+use loops::Real;
 
 /// For each element of the indices: its position, and the position in an array whose axis has this length.
 fn places(
@@ -141,14 +142,14 @@ impl Op for ScatterAdd {
     }
 
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
-        loops::floats!(inputs[0].dtype(), T => {
-            let (x, y) = (inputs[0].slice::<T>(), output.slice_mut::<T>());
+        loops::floats!(inputs[0].dtype(), T => loops::summed::<T>(output, |sums| {
+            let x = inputs[0].slice::<T>();
             for place in places(inputs[1], self.axis, self.length) {
                 let (at, to) = place?;
-                y[to] += x[at];
+                sums[to] += x[at].wide();
             }
-        });
-        Ok(())
+            Ok(())
+        }))
     }
 }
 

@@ -7,6 +7,7 @@
 //! Elements outside the images are zero. `col2im` adds the elements up at their places. Each is the other's gradient.
 
 use super::{conv2d::conv2d_output_size, prelude::*};
+use loops::Real;
 
 /// Options of the unfolding.
 #[derive(Clone, Copy, Debug)]
@@ -179,10 +180,10 @@ impl Op for Col2im {
     }
 
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
-        loops::floats!(inputs[0].dtype(), T => {
-            let (x, y) = (inputs[0].slice::<T>(), output.slice_mut::<T>());
-            self.unfolding.walk(&self.images, |image, matrix| y[image] += x[matrix])
-        })
+        loops::floats!(inputs[0].dtype(), T => loops::summed::<T>(output, |sums| {
+            let x = inputs[0].slice::<T>();
+            self.unfolding.walk(&self.images, |image, matrix| sums[image] += x[matrix].wide())
+        }))
     }
 }
 

@@ -2,6 +2,7 @@
 //! 0), and its transpose `index_add`, which adds slices up at their indices. Each is the other's gradient.
 
 use super::{indices, prelude::*};
+use loops::Real;
 
 /// Sizes around an axis of `x`: product of the axes before, its length, product of the axes behind.
 fn around(x: &[usize], axis: usize) -> [usize; 3] {
@@ -127,16 +128,27 @@ impl Op for IndexAdd {
     }
 
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
-        let indices = inputs[1].slice::<i64>();
         let [outer, length, inner] = around(output.shape(), self.axis);
+        let indices = inputs[1].slice::<i64>();
+        let indices: Vec<usize> = indices
+            .iter()
+            .map(|&index| indices::within(index, length))
+            .collect::<Result<_, _>>()?;
+        // Those of one slice follow each other, so that the sums of one slice are all that is kept in double precision.
+        let mut order: Vec<usize> = (0..indices.len()).collect();
+        order.sort_by_key(|&i| indices[i]);
+        let mut sums = vec![0.0; inner];
         loops::floats!(inputs[0].dtype(), T => {
             let (x, y) = (inputs[0].slice::<T>(), output.slice_mut::<T>());
             for o in 0..outer {
-                for (i, &index) in indices.iter().enumerate() {
-                    let index = indices::within(index, length)?;
-                    for r in 0..inner {
-                        y[(o * length + index) * inner + r] += x[(o * indices.len() + i) * inner + r];
+                for same in order.chunk_by(|&i, &j| indices[i] == indices[j]) {
+                    sums.fill(0.0);
+                    for &i in same {
+                        let x = &x[(o * indices.len() + i) * inner..][..inner];
+                        sums.iter_mut().zip(x).for_each(|(sum, x)| *sum += x.wide());
                     }
+                    let y = &mut y[(o * length + indices[same[0]]) * inner..][..inner];
+                    y.iter_mut().zip(&sums).for_each(|(y, &sum)| *y = T::narrow(sum));
                 }
             }
         });

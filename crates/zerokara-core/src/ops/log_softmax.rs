@@ -2,8 +2,12 @@
 //! the book: the shift changes nothing and prevents overflow), and its logarithm.
 //!
 //! Softmax: `dx = y (g - sum(g y))`. Logarithm: `dx = g - softmax(x) sum(g)`.
+//!
+//! A class whose x is -inf is masked: its softmax is 0 and the logarithm -inf. Rows without a finite x, or with +inf, are
+//! NaN, as in PyTorch.
 
 use super::prelude::*;
+use loops::Real;
 
 /// The operations `softmax` and `log_softmax`.
 #[derive(Debug)]
@@ -51,9 +55,10 @@ impl Op for Softmax {
             let (x, y) = (inputs[0].slice::<T>(), output.slice_mut::<T>());
             for (x, y) in x.chunks(columns).zip(y.chunks_mut(columns)) {
                 let largest = x.iter().copied().fold(T::NEG_INFINITY, loops::maximum);
-                let total: T = x.iter().map(|&v| (v - largest).exp()).sum();
+                let total = x.iter().map(|&v| (v - largest).exp()).collect::<loops::Sum>().value();
                 for (y, &x) in y.iter_mut().zip(x) {
-                    *y = if self.log { x - largest - total.ln() } else { (x - largest).exp() / total };
+                    let distance = (x - largest).wide();
+                    *y = T::narrow(if self.log { distance - total.ln() } else { distance.exp() / total });
                 }
             }
         });
@@ -62,13 +67,14 @@ impl Op for Softmax {
 }
 
 impl Tensor {
-    /// Softmax along the last axis: positive, and 1 in sum.
+    /// Softmax along the last axis: not negative, and 1 in sum; 0 where the element is -inf (a masked class). A row of nothing
+    /// but -inf, or with +inf, gives NaN.
     #[track_caller]
     pub fn softmax(&self) -> Tensor {
         Tensor::apply(Softmax { log: false }, &[self])
     }
 
-    /// The logarithm of softmax along the last axis, exact also where softmax underflows.
+    /// The logarithm of softmax along the last axis, exact also where softmax underflows; -inf where the element is.
     #[track_caller]
     pub fn log_softmax(&self) -> Tensor {
         Tensor::apply(Softmax { log: true }, &[self])

@@ -7,17 +7,41 @@ use num_traits::Float;
 pub trait Real: Float + Scalar + std::iter::Sum + std::ops::AddAssign {
     /// The error function.
     fn erf(self) -> Self;
+    /// 1 less the error function.
+    fn erfc(self) -> Self;
+    /// In double precision.
+    fn wide(self) -> f64;
+    /// Rounded from double precision.
+    fn narrow(x: f64) -> Self;
 }
 
 impl Real for f32 {
     fn erf(self) -> Self {
         libm::erff(self)
     }
+    fn erfc(self) -> Self {
+        libm::erfcf(self)
+    }
+    fn wide(self) -> f64 {
+        f64::from(self)
+    }
+    fn narrow(x: f64) -> Self {
+        x as f32
+    }
 }
 
 impl Real for f64 {
     fn erf(self) -> Self {
         libm::erf(self)
+    }
+    fn erfc(self) -> Self {
+        libm::erfc(self)
+    }
+    fn wide(self) -> f64 {
+        self
+    }
+    fn narrow(x: f64) -> Self {
+        x
     }
 }
 
@@ -96,6 +120,79 @@ pub fn copy(x: &Array, y: &mut Array, pairs: impl Iterator<Item = (usize, usize)
         DType::F64 => go(x.slice::<f64>(), y.slice_mut::<f64>(), pairs),
         DType::I64 => go(x.slice::<i64>(), y.slice_mut::<i64>(), pairs),
         DType::Bool => go(x.bools(), y.bools_mut(), pairs),
+    }
+}
+
+/// A sum that keeps what rounding takes from it (Neumaier, 1974). In single precision there is nothing to keep; of
+/// doubles, however many, the mean of equal ones is that number.
+#[derive(Clone, Copy, Default)]
+pub struct Sum {
+    sum: f64,
+    lost: f64,
+}
+
+impl Sum {
+    /// Adds a number.
+    pub fn add(&mut self, x: f64) {
+        let sum = self.sum + x;
+        let (large, small) = if self.sum.abs() >= x.abs() {
+            (self.sum, x)
+        } else {
+            (x, self.sum)
+        };
+        self.lost += (large - sum) + small;
+        self.sum = sum;
+    }
+
+    /// The sum.
+    pub fn value(self) -> f64 {
+        // Beside an infinite sum, what was lost is no number.
+        if self.sum.is_finite() {
+            self.sum + self.lost
+        } else {
+            self.sum
+        }
+    }
+
+    /// The sum divided by `n`, rounded once.
+    pub fn mean(self, n: usize) -> f64 {
+        let n = n as f64;
+        let mean = self.value() / n;
+        if !mean.is_finite() {
+            return mean;
+        }
+        mean + ((-mean).mul_add(n, self.sum) + self.lost) / n
+    }
+}
+
+impl<T: Real> FromIterator<T> for Sum {
+    fn from_iter<I: IntoIterator<Item = T>>(numbers: I) -> Self {
+        let mut sum = Sum::default();
+        numbers.into_iter().for_each(|x| sum.add(x.wide()));
+        sum
+    }
+}
+
+/// Lets `add` add to sums in double precision that start as 0, one for each element of the output.
+pub fn summed<T: Real>(
+    output: &mut Array,
+    add: impl FnOnce(&mut [f64]) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut sums = vec![0.0; output.len()];
+    add(&mut sums)?;
+    for (y, sum) in output.slice_mut::<T>().iter_mut().zip(sums) {
+        *y = T::narrow(sum);
+    }
+    Ok(())
+}
+
+/// `1 / (1 + e^-x)`, from `e^-|x|`: so that nothing overflows, and small results keep their digits.
+pub fn sigmoid<T: Float>(x: T) -> T {
+    let e = (-x.abs()).exp();
+    if x < T::zero() {
+        e / (T::one() + e)
+    } else {
+        T::one() / (T::one() + e)
     }
 }
 

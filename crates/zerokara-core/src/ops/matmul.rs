@@ -3,6 +3,7 @@
 //! With `g` the output's gradient, `da = g b^T` and `db = a^T g` (page 147 of the book, the Affine layer).
 
 use super::prelude::*;
+use loops::Real;
 
 /// The operation, on operands whose leading axes are equal.
 #[derive(Debug)]
@@ -62,16 +63,19 @@ impl Op for MatMul {
         let batch: usize = output.shape()[..output.shape().len() - 2].iter().product();
         loops::floats!(a.dtype(), T => {
             let (a, b, y) = (a.slice::<T>(), b.slice::<T>(), output.slice_mut::<T>());
+            let mut sums = vec![0.0; n];
             for batch in 0..batch {
                 for i in 0..m {
-                    let y = &mut y[(batch * m + i) * n..][..n];
+                    sums.fill(0.0);
                     for l in 0..k {
-                        let a = a[(batch * m + i) * k + l];
+                        let a = a[(batch * m + i) * k + l].wide();
                         let b = &b[(batch * k + l) * n..][..n];
-                        for (y, &b) in y.iter_mut().zip(b) {
-                            *y += a * b;
+                        for (sum, b) in sums.iter_mut().zip(b) {
+                            *sum += a * b.wide();
                         }
                     }
+                    let y = &mut y[(batch * m + i) * n..][..n];
+                    y.iter_mut().zip(&sums).for_each(|(y, &sum)| *y = T::narrow(sum));
                 }
             }
         });

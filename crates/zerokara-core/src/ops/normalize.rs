@@ -4,6 +4,7 @@
 //! book; Ioffe and Szegedy, 2015); `layer_norm` takes them over the last axes of each sample (Ba et al., 2016).
 
 use super::prelude::*;
+use loops::Real;
 
 /// The operation `batch_norm` of `x [N, C, ..]`, and mean, variance, scale and shift `[C]`.
 #[derive(Debug)]
@@ -161,10 +162,11 @@ impl Op for LayerNorm {
         loops::floats!(inputs[0].dtype(), T => {
             let rows = inputs[0].slice::<T>().chunks(count);
             for (x, y) in rows.zip(output.slice_mut::<T>().chunks_mut(count)) {
-                let mean = x.iter().copied().sum::<T>() / count as T;
-                let variance = x.iter().map(|&v| (v - mean) * (v - mean)).sum::<T>() / count as T;
+                let mean = x.iter().copied().collect::<loops::Sum>().mean(count);
+                let squares: loops::Sum = x.iter().map(|x| (x.wide() - mean).powi(2)).collect();
+                let deviation = (squares.value() / count as f64 + self.epsilon).sqrt();
                 for (i, (y, &x)) in y.iter_mut().zip(x).enumerate() {
-                    *y = (x - mean) / (variance + self.epsilon as T).sqrt();
+                    *y = T::narrow((x.wide() - mean) / deviation);
                     if let [_, scale, shift] = inputs {
                         *y = *y * scale.slice::<T>()[i] + shift.slice::<T>()[i];
                     }

@@ -1,6 +1,7 @@
 //! Powers: `square`, `reciprocal`, `rsqrt`, and `pow` with a number or a tensor as the exponent.
 //!
-//! `d(x^p)/dx = p x^(p-1)` and `d(x^p)/dp = x^p ln x`, which is 0 at `x = 0`.
+//! `d(x^p)/dx = p x^(p-1)`, which is 0 for `p = 0` at `x = 0` too, and `d(x^p)/dp = x^p ln x`, which is 0 at `x = 0` unless p
+//! is negative.
 
 use super::{
     elementwise::{elementwise, elementwise_pair},
@@ -65,11 +66,14 @@ elementwise_pair!(
         let zero = x.zeros_like();
         let one = x.full_like(1.0);
         let at_zero = x.equal(&zero);
-        // The logarithm is taken of 1 instead of 0, so that no infinity meets a 0 here or in a second derivative.
-        let logarithm = at_zero.select(&one, x).log();
+        // 1 stands for 0 where that to a negative power, or its logarithm, would be an infinity that meets a 0, here or in
+        // a further derivative: choosing between the results would be too late for those.
+        let base = at_zero.logical_and(&p.equal(&zero)).select(&one, x);
+        let flat = at_zero.logical_and(&p.greater_equal(&zero));
+        let logarithm = flat.select(&one, x).log();
         Gradient::two(
-            call.gradient * (p * x.pow(&(p - one))),
-            at_zero.select(&zero, &(call.gradient * (call.output * logarithm))),
+            call.gradient * (p * base.pow(&(p - one))),
+            flat.select(&zero, &(call.gradient * (call.output * logarithm))),
         )
     }
 );

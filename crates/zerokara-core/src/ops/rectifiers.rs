@@ -5,15 +5,30 @@ use super::{elementwise::elementwise, prelude::*};
 elementwise!(
     /// The leaky ReLU, `y = x` where `x > 0`, else `slope * x` (Maas et al., 2013); `dy/dx` is 1 or `slope`.
     LeakyRelu { slope }, leaky_relu,
-    map([
-        Instruction::Load(0),
-        Instruction::Constant(0.0),
-        Instruction::Binary(Binary::Greater, 0, 1),
-        Instruction::Constant(slope as f32),
-        Instruction::Binary(Binary::Multiply, 0, 3),
-        Instruction::Select { condition: 2, yes: 0, no: 4 },
-    ]),
-    |x| if x > 0.0 { x } else { slope as T * x },
+    // With a slope of 0 it is the ReLU, at -infinity too.
+    if slope == 0.0 {
+        map([
+            Instruction::Load(0),
+            Instruction::Constant(0.0),
+            Instruction::Binary(Binary::Maximum, 0, 1),
+        ])
+    } else {
+        map([
+            Instruction::Load(0),
+            Instruction::Constant(0.0),
+            Instruction::Binary(Binary::Greater, 0, 1),
+            Instruction::Constant(slope as f32),
+            Instruction::Binary(Binary::Multiply, 0, 3),
+            Instruction::Select { condition: 2, yes: 0, no: 4 },
+        ])
+    },
+    |x| if slope == 0.0 {
+        loops::maximum(x, 0.0)
+    } else if x > 0.0 {
+        x
+    } else {
+        slope as T * x
+    },
     |call| {
         let (x, g) = (&call.inputs[0], call.gradient);
         let leak = g * g.full_like(slope);
@@ -29,12 +44,10 @@ elementwise!(
         Instruction::Load(0),
         Instruction::Constant(0.0),
         Instruction::Binary(Binary::Greater, 0, 1),
-        Instruction::Unary(Unary::Exp, 0),
-        Instruction::Constant(1.0),
-        Instruction::Binary(Binary::Subtract, 3, 4),
+        Instruction::Unary(Unary::ExpM1, 0),
         Instruction::Constant(alpha as f32),
-        Instruction::Binary(Binary::Multiply, 5, 6),
-        Instruction::Select { condition: 2, yes: 0, no: 7 },
+        Instruction::Binary(Binary::Multiply, 3, 4),
+        Instruction::Select { condition: 2, yes: 0, no: 5 },
     ]),
     |x| if x > 0.0 { x } else { alpha as T * x.exp_m1() },
     |call| {

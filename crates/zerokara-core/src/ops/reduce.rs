@@ -1,9 +1,12 @@
-//! Sums and extremes over axes.
+//! Sums, means and extremes over axes.
+//!
+//! Sums are added up in double precision, and rounded once. The mean of equal numbers is that number, to the bit.
 //!
 //! The gradient of a sum goes unchanged to every summand; that of a maximum or minimum goes to the elements that
 //! attain it, shared evenly where several do.
 
 use super::prelude::*;
+use loops::Real;
 use zerokara_kernels::plan::Reduction;
 
 /// How one of these operations combines.
@@ -94,6 +97,17 @@ pub fn reduced_positions(shape: &[usize], axes: &[usize]) -> impl Iterator<Item 
     })
 }
 
+/// The sum of each group of elements that `axes` leave as one of `results`.
+pub fn sums_over(x: &Array, axes: &[usize], results: usize) -> Result<Vec<loops::Sum>, String> {
+    let mut sums = vec![loops::Sum::default(); results];
+    loops::floats!(x.dtype(), T => {
+        for (to, &x) in reduced_positions(x.shape(), axes).zip(x.slice::<T>()) {
+            sums[to].add(x.wide());
+        }
+    });
+    Ok(sums)
+}
+
 impl Op for Reduce {
     fn name(&self) -> &'static str {
         match self.combine {
@@ -145,17 +159,20 @@ impl Op for Reduce {
         let axes = reduced_axes(&self.axes, x.shape().len())?;
         loops::floats!(x.dtype(), T => {
             let y = output.slice_mut::<T>();
-            match self.combine {
-                Combine::Sum => {}
-                Combine::Max => y.fill(T::NEG_INFINITY),
-                Combine::Min => y.fill(T::INFINITY),
+            if self.combine == Combine::Sum {
+                let sums = sums_over(x, &axes, y.len())?;
+                for (y, sum) in y.iter_mut().zip(sums) {
+                    *y = T::narrow(sum.value());
+                }
+                return Ok(());
             }
+            let (start, better): (T, fn(T, T) -> T) = match self.combine {
+                Combine::Max => (T::NEG_INFINITY, loops::maximum),
+                _ => (T::INFINITY, loops::minimum),
+            };
+            y.fill(start);
             for (to, &x) in reduced_positions(x.shape(), &axes).zip(x.slice::<T>()) {
-                y[to] = match self.combine {
-                    Combine::Sum => y[to] + x,
-                    Combine::Max => loops::maximum(y[to], x),
-                    Combine::Min => loops::minimum(y[to], x),
-                };
+                y[to] = better(y[to], x);
             }
         });
         Ok(())
@@ -246,6 +263,12 @@ impl Mean {
             keep: attributes.bool("keep")?,
         })
     }
+
+    /// The number of elements that become one.
+    fn count(&self, shape: &[usize]) -> Result<usize, String> {
+        let axes = reduced_axes(&self.axes, shape.len())?;
+        Ok(axes.iter().map(|&a| shape[a]).product())
+    }
 }
 
 impl Op for Mean {
@@ -269,36 +292,40 @@ impl Op for Mean {
     }
 
     fn kind(&self) -> Kind {
-        Kind::Composite
+        if self.keep {
+            return Kind::Composite;
+        }
+        Kind::Reduce {
+            reduction: Reduction::Mean,
+            axes: self.axes.clone(),
+        }
     }
 
-    fn gradient(&self, _: &Call<'_>) -> Gradient {
-        Gradient::Expand
+    fn gradient(&self, call: &Call<'_>) -> Gradient {
+        let (x, g) = (&call.inputs[0], call.gradient);
+        let Some(count) = x.shape().ok().and_then(|shape| self.count(shape).ok()) else {
+            return Gradient::Zero;
+        };
+        let share = g / g.full_like(count as f64);
+        Gradient::one(share.keep_axes(x, &self.axes).broadcast_like(x))
     }
 
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
         let x = inputs[0];
         let axes = reduced_axes(&self.axes, x.shape().len())?;
-        let count: usize = axes.iter().map(|&a| x.shape()[a]).product();
-        Reduce {
-            combine: Combine::Sum,
-            axes: self.axes.clone(),
-            keep: self.keep,
-        }
-        .reference(inputs, output)?;
-        loops::floats!(x.dtype(), T => output.slice_mut::<T>().iter_mut().for_each(|y| *y /= count as T));
+        let count = self.count(x.shape())?;
+        let sums = sums_over(x, &axes, output.len())?;
+        loops::floats!(x.dtype(), T => {
+            for (y, sum) in output.slice_mut::<T>().iter_mut().zip(sums) {
+                *y = T::narrow(sum.mean(count));
+            }
+        });
         Ok(())
     }
 
+    /// With `keep`: the mean without, seen in the other shape, so that the two are computed once.
     fn expand(&self, inputs: &[Tensor]) -> Option<Tensor> {
-        let shape = inputs[0].shape().ok()?;
-        let axes = reduced_axes(&self.axes, shape.len()).ok()?;
-        let count: usize = axes.iter().map(|&a| shape[a]).product();
-        let sum = inputs[0].sum_axes(&self.axes, false);
-        let mean = &sum * sum.full_like(1.0 / count as f64);
-        Some(match self.keep {
-            true => mean.keep_axes(&inputs[0], &self.axes),
-            false => mean,
-        })
+        let x = &inputs[0];
+        Some(x.mean_axes(&self.axes, false).keep_axes(x, &self.axes))
     }
 }

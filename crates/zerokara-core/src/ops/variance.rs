@@ -3,8 +3,9 @@
 
 use super::{
     prelude::*,
-    reduce::{infer_reduced, reduced_axes, reduced_positions},
+    reduce::{infer_reduced, reduced_axes, reduced_positions, sums_over},
 };
+use loops::Real;
 use zerokara_kernels::plan::Reduction;
 
 /// The operation `var`.
@@ -95,14 +96,17 @@ impl Op for Variance {
         let axes = reduced_axes(&self.axes, x.shape().len())?;
         let count: usize = axes.iter().map(|&a| x.shape()[a]).product();
         let divisor = self.divisor(x.shape())?;
+        let means: Vec<f64> = sums_over(x, &axes, output.len())?
+            .into_iter()
+            .map(|sum| sum.mean(count))
+            .collect();
         loops::floats!(x.dtype(), T => {
-            let y = output.slice_mut::<T>();
-            let mut means = vec![0.0; y.len()];
+            let mut squares = vec![loops::Sum::default(); means.len()];
             for (to, &x) in reduced_positions(x.shape(), &axes).zip(x.slice::<T>()) {
-                means[to] += x / count as T;
+                squares[to].add((x.wide() - means[to]).powi(2));
             }
-            for (to, &x) in reduced_positions(x.shape(), &axes).zip(x.slice::<T>()) {
-                y[to] += (x - means[to]) * (x - means[to]) / divisor as T;
+            for (y, squares) in output.slice_mut::<T>().iter_mut().zip(squares) {
+                *y = T::narrow(squares.value() / divisor as f64);
             }
         });
         Ok(())
@@ -138,15 +142,16 @@ impl Tensor {
         )
     }
 
-    /// Standard deviation of all elements, a scalar: the square root of [`Tensor::var`].
+    /// Standard deviation of all elements, a scalar: the square root of [`Tensor::var`]. Its gradient is 0 where all elements
+    /// are equal.
     #[track_caller]
     pub fn std(&self) -> Tensor {
-        self.var().sqrt()
+        self.var().root_of_squares()
     }
 
-    /// Standard deviation over axes: the square root of [`Tensor::var_axes`].
+    /// Standard deviation over axes: the square root of [`Tensor::var_axes`], with a gradient of 0 where that is 0.
     #[track_caller]
     pub fn std_axes(&self, axes: &[i64], keep: bool, correction: usize) -> Tensor {
-        self.var_axes(axes, keep, correction).sqrt()
+        self.var_axes(axes, keep, correction).root_of_squares()
     }
 }

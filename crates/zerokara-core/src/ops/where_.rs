@@ -71,7 +71,8 @@ impl Op for Where {
 }
 
 impl Tensor {
-    /// `yes` where this tensor of truth values holds, else `no`; shapes broadcast.
+    /// `yes` where this tensor of truth values holds, else `no`; shapes broadcast. The gradient of what is not taken is 0;
+    /// times an infinite slope behind it that is NaN, which [`Tensor::sqrt`] shows how to avoid.
     ///
     /// ```
     /// # use zerokara_core::Tensor;
