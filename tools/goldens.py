@@ -112,6 +112,32 @@ def add(op, inputs, function, kink=False, wrt=None, **attributes):
     CASES.setdefault(op, []).append(case)
 
 
+def settle(op, output=None, gradients=None):
+    """Replaces numbers of the last case, `{position: number}`: those that PyTorch gives up (0 times an infinity) or rounds.
+    A slope, of an elementwise function, is multiplied by the output's gradient."""
+    case = CASES[op][-1]
+    for at, value in (output or {}).items():
+        case["output"]["data"][at] = number(value)
+    for at, slope in (gradients or {}).items():
+        g = float(case["output_gradient"][at])
+        case["gradients"][0][at] = number(slope * g if slope else 0.0)
+
+
+INF, NAN = math.inf, math.nan
+# Everywhere but at NaN, where few agree on derivatives.
+EDGES = [INF, -INF, 0.0, -0.0, 1e-30, -1e-30, 1e15, -1e15]
+
+
+def edges(op, function, values=EDGES, tiny=(), slopes=None, output=None, wrt=None, **attributes):
+    """Infinities, zeros, tiny and huge numbers; NaN by itself; and, one by one, numbers whose results are tiny, so that these
+    are compared by their own size."""
+    add(op, [np.array(values, np.float32)], function, kink=True, wrt=wrt, **attributes)
+    settle(op, output, slopes)
+    add(op, [np.array([NAN, 1.0], np.float32)], function, wrt=[], **attributes)
+    for x in tiny:
+        add(op, [np.array([x], np.float32)], function, kink=True, wrt=wrt, **attributes)
+
+
 # Elementwise functions of one tensor.
 
 
@@ -161,6 +187,44 @@ def elementwise():
     for exponent in [2.0, 3.0]:
         add("powf", [rand(3, 4)], lambda x: torch.pow(x, exponent), exponent=exponent)
     unary("stop_gradient", lambda x: x.detach(), wrt=[])
+    unary("erfc", torch.special.erfc, special=[-5.0, 0.001, 5.0])
+    small = [1e-8, -1e-8, 1e-30, -1e-30]
+    edges("abs", torch.abs)
+    for op, function in [("sign", np.sign), ("floor", np.floor)]:
+        edges(op, lambda x: torch.tensor(function(x.numpy())), wrt=[])
+    edges("step", lambda x: (x > 0).double(), wrt=[])
+    edges("square", torch.square)
+    edges("reciprocal", torch.reciprocal, values=[INF, -INF, 0.0, -0.0, 1e15, 1e38])
+    edges("rsqrt", torch.rsqrt, values=[INF, -INF, 0.0, 1e15, -1.0])
+    edges("sqrt", torch.sqrt, values=[INF, -INF, 0.0, 1e38, -1.0])
+    edges("exp", torch.exp, values=[INF, -INF, 0.0, -0.0, 1e-30, -1e15], tiny=[-50.0, -87.0])
+    edges("log", torch.log, values=[INF, -INF, 0.0, -0.0, 1e38, -1.0], tiny=[1.0000001, 0.9999999])
+    for op, function in [("sin", torch.sin), ("cos", torch.cos)]:
+        edges(op, function, values=[INF, -INF, 0.0, -0.0, 1e-30, 1e6], tiny=small if op == "sin" else ())
+    edges("tanh", torch.tanh, tiny=small)
+    edges("sigmoid", torch.sigmoid, tiny=[-50.0, -87.0])
+    edges("erf", torch.erf, tiny=small)
+    edges("erfc", torch.special.erfc, tiny=[2.0, 4.0, 6.0, 9.0])
+    edges("relu", torch.relu)
+    edges("negate", torch.neg)
+    edges("softplus", lambda x: x.clamp(min=0) + torch.log1p(torch.exp(-x.abs())), slopes={2: 0.5, 3: 0.5}, tiny=[-10.0, -30.0, -87.0])
+    # Limits: 0 and 1 are the gates, and what an infinity is multiplied by.
+    limits = dict(output={1: -0.0}, slopes={0: 1.0, 1: 0.0, 6: 1.0, 7: 0.0})
+    tails = small + [-5.5, -6.0, -8.0]
+    edges("gelu", F.gelu, **limits, tiny=tails[:4])
+    for x in tails[4:]:
+        add("gelu", [np.array([x], np.float32)], lambda x: x / 2 * torch.special.erfc(-x / math.sqrt(2)), kink=True)
+    gate = lambda x: x * torch.sigmoid(math.sqrt(8 / math.pi) * (x + 0.044715 * x**3))
+    edges("gelu_tanh", gate, **limits, tiny=tails)
+    edges("silu", lambda x: x * torch.sigmoid(x), **limits, tiny=small + [-30.0, -80.0])
+    for slope in [0.01, 0.0]:
+        edges("leaky_relu", lambda x: F.leaky_relu(x, slope), output={1: -INF if slope else 0.0}, slope=float(slope))
+    edges("elu", lambda x: F.elu(x, 0.5), tiny=small + [-1e-3, -0.3], alpha=0.5)
+    edges("clamp", lambda x: torch.clamp(x, -1.5, 2.5), low_=-1.5, high_=2.5)
+    edges("clamp", lambda x: torch.clamp(x, -INF, 2.5), values=[INF, -1e38, 1e-30, 2.0], low_=-INF, high_=2.5)
+    for exponent, values in [(2.0, EDGES), (3.0, [INF, -INF, 0.0, -0.0, -2.0, 1e10]), (1.0, [0.0, -0.0, -2.0, 1e38]), (0.5, [INF, 0.0, 1e38]),
+                             (-1.0, [INF, -INF, 0.0, -2.0]), (0.0, [INF, 0.0, -2.0])]:
+        edges("powf", lambda x: torch.pow(x, exponent), values=values, exponent=exponent, wrt=[] if exponent == 0.0 else None)
 
 
 def binary(op, function, shapes=((), (1,), (7,), (3, 5), (0, 3), (2, 3, 1, 5)), draw=None, wrt=None):
@@ -184,8 +248,21 @@ def pairs():
     binary("pow", torch.pow, draw=lambda s: (rand(*s, low=0.25), rand(*s)))
     add("pow", [np.array([0.0, 0.0, 0.0]), np.array([2.0, 1.0, 3.5])], torch.pow, kink=True)
     add("pow", [np.array([-2.0, -1.0, -0.5]), np.array([2.0, 3.0, 1.0])], torch.pow, wrt=[])
+    add("pow", [np.array([0.0, 0.0, -0.0, 2.0, 1.0]), np.array([0.0, 1.0, 0.0, 0.0, 0.0])], torch.pow, kink=True)
+    add("pow", [np.array([0.0, 0.0]), np.array([-1.0, 0.5])], torch.pow, kink=True)
+    add("pow", [np.array([-2.0, -1.0, 0.0, INF]), np.array([2.0, 3.0, 0.0, 2.0])], torch.pow, kink=True, wrt=[0])
+    add("pow", [np.array([INF, INF, -INF, 0.5, 2.0, 1.0, NAN, -1.0, NAN]), np.array([-1.0, 0.0, 3.0, INF, -INF, NAN, 0.0, INF, 1.0])],
+        torch.pow, wrt=[])
     binary("maximum", torch.maximum, draw=far)
     binary("minimum", torch.minimum, draw=far)
+    ends = np.array([INF, -INF, 0.0, -0.0, 1.0, -2.0, 1e-30])
+    every = np.repeat(ends, len(ends)), np.tile(ends, len(ends))
+    for op in ["add", "subtract", "multiply", "divide"]:
+        add(op, every, getattr(torch, op), kink=True)
+        add(op, [np.array([NAN, 1.0, INF]), np.array([1.0, NAN, NAN])], getattr(torch, op), wrt=[])
+    for op in ["maximum", "minimum"]:
+        add(op, every, getattr(torch, op), kink=True)
+        add(op, [np.array([NAN, 1.0, NAN, INF]), np.array([1.0, NAN, -INF, NAN])], getattr(torch, op), wrt=[])
     tie = [np.array([1.0, 2.0, -3.0]), np.array([1.0, 0.5, -3.0])]
     add("maximum", tie, torch.maximum, kink=True)
     add("minimum", tie, torch.minimum, kink=True)
@@ -212,6 +289,7 @@ def pairs():
     for shape in [(), (7,), (3, 5), (0, 2)]:
         add("where", [bools(*shape), rand(*shape), rand(*shape)], torch.where)
     add("where", [bools(4), ints(0, 9, 4), ints(0, 9, 4)], torch.where)
+    add("where", [np.array([True, False] * 3), np.array([1.0, NAN, INF, 2.0, -INF, INF]), np.array([NAN, 1.0, -INF, NAN, 0.0, 1e38])], torch.where)
     Fixed("cast")
     x = np.array([-2.75, -0.5, 0.0, 0.5, 3.25], np.float32)
     add("cast", [x], lambda x: x.to(torch.int64), wrt=[], dtype="i64")
@@ -287,6 +365,11 @@ def views():
 
 # Reductions.
 
+# Rows with masked classes, and with numbers that are far apart or equal.
+MASKED = [[0.0, -INF, 1.0], [-INF, -INF, 3.0], [1.0, 1.0, 1.0], [3e38, -3e38, 3e38], [-3e38, -INF, -3e38], [1e-30, -1e-30, 0.0]]
+# Rows of which softmax is NaN.
+NO_DISTRIBUTION = [[-INF, -INF, -INF], [INF, 0.0, 1.0], [INF, INF, 1.0], [NAN, 0.0, 1.0], [-INF, NAN, 1.0], [INF, -INF, 0.0]]
+
 
 def reductions():
     axes_lists = [((), [], False), ((5,), [], False), ((5,), [0], True), ((3, 5), [0], False), ((3, 5), [-1], True), ((2, 3, 4), [0, 2], False),
@@ -312,6 +395,13 @@ def reductions():
             add(op, [np.zeros((2, 0), np.float32)], lambda x: x.sum(1) if op == "sum" else x.mean(1), axes=[1], keep=False)
             add(op, [np.zeros((0, 3), np.float32)], lambda x: x.sum(1) if op == "sum" else x.mean(1), axes=[1], keep=False)
             add(op, [rand(1, 300)], lambda x: function(x, [1], False), axes=[1], keep=False)
+            add(op, [np.full((2, 28), 100.0)], lambda x: function(x, [1], False), axes=[1], keep=False)
+        ends = [[INF, 1, 2], [INF, -INF, 0], [-INF, -INF, 1], [0, -0.0, 1e-30], [1e15, -1e15, 1], [-2, -2, -2]]
+        for axes in [[1], [0]]:
+            x = np.array(ends if axes == [1] else np.transpose(ends), np.float32)
+            add(op, [x], lambda x: function(x, axes, False), kink=True, axes=axes, keep=False)
+            add(op, [np.where(x == 1, NAN, x)], lambda x: function(x, axes, False), wrt=[], axes=axes, keep=False)
+        add(op, [np.array([1e-30, 2e-30, -4e-30])], lambda x: function(x, [0], False), kink=True, axes=[0], keep=False)
     Fixed("var")
     for shape, axes, keep in axes_lists:
         for correction in [0, 1]:
@@ -320,6 +410,17 @@ def reductions():
                 add("var", [rand(*shape)], lambda x: x.var(over(x, axes), correction=correction, keepdim=keep), axes=axes, keep=keep, correction=correction)
     # Far from zero, where the difference of mean squares would lose all digits.
     add("var", [rand(4, 6) + 512.0], lambda x: x.var([1], correction=0), axes=[1], keep=False, correction=0)
+    # Where there is nothing to vary, and where little varies in much.
+    for number, count in [(100.0, 28), (0.1, 7), (-1e30, 3), (1e-30, 5), (3e38, 2)]:
+        equal = [np.full((2, count), number)]
+        add("var", equal, lambda x: x.var([1], correction=0), kink=True, axes=[1], keep=False, correction=0)
+        settle("var", {0: 0.0, 1: 0.0}, None)
+        CASES["var"][-1]["gradients"] = [[0] * (2 * count)]
+        add("mean", equal, lambda x: x.mean(1), kink=True, axes=[1], keep=False)
+        settle("mean", {at: np.float32(number).item() for at in (0, 1)})
+    add("var", [1e6 + ints(0, 2, 3, 50).astype(np.float32)], lambda x: x.var([1], correction=0), axes=[1], keep=False, correction=0)
+    add("var", [np.array([[1.0, INF, 2.0], [NAN, 1.0, 1.0], [1.0, 2.0, 4.0]])], lambda x: x.var([1], correction=0), wrt=[], axes=[1], keep=False, correction=0)
+    add("var", [np.array([2e-15, 1e-15, 4e-15])], lambda x: x.var([0], correction=0), kink=True, axes=[0], keep=False, correction=0)
     for op, function in [("argmax", np.argmax), ("argmin", np.argmin)]:
         Fixed(op)
         for shape, axis in [((5,), 0), ((3, 5), 1), ((3, 5), 0), ((2, 3, 4), -2), ((1, 1), -1), ((0, 3), 1)]:
@@ -331,9 +432,13 @@ def reductions():
         for shape in [(1,), (7,), (3, 5), (2, 3, 4), (0, 3), (2, 1), (3, 33)]:
             add(op, [rand(*shape)], lambda x: function(x, -1))
         add(op, [np.array([[80.0, 0.0, -80.0], [1000.0, 1000.0, 999.0], [-1000.0, -1001.0, -1000.0]], np.float32)], lambda x: function(x, -1))
+        add(op, [np.array(MASKED, np.float32)], lambda x: function(x, -1), kink=True)
+        add(op, [np.array(NO_DISTRIBUTION, np.float32)], lambda x: function(x, -1), kink=True)
     Fixed("cumsum")
     for shape, axis in [((5,), 0), ((3, 5), 0), ((3, 5), -1), ((2, 3, 4), 1), ((0, 3), 1), ((1,), 0)]:
         add("cumsum", [rand(*shape)], lambda x: x.cumsum(axis), axis=axis)
+    add("cumsum", [np.array([1.0, INF, 2.0, -INF, NAN])], lambda x: x.cumsum(0), kink=True, axis=0)
+    add("cumsum", [np.array([1e15, 1.0, -1e15, 1e-30])], lambda x: x.cumsum(0), kink=True, axis=0)
 
 
 # Indices.
@@ -357,6 +462,11 @@ def indexing():
             return torch.zeros(shape, dtype=torch.float64).index_add(axis, i.reshape(-1), flat)
         x = rand(*(shape[:axis] + count + shape[axis + 1:]))
         add("index_add", [x, ints(0, shape[axis], *count)], accumulate, axis=axis, length=shape[axis])
+    ends = np.array([1.0, INF, NAN, -INF, 1e-30, 2.0])
+    add("index_select", [ends, np.array([1, 0, 2, 1])], lambda x, i: x[i], kink=True, axis=0)
+    add("index_add", [ends, np.array([3, 1, 2, 1, 0, 3])], lambda x, i: torch.zeros(4, dtype=torch.float64).index_add(0, i, x), kink=True, axis=0, length=4)
+    add("gather", [ends, np.array([1, 0, 2, 1])], lambda x, i: x[i], kink=True, axis=0)
+    add("scatter_add", [ends, np.array([3, 1, 2, 1, 0, 3])], lambda x, i: torch.zeros(4, dtype=torch.float64).scatter_add(0, i, x), kink=True, axis=0, length=4)
     cases = [((5,), 0, (3,)), ((4, 3), 1, (4, 5)), ((4, 3), 0, (2, 3)), ((2, 5, 3), 1, (2, 4, 3)), ((3, 2), 0, (0, 2)), ((1, 1), 1, (1, 1))]
     Fixed("gather")
     for shape, axis, count in cases:
@@ -376,6 +486,10 @@ def contractions():
     for a, b in [((2, 3), (3, 4)), ((1, 1), (1, 1)), ((5, 1), (1, 3)), ((2, 3, 4), (2, 4, 5)), ((2, 1, 3, 2), (2, 1, 2, 3)), ((3, 0), (0, 2)),
                  ((0, 3), (3, 2)), ((7, 13), (13, 9)), ((1, 33), (33, 17)), ((0, 2, 3), (0, 3, 2))]:
         add("matmul", [rand(*a), rand(*b)], torch.matmul)
+    a, b = rand(5, 9), rand(9, 11)
+    a[1, 2], a[3, 0], a[4, 8], b[4, 4], b[2, 7] = INF, NAN, -INF, -INF, 0.0
+    add("matmul", [a, b], torch.matmul, kink=True)
+    add("matmul", [rand(3, 5) * 1e-20, rand(5, 2) * 1e-10], torch.matmul, kink=True)
     convolutions = [
         # x, w, stride, padding, dilation, groups
         ((1, 1, 4, 4), (1, 1, 3, 3), [1, 1], [0, 0], [1, 1], 1),
@@ -450,6 +564,9 @@ def contractions():
             options = dict(kernel=[2, 2], stride=[1, 1], padding=[0, 0])
             tie = np.array([[[[1, 1, 0], [1, 1, 2], [0, 2, 2]]]], np.float32)
             add(op, [tie], lambda x: F.max_pool2d(x, [2, 2], [1, 1]), kink=True, **options)
+            ends = np.array([[[[-INF, -INF, 0, NAN], [-INF, -INF, INF, 1], [1e-30, 0, -INF, 2], [-0.0, 0, INF, INF]]]], np.float32)
+            options = dict(kernel=[2, 2], stride=[2, 2], padding=[0, 0])
+            add(op, [ends], lambda x: F.max_pool2d(x, [2, 2], [2, 2]), kink=True, **options)
     for op in ["avg_pool2d", "avg_pool2d_gradient"]:
         Fixed(op)
         for x, kernel, stride, padding in pools:
@@ -462,6 +579,10 @@ def contractions():
                 y = tuple(pool(torch.zeros(x)).shape)
                 if op == "avg_pool2d":
                     add(op, [rand(*x)], pool, **options)
+                    add(op, [np.full(x, 0.1)], pool, kink=True, **options)
+                    ends = rand(*x)
+                    ends.flat[:: 5], ends.flat[1:: 7] = INF, NAN
+                    add(op, [ends], pool, kink=True, **options)
                 else:
                     def gradient(g):
                         z = torch.zeros(x, dtype=torch.float64, requires_grad=True)
@@ -521,6 +642,16 @@ def losses():
             add("cross_entropy", [rand(*shape), q], loss, smoothing=smoothing)
         extreme = np.array([[80.0, 0.0, -80.0], [1000.0, 999.0, 998.0]], np.float32)
         add("cross_entropy", [extreme, np.array([2, 0])], lambda x, t: F.cross_entropy(x, t, reduction="none", label_smoothing=smoothing), smoothing=smoothing)
+        rows, labels = np.array(MASKED, np.float32), np.array([0, 2, 1, 0, 2, 1])
+        plain = lambda x, t: F.cross_entropy(x, t, reduction="none", label_smoothing=smoothing)
+        add("cross_entropy", [rows, labels], plain, kink=True, smoothing=smoothing)
+        add("cross_entropy", [np.array(NO_DISTRIBUTION, np.float32), labels], plain, kink=True, smoothing=smoothing)
+        if smoothing == 0.0:
+            add("cross_entropy", [rows[:2], np.array([1, 0])], plain, kink=True, smoothing=smoothing)
+            # A class of probability 0 adds nothing.
+            q = np.array([[0.25, 0.0, 0.75], [0.0, 0.0, 1.0], [0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], np.float32)
+            soft = lambda x, t: -torch.where(t == 0, 0.0, t * torch.log_softmax(x, -1)).sum(-1)
+            add("cross_entropy", [rows, q], soft, kink=True, wrt=[0], smoothing=smoothing)
     Fixed("batch_norm")
     for shape in [(4, 3), (2, 3, 4, 5), (3, 2, 5), (1, 1), (0, 2)]:
         c = shape[1]
@@ -536,6 +667,15 @@ def losses():
         for epsilon in [1e-5, 0.1]:
             add("layer_norm", [rand(*shape)], lambda x: F.layer_norm(x, last, None, None, epsilon), axes=axes, epsilon=epsilon)
             add("layer_norm", [rand(*shape), rand(*last), rand(*last)], lambda x, s, b: F.layer_norm(x, last, s, b, epsilon), axes=axes, epsilon=epsilon)
+
+
+    for number in [100.0, 0.1, 1000.0]:
+        add("layer_norm", [np.full((2, 28), number)], lambda x: F.layer_norm(x, [28], None, None, 1e-5), kink=True, axes=1, epsilon=1e-5)
+        settle("layer_norm", {at: 0.0 for at in range(56)})
+    x = rand(3, 5)
+    x[0, 1], x[1, 2] = INF, NAN
+    add("layer_norm", [x], lambda x: F.layer_norm(x, [5], None, None, 1e-5), kink=True, axes=1, epsilon=1e-5)
+    add("layer_norm", [1e6 + ints(0, 2, 2, 20).astype(np.float32)], lambda x: F.layer_norm(x, [20], None, None, 1e-5), axes=1, epsilon=1e-5)
 
 
 def philox(counter, key):
