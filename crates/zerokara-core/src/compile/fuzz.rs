@@ -2,6 +2,8 @@
 //! operations, shapes, views and parameter updates, for every description of a machine, which decides what the compiler makes
 //! of a graph. It must find every planted [`Fault`], and reach every kind of step, for each of them.
 
+mod special;
+
 use super::fault::{Fault, with_fault};
 use crate::{
     Array, DType, Parameter, Precision, Program, Result, Runtime, Tensor, gradients,
@@ -52,6 +54,8 @@ struct Garden {
     random: Random,
     pool: Vec<Tensor>,
     parameters: Vec<Parameter>,
+    /// Whether leaves hold special values.
+    special: bool,
 }
 
 fn dims(t: &Tensor) -> Vec<usize> {
@@ -64,6 +68,7 @@ impl Garden {
             random: Random(seed),
             pool: Vec::new(),
             parameters: Vec::new(),
+            special: false,
         };
         for i in 0..3 {
             let rank = garden.random.below(4);
@@ -76,7 +81,10 @@ impl Garden {
     }
 
     fn plant(&mut self, number: usize, shape: &[usize]) -> Tensor {
-        let value = self.random.array(shape);
+        let value = match self.special {
+            true => self.random.special_array(shape),
+            false => self.random.array(shape),
+        };
         let parameter = Parameter::of_array(format!("p{number}"), value);
         let tensor = parameter.tensor();
         self.parameters.push(parameter);
@@ -226,7 +234,7 @@ impl Garden {
     /// Convolution, pooling and a dense layer, on what `x` can be padded to.
     fn image_layers(&mut self, x: &Tensor) -> Tensor {
         let total: usize = dims(x).iter().product();
-        if total == 0 {
+        if total == 0 || (self.special && !special::CONVOLVES) {
             return x.tanh();
         }
         let number = self.parameters.len();
