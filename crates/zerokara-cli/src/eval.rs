@@ -7,6 +7,7 @@ use crate::{
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
+use zerokara_core::Arithmetic;
 use zerokara_data::Dataset;
 use zerokara_train::report::{
     numbers::thousands,
@@ -24,6 +25,10 @@ pub struct Options {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    /// How convolutions multiply and sum: f32; direct, by direct sums alone, so that exact zeros stay exact; or bf16, which
+    /// needs a CPU with AVX512-BF16
+    #[arg(long, value_name = "NAME", default_value = "f32", value_parser = options::precision)]
+    precision: Arithmetic,
     /// Number of threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = options::at_least_one)]
     threads: Option<usize>,
@@ -37,6 +42,7 @@ Examples:
 
 pub fn run(options: &Options) -> Outcome {
     options::use_threads(options.threads)?;
+    options::use_precision(options.precision)?;
     let model = options::load_model(&options.model)?;
     let name = options.dataset.as_deref().unwrap_or(&model.info().dataset);
     let data = Dataset::by_name(name)?;

@@ -39,10 +39,13 @@ pub fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Reads what convolutions are to multiply.
+/// Reads how convolutions are to multiply and sum.
 pub fn precision(text: &str) -> Result<Arithmetic, String> {
     let named = Arithmetic::ALL.into_iter().find(|a| a.name() == text);
-    named.ok_or_else(|| "known precisions are f32 and bf16".into())
+    named.ok_or_else(|| {
+        let names = Arithmetic::ALL.map(Arithmetic::name);
+        format!("known precisions are {}", names.join(", "))
+    })
 }
 
 /// Reads a model's name.
@@ -60,6 +63,16 @@ pub fn use_threads(threads: Option<usize>) -> Outcome {
     }
     // Finds a wrong environment variable before anything else is done.
     Runtime::current()?;
+    Ok(())
+}
+
+/// Lets convolutions multiply and sum this way from here on.
+pub fn use_precision(arithmetic: Arithmetic) -> Outcome {
+    let runtime = Runtime::current()?;
+    if runtime.arithmetic() != arithmetic {
+        let runtime = Runtime::new(runtime.threads())?;
+        runtime.precision(arithmetic)?.install();
+    }
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use crate::{
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
+use zerokara_core::Arithmetic;
 use zerokara_data::{digit_from_image, sample_from_image};
 use zerokara_train::{SavedModel, report::terminal};
 
@@ -25,6 +26,10 @@ pub struct Options {
     /// Take pictures as they are: no cropping, no turning of dark into light
     #[arg(long)]
     plain: bool,
+    /// How convolutions multiply and sum: f32; direct, by direct sums alone, so that exact zeros stay exact; or bf16, which
+    /// needs a CPU with AVX512-BF16
+    #[arg(long, value_name = "NAME", default_value = "f32", value_parser = options::precision)]
+    precision: Arithmetic,
     /// Print one JSON object a line and picture
     #[arg(long)]
     json: bool,
@@ -42,6 +47,7 @@ const BAR: usize = 30;
 
 pub fn run(options: &Options) -> Outcome {
     options::use_threads(None)?;
+    options::use_precision(options.precision)?;
     let model = options::load_model(&options.model)?;
     for (at, image) in options.images.iter().enumerate() {
         let pixels = read(&model, image, options.plain)?;

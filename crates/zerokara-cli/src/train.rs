@@ -58,7 +58,8 @@ pub struct Options {
     /// Shift and turn the training images by chance
     #[arg(long)]
     augment: bool,
-    /// What convolutions multiply, f32 or bf16; bf16 needs a CPU with AVX512-BF16, and parameters stay f32
+    /// How convolutions multiply and sum: f32; direct, by direct sums alone, so that exact zeros stay exact; or bf16, which
+    /// needs a CPU with AVX512-BF16, and parameters stay f32
     #[arg(long, value_name = "NAME", default_value = "f32", value_parser = options::precision)]
     precision: Arithmetic,
     /// The seed of everything random: same seed, same model, bit by bit

@@ -149,6 +149,33 @@ fn the_gradient_in_bf16_points_where_that_in_f32_points() {
 }
 
 #[test]
+fn direct_sums_train_evaluate_and_predict() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let train = |name: &str, precision: &str| {
+        let fixed = "train --model simple-convnet --limit 300 --epochs 1 --quiet --output";
+        let arguments = fixed.split_whitespace();
+        let arguments = arguments.chain([name, "--precision", precision]);
+        succeed(at, &arguments.collect::<Vec<_>>());
+        parameters(&at.join(name).join("model.safetensors"))
+    };
+    let (direct, fast) = (train("direct", "direct"), train("fast", "f32"));
+    // Different roundings, and nothing else.
+    assert_ne!(direct, fast);
+    let near = direct
+        .iter()
+        .zip(&fast)
+        .filter(|(a, b)| (*a - *b).abs() < 1e-2);
+    assert!(near.count() * 100 > direct.len() * 95);
+    let accuracy = |precision: &str| {
+        let text = succeed(at, &["eval", "direct", "--precision", precision, "--json"]);
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        value["accuracy"].as_f64().unwrap()
+    };
+    assert!((accuracy("direct") - accuracy("f32")).abs() < 2e-3);
+}
+
+#[test]
 fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

@@ -64,7 +64,10 @@ fn unknown_names_list_the_known_ones() {
 fn bf16_is_declined_where_it_cannot_be_had() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    fail(at, &["train", "--precision", "f16"], 2, &["f16", "bf16"]);
+    for command in ["train", "bench"] {
+        let named = ["f16", "known precisions are f32, bf16, direct"];
+        fail(at, &[command, "--precision", "f16"], 2, &named);
+    }
     let two = [
         &["train", "--quiet", "--limit", "200"][..],
         &["bench", "--model", "simple-convnet", "--json"],

@@ -105,7 +105,8 @@ enum Bound {
 impl Program {
     /// Compiles what `outputs` need, and the `updates` of parameters, which take place together after everything else.
     /// `inputs` were made by [`Tensor::input`]; their values are given to [`Program::run`] in this order. Parameters
-    /// are bound by identity: a run reads the values they have then.
+    /// are bound by identity: a run reads the values they have then. Convolutions are computed as the
+    /// [runtime](Runtime::precision) says.
     ///
     /// # Errors
     /// The error of an invalid tensor; an update of another shape than its parameter, or a second one of the same;
@@ -115,10 +116,24 @@ impl Program {
         outputs: &[&Tensor],
         updates: &[(Parameter, Tensor)],
     ) -> Result<Self> {
-        Self::compile_with(inputs, outputs, updates, Arithmetic::F32)
+        Self::compile_with(inputs, outputs, updates, Runtime::current()?.arithmetic())
     }
 
-    /// As [`Program::compile`], with convolutions that multiply in `arithmetic`.
+    /// As [`Program::compile`], with convolutions that multiply and sum as `arithmetic` says.
+    ///
+    /// ```
+    /// # use zerokara_core::{Arithmetic, Array, DType, Program, Tensor, op::ConvOptions};
+    /// // One large number in a corner of zeros: by direct sums, what is far from it is zero, to the bit.
+    /// let x = Tensor::input("x", [1, 16, 8, 8], DType::F32);
+    /// let w = Tensor::from(vec![0.1f32; 16 * 16 * 9]).reshape([16, 16, 3, 3]);
+    /// let y = x.conv2d(&w, ConvOptions { padding: [1, 1], ..ConvOptions::default() });
+    /// let mut program = Program::compile_with(&[&x], &[&y], &[], Arithmetic::Direct)?;
+    /// let mut image = Array::zeros(x.meta()?);
+    /// image.slice_mut::<f32>()[0] = 1e6;
+    /// let y = program.run(&[image])?;
+    /// assert_eq!(y[0].slice::<f32>().iter().filter(|&&y| y != 0.0).count(), 16 * 4);
+    /// # Ok::<(), zerokara_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Program::compile`], and if this CPU, or the instruction set that was asked for, lacks the arithmetic.

@@ -1,4 +1,4 @@
-//! The runtime: thread pool, instruction set, and the cache of plans. It never changes results.
+//! The runtime: thread pool, instruction set, and the cache of plans. How many threads it has never changes results.
 
 use crate::{
     Array, Attributes, Error, Meta, Result,
@@ -10,6 +10,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
 };
 use zerokara_kernels::{
+    arithmetic::Arithmetic,
     executor::{Executor, External, RunError},
     isa::Isa,
     threads::Pool,
@@ -22,6 +23,7 @@ const CACHED_PLANS: usize = 128;
 pub struct Runtime {
     pool: Pool,
     isa: Isa,
+    arithmetic: Arithmetic,
     plans: Mutex<Plans>,
 }
 
@@ -82,8 +84,28 @@ impl Runtime {
         Ok(Self {
             pool: Pool::new(threads),
             isa,
+            arithmetic: Arithmetic::F32,
             plans: Mutex::default(),
         })
+    }
+
+    /// How convolutions multiply and sum where nothing else is said ([`Program::compile_with`](crate::Program::compile_with)
+    /// says it): in eager evaluation and in programs.
+    ///
+    /// ```no_run
+    /// # use zerokara_core::{Arithmetic, Runtime};
+    /// let threads = Runtime::current()?.threads();
+    /// Runtime::new(threads)?.precision(Arithmetic::Direct)?.install();
+    /// # Ok::<(), zerokara_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If this CPU, or the instruction set that `ZEROKARA_ISA` asks for, lacks the arithmetic ([`Arithmetic::offer`]).
+    pub fn precision(mut self, arithmetic: Arithmetic) -> Result<Self> {
+        let refused = arithmetic.offer(self.isa);
+        refused.map_err(|reason| Error::new(reason.to_string()))?;
+        self.arithmetic = arithmetic;
+        Ok(self)
     }
 
     /// Makes this the process's default runtime.
@@ -121,6 +143,11 @@ impl Runtime {
     /// The instruction set of the kernels.
     pub fn isa(&self) -> Isa {
         self.isa
+    }
+
+    /// How convolutions multiply and sum where nothing else is said.
+    pub fn arithmetic(&self) -> Arithmetic {
+        self.arithmetic
     }
 
     /// Calls `work(unit)` for every unit below `units`, each once, on the threads that run programs. Which thread runs
@@ -223,7 +250,7 @@ impl Runtime {
             outputs,
             nodes,
             ..
-        } = compile::eager(graph.clone(), self.isa)?;
+        } = compile::eager(graph.clone(), self.isa, self.arithmetic)?;
         let mut nodes = nodes.into_iter();
         let nodes = plan
             .stages

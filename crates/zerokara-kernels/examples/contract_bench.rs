@@ -244,6 +244,7 @@ fn convolutions(isa: Isa, peak: f64, filter: &str) {
             padding: [padding; 2],
             dilation: [1; 2],
             groups: 1,
+            direct: false,
         };
         let (mut input, mut output) = (
             numbers(batch * c * size * size),

@@ -1,21 +1,36 @@
-//! What products are made of: f32, or bf16 with sums in f32.
+//! How convolutions multiply: f32, bf16 with sums in f32, or f32 by direct sums alone.
 
 use crate::isa::Isa;
 use std::fmt;
 
-/// The numbers that convolutions multiply. Sums, and everything that is kept, are f32 in any case.
+/// How convolutions multiply and sum. What is kept is f32 in any case, and so are all sums.
 ///
-/// With bf16, 3 x 3 convolutions that are computed by Winograd's filtering round what they multiply (transformed images,
-/// filters and gradients) to bf16, to nearest, ties to even: a relative error of up to 2^-9 for each factor. What other
-/// convolutions and everything else multiply stays f32; so do convolutions that read an odd number of channels, and the
-/// gradient with respect to their input where they write an odd number.
+/// A convolution is a sum of products over taps and channels. Filters of 3 x 3, and those of 5 x 5 in front of a max pooling,
+/// are computed with fewer multiplications where that is quicker (Winograd's minimal filtering): products of sums of
+/// neighbouring inputs, and sums of these products.
+///
+/// | | promise for each output, with n terms |
+/// |---|---|
+/// | direct sums | wrong by at most n · 2⁻²⁴ of the sum of the terms' sizes. Terms that are zero add nothing: what is zero comes out as zero, and a sum of terms that are not negative is not negative. |
+/// | minimal filtering | the same share, but of the largest sum of sizes among the outputs of its tile (4 x 4 outputs; 4 in a row in front of a pooling), times 16. So an output beside much larger ones has their error, and a zero may come out as a small number of either sign. |
+/// | products of bf16 | each factor of minimal filtering is rounded to bf16 besides, wrong by up to 2⁻⁹. |
+///
+/// Numbers below 2⁻¹²⁶ (denormals) have fewer bits, and are wrong by up to 2⁻¹⁴⁹ times 100 besides, before they are multiplied.
+///
+/// Where a number that is read is infinite or NaN, or one on the way becomes it, the tile is computed anew by direct sums, under
+/// every arithmetic: infinities and NaN are where the definition has them, and nowhere else. Order and cut of all sums
+/// depend on shapes and instruction set, never on the number of threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Arithmetic {
-    /// f32.
+    /// f32, with fewer multiplications where that is quicker.
     #[default]
     F32,
-    /// bf16, two products at a time.
+    /// Products of bf16, two at a time, in 3 x 3 convolutions that are computed with fewer multiplications and read an even
+    /// number of channels (for the gradient with respect to the input: that write an even number). Transformed images, filters
+    /// and gradients are rounded to nearest, ties to even. Everything else stays f32.
     Bf16,
+    /// f32, and every sum direct: exact zeros stay exact. Slower where fewer multiplications would do.
+    Direct,
 }
 
 /// Why an instruction set cannot be used with [`Arithmetic::Bf16`].
@@ -52,14 +67,15 @@ fn has_bf16() -> bool {
 }
 
 impl Arithmetic {
-    /// Both, by name.
-    pub const ALL: [Arithmetic; 2] = [Arithmetic::F32, Arithmetic::Bf16];
+    /// All of them.
+    pub const ALL: [Arithmetic; 3] = [Arithmetic::F32, Arithmetic::Bf16, Arithmetic::Direct];
 
     /// The word that names it.
     pub fn name(self) -> &'static str {
         match self {
             Arithmetic::F32 => "f32",
             Arithmetic::Bf16 => "bf16",
+            Arithmetic::Direct => "direct",
         }
     }
 
@@ -125,7 +141,9 @@ mod tests {
             Ok(())
         );
         for isa in Isa::ALL {
-            assert_eq!(Arithmetic::F32.check_with(isa, false), Ok(()));
+            for arithmetic in [Arithmetic::F32, Arithmetic::Direct] {
+                assert_eq!(arithmetic.check_with(isa, false), Ok(()));
+            }
         }
         assert_eq!(Arithmetic::Bf16.check_with(Isa::Avx512, true), Ok(()));
         assert_eq!(Arithmetic::Bf16.check(Isa::Portable), Ok(()));

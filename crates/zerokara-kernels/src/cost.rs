@@ -176,6 +176,7 @@ mod tests {
             padding: [1, 1],
             dilation: [1, 1],
             groups: 2,
+            direct: false,
         };
         let step = Step::Conv(ConvStep {
             geometry,

@@ -347,6 +347,8 @@ pub struct ConvPoolStep {
     pub output: View,
     /// As [`PoolStep::places`], but with any strides.
     pub places: Option<View>,
+    /// As [`PoolStep::added`].
+    pub added: Option<View>,
     /// Whether windows whose results the epilogue [rectifies](crate::finish::Finish) to zero are told as
     /// [`NOWHERE`](crate::pooling::NOWHERE), so that no gradient goes through them.
     pub marks: bool,
@@ -443,6 +445,10 @@ pub struct PoolStep {
     pub input: View,
     /// For [`Pooling::SelectAtMax`]: dense `[N, H, W, C]`.
     pub values: Option<View>,
+    /// For [`Pooling::Max`]: what is added to the output later, alike for all windows of a channel, `[N, Y, X, C]` with strides
+    /// of 0 along Y and X. Of finite numbers the largest is the largest with or without it; where it is not finite, the first
+    /// largest of the sums tells the place, and the output is the element there.
+    pub added: Option<View>,
     /// `[N, Y, X, C]`, any strides.
     pub output: View,
     /// For [`Pooling::Max`], if the window has at most 256 elements: where to write which element of the window, row by
@@ -643,6 +649,7 @@ impl Step {
                     Some(&mut s.filters),
                     Some(&mut s.output),
                     s.places.as_mut(),
+                    s.added.as_mut(),
                 ],
                 &mut s.epilogue,
             ),
@@ -656,6 +663,7 @@ impl Step {
                     s.values.as_mut(),
                     Some(&mut s.output),
                     s.places.as_mut(),
+                    s.added.as_mut(),
                 ],
                 &mut s.epilogue,
             ),

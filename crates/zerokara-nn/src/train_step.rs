@@ -146,7 +146,7 @@ impl TrainStep {
             clipping: Clipping::None,
             penalty: 0.0,
             seed: 0,
-            arithmetic: Arithmetic::F32,
+            arithmetic: Runtime::current()?.arithmetic(),
             parameters,
             programs: Programs(Vec::new()),
             steps: 0,
@@ -174,14 +174,13 @@ impl TrainStep {
         self
     }
 
-    /// What convolutions multiply, f32 unless told otherwise: [`Arithmetic`] says what bf16 reaches. Parameters,
-    /// gradients and the optimizer's state are f32 in any case.
+    /// How convolutions multiply and sum, as the [runtime](Runtime::precision) says unless told otherwise: [`Arithmetic`]
+    /// says what each promises, and what bf16 reaches. Parameters, gradients and the optimizer's state are f32 in any case.
     ///
     /// # Errors
     /// If this CPU, or the instruction set that `ZEROKARA_ISA` asks for, lacks the arithmetic ([`Arithmetic::offer`]).
     pub fn precision(mut self, arithmetic: Arithmetic) -> Result<Self> {
-        let refused = arithmetic.offer(Runtime::current()?.isa());
-        refused.map_err(|reason| Error::new(reason.to_string()))?;
+        offer(arithmetic)?;
         self.arithmetic = arithmetic;
         self.programs = Programs(Vec::new());
         Ok(self)
@@ -416,6 +415,7 @@ pub struct EvalOutput {
 pub struct EvalStep {
     module: Arc<dyn Forward>,
     loss: Arc<dyn Loss>,
+    arithmetic: Arithmetic,
     programs: Programs,
 }
 
@@ -429,8 +429,20 @@ impl EvalStep {
         Ok(Self {
             module,
             loss,
+            arithmetic: Runtime::current()?.arithmetic(),
             programs: Programs(Vec::new()),
         })
+    }
+
+    /// As [`TrainStep::precision`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn precision(mut self, arithmetic: Arithmetic) -> Result<Self> {
+        offer(arithmetic)?;
+        self.arithmetic = arithmetic;
+        self.programs = Programs(Vec::new());
+        Ok(self)
     }
 
     /// Loss and output of a batch.
@@ -438,14 +450,14 @@ impl EvalStep {
     /// # Errors
     /// If the batch does not fit the model, or a label is no class.
     pub fn run(&mut self, x: &Array, t: &Array) -> Result<EvalOutput> {
-        let (module, loss) = (&self.module, &self.loss);
+        let (module, loss, arithmetic) = (&self.module, &self.loss, self.arithmetic);
         let program = self.programs.get(&[x, t], || {
             let (input, output) = evaluated(&**module, &x.meta())?;
             let t = Tensor::input("t", t.shape(), t.dtype());
             let value = loss.loss(&output, &t);
             let correct = loss.correct(&output, &t);
             let outputs: Vec<&Tensor> = [&output, &value].into_iter().chain(&correct).collect();
-            Program::compile(&[&input, &t], &outputs, &[])
+            Program::compile_with(&[&input, &t], &outputs, &[], arithmetic)
         })?;
         let mut values = program.run(&[x.clone(), t.clone()])?.into_iter();
         let output = values.next();
@@ -464,6 +476,7 @@ impl EvalStep {
 /// A model's outputs in evaluation mode, compiled once per shape.
 pub struct Predictor {
     module: Arc<dyn Forward>,
+    arithmetic: Arithmetic,
     programs: Programs,
 }
 
@@ -476,8 +489,20 @@ impl Predictor {
         module.parameters()?;
         Ok(Self {
             module,
+            arithmetic: Runtime::current()?.arithmetic(),
             programs: Programs(Vec::new()),
         })
+    }
+
+    /// As [`TrainStep::precision`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn precision(mut self, arithmetic: Arithmetic) -> Result<Self> {
+        offer(arithmetic)?;
+        self.arithmetic = arithmetic;
+        self.programs = Programs(Vec::new());
+        Ok(self)
     }
 
     /// The output for a batch.
@@ -499,12 +524,18 @@ impl Predictor {
     }
 
     fn program(&mut self, x: &Array) -> Result<&mut Program> {
-        let module = &self.module;
+        let (module, arithmetic) = (&self.module, self.arithmetic);
         self.programs.get(&[x], || {
             let (input, output) = evaluated(&**module, &x.meta())?;
-            Program::compile(&[&input], &[&output], &[])
+            Program::compile_with(&[&input], &[&output], &[], arithmetic)
         })
     }
+}
+
+/// An error if this machine lacks the arithmetic.
+fn offer(arithmetic: Arithmetic) -> Result<()> {
+    let refused = arithmetic.offer(Runtime::current()?.isa());
+    refused.map_err(|reason| Error::new(reason.to_string()))
 }
 
 /// An input of this meta and the model's output for it.

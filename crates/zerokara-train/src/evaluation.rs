@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use std::sync::Arc;
-use zerokara_core::{Array, DType, Meta, Runtime};
+use zerokara_core::{Arithmetic, Array, DType, Meta, Runtime};
 use zerokara_data::{Loader, Normalization, Split};
 use zerokara_nn::{EvalStep, Forward, Loss, metrics::ConfusionMatrix};
 
@@ -66,9 +66,14 @@ impl Evaluator {
         loss: Arc<dyn Loss>,
         normalization: Normalization,
         batch: usize,
+        arithmetic: Option<Arithmetic>,
     ) -> Result<Self> {
+        let mut step = EvalStep::new(module, loss)?;
+        if let Some(arithmetic) = arithmetic {
+            step = step.precision(arithmetic)?;
+        }
         Ok(Self {
-            step: EvalStep::new(module, loss)?,
+            step,
             normalization,
             batch,
         })

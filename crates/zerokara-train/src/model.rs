@@ -10,7 +10,7 @@ use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
-use zerokara_core::{Array, DType, Meta};
+use zerokara_core::{Arithmetic, Array, DType, Meta};
 use zerokara_data::{Normalization, Split};
 use zerokara_nn::{
     Forward, GraphModule, Predictor, SoftmaxCrossEntropy, Summary, record::ModelRecord,
@@ -36,6 +36,7 @@ pub struct ModelInfo {
 pub struct SavedModel {
     module: Arc<dyn Forward>,
     info: ModelInfo,
+    arithmetic: Option<Arithmetic>,
     /// Made when it is first needed; its programs serve all clones.
     predictor: Arc<Mutex<Option<Predictor>>>,
 }
@@ -46,8 +47,21 @@ impl SavedModel {
         Self {
             module,
             info,
+            arithmetic: None,
             predictor: Arc::default(),
         }
+    }
+
+    /// How convolutions multiply and sum in predictions and evaluations, as the
+    /// [runtime](zerokara_core::Runtime::precision) says unless told otherwise.
+    ///
+    /// # Errors
+    /// If this CPU, or the instruction set that `ZEROKARA_ISA` asks for, lacks the arithmetic ([`Arithmetic::offer`]).
+    pub fn precision(mut self, arithmetic: Arithmetic) -> Result<Self> {
+        let predictor = Predictor::new(self.module.clone())?.precision(arithmetic)?;
+        self.arithmetic = Some(arithmetic);
+        self.predictor = Arc::new(Mutex::new(Some(predictor)));
+        Ok(self)
     }
 
     /// The layers and parameters.
@@ -123,6 +137,7 @@ impl SavedModel {
             Arc::new(SoftmaxCrossEntropy::new()),
             self.info.normalization.clone(),
             EVALUATION_BATCH,
+            self.arithmetic,
         )?;
         let found = evaluator.run(split, &mut || true)?;
         Ok(found.unwrap_or_default())

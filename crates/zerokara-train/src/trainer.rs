@@ -50,7 +50,7 @@ pub struct Trainer {
     schedule: Plan,
     clipping: Clipping,
     l2_penalty: f64,
-    arithmetic: Arithmetic,
+    arithmetic: Option<Arithmetic>,
     seed: u64,
     validation: Option<Amount>,
     augment: Option<Augment>,
@@ -91,7 +91,7 @@ impl Trainer {
             schedule: Plan::Fixed(Schedule::Constant),
             clipping: Clipping::None,
             l2_penalty: 0.0,
-            arithmetic: Arithmetic::F32,
+            arithmetic: None,
             seed: 0,
             validation: None,
             augment: None,
@@ -154,10 +154,11 @@ impl Trainer {
         self
     }
 
-    /// What convolutions multiply in training, f32 unless told otherwise. [`Trainer::fit`] fails if this CPU, or the
-    /// instruction set that `ZEROKARA_ISA` asks for, lacks it. Evaluations are f32.
+    /// How convolutions multiply and sum in training, as the [runtime](zerokara_core::Runtime::precision) says unless told
+    /// otherwise; [`Arithmetic`] says what each promises. [`Trainer::fit`] fails if this CPU, or the instruction set that
+    /// `ZEROKARA_ISA` asks for, lacks it. Evaluations are by direct sums if training is, and else in f32.
     pub fn precision(mut self, arithmetic: Arithmetic) -> Self {
-        self.arithmetic = arithmetic;
+        self.arithmetic = Some(arithmetic);
         self
     }
 

@@ -42,13 +42,13 @@ pub struct Options {
     /// Images in a step
     #[arg(long, value_name = "N", default_value = "100", value_parser = options::at_least_one)]
     batch_size: usize,
-    /// What convolutions multiply in training, f32 or bf16; bf16 needs a CPU with AVX512-BF16
+    /// How convolutions multiply and sum: f32; direct, by direct sums alone; or bf16, which needs a CPU with AVX512-BF16
     #[arg(
         long,
         value_name = "NAME",
         default_value = "f32",
         value_parser = options::precision,
-        conflicts_with_all = ["infer", "scaling", "startup"]
+        conflicts_with_all = ["scaling", "startup"]
     )]
     precision: Arithmetic,
     /// Number of threads [default: one per core]

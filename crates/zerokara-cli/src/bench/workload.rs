@@ -110,7 +110,7 @@ impl Workload {
     ) -> Outcome<Self> {
         let module = network.module.clone();
         let engine = match infer {
-            true => Engine::Infer(Predictor::new(module)?),
+            true => Engine::Infer(Predictor::new(module)?.precision(arithmetic)?),
             false => {
                 let loss = Arc::new(SoftmaxCrossEntropy::new());
                 let step = TrainStep::new(module, loss, network.optimizer.clone())?;

@@ -53,6 +53,7 @@ pub(super) fn join(mut lowered: Lowered, isa: Isa) -> Lowered {
             filters: filters.filters.clone(),
             output: pool.output.clone(),
             places: pool.places.clone(),
+            added: pool.added.clone(),
             marks: false,
             epilogue: pool.epilogue.clone(),
         };

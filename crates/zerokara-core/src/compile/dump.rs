@@ -4,6 +4,7 @@ use super::Label;
 use std::fmt::Write;
 use zerokara_kernels::{
     arithmetic::Arithmetic,
+    conv::ConvGeometry,
     map::{Code, Instruction},
     plan::{
         ConvPass, GemmRight, MapStep, OutputGradient, Place, Plan, ReduceStep, Reduction, Step,
@@ -123,7 +124,7 @@ pub(crate) fn describe(plan: &Plan, step: &Step) -> String {
             "pack filters {} {:?}{}",
             shape(&step.filters),
             step.pass,
-            products(step.arithmetic)
+            products(step.arithmetic, &step.geometry)
         ),
         Step::Conv(step) => {
             let name = match step.pass {
@@ -134,7 +135,7 @@ pub(crate) fn describe(plan: &Plan, step: &Step) -> String {
                 "{name} {} -> {}{}",
                 shape(&step.source),
                 shape(&step.target),
-                products(step.arithmetic)
+                products(step.arithmetic, &step.geometry)
             );
             let own = with_epilogue(plan, head, &step.epilogue);
             with_statistics(plan, own, &step.statistics)
@@ -161,7 +162,7 @@ pub(crate) fn describe(plan: &Plan, step: &Step) -> String {
             format!(
                 "conv weight gradient {} {gradient}{}",
                 shape(&step.input),
-                products(step.arithmetic)
+                products(step.arithmetic, &step.geometry)
             )
         }
         Step::Pool(step) => {
@@ -203,10 +204,11 @@ pub(crate) fn describe(plan: &Plan, step: &Step) -> String {
     }
 }
 
-/// What is multiplied, if that is not f32.
-fn products(arithmetic: Arithmetic) -> &'static str {
+/// How it is multiplied and summed, if anything special is asked for.
+fn products(arithmetic: Arithmetic, geometry: &ConvGeometry) -> &'static str {
     match arithmetic {
-        Arithmetic::F32 => "",
         Arithmetic::Bf16 => " in bf16",
+        _ if geometry.direct => " by direct sums",
+        _ => "",
     }
 }

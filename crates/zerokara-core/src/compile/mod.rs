@@ -48,7 +48,7 @@ pub(crate) struct Request {
     /// Whether the plan is for a program: parameters are bound by identity, and known scalars become part of the code.
     /// In eager evaluation every leaf is bound by its place in the graph, since scalars change from call to call.
     is_program: bool,
-    /// What convolutions multiply.
+    /// How convolutions multiply and sum.
     arithmetic: Arithmetic,
 }
 
@@ -173,9 +173,10 @@ pub(crate) fn program(
 }
 
 /// The plan of an eager evaluation: all leaves are bound, in the order of the graph's nodes.
-pub(crate) fn eager(graph: Graph, isa: Isa) -> Result<Compiled> {
+pub(crate) fn eager(graph: Graph, isa: Isa, arithmetic: Arithmetic) -> Result<Compiled> {
     let request = Request {
         outputs: graph.outputs.len(),
+        arithmetic,
         ..Request::default()
     };
     compile(graph, request, isa)

@@ -2,7 +2,8 @@
 //!
 //! What is added alike to all elements of a window, such as the bias of a convolution, commutes with the largest of the
 //! window: `max_pool(x + b) = max_pool(x) + b`, to the bit, since rounding keeps the order. Which element is the largest
-//! is then told by `x`, where `x + b` may have rounded two of them to the same.
+//! is then told by `x`, where `x + b` may have rounded two of them to the same. Where `b` is not finite, the sums are all the
+//! same, or NaN: the pooling is told of `b`, and takes the element that is the first largest of the sums.
 //!
 //! The gradient of the pooling gives each number to one element, so that the sum over all elements of an image is that of
 //! the numbers: `sum(scatter(g)) = sum(g)`, but for rounding. So the gradient of the bias needs only the small side.
@@ -13,6 +14,7 @@ use super::{
     rewrite::Rebuilt,
 };
 use crate::{
+    DType,
     graph::{Graph, Source},
     op::{Kind, View, Window, binary},
     ops::{
@@ -52,7 +54,14 @@ pub(super) fn add_after_pooling(graph: Graph) -> Graph {
         if let Some(found) = pools.get(&at) {
             let shape = &node.meta.shape;
             let (add, b) = (&graph.nodes[found.add], &graph.nodes[found.b]);
-            let pooled = rebuilt.like(node, vec![rebuilt.moved[&found.x]], shape);
+            let mut inputs = vec![rebuilt.moved[&found.x]];
+            // The sum of numbers that are sure to be finite needs no order of its own.
+            let source = b.inputs[0];
+            let is_finite = matches!(graph.nodes[source].kind(), Kind::Fill(x) if x.is_finite());
+            if !is_finite && node.meta.dtype == DType::F32 {
+                inputs.push(rebuilt.moved[&source]);
+            }
+            let pooled = rebuilt.like(node, inputs, shape);
             let mut spread = b.clone();
             spread.source = Source::Op(Arc::new(Broadcast::to(shape)));
             let spread = rebuilt.like(&spread, vec![rebuilt.moved[&b.inputs[0]]], shape);
@@ -106,7 +115,11 @@ fn pooled_sum(graph: &Graph, add: usize, users: &[usize]) -> Option<PooledSum> {
     let &[(pool, options)] = &pools[..] else {
         return None;
     };
-    let fits = !graph.outputs.contains(&pool) && scatters.iter().all(|&other| other == options);
+    // The gradient finds elements by themselves only where no places were told.
+    let [height, width] = options.kernel;
+    let is_told = scatters.is_empty() || height.saturating_mul(width) <= 256;
+    let fits =
+        !graph.outputs.contains(&pool) && is_told && scatters.iter().all(|&other| other == options);
     fits.then_some(PooledSum { add, x, b, pool })
 }
 

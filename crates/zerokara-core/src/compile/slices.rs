@@ -468,7 +468,8 @@ fn cut(step: &Step, slice: Slice, local: &BTreeSet<usize>) -> Step {
         Step::Pool(s) => {
             s.geometry.batch = slice.images;
             let all = [&mut s.input, &mut s.output].into_iter();
-            all.chain(&mut s.values).chain(&mut s.places).for_each(view);
+            let told = s.values.iter_mut().chain(&mut s.places);
+            all.chain(told).chain(&mut s.added).for_each(view);
             s.epilogue.iter_mut().for_each(map);
         }
         Step::PoolGradient(s) => {

@@ -6,7 +6,8 @@
 //! out[n, o, y, x'] = sum over c, k, l of in[n, c, y s + k d - p, x' s + l d - p] * w[o, c, k, l]
 //! ```
 //!
-//! Elements outside the input count as zero. The output has `floor((H + 2p - d (KH - 1) - 1) / s) + 1` rows (page
+//! What lies outside the input has no terms in the sum, as if it were zero (an infinite filter element makes no NaN of it). The
+//! output has `floor((H + 2p - d (KH - 1) - 1) / s) + 1` rows (page
 //! 212 of the book). All three operations are the same sum over the same index map, with another operand as the
 //! result; so each one's gradients are the other two.
 
@@ -450,6 +451,10 @@ impl Op for Conv2dWeightGradient {
 
 impl Tensor {
     /// Convolution of images `[N, C, H, W]` with filters `[O, C / groups, KH, KW]`, giving `[N, O, Y, X]`.
+    ///
+    /// Some sizes are computed with fewer multiplications than the sum has, with an error relative to the largest numbers near by;
+    /// [`Arithmetic`](crate::Arithmetic) says what is promised, and how to ask for direct sums, which keep exact zeros. Infinities
+    /// and NaN are in any case where the sum has them.
     ///
     /// ```
     /// # use zerokara_core::{Tensor, op::ConvOptions};

@@ -7,7 +7,9 @@
 use super::{
     ConvGeometry,
     image::{Readable, Window},
+    pack::are_finite,
     phase::{Phase, extent},
+    plain::Targets,
 };
 use crate::{
     gemm::{
@@ -165,7 +167,19 @@ pub(super) unsafe fn run_unit_body<S: Simd>(
     debug_assert!(scratch.len() >= window.len());
     let source_len = sides.source[0] * sides.source[1] * sides.source_channels.0;
     let target_len = sides.target[0] * sides.target[1] * sides.target_channels.0;
+    // Zeros around the image are no terms: where they would not come to nothing, they must not be multiplied.
+    // SAFETY: the caller vouches for the packed filters.
+    let plain = !window.is_inside() && !unsafe { are_finite(S::LANES, g, pass, packed) };
     for image in images {
+        if plain {
+            // SAFETY: the image lies within the batch; the caller vouches for the rest.
+            unsafe {
+                let source = source.add(image * source_len);
+                let target = target.add(image * target_len);
+                run_plainly::<S>(g, pass, &rows, source, packed, target);
+            }
+            continue;
+        }
         // SAFETY: the image lies within the batch; the caller vouches for the rest.
         unsafe {
             let readable = window.read(source.add(image * source_len), scratch.as_mut_ptr());
@@ -182,6 +196,61 @@ pub(super) unsafe fn run_unit_body<S: Simd>(
                 }
             }
         }
+    }
+}
+
+/// Some rows of the target of an image, by sums of the terms that there are.
+#[inline(always)]
+unsafe fn run_plainly<S: Simd>(
+    g: &ConvGeometry,
+    pass: ConvPass,
+    rows: &Range<usize>,
+    source: *const f32,
+    mut packed: *const f32,
+    target: *mut f32,
+) {
+    let sides = Sides::new(g, pass);
+    let (source_channels, source_group) = sides.source_channels;
+    let (target_channels, target_group) = sides.target_channels;
+    let total = target_group.div_ceil(S::LANES);
+    let phases = Phase::number(g, pass, 0) * Phase::number(g, pass, 1);
+    for phase in 0..phases {
+        let across = Phase::number(g, pass, 1);
+        let down = Phase::new(g, pass, 0, phase / across);
+        let across = Phase::new(g, pass, 1, phase % across);
+        let depth = down.taps * across.taps * source_group;
+        let lines = down.within(rows);
+        for (group, v) in (0..g.groups).flat_map(|group| (0..total).map(move |v| (group, v))) {
+            // The panel that the vector is in.
+            let mut first = 0;
+            while first + panel_width(S::REGISTERS, first, total) <= v {
+                first += panel_width(S::REGISTERS, first, total);
+            }
+            let pitch = panel_width(S::REGISTERS, first, total) * S::LANES;
+            // SAFETY: channels, taps and panels lie within what the caller vouches for.
+            unsafe {
+                S::call(&Targets {
+                    down: &down,
+                    across: &across,
+                    rows: [lines.start, lines.end],
+                    columns: [0, across.count],
+                    source: source.add(group * source_group),
+                    size: sides.source,
+                    pitch: source_channels,
+                    channels: source_group,
+                    filters: packed
+                        .add((group * total + first) * S::LANES * depth + (v - first) * S::LANES),
+                    taps: [across.taps, 1].map(|step| (step * source_group * pitch) as isize),
+                    next: pitch,
+                    target: target.add(group * target_group + v * S::LANES),
+                    breadth: sides.target[1],
+                    target_pitch: target_channels,
+                    lanes: S::LANES.min(target_group - v * S::LANES),
+                });
+            }
+        }
+        // SAFETY: phases follow one another.
+        packed = unsafe { packed.add(phase_len::<S>(g.groups, &sides, &down, &across)) };
     }
 }
 

@@ -4,6 +4,10 @@
 //! Each pass runs the micro-kernel of the matrix product on the images where they lie; no patch is ever written out.
 //! Only where a pass reads beyond an image, the part of the image that a unit of work needs is copied, with zeros
 //! around it, to scratch.
+//!
+//! What lies beyond an image has no terms in the sums. A way that multiplies more than the terms there are (zeros of the border,
+//! neighbours that a transform mixes in) must notice where this would show, which is where a number is not finite, and have
+//! [`plain`] compute it: see there.
 
 mod bf16;
 mod dense;
@@ -11,6 +15,7 @@ mod image;
 pub mod lines;
 mod pack;
 mod phase;
+mod plain;
 mod weights;
 pub mod windows;
 mod winograd;
@@ -47,6 +52,8 @@ pub struct ConvGeometry {
     pub dilation: [usize; 2],
     /// Number of groups that C and O are cut into.
     pub groups: usize,
+    /// Whether all sums are direct ([`Arithmetic::Direct`]): no fewer multiplications than the definition has.
+    pub direct: bool,
 }
 
 impl ConvGeometry {
@@ -77,6 +84,14 @@ impl ConvGeometry {
                         .room(i)
                         .is_some_and(|room| room / self.stride[i] + 1 == self.output[i])
             })
+    }
+
+    /// The position of the input along an axis that tap `tap` of output position `at` reads; none beyond the input.
+    #[inline(always)]
+    fn source(&self, axis: usize, at: usize, tap: usize) -> Option<usize> {
+        let padded = at * self.stride[axis] + tap * self.dilation[axis];
+        let position = padded.checked_sub(self.padding[axis])?;
+        (position < self.input[axis]).then_some(position)
     }
 
     /// How far the filter can move along an axis of the padded input.
@@ -118,7 +133,7 @@ fn arithmetic_of(lanes: usize, g: &ConvGeometry, pass: ConvPass, wanted: Arithme
         .0
         .is_multiple_of(2);
     match algorithm(lanes, g, pass) {
-        Algorithm::Winograd if even => wanted,
+        Algorithm::Winograd if even && wanted == Arithmetic::Bf16 => wanted,
         _ => Arithmetic::F32,
     }
 }
@@ -131,8 +146,8 @@ pub fn weight_gradient_arithmetic(isa: Isa, g: &ConvGeometry, wanted: Arithmetic
 
 fn weight_gradient_arithmetic_of(lanes: usize, g: &ConvGeometry, wanted: Arithmetic) -> Arithmetic {
     match weight_gradient_algorithm(lanes, g) {
-        Algorithm::Winograd => wanted,
-        Algorithm::Direct => Arithmetic::F32,
+        Algorithm::Winograd if wanted == Arithmetic::Bf16 => wanted,
+        _ => Arithmetic::F32,
     }
 }
 
@@ -197,7 +212,9 @@ pub unsafe fn pack_unit(
     // SAFETY: passed on.
     unsafe {
         match self::arithmetic(isa, geometry, pass, arithmetic) {
-            Arithmetic::F32 => pack(isa, geometry, pass, vectors, filters, strides, packed),
+            Arithmetic::F32 | Arithmetic::Direct => {
+                pack(isa, geometry, pass, vectors, filters, strides, packed)
+            }
             Arithmetic::Bf16 => bf16::pack(isa, geometry, pass, vectors, filters, strides, packed),
         }
     }
@@ -294,7 +311,7 @@ pub unsafe fn run_unit(
     // SAFETY: passed on.
     unsafe {
         match self::arithmetic(isa, geometry, pass, arithmetic) {
-            Arithmetic::F32 => {
+            Arithmetic::F32 | Arithmetic::Direct => {
                 run_unit_in_f32(isa, geometry, pass, unit, source, packed, target, scratch)
             }
             Arithmetic::Bf16 => {
@@ -398,7 +415,7 @@ pub unsafe fn run_weight_gradient_unit(
     // SAFETY: passed on.
     unsafe {
         match weight_gradient_arithmetic(isa, geometry, arithmetic) {
-            Arithmetic::F32 => weight_gradient_in_f32(
+            Arithmetic::F32 | Arithmetic::Direct => weight_gradient_in_f32(
                 isa,
                 geometry,
                 unit,

@@ -1,5 +1,6 @@
 //! Packing filters for a pass: for each phase and group, panels of `[taps][source channels][vectors of the panel]` in
-//! the order in which the pass reads the source.
+//! the order in which the pass reads the source. A number for each vector of target channels comes last: zero, or NaN where
+//! a filter element is not finite.
 
 use super::{
     ConvGeometry,
@@ -13,11 +14,34 @@ use crate::{
 };
 use std::ops::Range;
 
-/// Floats in the filters packed for a pass. Every tap belongs to exactly one phase.
+/// Floats in the filters packed for a pass.
 pub(super) fn packed_len(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> usize {
+    elements_len(lanes, g, pass) + Sides::new(g, pass).target_channels.1.div_ceil(lanes)
+}
+
+/// Floats in the panels. Every tap belongs to exactly one phase.
+fn elements_len(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> usize {
     let sides = Sides::new(g, pass);
     let channels = sides.target_channels.1.next_multiple_of(lanes);
     g.groups * g.kernel[0] * g.kernel[1] * sides.source_channels.1 * channels
+}
+
+/// Whether all filter elements are finite.
+///
+/// # Safety
+///
+/// `packed` must be valid for reading what was packed for the pass.
+#[inline(always)]
+pub(super) unsafe fn are_finite(
+    lanes: usize,
+    g: &ConvGeometry,
+    pass: ConvPass,
+    packed: *const f32,
+) -> bool {
+    let vectors = Sides::new(g, pass).target_channels.1.div_ceil(lanes);
+    let first = packed.wrapping_add(elements_len(lanes, g, pass));
+    // SAFETY: the caller vouches for the packed filters.
+    (0..vectors).all(|v| unsafe { *first.add(v) == 0.0 })
 }
 
 /// Packs the target channels of `vectors`, which begins and ends at panels, of every group.
@@ -37,6 +61,9 @@ pub(super) unsafe fn pack_panels<S: Simd>(
     };
     let (source, target) = (sides.source_channels.1, sides.target_channels.1);
     let total = target.div_ceil(S::LANES);
+    let noted = packed.wrapping_add(elements_len(S::LANES, g, pass));
+    // SAFETY: a number for each vector lies behind the panels.
+    vectors.clone().for_each(|v| unsafe { *noted.add(v) = 0.0 });
     for residue in 0..Phase::number(g, pass, 0) {
         let down = Phase::new(g, pass, 0, residue);
         for residue in 0..Phase::number(g, pass, 1) {
@@ -72,6 +99,15 @@ pub(super) unsafe fn pack_panels<S: Simd>(
                                 pitch,
                             );
                         }
+                    }
+                    // SAFETY: the panel that was just packed, and its first vector's number.
+                    unsafe {
+                        let panel = packed.add((group * total + v) * S::LANES * depth);
+                        let mut all = S::zero();
+                        for i in (0..depth * pitch).step_by(S::LANES) {
+                            all = S::note(S::load(panel.add(i)), all);
+                        }
+                        *noted.add(v) += S::sum(all);
                     }
                     v += width;
                 }

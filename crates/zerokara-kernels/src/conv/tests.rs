@@ -3,6 +3,8 @@
 use super::*;
 use crate::{pooling::PoolGeometry, rounding::Sum};
 
+mod not_finite;
+
 fn numbers(len: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12345);
     let mut next = || {
@@ -214,6 +216,7 @@ fn geometry(
         padding,
         dilation,
         groups,
+        direct: false,
     }
 }
 

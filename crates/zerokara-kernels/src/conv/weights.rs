@@ -4,7 +4,7 @@
 //! A tile is some entries of the filter by some vectors of output channels, summed over the positions of a block of
 //! output rows. The batch is shared out into partial gradients, which are added up elsewhere.
 
-use super::{ConvGeometry, image::Window, phase::extent};
+use super::{ConvGeometry, image::Window, phase::extent, plain::mend_gradient};
 use crate::{
     gemm::{
         pack::pack_panel,
@@ -160,6 +160,10 @@ pub(super) unsafe fn run_unit_body<S: Simd>(
                 );
                 add = true;
             }
+        }
+        // Zeros around the images are no terms: what they may have made of a gradient that is not finite is computed anew.
+        if !window(g, &(0..height)).is_inside() {
+            mend_gradient::<S>(g, images, filter_rows, input, output_gradient, gradient);
         }
     }
 }

@@ -10,8 +10,12 @@
 //! The columns and channels of one row of a patch lie side by side, in one vector or two; what these hold beyond the row is
 //! multiplied too, for sums that nobody reads. A few output channels at a time take the patches that the windows of a whole
 //! image chose, their sums in registers.
+//!
+//! The sum over all positions has terms that are left out here: zero times an element of the input, which is zero unless that
+//! element is infinite or NaN. And border and lines make others of what is none. So sums that are not finite, and all of them
+//! where an image is not, are computed anew ([`plain`]).
 
-use super::{Algorithm, ConvGeometry, lines, weight_gradient_algorithm};
+use super::{Algorithm, ConvGeometry, lines, plain, weight_gradient_algorithm};
 use crate::{
     isa::{Isa, multiversion},
     map::lanes::Lanes,
@@ -40,6 +44,38 @@ pub struct Windows<'a> {
     pub places: *const u8,
     /// Distances between neighbours along N, Y, X and O.
     pub place_strides: [isize; 4],
+}
+
+impl Windows<'_> {
+    /// The gradient of output `[n, y, x, o]` of the convolution.
+    ///
+    /// # Safety
+    ///
+    /// Gradients and places must be valid for reading.
+    pub(super) unsafe fn gradient_at(&self, [n, y, x, o]: [usize; 4]) -> f32 {
+        let pool = self.pool;
+        let (row, column) = (y / pool.stride[0], x / pool.stride[1]);
+        let (down, across) = (y % pool.stride[0], x % pool.stride[1]);
+        let in_a_window = row < pool.output[0]
+            && column < pool.output[1]
+            && down < pool.kernel[0]
+            && across < pool.kernel[1];
+        if !in_a_window {
+            return 0.0;
+        }
+        let at = |strides: [isize; 4]| -> isize {
+            let index = [n, row, column, o].into_iter().zip(strides);
+            index.map(|(i, stride)| i as isize * stride).sum()
+        };
+        // SAFETY: the caller vouches for both.
+        unsafe {
+            let place = usize::from(*self.places.offset(at(self.place_strides)));
+            match place == down * pool.kernel[1] + across {
+                true => *self.gradient.offset(at(self.strides)),
+                false => 0.0,
+            }
+        }
+    }
 }
 
 /// How an image and the sums lie in the scratch.
@@ -169,12 +205,40 @@ pub(super) unsafe fn run_unit_body<S: Lanes>(
     totals: Option<*mut f32>,
     scratch: &mut [f32],
 ) {
-    if by_lines(S::LANES, g, windows.pool) {
-        // SAFETY: passed on.
-        return unsafe {
-            lines::filters::run_unit::<S>(g, &windows, unit, input, partials, totals, scratch)
-        };
+    let images = share(g.batch, super::partials(g), unit);
+    // SAFETY: passed on.
+    let are_finite = unsafe {
+        if by_lines(S::LANES, g, windows.pool) {
+            lines::filters::run_unit::<S>(g, &windows, unit, input, partials, totals, scratch);
+            lines::filters::rest_is_finite(g, windows.pool, images.clone(), input)
+        } else {
+            multiply_patches::<S>(g, windows, unit, input, partials, totals, scratch)
+        }
+    };
+    let entries = g.kernel[0] * g.kernel[1] * g.in_channels;
+    for o in 0..g.out_channels {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            let to = partials.add(unit * entries * g.out_channels + o);
+            let is_finite = |entry: usize| (*to.add(entry * g.out_channels)).is_finite();
+            if !(are_finite && (0..entries).all(is_finite)) {
+                plain::gradient_over_windows(g, &windows, images.clone(), o, input, to);
+            }
+        }
     }
+}
+
+/// As [`run_unit`], by patches. Whether all numbers in the unit's images are finite.
+#[inline(always)]
+unsafe fn multiply_patches<S: Lanes>(
+    g: &ConvGeometry,
+    windows: Windows<'_>,
+    unit: usize,
+    input: *const f32,
+    partials: *mut f32,
+    totals: Option<*mut f32>,
+    scratch: &mut [f32],
+) -> bool {
     let (pool, layout) = (windows.pool, Layout::new(S::LANES, g));
     debug_assert!(scratch.len() >= layout.len());
     let (sums, image) = scratch.split_at_mut(layout.sums);
@@ -189,10 +253,11 @@ pub(super) unsafe fn run_unit_body<S: Lanes>(
         *place = down * g.stride[0] * layout.pitch + across * g.stride[1] * g.in_channels;
     }
     let image_len = g.input[0] * g.input[1] * g.in_channels;
+    let mut are_finite = true;
     for n in share(g.batch, super::partials(g), unit) {
         // SAFETY: images and windows lie within what the caller vouches for, and the scratch has room.
         unsafe {
-            copy_image(g, layout, input.add(n * image_len), image);
+            are_finite &= copy_image::<S>(g, layout, input.add(n * image_len), image);
             let windows = Windows {
                 gradient: windows.gradient.offset(n as isize * windows.strides[0]),
                 places: windows.places.offset(n as isize * windows.place_strides[0]),
@@ -222,19 +287,37 @@ pub(super) unsafe fn run_unit_body<S: Lanes>(
             }
         }
     }
+    are_finite
 }
 
-/// Copies an image into its border.
+/// Copies an image into its border. Whether all its numbers are finite.
 #[inline(always)]
-unsafe fn copy_image(g: &ConvGeometry, layout: Layout, image: *const f32, to: &mut [f32]) {
+unsafe fn copy_image<S: Simd>(
+    g: &ConvGeometry,
+    layout: Layout,
+    image: *const f32,
+    to: &mut [f32],
+) -> bool {
     let row = g.input[1] * g.in_channels;
-    for y in 0..g.input[0] {
-        let at = (y + g.padding[0]) * layout.pitch + g.padding[1] * g.in_channels;
-        // SAFETY: the caller vouches for the image, and the row has room.
-        unsafe {
-            let to = to[at..at + row].as_mut_ptr();
-            to.copy_from_nonoverlapping(image.add(y * row), row);
+    // SAFETY: the caller vouches for the CPU and the image, and the rows have room.
+    unsafe {
+        let mut noted = S::zero();
+        for y in 0..g.input[0] {
+            let at = (y + g.padding[0]) * layout.pitch + g.padding[1] * g.in_channels;
+            let (from, to) = (image.add(y * row), to[at..at + row].as_mut_ptr());
+            let whole = row / S::LANES * S::LANES;
+            for i in (0..whole).step_by(S::LANES) {
+                let x = S::load(from.add(i));
+                noted = S::note(x, noted);
+                S::store(to.add(i), x);
+            }
+            if whole < row {
+                let x = S::load_partial(from.add(whole), row - whole);
+                noted = S::note(x, noted);
+                S::store_partial(to.add(whole), x, row - whole);
+            }
         }
+        !S::any_nan(noted)
     }
 }
 

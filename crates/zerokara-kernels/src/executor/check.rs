@@ -108,13 +108,14 @@ fn views(step: &Step) -> Views<'_> {
         }
         Step::ConvPool(s) => {
             v.reads.extend([&s.source, &s.filters]);
+            v.reads.extend(&s.added);
             v.writes.push(Cow::Borrowed(&s.output));
             v.writes.extend(s.places.iter().map(Cow::Borrowed));
             v.epilogue = by_image(&s.epilogue, &s.output);
         }
         Step::Pool(s) => {
             v.reads.push(&s.input);
-            v.reads.extend(&s.values);
+            v.reads.extend(s.values.iter().chain(&s.added));
             v.writes.push(Cow::Borrowed(&s.output));
             v.writes.extend(s.places.iter().map(Cow::Borrowed));
             v.epilogue = by_image(&s.epilogue, &s.output);

@@ -169,6 +169,8 @@ pub(super) struct ConvPoolTask {
     pub(super) places: Option<Access>,
     /// One number for each channel, added to what is pooled.
     pub(super) bias: Option<Access>,
+    /// As [`PoolStep::added`](crate::plan::PoolStep::added).
+    pub(super) added: Option<Access>,
     /// Whether negative results become zero.
     pub(super) rectify: bool,
     /// Whether windows with nothing above zero have no place.
@@ -217,6 +219,10 @@ impl Task for ConvPoolTask {
                 bias: match &self.bias {
                     Some(bias) => (memory.f32s(bias), bias.strides[0]),
                     None => (std::ptr::null(), 0),
+                },
+                added: match &self.added {
+                    Some(added) => (memory.f32s(added), [added.strides[0], added.strides[3]]),
+                    None => (std::ptr::null(), [0; 2]),
                 },
                 rectify: self.rectify,
                 marks: self.marks,

@@ -174,6 +174,42 @@ multiversion! {
     ) = pool_row_body;
 }
 
+/// Pools one row of windows as [`pool_row`] does, where the first largest of the sums with what is added, of channel `c` at
+/// `added + c * step`, tells the element.
+#[cold]
+#[allow(clippy::too_many_arguments)]
+unsafe fn pool_row_by_sums(
+    g: &PoolGeometry,
+    image: *const f32,
+    (added, step): (*const f32, isize),
+    y: usize,
+    to: *mut f32,
+    to_pitch: isize,
+    places: *mut u8,
+) {
+    let rows = g.window(0, y);
+    for (x, c) in (0..g.output[1]).flat_map(|x| (0..g.channels).map(move |c| (x, c))) {
+        let columns = g.window(1, x);
+        let window = (rows.0..rows.1).flat_map(|i| (columns.0..columns.1).map(move |j| (i, j)));
+        // SAFETY: the caller vouches for the image, what is added, and the row written; windows stay within the image.
+        unsafe {
+            let added = *added.offset(c as isize * step);
+            let (mut best, mut element, mut place) = (0.0, 0.0, 0);
+            for (number, (i, j)) in window.enumerate() {
+                let own = *image.add((i * g.input[1] + j) * g.channels + c);
+                let sum: f32 = own + added;
+                if number == 0 || sum > best || (sum.is_nan() && !best.is_nan()) {
+                    (best, element, place) = (sum, own, number);
+                }
+            }
+            *to.offset(x as isize * to_pitch).add(c) = element;
+            if !places.is_null() {
+                *places.add(x * g.channels + c) = place as u8;
+            }
+        }
+    }
+}
+
 /// A [`PoolStep`](crate::plan::PoolStep) made ready; a unit is some rows of windows, or some images.
 pub(crate) struct PoolTask {
     pub(crate) isa: Isa,
@@ -181,6 +217,8 @@ pub(crate) struct PoolTask {
     pub(crate) pooling: Pooling,
     pub(crate) input: Access,
     pub(crate) values: Option<Access>,
+    /// As [`PoolStep::added`](crate::plan::PoolStep::added).
+    pub(crate) added: Option<Access>,
     pub(crate) output: Access,
     pub(crate) places: Option<Access>,
     pub(crate) epilogue: Option<Prepared>,
@@ -203,6 +241,19 @@ impl PoolTask {
     /// Whether channels lie side by side in the output.
     fn is_direct(&self) -> bool {
         self.output.strides[3] == 1 || self.geometry.channels == 1
+    }
+
+    /// What is added to the windows of an image, and from channel to channel, if it is not finite for all.
+    unsafe fn order(&self, memory: Memory<'_>, n: usize) -> Option<(*const f32, isize)> {
+        let added = self.added.as_ref()?;
+        let step = added.strides[3];
+        // SAFETY: the view was checked.
+        unsafe {
+            let first = memory.f32s(added).offset(n as isize * added.strides[0]);
+            let is_finite = |c: usize| (*first.offset(c as isize * step)).is_finite();
+            let all = (0..self.geometry.channels).all(is_finite);
+            (!all).then_some((first.cast_const(), step))
+        }
     }
 
     /// Bytes of an image that is to be transposed.
@@ -245,8 +296,13 @@ impl Task for PoolTask {
             return Ok(());
         };
         let (own, own_pitch) = (scratch.cast::<f32>(), g.channels as isize);
+        let mut order = None;
         for row in first..last {
             let (n, y) = (row / g.output[0], row % g.output[0]);
+            if row == first || y == 0 {
+                // SAFETY: views were checked.
+                order = unsafe { self.order(memory, n) };
+            }
             let image = n * g.image_lens().0;
             // SAFETY: geometry and views were checked; the scratch holds an image of windows.
             unsafe {
@@ -265,17 +321,20 @@ impl Task for PoolTask {
                 } else {
                     (own.add(y * g.output[1] * g.channels), own_pitch)
                 };
-                pool_row(
-                    self.isa,
-                    g,
-                    self.pooling,
-                    input,
-                    values,
-                    y,
-                    to,
-                    to_pitch,
-                    places,
-                );
+                match order {
+                    Some(added) => pool_row_by_sums(g, input, added, y, to, to_pitch, places),
+                    None => pool_row(
+                        self.isa,
+                        g,
+                        self.pooling,
+                        input,
+                        values,
+                        y,
+                        to,
+                        to_pitch,
+                        places,
+                    ),
+                }
                 if self.is_direct() || y + 1 < g.output[0] {
                     continue;
                 }

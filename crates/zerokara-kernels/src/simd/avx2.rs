@@ -165,6 +165,11 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn any_nan(x: __m256) -> bool {
+        unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_UNORD_Q>(x, x)) != 0 }
+    }
+
+    #[inline(always)]
     unsafe fn sum(x: __m256) -> f32 {
         unsafe {
             let x = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));

@@ -87,6 +87,11 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn any_nan(x: __m512) -> bool {
+        unsafe { _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(x, x) != 0 }
+    }
+
+    #[inline(always)]
     unsafe fn sum(x: __m512) -> f32 {
         unsafe {
             Avx2::sum(_mm256_add_ps(

@@ -228,6 +228,10 @@ mod avx512 {
             }
         }
         #[inline(always)]
+        unsafe fn any_nan(x: __m512) -> bool {
+            unsafe { Avx512::any_nan(x) }
+        }
+        #[inline(always)]
         unsafe fn sum(x: __m512) -> f32 {
             unsafe { Avx512::sum(x) }
         }

@@ -190,6 +190,21 @@ pub trait Simd: Copy + Send + Sync + 'static {
         // SAFETY: the caller vouches for the CPU.
         unsafe { [Self::sum(a), Self::sum(b), Self::sum(c), Self::sum(d)] }
     }
+    /// Whether any lane is NaN.
+    #[inline(always)]
+    unsafe fn any_nan(x: Self::Vector) -> bool {
+        let mut lanes = [0.0f32; MAX_LANES];
+        // SAFETY: the caller vouches for the CPU; no vector has more lanes.
+        unsafe { Self::store(lanes.as_mut_ptr(), x) };
+        lanes.iter().any(|x| x.is_nan())
+    }
+    /// `noted`, but NaN where `x` is not finite: a pass that notes all that it makes knows at its end, by
+    /// [`Simd::any_nan`], whether some of it is infinite or NaN.
+    #[inline(always)]
+    unsafe fn note(x: Self::Vector, noted: Self::Vector) -> Self::Vector {
+        // SAFETY: the caller vouches for the CPU.
+        unsafe { Self::fma(x, Self::zero(), noted) }
+    }
     /// Transposes an 8 x 8 block: `to[j * to_stride + i] = from[i * from_stride + j]`.
     unsafe fn transpose8(from: *const f32, from_stride: isize, to: *mut f32, to_stride: isize);
 

@@ -26,6 +26,20 @@ unsafe fn check_body<S: Simd>() {
         S::store(p, S::add(S::broadcast(&a[3]), S::zero()));
         assert!((0..lanes).all(|i| out[i + 1] == a[3]));
 
+        // One lane that is not finite is noted, wherever it is, and nothing else is.
+        assert!(!S::any_nan(S::note(x, S::note(S::splat(-3e38), S::zero()))));
+        for lane in 0..lanes {
+            for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let mut one = a.to_vec();
+                one[lane] = odd;
+                assert!(S::any_nan(S::note(
+                    S::load(one.as_ptr()),
+                    S::note(x, S::zero())
+                )));
+                assert_eq!(S::any_nan(S::load(one.as_ptr())), odd.is_nan());
+            }
+        }
+
         let mut halves = a.to_vec();
         while halves.len() > 1 {
             let upper = halves.split_off(halves.len() / 2);

@@ -80,6 +80,7 @@ impl<const L: usize> Simd for Twin<L> {
         add(a: [f32; L], b: [f32; L]) -> [f32; L];
         sub(a: [f32; L], b: [f32; L]) -> [f32; L];
         mul(a: [f32; L], b: [f32; L]) -> [f32; L];
+        any_nan(x: [f32; L]) -> bool;
         sum(x: [f32; L]) -> f32;
         transpose8(from: *const f32, from_stride: isize, to: *mut f32, to_stride: isize);
     }

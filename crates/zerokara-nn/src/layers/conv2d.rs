@@ -12,6 +12,9 @@ use zerokara_core::{Tensor, op::ConvOptions};
 ///
 /// Filters begin as He's initial values, for the ReLU that usually follows, biases as 0.
 ///
+/// How exact the sums are is told by [`Arithmetic`](zerokara_core::Arithmetic): some sizes are computed with fewer multiplications
+/// unless direct sums are asked for. Infinities and NaN are in any case where the sum has them.
+///
 /// ```
 /// use zerokara_core::{Meta, DType};
 /// use zerokara_nn::{Conv2d, Forward, Module};

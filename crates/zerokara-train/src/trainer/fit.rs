@@ -10,7 +10,7 @@ use crate::{
     run_folder::RunFolder,
 };
 use std::time::Instant;
-use zerokara_core::{Array, DType, Meta, Tensor};
+use zerokara_core::{Arithmetic, Array, DType, Meta, Tensor};
 use zerokara_data::{Dataset, Loader, Split};
 use zerokara_nn::{Context, StepOutput, TrainStep};
 
@@ -89,8 +89,10 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
     )?
     .clipping(trainer.clipping)
     .l2_penalty(trainer.l2_penalty)
-    .seed(trainer.seed)
-    .precision(trainer.arithmetic)?;
+    .seed(trainer.seed);
+    if let Some(arithmetic) = trainer.arithmetic {
+        step = step.precision(arithmetic)?;
+    }
 
     let folder = trainer.folder(&data.name)?;
     let metrics = match &folder {
@@ -110,6 +112,7 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
         trainer.loss.clone(),
         data.normalization.clone(),
         EVALUATION_BATCH,
+        trainer.arithmetic.filter(|&a| a != Arithmetic::Bf16),
     )?;
     let mode = match trainer.quiet {
         true => Mode::Quiet,

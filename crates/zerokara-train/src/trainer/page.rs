@@ -57,8 +57,10 @@ fn settings(trainer: &Trainer, steps: u64) -> Vec<(String, String)> {
     if trainer.l2_penalty != 0.0 {
         settings.push(("L2 penalty", trainer.l2_penalty.to_string()));
     }
-    if trainer.arithmetic != zerokara_core::Arithmetic::F32 {
-        settings.push(("products", trainer.arithmetic.name().to_string()));
+    if let Some(arithmetic) = trainer.arithmetic
+        && arithmetic != zerokara_core::Arithmetic::F32
+    {
+        settings.push(("precision", arithmetic.name().to_string()));
     }
     settings
         .into_iter()

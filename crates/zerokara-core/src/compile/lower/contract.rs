@@ -221,7 +221,8 @@ impl Lowering<'_> {
             ),
             Contract::MatMul => unreachable!("products are lowered apart"),
         };
-        let geometry = geometry(options, images, filters, output);
+        let direct = self.request.arithmetic == Arithmetic::Direct;
+        let geometry = geometry(options, images, filters, output, direct);
         if let Contract::ConvWeightGradient(_) = contract {
             return self.weight_gradient(head, inputs, geometry);
         }
@@ -352,6 +353,7 @@ fn geometry(
     images: [usize; 4],
     filters: [usize; 4],
     output: [usize; 4],
+    direct: bool,
 ) -> ConvGeometry {
     ConvGeometry {
         batch: images[0],
@@ -367,5 +369,6 @@ fn geometry(
         padding: options.padding,
         dilation: options.dilation,
         groups: options.groups,
+        direct,
     }
 }

@@ -8,7 +8,16 @@ impl Lowering<'_> {
         match window {
             Window::Pool(pooling, options) => {
                 let images = self.channels_last(inputs[0]);
-                let values = inputs.get(1).map(|&v| self.channels_last(v));
+                // A second input: what to select from, or what is added to a maximum later.
+                let (mut values, mut added) = (None, None);
+                match (inputs.get(1), pooling) {
+                    (Some(&second), Pooling::Max) => {
+                        let second = self.value(second).broadcast(&shape);
+                        added = Some(second.permute(&CHANNELS_LAST));
+                    }
+                    (Some(&second), _) => values = Some(self.channels_last(second)),
+                    (None, _) => {}
+                }
                 let geometry = pool_geometry(&options, &self.meta(inputs[0]).shape, &shape);
                 let flattened = self.is_flattened(head, maps);
                 let buffer = self.arena(DType::F32, shape.iter().product());
@@ -21,13 +30,15 @@ impl Lowering<'_> {
                     false => output.clone(),
                 });
                 let places = self.new_places(inputs[0], pooling, options, &geometry);
-                let reads: Vec<&Strided> = [&images].into_iter().chain(&values).collect();
+                let reads = [&images].into_iter().chain(&values).chain(&added);
+                let reads: Vec<&Strided> = reads.collect();
                 self.push_with_epilogue(head, maps, &reads, &output, |epilogue| {
                     Step::Pool(PoolStep {
                         geometry,
                         pooling,
                         input: images.view(),
                         values: values.as_ref().map(Strided::view),
+                        added: added.as_ref().map(Strided::view),
                         output: output.permute(&CHANNELS_LAST).view(),
                         places: places.as_ref().map(Strided::view),
                         epilogue,

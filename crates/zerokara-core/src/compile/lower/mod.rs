@@ -21,6 +21,7 @@ use crate::{
 };
 use std::{collections::HashMap, sync::Arc};
 use zerokara_kernels::{
+    arithmetic::Arithmetic,
     conv::{self, ConvGeometry},
     gemm::{self, GemmShape},
     isa::Isa,

@@ -95,6 +95,34 @@ pub(in crate::conv) fn scratch_len(lanes: usize, g: &ConvGeometry, pool: &PoolGe
     Scratch::new(lanes, g, pool).parts(g).iter().sum()
 }
 
+/// Whether what the windows' lines do not reach of some images is finite: the last rows and columns, where the output has
+/// more than the windows take. What lines reach is in their sums.
+///
+/// # Safety
+///
+/// The images must be valid for reading.
+pub(in crate::conv) unsafe fn rest_is_finite(
+    g: &ConvGeometry,
+    pool: &PoolGeometry,
+    images: std::ops::Range<usize>,
+    input: *const f32,
+) -> bool {
+    let reached = [0, 1].map(|axis| {
+        let positions = 2 * pool.output[axis] + g.kernel[axis] - 1;
+        positions.saturating_sub(g.padding[axis]).min(g.input[axis])
+    });
+    let [height, width] = g.input;
+    images.into_iter().all(|n| {
+        (0..height).all(|y| {
+            let first = if y < reached[0] { reached[1] } else { 0 };
+            let row = input.wrapping_add((n * height + y) * width * g.in_channels);
+            // SAFETY: numbers of the row.
+            (first * g.in_channels..width * g.in_channels)
+                .all(|i| unsafe { (*row.add(i)).is_finite() })
+        })
+    })
+}
+
 /// As [`windows::run_unit`](crate::conv::windows::run_unit), where [`pays`] holds.
 #[inline(always)]
 pub(in crate::conv) unsafe fn run_unit<S: Lanes>(

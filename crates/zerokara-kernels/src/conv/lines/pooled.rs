@@ -15,7 +15,7 @@ use super::{
     transform_image,
 };
 use crate::{
-    conv::{ConvGeometry, winograd},
+    conv::{ConvGeometry, plain, winograd},
     gemm::tile::MAX_LANES,
     isa::{Isa, multiversion},
     map::lanes::Lanes,
@@ -47,6 +47,9 @@ pub struct Pooled<'a> {
     pub filter_strides: [isize; 4],
     /// Added to what is pooled of channel `o`: the number at `o` times this; null for none.
     pub bias: (*const f32, isize),
+    /// As [`PoolStep::added`](crate::plan::PoolStep::added): the number of image `n` and channel `o` at the sum of these times
+    /// the distances; null for none but the bias.
+    pub added: (*const f32, [isize; 2]),
     /// Whether negative results become zero.
     pub rectify: bool,
     /// Whether the place of a result that is not above zero is [`NOWHERE`].
@@ -335,6 +338,9 @@ unsafe fn image_of<S: Lanes, F: Filtering>(p: &Pooled<'_>, image: usize, scratch
                 false => (places.wrapping_add(at * parts.plane), parts.plane as isize),
             };
             let few = Few {
+                pooled: p,
+                image: input,
+                first: o,
                 layout: &parts.layout,
                 in_channels: g.in_channels,
                 filters: filters.add(o),
@@ -342,6 +348,13 @@ unsafe fn image_of<S: Lanes, F: Filtering>(p: &Pooled<'_>, image: usize, scratch
                 bias: match p.bias {
                     (bias, _) if bias.is_null() => p.bias,
                     (bias, step) => (bias.offset(o as isize * step), step),
+                },
+                added: match p.added {
+                    (added, _) if added.is_null() => (added, 0),
+                    (added, [by_image, step]) => (
+                        added.offset(image as isize * by_image + o as isize * step),
+                        step,
+                    ),
                 },
                 rectify: p.rectify,
                 marks: p.marks,
@@ -374,12 +387,17 @@ unsafe fn image_of<S: Lanes, F: Filtering>(p: &Pooled<'_>, image: usize, scratch
 
 /// A few output channels, and what they are made from and written to.
 struct Few<'a> {
+    pooled: &'a Pooled<'a>,
+    /// The image, and the first of the channels.
+    image: *const f32,
+    first: usize,
     layout: &'a Layout,
     in_channels: usize,
     filters: *const f32,
     /// From a point of the filters to the next.
     filter_pitch: usize,
     bias: (*const f32, isize),
+    added: (*const f32, isize),
     rectify: bool,
     marks: bool,
     products: *mut f32,
@@ -468,13 +486,28 @@ impl Few<'_> {
             let [e, f, g, h] = self.outputs::<S, F>(channel, 1);
             let at = 2 * group * S::LANES;
             let planes = self.planes.offset(channel as isize * self.plane);
-            // A NaN in a line makes this sum one; so do infinities that meet.
+            let (mut left, mut right) = (fast::<S>([a, b, e, f]), fast::<S>([c, d, g, h]));
+            // What is not finite at a point reaches the first or the last output of the line, and this sum; so does what is
+            // so large that outputs overflow, and a bias that is not finite.
             let all = S::add(S::add(a, d), S::add(e, h));
-            let rare = S::any(S::ne(all, all));
-            let (left, right) = match rare {
-                false => (fast::<S>([a, b, e, f]), fast::<S>([c, d, g, h])),
-                true => (exact::<S>([a, b, e, f]), exact::<S>([c, d, g, h])),
+            let mut all = S::add(all, S::add(left.0, right.0));
+            let (added, step) = match self.added {
+                (added, _) if added.is_null() => self.bias,
+                own => own,
             };
+            if !added.is_null() {
+                all = S::add(all, S::broadcast(added.offset(channel as isize * step)));
+            }
+            if S::any_nan(S::note(all, S::zero())) {
+                let lanes = self.plain_outputs(S::LANES, channel, group);
+                let [a, b, c, d, e, f, g, h] = lanes.each_ref().map(|x| S::load(x.as_ptr()));
+                let added = match added.is_null() {
+                    true => None,
+                    false => Some(S::broadcast(added.offset(channel as isize * step))),
+                };
+                left = exact_with::<S>([a, b, e, f], added);
+                right = exact_with::<S>([c, d, g, h], added);
+            }
             let (mut values, (bias, step)) = ([left.0, right.0], self.bias);
             if !bias.is_null() {
                 let bias = S::broadcast(bias.offset(channel as isize * step));
@@ -504,6 +537,37 @@ impl Few<'_> {
     }
 }
 
+impl Few<'_> {
+    /// The outputs of a channel in the lines of a group, the upper row's four and the lower's, by direct sums. What is beyond
+    /// the output is zero.
+    #[cold]
+    unsafe fn plain_outputs(
+        &self,
+        lanes: usize,
+        channel: usize,
+        group: usize,
+    ) -> [[f32; MAX_LANES]; 2 * OUTPUTS] {
+        let (p, lines) = (self.pooled, self.layout.lines);
+        let [out, strides @ ..] = p.filter_strides;
+        let filter = p
+            .filters
+            .wrapping_offset((self.first + channel) as isize * out);
+        let mut all = [[0.0; MAX_LANES]; 2 * OUTPUTS];
+        for (number, outputs) in all.iter_mut().enumerate() {
+            for (lane, output) in outputs.iter_mut().enumerate().take(lanes) {
+                let line = group * lanes + lane;
+                let y = 2 * (line / lines) + number / OUTPUTS;
+                let x = OUTPUTS * (line % lines) + number % OUTPUTS;
+                if y < 2 * p.pool.output[0] && x < 2 * p.pool.output[1] {
+                    // SAFETY: the caller vouches for image and filters.
+                    *output = unsafe { plain::output(p.conv, self.image, [y, x], filter, strides) };
+                }
+            }
+        }
+        all
+    }
+}
+
 /// The largest of four numbers that are no NaN, and which of them it is first.
 #[inline(always)]
 unsafe fn fast<S: Lanes>([a, b, c, d]: [S::Vector; 4]) -> (S::Vector, S::Ints) {
@@ -528,6 +592,35 @@ unsafe fn exact<S: Lanes>([a, b, c, d]: [S::Vector; 4]) -> (S::Vector, S::Ints) 
             S::select(wins, below, above),
             place::<S>(upper, lower, wins),
         )
+    }
+}
+
+/// As [`exact`] of the sums with what is added to all four, but gives the element and not the sum.
+#[inline(always)]
+unsafe fn exact_with<S: Lanes>(
+    x: [S::Vector; 4],
+    added: Option<S::Vector>,
+) -> (S::Vector, S::Ints) {
+    let Some(added) = added else {
+        // SAFETY: passed on.
+        return unsafe { exact::<S>(x) };
+    };
+    // SAFETY: the caller vouches for the CPU.
+    unsafe {
+        let [a, b, c, d] = x;
+        let sums = [
+            S::add(a, added),
+            S::add(b, added),
+            S::add(c, added),
+            S::add(d, added),
+        ];
+        let place = exact::<S>(sums).1;
+        let mut chosen = a;
+        for (number, x) in [b, c, d].into_iter().enumerate() {
+            let here = S::int_eq(place, S::int(number as i32 + 1));
+            chosen = S::select(here, x, chosen);
+        }
+        (chosen, place)
     }
 }
 

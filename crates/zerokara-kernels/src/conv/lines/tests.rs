@@ -35,6 +35,7 @@ fn geometries(
         padding,
         dilation: [1; 2],
         groups: 1,
+        direct: false,
     };
     let pool = PoolGeometry {
         batch,
@@ -111,6 +112,7 @@ fn run(
         filters: filters.as_ptr(),
         filter_strides: signed([conv.in_channels * taps, taps, row, 1]),
         bias: (std::ptr::null(), 0),
+        added: (std::ptr::null(), [0; 2]),
         rectify: false,
         marks: false,
         output: values[1..].as_mut_ptr(),
@@ -226,7 +228,7 @@ fn ties_go_to_the_first_and_nan_wins() {
         let filters = vec![1.0; 3 * 25];
         let (values, places) = run(isa, &geometries, &[0.0; 784], &filters, true, true);
         assert!(values.iter().all(|&x| x == 0.0) && places.iter().all(|&place| place == 0));
-        // A NaN reaches all that reads it, and the rest of its lines; nothing else.
+        // A NaN reaches all that reads it, and nothing else.
         let mut input = numbers(784, 3);
         input[13 * 28 + 9] = f32::NAN;
         let (values, places) = run(isa, &geometries, &input, &filters, true, true);
@@ -234,12 +236,81 @@ fn ties_go_to_the_first_and_nan_wins() {
             |y: usize, x: usize| (9 / 2..=13 / 2).contains(&y) && (5 / 2..=9 / 2).contains(&x);
         for (at, value) in values.iter().enumerate() {
             let (y, x) = (at / 3 / 12, at / 3 % 12);
-            if reads(y, x) {
-                assert!(value.is_nan(), "{isa:?} {y} {x}");
-            } else if !(9 / 2..=13 / 2).contains(&y) {
-                assert!(!value.is_nan(), "{isa:?} {y} {x}");
-            }
+            assert_eq!(value.is_nan(), reads(y, x), "{isa:?} {y} {x}");
         }
         assert!(places.iter().all(|&place| place < 4));
+    }
+}
+
+/// Numbers that are not finite at every position of the image, in every element of the filters, and in the bias: values and
+/// places are those of direct sums.
+#[test]
+fn odd_numbers_stay_where_they_belong() {
+    for (channels, size, kernel, padding) in [
+        ([1, 7], [15, 14], 5, [2, 1]),
+        ([1, 3], [18, 21], 3, [0, 1]),
+        ([2, 4], [13, 34], 3, [1, 1]),
+    ] {
+        let geometries = geometries(1, channels, size, kernel, padding);
+        let [c, o] = channels;
+        let input = numbers(size[0] * size[1] * c, 1);
+        let filters = numbers(o * c * kernel * kernel, 2);
+        let odd = [f32::INFINITY, f32::NAN, f32::NEG_INFINITY, 3e38];
+        for isa in Isa::available() {
+            for position in 0..size[0] * size[1] {
+                let mut input = input.clone();
+                input[position * c + position % c] = odd[position % odd.len()];
+                let what = format!("{isa:?} position {position}");
+                check_odd(isa, &geometries, &input, &filters, &what);
+            }
+            for tap in 0..kernel * kernel {
+                let mut filters = filters.clone();
+                filters[(tap % (o * c)) * kernel * kernel + tap] = odd[tap % odd.len()];
+                let what = format!("{isa:?} tap {tap}");
+                check_odd(isa, &geometries, &input, &filters, &what);
+            }
+        }
+    }
+}
+
+fn check_odd(
+    isa: Isa,
+    geometries: &(ConvGeometry, PoolGeometry),
+    input: &[f32],
+    filters: &[f32],
+    what: &str,
+) {
+    let (conv, pool) = geometries;
+    let (values, places) = run(isa, geometries, input, filters, true, true);
+    let (o, width) = (conv.out_channels, pool.output[1]);
+    for (at, (&value, &place)) in values.iter().zip(&places).enumerate() {
+        let (y, x) = (at / o / width, at / o % width);
+        let window = [0, 1, 2, 3].map(|place| {
+            let (y, x) = (2 * y + place / 2, 2 * x + place % 2);
+            let sum = output(conv, input, filters, [0, y, x, at % o]);
+            (sum.value, sum.size)
+        });
+        let what = format!("{what} {conv:?} window {y} {x}: {value} at {place} of {window:?}");
+        let chosen = window[usize::from(place)].0;
+        if let Some(first) = window.iter().position(|w| w.0.is_nan()) {
+            assert!(value.is_nan() && usize::from(place) == first, "{what}");
+            continue;
+        }
+        let largest = window.iter().map(|w| w.0).fold(f64::NEG_INFINITY, f64::max);
+        if largest.is_infinite() {
+            let first = window.iter().position(|w| w.0 == largest);
+            assert!(
+                f64::from(value) == largest && first == Some(usize::from(place)),
+                "{what}"
+            );
+            continue;
+        }
+        // A line is as wrong as its largest numbers are large; of infinite ones nothing is left.
+        let all = input.iter().chain(filters).filter(|x| x.is_finite());
+        let near = all.fold(0.0f32, |a, b| a.max(b.abs()));
+        let sizes = window.iter().map(|w| w.1).filter(|s| s.is_finite());
+        let size = sizes.fold(f64::from(near), f64::max);
+        assert!((f64::from(value) - largest).abs() <= size * 4e-6, "{what}");
+        assert!(largest - chosen <= size * 8e-6, "{what}");
     }
 }

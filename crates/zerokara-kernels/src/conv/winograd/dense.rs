@@ -2,7 +2,8 @@
 //!
 //! A unit of work takes some tiles at a time, as many as stay in the second-level cache with all their frequencies:
 //! it transforms their inputs, and then for each panel of target channels makes the products of all frequencies and
-//! transforms these back. The filters were transformed when they were packed, and stream by.
+//! transforms these back. The filters were transformed when they were packed, and stream by; behind them lie their elements
+//! as they are, for tiles that are computed anew (see [`plain`](crate::conv::plain)).
 
 use super::{
     ConvGeometry, GAP, Sides, TILE, factors, origin,
@@ -10,11 +11,11 @@ use super::{
     transform::{self, FIRSTS, FREQUENCIES, PAIRS, PLAIN, SECONDS},
 };
 use crate::{
-    conv::phase::Phase,
+    conv::{phase::Phase, plain::Targets},
     gemm::{
         pack::pack_panel,
         strip::{Ahead, Lines, Strip},
-        tile::{MAX_LANES, MAX_WIDTH, Panel, panel_width},
+        tile::{MAX_WIDTH, Panel, panel_width},
     },
     plan::ConvPass,
     share::share,
@@ -141,10 +142,20 @@ pub(in crate::conv) fn scratch_len(lanes: usize, g: &ConvGeometry, pass: ConvPas
     FREQUENCIES * frequencies + zeros_len(g, pass)
 }
 
+/// Elements of a filter for one source channel.
+const TAPS: usize = 9;
+
 /// Floats in the filters packed for a pass: for each panel of target channels, `[frequencies][source channels][vectors
-/// of the panel]`, with gaps between frequencies.
+/// of the panel]`, with gaps between frequencies, and after all panels once more for each, `[source channels][taps][vectors of
+/// the panel]`.
 pub(in crate::conv) fn packed_len(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> usize {
     let sides = Sides::new(g, pass);
+    let vectors = sides.target_channels.0.div_ceil(lanes);
+    elements_start(lanes, &sides) + vectors * TAPS * sides.source_channels.0 * lanes
+}
+
+/// Where the filters' elements begin in the packed filters.
+fn elements_start(lanes: usize, sides: &Sides) -> usize {
     let vectors = sides.target_channels.0.div_ceil(lanes);
     FREQUENCIES * vectors * column(lanes, sides.source_channels.0)
 }
@@ -166,7 +177,6 @@ pub(in crate::conv) unsafe fn pack_panels<S: Simd, const BF16: bool>(
     packed: *mut f32,
 ) {
     const N: usize = 3;
-    const TAPS: usize = 9;
     let sides = Sides::new(g, pass);
     let (by_source, by_target) = match pass {
         ConvPass::Forward => (by_in, by_out),
@@ -182,9 +192,10 @@ pub(in crate::conv) unsafe fn pack_panels<S: Simd, const BF16: bool>(
         let columns = (target - v * S::LANES).min(pitch);
         let column = column(S::LANES, source / factors(BF16));
         let panel = packed.wrapping_add(v * FREQUENCIES * column);
-        // The nine elements of the filters for one source channel.
-        let mut taps = [0.0; TAPS * MAX_WIDTH * MAX_LANES];
+        let elements =
+            packed.wrapping_add(elements_start(S::LANES, &sides) + v * TAPS * source * S::LANES);
         for channel in 0..source {
+            let taps = elements.wrapping_add(channel * TAPS * pitch);
             let from = filters.wrapping_offset(
                 channel as isize * by_source + (v * S::LANES) as isize * by_target,
             );
@@ -192,12 +203,12 @@ pub(in crate::conv) unsafe fn pack_panels<S: Simd, const BF16: bool>(
             unsafe {
                 if [by_row, by_column] == [3, 1] {
                     let strides = [1, by_target];
-                    pack_panel::<S>(TAPS, columns, from, strides, taps.as_mut_ptr(), pitch);
+                    pack_panel::<S>(TAPS, columns, from, strides, taps, pitch);
                 } else {
                     for tap in 0..TAPS {
                         let (i, j) = ((tap / 3) as isize, (tap % 3) as isize);
                         let from = from.offset(i * by_row + j * by_column);
-                        let to = taps.as_mut_ptr().add(tap * pitch);
+                        let to = taps.add(tap * pitch);
                         pack_panel::<S>(1, columns, from, [0, by_target], to, pitch);
                     }
                 }
@@ -209,7 +220,7 @@ pub(in crate::conv) unsafe fn pack_panels<S: Simd, const BF16: bool>(
                                 + across.0
                                 + j as isize * across.1;
                             let from = tap as usize * pitch + v * S::LANES;
-                            elements[i][j] = S::load(taps.as_ptr().add(from));
+                            elements[i][j] = S::load(taps.add(from));
                         });
                     });
                     let to = panel.add(channel / factors(BF16) * pitch + v * S::LANES);
@@ -252,6 +263,8 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd, const BF16: bool>(
     let stride = tiling.stride(step);
     let across = tiling.tiles[1];
     let zeros = zeros_len(g, pass);
+    let [down_phase, across_phase] = [0, 1].map(|axis| Phase::new(g, pass, axis, 0));
+    let elements = packed.wrapping_add(elements_start(S::LANES, &sides));
     let scratch = scratch.as_mut_ptr();
     // SAFETY: the scratch has that many numbers.
     unsafe { scratch.write_bytes(0, zeros) };
@@ -321,6 +334,29 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd, const BF16: bool>(
                     for (i, image) in here.clone().enumerate() {
                         let from = products.add(i * tiles * pitch);
                         let to = target.add(image * target_len + v * S::LANES);
+                        // Where the element at the first taps is, as the pass turns the filters.
+                        let tap = down_phase.filter.0 * 3 + across_phase.filter.0;
+                        let elements = elements
+                            .add(v * TAPS * channels * S::LANES)
+                            .offset(tap * pitch as isize);
+                        let steps = [down_phase.filter.1 * 3, across_phase.filter.1];
+                        let anew = Targets {
+                            down: &down_phase,
+                            across: &across_phase,
+                            rows: [0; 2],
+                            columns: [0; 2],
+                            source: source.add(image * source_len),
+                            size: sides.source,
+                            pitch: channels,
+                            channels,
+                            filters: elements,
+                            taps: steps.map(|step| step * pitch as isize),
+                            next: TAPS * pitch,
+                            target: to,
+                            breadth: sides.target[1],
+                            target_pitch: target_channels,
+                            lanes: S::LANES,
+                        };
                         S::call(&Outputs {
                             from,
                             stride: product_stride,
@@ -329,6 +365,7 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd, const BF16: bool>(
                             width,
                             last,
                             to,
+                            anew,
                         });
                     }
                     v += width;

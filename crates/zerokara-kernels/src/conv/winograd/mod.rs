@@ -12,8 +12,9 @@
 //! The points are 0, ∞, ±√½ and ±√2, which come in pairs that share their terms, so that a line of six inputs takes 14
 //! operations. The largest error of an output against f64, as a share of the sum of its terms' sizes (64 channels of
 //! uniform numbers), is 3e-7; direct summation in f32 has 2e-7, and the usual points 0, ∞, ±1, ±2 have 1e-6 at the same
-//! cost. An error is of the size of the whole tile's terms: outputs next to much larger ones have the error of these, and
-//! an infinity or NaN reaches all outputs of its tiles.
+//! cost. An error is of the size of the whole tile's terms: outputs next to much larger ones have the error of these, and what
+//! would be zero is not exactly zero, nor sure to be of one sign. Where an infinity or NaN is in what a tile reads, or comes
+//! up on its way, the tile is computed anew by direct sums ([`plain`](super::plain)).
 
 mod dense;
 mod tiles;
@@ -50,7 +51,7 @@ const fn factors(bf16: bool) -> usize {
 
 /// Whether the geometry is one that this file is about.
 fn applies(g: &ConvGeometry) -> bool {
-    g.kernel == [3, 3] && g.stride == [1, 1] && g.dilation == [1, 1] && g.groups == 1
+    !g.direct && g.kernel == [3, 3] && g.stride == [1, 1] && g.dilation == [1, 1] && g.groups == 1
 }
 
 /// Whether a pass takes less time this way than directly.

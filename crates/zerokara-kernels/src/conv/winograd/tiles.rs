@@ -5,9 +5,11 @@ use super::{
     transform::{self, FIRSTS, NEIGHBOURS, PAIR, PLAIN, SECONDS},
 };
 use crate::{
+    conv::plain::Targets,
     simd::{Outlined, Simd},
     unroll::each,
 };
+use std::cell::Cell;
 
 /// Frequencies as f32.
 pub(super) const F32: u8 = 0;
@@ -303,8 +305,9 @@ impl<const SIDE: usize, const STORED: u8> Outlined for PartialTile<'_, SIDE, STO
     }
 }
 
-/// Transforms the products of some vectors of channels back to outputs: of `rows` rows of tiles of the image at `to`.
-pub(super) struct Outputs {
+/// Transforms the products of some vectors of channels back to outputs: of `rows` rows of tiles of the image at `to`. Tiles
+/// of which an output is not finite are computed anew.
+pub(super) struct Outputs<'a> {
     pub from: *const f32,
     pub stride: usize,
     /// Height, width and channels of the image.
@@ -315,9 +318,11 @@ pub(super) struct Outputs {
     pub width: usize,
     pub last: usize,
     pub to: *mut f32,
+    /// How tiles of the first vector are computed anew, but for rows and columns.
+    pub anew: Targets<'a>,
 }
 
-impl Outlined for Outputs {
+impl Outlined for Outputs<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(&self) {
         let Outputs {
@@ -342,6 +347,8 @@ impl Outlined for Outputs {
                 // SAFETY: the outputs of the tile that lie within the image.
                 unsafe {
                     let to = to.add(y * pitch + x * channels);
+                    let mut noted = S::zero();
+                    let found = Cell::new(false);
                     for v in 0..width {
                         let from = from.add(v * S::LANES);
                         let to = to.add(v * S::LANES);
@@ -355,13 +362,17 @@ impl Outlined for Outputs {
                             channels,
                             room,
                             lanes,
+                            found: &found,
                         };
                         if whole && lanes == S::LANES {
-                            output_half::<S, 0, true>(&tile);
-                            output_half::<S, 1, true>(&tile);
+                            noted = output_half::<S, 0, true>(&tile, noted);
+                            noted = output_half::<S, 1, true>(&tile, noted);
                         } else {
                             S::call(&tile);
                         }
+                    }
+                    if S::any_nan(noted) || found.get() {
+                        self.compute_anew::<S>([y, x]);
                     }
                     from = from.add(width * S::LANES);
                 }
@@ -370,9 +381,33 @@ impl Outlined for Outputs {
     }
 }
 
+impl Outputs<'_> {
+    /// Computes the tile from `[y, x]` on anew.
+    #[cold]
+    #[inline(never)]
+    unsafe fn compute_anew<S: Simd>(&self, [y, x]: [usize; 2]) {
+        for v in 0..self.width {
+            // SAFETY: passed on.
+            unsafe {
+                S::call(&Targets {
+                    rows: [y, (y + TILE).min(self.image[0])],
+                    columns: [x, (x + TILE).min(self.image[1])],
+                    filters: self.anew.filters.add(v * S::LANES),
+                    target: self.anew.target.add(v * S::LANES),
+                    lanes: match v + 1 < self.width {
+                        true => S::LANES,
+                        false => self.last,
+                    },
+                    ..self.anew
+                });
+            }
+        }
+    }
+}
+
 /// The outputs of one vector of channels of one tile, of which `room` rows and columns, and `lanes` channels, are
 /// written.
-struct OutputTile {
+struct OutputTile<'a> {
     from: *const f32,
     stride: usize,
     to: *mut f32,
@@ -380,22 +415,33 @@ struct OutputTile {
     channels: usize,
     room: [usize; 2],
     lanes: usize,
+    /// Becomes true if an output is not finite.
+    found: &'a Cell<bool>,
 }
 
-impl Outlined for OutputTile {
+impl Outlined for OutputTile<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(&self) {
         // SAFETY: passed on.
         unsafe {
-            output_half::<S, 0, false>(self);
-            output_half::<S, 1, false>(self);
+            let noted = output_half::<S, 0, false>(self, S::zero());
+            let noted = output_half::<S, 1, false>(self, noted);
+            if S::any_nan(noted) {
+                self.found.set(true);
+            }
         }
     }
 }
 
-/// Rows 0 and 2 or 1 and 3 of a tile.
+/// Rows 0 and 2 or 1 and 3 of a tile; gives `noted`, but NaN where one of all outputs of these rows is not finite.
+///
+/// A frequency that is not finite reaches an output: the first row reads all points but ∞, the last all but 0, and so do the
+/// columns. The sum of all is not finite if one is not.
 #[inline(always)]
-unsafe fn output_half<S: Simd, const HALF: usize, const WHOLE: bool>(t: &OutputTile) {
+unsafe fn output_half<S: Simd, const HALF: usize, const WHOLE: bool>(
+    t: &OutputTile<'_>,
+    noted: S::Vector,
+) -> S::Vector {
     const ROWS: usize = 2;
     const COLUMNS: usize = TILE;
     let OutputTile {
@@ -421,5 +467,9 @@ unsafe fn output_half<S: Simd, const HALF: usize, const WHOLE: bool>(t: &OutputT
                 }
             });
         });
+        let [[a, b, c, d], [e, f, g, h]] = tile;
+        let upper = S::add(S::add(a, b), S::add(c, d));
+        let lower = S::add(S::add(e, f), S::add(g, h));
+        S::note(S::add(upper, lower), noted)
     }
 }

@@ -11,7 +11,7 @@ use super::{
     transform::{self, PAIR, PAIRS},
 };
 use crate::{
-    conv::{pairs, weights::partials},
+    conv::{pairs, plain::Elements, weights::partials},
     gemm::{
         strip::{Ahead, Lines, Strip},
         tile::{Panel, panel_width},
@@ -195,7 +195,7 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd, const BF16: bool>(
                 first = here.end;
             }
             for slot in 0..tiling.pairs {
-                turn.write_gradient::<S>(pair + slot, slot, gradient);
+                turn.write_gradient::<S>(pair + slot, slot, gradient, &images);
             }
         }
     }
@@ -344,9 +344,15 @@ impl Turn<'_> {
     }
 
     /// Writes what pair `pair` of the rows of frequencies, the `slot`-th of those at hand, contributes to the gradient,
-    /// and adds to what earlier pairs did.
+    /// and adds to what earlier pairs did. What is then not finite is computed anew from these images.
     #[inline(always)]
-    unsafe fn write_gradient<S: Simd>(&self, pair: usize, slot: usize, gradient: *mut f32) {
+    unsafe fn write_gradient<S: Simd>(
+        &self,
+        pair: usize,
+        slot: usize,
+        gradient: *mut f32,
+        images: &Range<usize>,
+    ) {
         let (g, tiling) = (self.g, self.tiling);
         let total = g.out_channels.div_ceil(S::LANES);
         let column = tiling.column(g.in_channels);
@@ -365,6 +371,16 @@ impl Turn<'_> {
                     columns: self.columns(v, width),
                     channels: [g.in_channels, g.out_channels],
                     to: gradient.add(v * S::LANES),
+                    anew: Elements {
+                        geometry: g,
+                        images: [images.start, images.end],
+                        rows: [0, 3],
+                        input: self.input,
+                        output_gradient: self.output_gradient.add(v * S::LANES),
+                        to: gradient.add(v * S::LANES),
+                        next: g.in_channels * g.out_channels,
+                        lanes: S::LANES,
+                    },
                 });
             }
             v += width;
@@ -373,7 +389,7 @@ impl Turn<'_> {
 }
 
 /// The transform back to 3 x 3 elements, for one panel of output channels.
-struct Back {
+struct Back<'a> {
     from: *const f32,
     stride: usize,
     pair: usize,
@@ -383,9 +399,11 @@ struct Back {
     /// Input and output channels.
     channels: [usize; 2],
     to: *mut f32,
+    /// How the first channel's elements of the first vector are computed anew.
+    anew: Elements<'a>,
 }
 
-impl Outlined for Back {
+impl Outlined for Back<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(&self) {
         // SAFETY: passed on.
@@ -399,7 +417,9 @@ impl Outlined for Back {
     }
 }
 
-impl Back {
+impl Back<'_> {
+    /// What pair `P` adds to the elements. Of the last pair, all that is left of frequencies that were not finite is in them:
+    /// the first element of a row or column reads all points but ∞, the last all but 0.
     #[inline(always)]
     unsafe fn pair<S: Simd, const P: usize>(&self) {
         const N: usize = 3;
@@ -413,6 +433,7 @@ impl Back {
                     let elements = transform::filter_gradient::<S, P>(from, S::hide(self.stride));
                     let to = self.to.add(c * outputs + v * S::LANES);
                     let step = S::hide(inputs * outputs);
+                    let mut sum = S::zero();
                     each!(i < N {
                         each!(j < N {
                             let to = to.add((i * N + j) * step);
@@ -428,8 +449,20 @@ impl Back {
                                 }
                                 S::store_partial(to, x, lanes);
                             }
+                            if P + 1 == PAIRS {
+                                sum = S::add(sum, x);
+                            }
                         });
                     });
+                    if P + 1 == PAIRS && S::any_nan(S::note(sum, S::zero())) {
+                        S::call(&Elements {
+                            input: self.anew.input.add(c),
+                            output_gradient: self.anew.output_gradient.add(v * S::LANES),
+                            to,
+                            lanes,
+                            ..self.anew
+                        });
+                    }
                 }
             }
         }

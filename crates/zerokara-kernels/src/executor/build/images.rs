@@ -150,6 +150,7 @@ pub(super) fn conv_pool(isa: Isa, step: &ConvPoolStep, buffers: &[Buffer]) -> Ma
         Some(_) => None,
         None => epilogue(isa, &step.epilogue, buffers, Use::Store)?,
     };
+    let added = added(&step.added, &output, buffers)?;
     let Finish { bias, rectify } = finish.unwrap_or_default();
     if let Some(bias) = &bias {
         expect_floats(&[(bias, "bias")], buffers)?;
@@ -163,6 +164,7 @@ pub(super) fn conv_pool(isa: Isa, step: &ConvPoolStep, buffers: &[Buffer]) -> Ma
         output: access(&step.output, buffers),
         places: places.transpose()?,
         bias: bias.map(|view| access(&view, buffers)),
+        added,
         rectify,
         marks: step.marks,
         epilogue,
@@ -267,7 +269,7 @@ pub(super) fn pool(isa: Isa, step: &PoolStep, buffers: &[Buffer]) -> Made {
         (Some(_), _) => return Err("this pooling selects from no values".into()),
         (None, _) => None,
     };
-    if step.places.is_some() && step.pooling != Pooling::Max {
+    if (step.places.is_some() || step.added.is_some()) && step.pooling != Pooling::Max {
         return Err("only the maximum of a window has a place".into());
     }
     if step.epilogue.is_some() && !fills_its_range(&step.output) {
@@ -281,10 +283,26 @@ pub(super) fn pool(isa: Isa, step: &PoolStep, buffers: &[Buffer]) -> Made {
         pooling: step.pooling,
         input: access(&step.input, buffers),
         values,
+        added: added(&step.added, &output, buffers)?,
         output: access(&step.output, buffers),
         places: places.transpose()?,
         epilogue: epilogue(isa, &step.epilogue, buffers, Use::Store)?,
     }))
+}
+
+/// What is added to all windows of a channel alike.
+fn added(
+    view: &Option<View>,
+    output: &[usize; 4],
+    buffers: &[Buffer],
+) -> Result<Option<Access>, String> {
+    let Some(view) = view else { return Ok(None) };
+    expect_floats(&[(view, "what is added")], buffers)?;
+    expect_shape(view, output)?;
+    if view.strides[1] != 0 || view.strides[2] != 0 {
+        return Err("what is added must be the same for all windows of a channel".into());
+    }
+    Ok(Some(access(view, buffers)))
 }
 
 /// Whether the view's elements are those of a dense one, in some order of the axes but the first.

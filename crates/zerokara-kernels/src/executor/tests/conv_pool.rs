@@ -25,6 +25,7 @@ fn geometries() -> (ConvGeometry, PoolGeometry) {
         padding: [2, 2],
         dilation: [1, 1],
         groups: 1,
+        direct: false,
     };
     let pool = PoolGeometry {
         batch: BATCH,
@@ -112,6 +113,7 @@ fn every_epilogue_agrees_with_convolution_and_pooling_apart() {
                 let code = code(inputs.len(), rectify, turned);
                 let marks = rectify && kind != Some(2) && turned;
                 let step = ConvPoolStep {
+                    added: None,
                     geometry: conv,
                     pool,
                     source: dense(

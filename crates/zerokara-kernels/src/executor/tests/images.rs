@@ -46,6 +46,7 @@ fn geometries() -> Vec<ConvGeometry> {
         padding: [0, 0],
         dilation: [1, 1],
         groups: 1,
+        direct: false,
     };
     vec![
         base,
@@ -402,6 +403,7 @@ fn pooling_and_its_gradient() {
                 let max = pooling == Pooling::Max;
                 let places = dense(3, 0, &output_shape);
                 let mut step = PoolStep {
+                    added: None,
                     geometry: g,
                     pooling,
                     input: dense(0, 0, &input_shape),
@@ -534,6 +536,7 @@ fn filters_gradient_from_what_was_pooled() {
                 Storage::zeros(Element::F32, parts[0] * g.out_channels),
             ];
             let forward = PoolStep {
+                added: None,
                 geometry: pool,
                 pooling: Pooling::Max,
                 input: dense(3, 0, &output),
