@@ -1,7 +1,7 @@
 //! Twins: the shapes of instruction sets in portable code, so that what is chosen for them runs on any machine.
 
-use super::{Outlined, Portable, Simd};
-use crate::{isa::Isa, machine::Machine, map::lanes::Lanes};
+use super::{Outlined, Portable, Simd, Terms, Tile};
+use crate::{gemm::tile::MAX_WIDTH, isa::Isa, machine::Machine, map::lanes::Lanes};
 
 /// `L` lanes, of AVX2 or AVX-512, whose products and sums are rounded once as the instructions round them. Its operations
 /// are not inlined: tiles of arrays take minutes to compile.
@@ -13,24 +13,58 @@ pub type Avx2Twin = Twin<8>;
 /// The twin of AVX-512.
 pub type Avx512Twin = Twin<16>;
 
-/// `a * b + c` of each lane, rounded once: by the instruction where the CPU has it, else by the library.
+/// `sums[v] + a * columns[v]` for each v, rounded once: by the instruction where the CPU has it, else by the library. One
+/// function for however many there are, so that tiles are quick to compile.
 #[inline(never)]
-fn fused<const L: usize>(a: &[f32; L], b: &[f32; L], c: &mut [f32; L]) {
+fn fused<const L: usize>(a: &[f32; L], columns: &[[f32; L]], sums: &mut [[f32; L]]) {
+    #[inline(always)]
+    fn lane_by_lane<const L: usize>(a: &[f32; L], columns: &[[f32; L]], sums: &mut [[f32; L]]) {
+        for (sum, column) in sums.iter_mut().zip(columns) {
+            for ((sum, a), x) in sum.iter_mut().zip(a).zip(column) {
+                *sum = a.mul_add(*x, *sum);
+            }
+        }
+    }
     #[cfg(target_arch = "x86_64")]
     {
         #[target_feature(enable = "avx2,fma")]
-        fn by_instruction<const L: usize>(a: &[f32; L], b: &[f32; L], c: &mut [f32; L]) {
-            for i in 0..L {
-                c[i] = a[i].mul_add(b[i], c[i]);
-            }
+        fn by_instruction<const L: usize>(
+            a: &[f32; L],
+            columns: &[[f32; L]],
+            sums: &mut [[f32; L]],
+        ) {
+            lane_by_lane(a, columns, sums);
         }
         if Isa::Avx2.is_available() {
             // SAFETY: the CPU has it.
-            return unsafe { by_instruction(a, b, c) };
+            return unsafe { by_instruction(a, columns, sums) };
         }
     }
-    for i in 0..L {
-        c[i] = a[i].mul_add(b[i], c[i]);
+    lane_by_lane(a, columns, sums);
+}
+
+/// One term of a tile whose rows have `width` sums each.
+///
+/// # Safety
+///
+/// There must be numbers at `offset` from each of the rows, and `width` vectors at `panel`.
+#[inline(never)]
+unsafe fn term<const L: usize>(
+    rows: &[*const f32],
+    offset: isize,
+    panel: *const f32,
+    width: usize,
+    sums: &mut [[f32; L]],
+) {
+    let mut columns = [[0.0; L]; MAX_WIDTH];
+    for (v, column) in columns.iter_mut().enumerate().take(width) {
+        // SAFETY: the caller vouches for the panel.
+        *column = unsafe { Portable::<L>::load(panel.add(v * L)) };
+    }
+    for (&row, sums) in rows.iter().zip(sums.chunks_exact_mut(width)) {
+        // SAFETY: the caller vouches for the rows.
+        let a = [unsafe { *row.offset(offset) }; L];
+        fused(&a, &columns[..width], sums);
     }
 }
 
@@ -59,15 +93,53 @@ impl<const L: usize> Simd for Twin<L> {
         unsafe { code.run::<Self>() }
     }
     #[inline(never)]
-    unsafe fn fma(a: [f32; L], b: [f32; L], mut c: [f32; L]) -> [f32; L] {
-        fused(&a, &b, &mut c);
-        c
+    unsafe fn fma(a: [f32; L], b: [f32; L], c: [f32; L]) -> [f32; L] {
+        let mut sum = [c];
+        fused(&a, &[b], &mut sum);
+        sum[0]
+    }
+    #[inline(never)]
+    unsafe fn fma_row<const NV: usize>(
+        a: *const f32,
+        i: isize,
+        columns: &[[f32; L]; NV],
+        sums: &mut [[f32; L]; NV],
+    ) {
+        // SAFETY: the caller vouches for `a[i]`.
+        fused(&[unsafe { *a.offset(i) }; L], columns, sums);
+    }
+    #[inline(never)]
+    unsafe fn fma_vector<const NV: usize>(
+        b: *const f32,
+        i: isize,
+        columns: &[[f32; L]; NV],
+        sums: &mut [[f32; L]; NV],
+    ) {
+        // SAFETY: the caller vouches for the vector at `b + i`.
+        fused(&unsafe { Portable::<L>::load(b.offset(i)) }, columns, sums);
+    }
+    #[inline(never)]
+    unsafe fn fma_tile<const MR: usize, const NV: usize>(
+        tile: &Tile<'_, MR>,
+        sums: &mut [[[f32; L]; NV]; MR],
+    ) {
+        let sums = sums.as_flattened_mut();
+        let mut panel = tile.panel;
+        let mut add = |offset| {
+            // SAFETY: the caller vouches for both operands.
+            unsafe { term(&tile.rows, offset, panel, NV, sums) };
+            panel = panel.wrapping_offset(tile.panel_step);
+        };
+        match tile.terms {
+            Terms::Spaced { step, depth } => (0..depth as isize).for_each(|k| add(k * step)),
+            Terms::Listed(offsets) => offsets.iter().copied().for_each(add),
+        }
     }
     #[inline(never)]
     fn scalar_fma(a: f32, b: f32, c: f32) -> f32 {
-        let mut sum = [c];
-        fused(&[a], &[b], &mut sum);
-        sum[0]
+        let mut sum = [[c]];
+        fused(&[a], &[[b]], &mut sum);
+        sum[0][0]
     }
     passed_on! {
         zero() -> [f32; L];
