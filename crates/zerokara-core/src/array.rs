@@ -1,6 +1,6 @@
 //! Arrays: values in memory, dense and row-major.
 
-use crate::{DType, Error, Meta, Result};
+use crate::{DType, Meta, Result, Runtime, limits};
 use std::{fmt, sync::Arc};
 use zerokara_kernels::{
     plan::{Elements, ElementsMut},
@@ -26,15 +26,19 @@ impl Array {
     /// An array of zeros.
     ///
     /// # Errors
-    /// If the memory is not there.
+    /// If it is more than [`Runtime::memory_limit`], or the memory is not there.
     pub fn try_zeros(meta: &Meta) -> Result<Self> {
         let meta = meta.clone().countable()?;
+        Runtime::current()?.limits().check_value(&meta)?;
         match Storage::try_zeros(meta.dtype, meta.len()) {
             Some(storage) => Ok(Self {
                 shape: meta.shape.into(),
                 storage: Arc::new(storage),
             }),
-            None => Err(Error::new(format!("there is no memory for {meta}"))),
+            None => {
+                let bytes = meta.bytes().unwrap_or(usize::MAX);
+                Err(limits::no_memory(bytes, &format!("a value of {meta}")))
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use crate::{
     Array, DType, Error, Label, Meta, Parameter, Result, Runtime, Tensor,
     compile::{self, Binding, Compiled, step_number},
     graph::Graph,
+    limits,
 };
 use std::{
     cell::RefCell,
@@ -110,7 +111,7 @@ impl Program {
     ///
     /// # Errors
     /// The error of an invalid tensor; an update of another shape than its parameter, or a second one of the same;
-    /// an input that the graph needs and `inputs` does not name.
+    /// an input that the graph needs and `inputs` does not name; more memory than [`Runtime::memory_limit`].
     pub fn compile(
         inputs: &[&Tensor],
         outputs: &[&Tensor],
@@ -156,13 +157,15 @@ impl Program {
     ) -> Result<Self> {
         let refused = arithmetic.offer(runtime.isa());
         refused.map_err(|reason| Error::new(reason.to_string()))?;
+        let compiled = compile::program(outputs, updates, runtime.isa(), arithmetic)?;
+        runtime.limits().check(&compiled)?;
         let Compiled {
             plan,
             bindings,
             outputs: metas,
             labels,
             ..
-        } = compile::program(outputs, updates, runtime.isa(), arithmetic)?;
+        } = compiled;
         let bindings: Vec<Bound> = bindings
             .into_iter()
             .map(|binding| {
@@ -196,7 +199,7 @@ impl Program {
         locks.sort_unstable();
         written.sort_unstable();
         let mut executor = Executor::new(&plan, runtime.isa())
-            .map_err(|e| Error::new(format!("the compiler made a bad plan: {e}")))?;
+            .map_err(|e| Error::new(format!("the compiler made a bad plan, which is a fault of Zerokara: {e}")))?;
         executor.compile();
         let inputs = inputs
             .iter()
@@ -340,6 +343,9 @@ impl Program {
         // Values that were only read must not look shared to whoever writes them next.
         self.read.clear();
         done.map_err(|error| match error {
+            RunError::Memory { bytes } => {
+                limits::no_memory(bytes, "the values between the operations")
+            }
             RunError::Step {
                 stage,
                 step,

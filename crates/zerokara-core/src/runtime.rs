@@ -4,6 +4,7 @@ use crate::{
     Array, Attributes, Error, Meta, Result,
     compile::{self, Binding, Compiled, Label},
     graph::{Graph, Source},
+    limits::{self, Limits},
 };
 use std::{
     collections::HashMap,
@@ -19,19 +20,84 @@ use zerokara_kernels::{
 /// Plans of eager evaluations that are kept; the one least recently used goes first.
 const CACHED_PLANS: usize = 128;
 
+/// Bytes that these plans hold between evaluations, at most: those least recently used give back what they work in, and one
+/// that alone holds more gives it back at once.
+const CACHED_BYTES: usize = 256 << 20;
+
+/// Nodes of the graphs of all plans that are kept, at most: a plan takes some hundred bytes for each.
+const CACHED_NODES: usize = 400_000;
+
 /// Threads and plans. A default one serves the process; [`Runtime::install`] replaces it.
 pub struct Runtime {
     pool: Pool,
     isa: Isa,
     arithmetic: Arithmetic,
+    limits: Limits,
     plans: Mutex<Plans>,
 }
 
 #[derive(Default)]
 struct Plans {
-    by_key: HashMap<Key, (u64, Arc<Mutex<EagerPlan>>)>,
+    by_key: HashMap<Arc<Key>, Kept>,
     clock: u64,
     compiled: usize,
+    /// Bytes that all plans hold, and nodes of their graphs.
+    held: usize,
+    nodes: usize,
+}
+
+/// A plan of the cache.
+struct Kept {
+    /// When it was last asked for.
+    used: u64,
+    /// Bytes that it holds, as far as is known here.
+    held: usize,
+    plan: Arc<Mutex<EagerPlan>>,
+}
+
+impl Plans {
+    /// Notes what a plan holds now.
+    fn note(&mut self, key: &Key, held: usize) {
+        if let Some(kept) = self.by_key.get_mut(key) {
+            self.held = self.held - kept.held + held;
+            kept.held = held;
+        }
+    }
+
+    /// Lets plans that have not been used for long give back what they hold, until the rest is within the bound; those that
+    /// are running are left alone.
+    fn shrink(&mut self) {
+        let mut holding: Vec<&mut Kept> = self.by_key.values_mut().collect();
+        holding.retain(|kept| kept.held > 0);
+        holding.sort_unstable_by_key(|kept| kept.used);
+        for kept in holding {
+            if self.held <= CACHED_BYTES {
+                return;
+            }
+            if let Ok(mut plan) = kept.plan.try_lock() {
+                plan.executor.release();
+                plan.noted = 0;
+                self.held -= std::mem::take(&mut kept.held);
+            }
+        }
+    }
+
+    /// Makes room for a plan of so many nodes.
+    fn make_room(&mut self, nodes: usize) {
+        while self.by_key.len() >= CACHED_PLANS || self.nodes + nodes > CACHED_NODES {
+            let Some(oldest) = self.by_key.values().map(|kept| kept.used).min() else {
+                return;
+            };
+            let (all_nodes, all_held) = (&mut self.nodes, &mut self.held);
+            self.by_key.retain(|key, kept| {
+                if kept.used == oldest {
+                    *all_nodes -= key.0.len();
+                    *all_held -= kept.held;
+                }
+                kept.used != oldest
+            });
+        }
+    }
 }
 
 /// The structure of a graph: what decides its plan.
@@ -51,6 +117,8 @@ struct EagerPlan {
     outputs: Vec<Meta>,
     /// For each stage and step, the node that it computes.
     nodes: Vec<Vec<usize>>,
+    /// Bytes that the cache knows it to hold.
+    noted: usize,
 }
 
 enum Bound {
@@ -64,7 +132,8 @@ impl Runtime {
     /// A runtime with so many threads, the caller's included.
     ///
     /// # Errors
-    /// If the environment variable `ZEROKARA_ISA` names an instruction set that is unknown or not there.
+    /// If the environment variable `ZEROKARA_ISA` names an instruction set that is unknown or not there, or
+    /// `ZEROKARA_MEMORY` or `ZEROKARA_WORK` are no numbers.
     pub fn new(threads: usize) -> Result<Self> {
         let isa = Isa::detect().map_err(|e| Error::new(e.to_string()))?;
         Self::with_isa(threads, isa)
@@ -82,6 +151,7 @@ impl Runtime {
             )));
         }
         Ok(Self {
+            limits: Limits::from_environment()?,
             pool: Pool::new(threads),
             isa,
             arithmetic: Arithmetic::F32,
@@ -106,6 +176,34 @@ impl Runtime {
         refused.map_err(|reason| Error::new(reason.to_string()))?;
         self.arithmetic = arithmetic;
         Ok(self)
+    }
+
+    /// Lets a computation take so many bytes of memory for its outputs and for the values between its operations; more is
+    /// refused before it is allocated. Else it is `ZEROKARA_MEMORY`, or three quarters of the machine's memory.
+    pub fn with_memory_limit(mut self, bytes: usize) -> Self {
+        self.limits.memory = bytes;
+        self
+    }
+
+    /// Lets a graph from a file take so many operations (see [`Budget`](crate::Budget)); more is refused when it is loaded.
+    /// Else it is `ZEROKARA_WORK`, or 1e13.
+    pub fn with_work_limit(mut self, operations: f64) -> Self {
+        self.limits.work = operations;
+        self
+    }
+
+    /// Bytes of memory that a computation may take.
+    pub fn memory_limit(&self) -> usize {
+        self.limits.memory
+    }
+
+    /// Operations that a graph from a file may take.
+    pub fn work_limit(&self) -> f64 {
+        self.limits.work
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// Makes this the process's default runtime.
@@ -169,6 +267,13 @@ impl Runtime {
             .compiled
     }
 
+    /// Bytes that the plans kept for eager evaluation hold between evaluations: at most 256 MiB, but for plans that are
+    /// running.
+    pub fn plans_bytes(&self) -> usize {
+        let plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        plans.held
+    }
+
     pub(crate) fn pool(&self) -> &Pool {
         &self.pool
     }
@@ -188,13 +293,15 @@ impl Runtime {
                 Source::Op(_) => {}
             }
         }
-        let plan = self.plan(&graph)?;
+        let key = Arc::new(key(&graph));
+        let plan = self.plan(&graph, &key)?;
         let mut plan = plan.lock().unwrap_or_else(PoisonError::into_inner);
         let EagerPlan {
             executor,
             bindings,
             outputs,
             nodes,
+            noted,
         } = &mut *plan;
         let mut results: Vec<Array> = outputs
             .iter()
@@ -211,9 +318,20 @@ impl Runtime {
                 }
             });
         }
-        executor
-            .run(&self.pool, &mut externals)
-            .map_err(|error| match error {
+        let done = executor.run(&self.pool, &mut externals);
+        if executor.held_bytes() > CACHED_BYTES {
+            executor.release();
+        }
+        if executor.held_bytes() != *noted {
+            *noted = executor.held_bytes();
+            let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+            plans.note(&key, *noted);
+            plans.shrink();
+        }
+        done.map_err(|error| match error {
+                RunError::Memory { bytes } => {
+                    limits::no_memory(bytes, "the values between the operations")
+                }
                 RunError::Step {
                     stage,
                     step,
@@ -229,14 +347,13 @@ impl Runtime {
         Ok(results)
     }
 
-    fn plan(&self, graph: &Graph) -> Result<Arc<Mutex<EagerPlan>>> {
-        let key = key(graph);
+    fn plan(&self, graph: &Graph, key: &Arc<Key>) -> Result<Arc<Mutex<EagerPlan>>> {
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
         plans.clock += 1;
         let now = plans.clock;
-        if let Some((used, plan)) = plans.by_key.get_mut(&key) {
-            *used = now;
-            return Ok(plan.clone());
+        if let Some(kept) = plans.by_key.get_mut(key) {
+            kept.used = now;
+            return Ok(kept.plan.clone());
         }
         let mut leaf_numbers = HashMap::new();
         for (at, node) in graph.nodes.iter().enumerate() {
@@ -244,13 +361,15 @@ impl Runtime {
                 leaf_numbers.insert(at, leaf_numbers.len());
             }
         }
+        let compiled = compile::eager(graph.clone(), self.isa, self.arithmetic)?;
+        self.limits.check(&compiled)?;
         let Compiled {
             plan,
             bindings,
             outputs,
             nodes,
             ..
-        } = compile::eager(graph.clone(), self.isa, self.arithmetic)?;
+        } = compiled;
         let mut nodes = nodes.into_iter();
         let nodes = plan
             .stages
@@ -272,18 +391,17 @@ impl Runtime {
             bindings,
             outputs,
             nodes,
+            noted: 0,
         }));
         plans.compiled += 1;
-        if plans.by_key.len() >= CACHED_PLANS {
-            let oldest = plans
-                .by_key
-                .values()
-                .map(|(used, _)| *used)
-                .min()
-                .unwrap_or(0);
-            plans.by_key.retain(|_, (used, _)| *used != oldest);
-        }
-        plans.by_key.insert(key, (now, plan.clone()));
+        plans.make_room(graph.nodes.len());
+        plans.nodes += graph.nodes.len();
+        let kept = Kept {
+            used: now,
+            held: 0,
+            plan: plan.clone(),
+        };
+        plans.by_key.insert(key.clone(), kept);
         Ok(plan)
     }
 }

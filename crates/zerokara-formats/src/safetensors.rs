@@ -246,7 +246,7 @@ fn array(meta: &Meta, bytes: &[u8]) -> Result<Array, String> {
         let (chunks, _) = bytes.as_chunks::<N>();
         to.iter_mut().zip(chunks).for_each(|(to, &c)| *to = of(c));
     }
-    let mut array = Array::zeros(meta);
+    let mut array = Array::try_zeros(meta).map_err(|error| error.to_string())?;
     match meta.dtype {
         DType::F32 => read(bytes, array.slice_mut(), f32::from_le_bytes),
         DType::F64 => read(bytes, array.slice_mut(), f64::from_le_bytes),

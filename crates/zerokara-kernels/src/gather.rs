@@ -2,7 +2,7 @@
 
 use crate::{
     access::{Access, Memory},
-    executor::{Task, UNIT_WEIGHT},
+    executor::{Task, parts_of_unit},
     isa::{Isa, multiversion},
     map::lanes::Lanes,
 };
@@ -43,7 +43,7 @@ impl GatherTask {
     }
 
     fn unit_rows(&self) -> usize {
-        (UNIT_WEIGHT / self.row_weight()).max(1)
+        parts_of_unit(self.row_weight())
     }
 }
 
@@ -90,7 +90,7 @@ pub(crate) struct OneHotTask {
 
 impl OneHotTask {
     fn unit_rows(&self) -> usize {
-        (UNIT_WEIGHT / (20 + 2 * self.classes)).max(1)
+        parts_of_unit(20 + 2 * self.classes)
     }
 }
 
@@ -188,7 +188,7 @@ pub(crate) struct ArgReduceTask {
 
 impl ArgReduceTask {
     fn unit_rows(&self) -> usize {
-        (UNIT_WEIGHT / (40 + 6 * self.columns)).max(1)
+        parts_of_unit(40 + 6 * self.columns)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::{
     access::{Access, Memory},
-    executor::{Task, UNIT_WEIGHT},
+    executor::{Task, parts_of_unit},
     isa::{Isa, multiversion},
     simd::Simd,
 };
@@ -126,7 +126,7 @@ const WEIGHT: usize = 8;
 
 impl RandomTask {
     fn unit(&self) -> usize {
-        (UNIT_WEIGHT / WEIGHT).next_multiple_of(GROUP)
+        parts_of_unit(WEIGHT).next_multiple_of(GROUP)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     access::{Access, Memory},
-    executor::{Task, UNIT_WEIGHT},
+    executor::{Task, parts_of_unit},
     isa::{Isa, multiversion},
     map::{functions, lanes::Lanes},
 };
@@ -118,7 +118,7 @@ impl SoftmaxTask {
     }
 
     fn unit_rows(&self) -> usize {
-        (UNIT_WEIGHT / self.row_weight()).max(1)
+        parts_of_unit(self.row_weight())
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
 };
 use std::{collections::HashMap, fmt, panic::Location};
 use zerokara_core::{
-    Attribute, Attributes, DType, Error, Meta, Parameter, Result, Tensor, registry, scope,
+    Attribute, Attributes, Budget, DType, Error, Meta, Parameter, Result, Tensor, registry, scope,
 };
 
 /// A model rebuilt from its [`ModelRecord`]: it computes, trains and is saved as the model that was recorded, without
@@ -17,6 +17,8 @@ pub struct GraphModule {
     slots: Vec<ParameterSlot>,
     /// The place of each parameter's slot.
     by_name: HashMap<String, usize>,
+    /// Whether a pass may take no more work and memory than the runtime allows to graphs from files.
+    is_limited: bool,
     location: &'static Location<'static>,
 }
 
@@ -24,10 +26,14 @@ impl GraphModule {
     /// The model of a record.
     ///
     /// # Errors
-    /// If the record contradicts itself, or names operations that there are not.
+    /// If the record contradicts itself, names operations that there are not, or takes more memory or work than
+    /// [`Runtime::memory_limit`](zerokara_core::Runtime::memory_limit) and
+    /// [`Runtime::work_limit`](zerokara_core::Runtime::work_limit) allow: the work for a batch as large as the record's, or
+    /// of two. A pass for a larger batch may take so many times more.
     #[track_caller]
     pub fn new(record: ModelRecord) -> Result<Self> {
-        let model = Self::unchecked(record)?;
+        let mut model = Self::unchecked(record)?;
+        model.is_limited = true;
         for mode in [Mode::Evaluate, Mode::Train] {
             let mut shape = model.record.input.shape.clone();
             if let (true, Some(batch)) = (model.record.any_batch, shape.first_mut()) {
@@ -66,6 +72,7 @@ impl GraphModule {
             record,
             slots,
             by_name,
+            is_limited: false,
             location: Location::caller(),
         })
     }
@@ -84,6 +91,16 @@ impl GraphModule {
             }
         }
         record
+    }
+
+    /// What a pass for this input may take; `None` if any amount.
+    fn budget(&self, x: &Tensor) -> Result<Option<Budget>> {
+        if !self.is_limited {
+            return Ok(None);
+        }
+        let recorded = self.record.input.shape.first().copied().unwrap_or(1).max(2);
+        let batch = x.shape()?.first().copied().unwrap_or(1);
+        Budget::new(batch as f64 / recorded as f64).map(Some)
     }
 
     fn slot(&self, name: &str) -> Option<&ParameterSlot> {
@@ -146,6 +163,10 @@ impl Forward for GraphModule {
             Mode::Train => &self.record.train,
             Mode::Evaluate => &self.record.evaluate,
         };
+        let mut budget = match self.budget(x) {
+            Ok(budget) => budget,
+            Err(error) => return Tensor::invalid(error),
+        };
         let mut values: Vec<Tensor> = Vec::with_capacity(graph.nodes.len());
         for node in &graph.nodes {
             let value = match &node.source {
@@ -174,6 +195,12 @@ impl Forward for GraphModule {
                     })
                 }
             };
+            // An invalid value says itself what is wrong.
+            if let Some(Err(error)) = budget.as_mut().map(|budget| budget.spend(&value))
+                && value.meta().is_ok()
+            {
+                return Tensor::invalid(error);
+            }
             values.push(value);
         }
         for (name, at) in &graph.updates {

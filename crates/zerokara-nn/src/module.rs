@@ -190,11 +190,12 @@ impl<'a> Visitor<'a> {
 /// The slots of a module with their paths, each once.
 pub(crate) fn slots<M: Module + ?Sized>(module: &M) -> Result<Vec<(String, ParameterSlot)>> {
     let mut found: Vec<(String, ParameterSlot)> = Vec::new();
+    let mut known = HashSet::new();
     let mut paths = HashSet::new();
     let mut twice = None;
     let mut sink = |path: &str, part: Part<'_>| {
         if let Part::Slot(slot) = part
-            && !found.iter().any(|(_, other)| other.is(slot))
+            && known.insert(slot.identity())
         {
             if !paths.insert(path.to_string()) {
                 twice.get_or_insert(path.to_string());

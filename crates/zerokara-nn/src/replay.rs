@@ -102,7 +102,7 @@ fn apply(tensor: &Tensor, op: &dyn Op, values: &HashMap<u64, Array>) -> Result<A
             node.location
         ))
     };
-    let mut output = Array::zeros(&op.infer(&metas).map_err(fail)?);
+    let mut output = Array::try_zeros(&op.infer(&metas).map_err(fail)?)?;
     op.reference(&arguments, &mut output).map_err(fail)?;
     Ok(output)
 }

@@ -182,6 +182,11 @@ impl ParameterSlot {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
+    /// A number that this slot and what shares it have alone.
+    pub(crate) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
     /// Whether gradients change the value.
     pub fn is_trainable(&self) -> bool {
         self.0.trainable

@@ -66,6 +66,7 @@ impl Summary {
         output.meta()?;
 
         let mut rows: Vec<SummaryRow> = Vec::new();
+        let mut by_path: HashMap<String, usize> = HashMap::new();
         for tensor in nodes(&[&output]) {
             let node = tensor.node_view();
             if node.op.kind() == Kind::Leaf || node.value.is_some() {
@@ -74,37 +75,43 @@ impl Summary {
             let path = node.path.unwrap_or("").to_string();
             let shape = tensor.shape()?.to_vec();
             let flops = flops(&tensor)?;
-            match rows.iter_mut().find(|row| row.path == path) {
+            match by_path.get(&path).map(|&at| &mut rows[at]) {
                 Some(row) => {
                     row.output = shape;
-                    row.flops += flops;
+                    row.flops = row.flops.saturating_add(flops);
                     if !kinds.contains_key(&path) {
                         row.kind = node.op.name().to_string();
                     }
                 }
-                None => rows.push(SummaryRow {
-                    kind: kinds.get(&path).unwrap_or(&node.op.name()).to_string(),
-                    path,
-                    output: shape,
-                    parameters: 0,
-                    flops,
-                }),
+                None => {
+                    by_path.insert(path.clone(), rows.len());
+                    rows.push(SummaryRow {
+                        kind: kinds.get(&path).unwrap_or(&node.op.name()).to_string(),
+                        path,
+                        output: shape,
+                        parameters: 0,
+                        flops,
+                    });
+                }
             }
         }
         for (path, parameter) in &parameters {
             let layer = path.rsplit_once('.').map_or("", |(layer, _)| layer);
             let count = parameter.meta().len();
-            let known = rows.iter().position(|row| row.path == layer);
+            let known = by_path.get(layer).copied();
             // A layer that is the whole model stands under its kind.
             match known.or((rows.len() == 1).then_some(0)) {
                 Some(at) => rows[at].parameters += count,
-                None => rows.push(SummaryRow {
-                    path: layer.to_string(),
-                    kind: "parameters".into(),
-                    output: Vec::new(),
-                    parameters: count,
-                    flops: 0,
-                }),
+                None => {
+                    by_path.insert(layer.to_string(), rows.len());
+                    rows.push(SummaryRow {
+                        path: layer.to_string(),
+                        kind: "parameters".into(),
+                        output: Vec::new(),
+                        parameters: count,
+                        flops: 0,
+                    });
+                }
             }
         }
         Ok(Self { rows, buffers })
@@ -117,7 +124,8 @@ impl Summary {
 
     /// Additions and multiplications of all matrix products and convolutions, for the whole batch.
     pub fn flops(&self) -> u64 {
-        self.rows.iter().map(|row| row.flops).sum()
+        let flops = self.rows.iter().map(|row| row.flops);
+        flops.fold(0, u64::saturating_add)
     }
 }
 
@@ -127,20 +135,22 @@ fn flops(tensor: &Tensor) -> Result<u64> {
     let Kind::Contract(contract) = node.op.kind() else {
         return Ok(0);
     };
-    let output = tensor.meta()?.len();
+    let count = |shape: &[usize]| {
+        let lengths = shape.iter().map(|&n| n as u64);
+        lengths.fold(1, u64::saturating_mul)
+    };
+    let output = count(tensor.shape()?);
     let input = |i: usize| node.inputs.get(i).map_or(Ok(&[][..]), |t| t.shape());
-    let per_filter = |w: &[usize]| w.iter().skip(1).product::<usize>();
+    let per_filter = |w: &[usize]| count(w.get(1..).unwrap_or(&[]));
     let products = match contract {
-        Contract::MatMul => output * input(0)?.last().copied().unwrap_or(0),
-        Contract::Conv(_) => output * per_filter(input(1)?),
-        Contract::ConvInputGradient(_) => {
-            input(0)?.iter().product::<usize>() * per_filter(input(1)?)
-        }
+        Contract::MatMul => output.saturating_mul(count(input(0)?.last().map_or(&[], std::slice::from_ref))),
+        Contract::Conv(_) => output.saturating_mul(per_filter(input(1)?)),
+        Contract::ConvInputGradient(_) => count(input(0)?).saturating_mul(per_filter(input(1)?)),
         Contract::ConvWeightGradient(_) => {
-            input(1)?.iter().product::<usize>() * per_filter(tensor.shape()?)
+            count(input(1)?).saturating_mul(per_filter(tensor.shape()?))
         }
     };
-    Ok(2 * products as u64)
+    Ok(products.saturating_mul(2))
 }
 
 /// 1234567 as `1,234,567`.

@@ -133,7 +133,7 @@ impl TrainStep {
         for (path, parameter) in module.named_parameters()? {
             let mut state = Vec::new();
             for (name, initial) in optimizer.state() {
-                let mut value = Array::zeros(parameter.meta());
+                let mut value = Array::try_zeros(parameter.meta())?;
                 value.fill(initial);
                 state.push(Parameter::of_array(format!("{path}.{name}"), value));
             }

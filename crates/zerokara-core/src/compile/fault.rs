@@ -43,6 +43,7 @@ faults! {
     ArgReduceWrongAxis,
     StoreBeforeReaders,
     LivesEndTooEarly,
+    FreesGapsTooEarly,
     SharesBufferStillRead,
     SharesBufferReadTwice,
     WritesOverRawValueStillWanted,

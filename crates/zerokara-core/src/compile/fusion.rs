@@ -18,6 +18,11 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 /// Longest chain of elementwise operations in one group: bounds the code and its registers.
 const LONGEST_CHAIN: usize = 48;
 
+/// Most instructions of elementwise code in one group or reduction: however large the graph, each step stays one that
+/// takes little time to prepare, and registers that fit the caches. Less in tests, so that the groups of the fuzzer's graphs
+/// are cut as well.
+const MOST_INSTRUCTIONS: usize = if cfg!(test) { 40 } else { 512 };
+
 /// What a node is to the compiler.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Class {
@@ -44,6 +49,8 @@ pub(super) struct Unit {
     pub maps: Vec<usize>,
     /// For a convolution: a unit of reductions that are done of each part as it is finished.
     pub statistics: Option<Box<Unit>>,
+    /// Whether it goes on with a group that was too large for one unit.
+    continues: bool,
 }
 
 impl Unit {
@@ -171,6 +178,14 @@ fn classify(
     }
 }
 
+/// Instructions of a node's elementwise code.
+fn instructions_of(kind: &Kind) -> usize {
+    match kind {
+        Kind::Map(code) => code.instructions.len(),
+        _ => 0,
+    }
+}
+
 /// Elementwise nodes that only one reduction reads are computed inside it.
 fn inline_into_reductions(
     graph: &Graph,
@@ -191,15 +206,22 @@ fn inline_into_reductions(
         inlined[at] =
             classes[at] == Class::Map && !roots.contains(&at) && (reduced || inlined[consumer]);
     }
-    // A long chain stays a group of its own.
+    // A long chain stays a group of its own, and so does what is too much for one reduction.
     let mut depth = vec![0usize; graph.nodes.len()];
+    // For what is inlined, the reduction; for a reduction, the instructions in it.
+    let mut owner: Vec<usize> = (0..graph.nodes.len()).collect();
+    let mut instructions = vec![0usize; graph.nodes.len()];
     for at in (0..graph.nodes.len()).rev() {
-        if inlined[at] {
-            depth[at] = 1 + consumers[at].first().map_or(0, |&c| depth[c]);
+        if let (true, Some(&consumer)) = (inlined[at], consumers[at].first()) {
+            depth[at] = 1 + depth[consumer];
+            owner[at] = owner[consumer];
+            let all = instructions[owner[at]] + instructions_of(&kinds[at]);
             inlined[at] = depth[at] <= LONGEST_CHAIN
-                && consumers[at]
-                    .first()
-                    .is_some_and(|&c| inlined[c] || depth[at] == 1);
+                && all <= MOST_INSTRUCTIONS
+                && (inlined[consumer] || depth[at] == 1);
+            if inlined[at] {
+                instructions[owner[at]] = all;
+            }
         }
     }
     inlined
@@ -230,13 +252,16 @@ fn parameter_readers(
     inlined: &[bool],
     request: &Request,
 ) -> BTreeMap<usize, Readers> {
+    let mut leaves: HashMap<u64, Vec<usize>> = HashMap::new();
+    for (leaf, node) in graph.nodes.iter().enumerate() {
+        if let Source::Parameter(parameter, _) = &node.source {
+            leaves.entry(parameter.id()).or_default().push(leaf);
+        }
+    }
     let mut all = BTreeMap::new();
     for (&store, parameter) in &request.stores {
         let mut readers = Readers::default();
-        for (leaf, node) in graph.nodes.iter().enumerate() {
-            if !matches!(&node.source, Source::Parameter(p, _) if p.id() == *parameter) {
-                continue;
-            }
+        for &leaf in leaves.get(parameter).into_iter().flatten() {
             let mut stack = vec![leaf];
             while let Some(at) = stack.pop() {
                 for &consumer in consumers[at].iter().filter(|&&c| c != store) {
@@ -549,7 +574,8 @@ fn group(
     }
 
     let mut units: Vec<Unit> = Vec::new();
-    let mut unit_of_group: HashMap<usize, usize> = HashMap::new();
+    // The unit of each group, or the last one of it, and the instructions in that.
+    let mut unit_of_group: HashMap<usize, (usize, usize)> = HashMap::new();
     let mut unit_of_walk: HashMap<usize, usize> = HashMap::new();
     for at in 0..count {
         match classes[at] {
@@ -561,20 +587,61 @@ fn group(
                 unit_of_walk.insert(at, units.len());
                 units.push(Unit::of(at));
             }
-            Class::Map if !inlined[at] => {
+            Class::Map if !inlined[at] && !readers.contains_key(&at) => {
                 let root = find(&mut parent, at);
-                let unit = *unit_of_group.entry(root).or_insert_with(|| {
-                    units.push(Unit::default());
-                    units.len() - 1
-                });
-                units[unit].maps.push(at);
+                grow(&mut units, &mut unit_of_group, root, at, &kinds[at]);
             }
             _ => {}
         }
     }
+    // Stores wait for all that read the old values, themselves among them: they come last, and first those of another
+    // parameter's old value, which may wait for one another and stay together.
+    let reads_old: BTreeSet<usize> = readers.values().flat_map(|r| &r.direct).copied().collect();
+    let (old, new): (Vec<usize>, Vec<usize>) = (readers.keys().copied())
+        .filter(|&store| grouped(store))
+        .partition(|store| reads_old.contains(store));
+    let mut holds_old = BTreeSet::new();
+    for store in old {
+        let root = find(&mut parent, store);
+        let is_first = holds_old.insert(root);
+        match unit_of_group.get(&root) {
+            Some(&(unit, _)) if !is_first => units[unit].maps.push(store),
+            _ => grow(&mut units, &mut unit_of_group, root, store, &kinds[store]),
+        }
+    }
+    for store in new {
+        let root = find(&mut parent, store);
+        grow(&mut units, &mut unit_of_group, root, store, &kinds[store]);
+    }
+    units.iter_mut().for_each(|unit| unit.maps.sort_unstable());
     attach_epilogues(graph, kinds, times, readers, &mut units);
     attach_statistics(graph, kinds, times, inlined, readers, &mut units);
     units
+}
+
+/// Adds an elementwise node to the unit of its group, or to a new one where that is full. The nodes of a group come in an
+/// order in which none needs a later one, so that its units need only those before.
+fn grow(
+    units: &mut Vec<Unit>,
+    unit_of_group: &mut HashMap<usize, (usize, usize)>,
+    group: usize,
+    at: usize,
+    kind: &Kind,
+) {
+    let own = instructions_of(kind);
+    let known = unit_of_group.get(&group).copied();
+    let (unit, instructions) = match known {
+        Some((unit, all)) if all + own <= MOST_INSTRUCTIONS => (unit, all + own),
+        _ => {
+            units.push(Unit {
+                continues: known.is_some(),
+                ..Unit::default()
+            });
+            (units.len() - 1, own)
+        }
+    };
+    units[unit].maps.push(at);
+    unit_of_group.insert(group, (unit, instructions));
 }
 
 /// Joins reductions over all but the channels, or over rows, to the convolution or the product that writes what they read,
@@ -664,7 +731,8 @@ fn attach_epilogues(
         .flat_map(|(u, unit)| unit.head.iter().chain(&unit.joined).map(move |&h| (h, u)))
         .collect();
     for u in 0..units.len() {
-        if units[u].head.is_some() || units[u].maps.is_empty() {
+        // What goes on with a group has to wait for more than its kernel.
+        if units[u].head.is_some() || units[u].maps.is_empty() || units[u].continues {
             continue;
         }
         let time = times[units[u].maps[0]];
@@ -688,7 +756,7 @@ fn attach_epilogues(
             let itself = |r: usize| r == host && !matches!(kinds[host], Kind::Reduce { .. });
             stores
                 .flat_map(Readers::all)
-                .any(|&r| !itself(r) && times[r] >= time && !units[u].maps.contains(&r))
+                .any(|&r| !itself(r) && times[r] >= time && units[u].maps.binary_search(&r).is_err())
         };
         if let Some(host) = host
             && !waits(host)

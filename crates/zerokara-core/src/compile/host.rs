@@ -1,6 +1,6 @@
 //! Calls of reference loops from compiled plans, for operations without a kernel.
 
-use crate::{Array, Meta, op::Op};
+use crate::{Array, Meta, Result, op::Op};
 use std::{
     array,
     sync::{Arc, Mutex, PoisonError},
@@ -36,10 +36,15 @@ const FEW: usize = 4;
 impl HostFunction for HostCall {
     fn run(&self, inputs: &[Elements<'_>], outputs: &mut [ElementsMut<'_>]) -> Result<(), String> {
         let mut kept = self.arrays.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut arrays, mut output) = kept.take().unwrap_or_else(|| {
-            let inputs = self.inputs.iter().map(Array::zeros).collect();
-            (inputs, Array::zeros(&self.output))
-        });
+        let (mut arrays, mut output) = match kept.take() {
+            Some(kept) => kept,
+            None => {
+                let inputs: Result<_> = self.inputs.iter().map(Array::try_zeros).collect();
+                let output = Array::try_zeros(&self.output);
+                let both = inputs.and_then(|inputs| Ok((inputs, output?)));
+                both.map_err(|error| error.to_string())?
+            }
+        };
         for (array, &given) in arrays.iter_mut().zip(inputs) {
             match (array.elements_mut(), given) {
                 (ElementsMut::F32(x), Elements::F32(y)) => x.copy_from_slice(y),

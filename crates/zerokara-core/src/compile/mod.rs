@@ -35,7 +35,7 @@ use crate::{
     scope::Phase,
 };
 use lower::ExternalSource;
-use std::{collections::HashMap, panic::Location, sync::Arc};
+use std::{collections::{HashMap, HashSet}, panic::Location, sync::Arc};
 use zerokara_kernels::{arithmetic::Arithmetic, isa::Isa, map::Instruction, plan::Plan};
 
 /// What is wanted of a graph.
@@ -131,7 +131,8 @@ pub(crate) fn program(
         .collect();
     let graph = rewrite::rectify_after_pooling(Graph::expanded(&roots)?);
     let graph = pooled::sum_before_scattering(pooled::add_after_pooling(graph));
-    let is_fixed = |id: u64| updates.iter().all(|(parameter, _)| parameter.id() != id);
+    let updated: HashSet<u64> = updates.iter().map(|(p, _)| p.id()).collect();
+    let is_fixed = |id: u64| !updated.contains(&id);
     let mut graph = flatten::flatten_channels_last(graph, is_fixed);
     let mut request = Request {
         outputs: outputs.len(),
@@ -139,6 +140,12 @@ pub(crate) fn program(
         arithmetic,
         ..Request::default()
     };
+    let read = graph.nodes.iter().filter_map(|node| match &node.source {
+        Source::Parameter(parameter, _) => Some(parameter.id()),
+        _ => None,
+    });
+    let mut bound: HashSet<u64> = read.collect();
+    let mut seen = HashSet::new();
     for (i, (parameter, value)) in updates.iter().enumerate() {
         let meta = value.meta()?;
         if meta != parameter.meta() {
@@ -148,18 +155,14 @@ pub(crate) fn program(
                 parameter.meta()
             )));
         }
-        if updates[..i].iter().any(|(p, _)| p.id() == parameter.id()) {
+        if !seen.insert(parameter.id()) {
             return Err(Error::new(format!(
                 "parameter {} is updated twice in one step",
                 parameter.name()
             )));
         }
         // A parameter that is only written still needs its cell bound.
-        if !graph
-            .nodes
-            .iter()
-            .any(|n| matches!(&n.source, Source::Parameter(p, _) if p.id() == parameter.id()))
-        {
+        if bound.insert(parameter.id()) {
             graph.nodes.push(leaf(
                 Source::Parameter(parameter.clone(), parameter.value()),
                 meta.clone(),
@@ -187,7 +190,7 @@ fn compile(mut graph: Graph, mut request: Request, isa: Isa) -> Result<Compiled>
     let (graph, origin) = recompute::recompute(graph, &mut request);
     let schedule = fusion::schedule(&graph, &request);
     let lowered = lower::lower(&graph, &request, &schedule, isa)?;
-    let stored: Vec<u64> = request.stores.values().copied().collect();
+    let stored: HashSet<u64> = request.stores.values().copied().collect();
     let bindings = lowered
         .externals
         .iter()
@@ -225,12 +228,11 @@ fn compile(mut graph: Graph, mut request: Request, isa: Isa) -> Result<Compiled>
 
 /// Outputs that are leaves, views or named twice, or that a kernel writes in an order of its own, get a copy.
 fn unalias_outputs(graph: &mut Graph, outputs: usize) {
-    let mut seen = Vec::new();
+    let mut seen = HashSet::new();
     for i in 0..outputs {
         let at = graph.outputs[i];
-        let direct = matches!(graph.nodes[at].kind(), Kind::Map(_)) && !seen.contains(&at);
+        let direct = seen.insert(at) && matches!(graph.nodes[at].kind(), Kind::Map(_));
         graph.outputs[i] = if direct { at } else { push_copy(graph, at) };
-        seen.push(at);
     }
 }
 

@@ -20,6 +20,9 @@ use zerokara_kernels::map::{Binary, Code, Instruction, Unary};
 /// Most work that is done again, in simple operations.
 const MOST_WORK: usize = 4;
 
+/// Most operations on values of one element that are done again.
+const MOST_SMALL: usize = 16;
+
 /// Truth values are smaller than what they are computed from: above so many, they are stored.
 const MOST_TRUTHS: usize = 1 << 16;
 
@@ -52,6 +55,8 @@ fn work(code: &Code) -> Option<usize> {
 #[derive(Clone, Copy)]
 struct Cheap {
     work: usize,
+    /// Operations on values of one element that it takes.
+    small: usize,
     /// The stored value as large as itself.
     base: Option<usize>,
 }
@@ -65,14 +70,22 @@ struct Pass<'a> {
     /// Outputs, and what is stored in parameters.
     roots: BTreeSet<usize>,
     cheap: Vec<Option<Cheap>>,
+    /// For each node, whether a kernel or a view reads it.
+    read_whole: Vec<bool>,
+    /// The parameters that are replaced.
+    replaced: BTreeSet<u64>,
 }
 
 /// The graph with cheap values copied for each reader, and for each node the one that it was.
 pub(super) fn recompute(graph: Graph, request: &mut Request) -> (Graph, Vec<usize>) {
     let (kinds, classes) = fusion::classes(&graph, request.is_program);
     let outputs = graph.outputs[..request.outputs].iter();
+    let consumers = fusion::consumers(&graph);
+    let is_whole = |&c: &usize| matches!(classes[c], Class::View | Class::Kernel);
     let mut pass = Pass {
-        consumers: fusion::consumers(&graph),
+        read_whole: consumers.iter().map(|c| c.iter().any(is_whole)).collect(),
+        replaced: request.stores.values().copied().collect(),
+        consumers,
         narrow: fusion::narrow(&graph, &kinds, &classes),
         roots: outputs.chain(request.stores.keys()).copied().collect(),
         cheap: vec![None; graph.nodes.len()],
@@ -81,7 +94,7 @@ pub(super) fn recompute(graph: Graph, request: &mut Request) -> (Graph, Vec<usiz
         classes,
     };
     for at in 0..graph.nodes.len() {
-        pass.cheap[at] = pass.judge(at, request);
+        pass.cheap[at] = pass.judge(at);
     }
     let mut copied = Copied {
         nodes: Vec::with_capacity(graph.nodes.len()),
@@ -90,7 +103,7 @@ pub(super) fn recompute(graph: Graph, request: &mut Request) -> (Graph, Vec<usiz
     };
     for at in 0..graph.nodes.len() {
         if pass.cheap[at].is_none() {
-            copied.place[at] = copied.push(&pass, at, &mut HashMap::new());
+            copied.place[at] = copied.push(&pass, at);
         }
     }
     request.stores = request
@@ -105,7 +118,7 @@ pub(super) fn recompute(graph: Graph, request: &mut Request) -> (Graph, Vec<usiz
 
 impl Pass<'_> {
     /// Whether the value is computed anew by all that read it.
-    fn judge(&self, at: usize, request: &Request) -> Option<Cheap> {
+    fn judge(&self, at: usize) -> Option<Cheap> {
         let node = &self.graph.nodes[at];
         let Kind::Map(code) = &self.kinds[at] else {
             return None;
@@ -127,13 +140,15 @@ impl Pass<'_> {
         }
         let mut cheap = Cheap {
             work: work(code)?,
+            small: usize::from(node.meta.len() <= 1),
             base: None,
         };
         for &input in &node.inputs {
-            if matches!(self.classes[input], Class::Constant(_))
-                || self.narrow[input]
-                || self.graph.nodes[input].meta.len() <= 1
-            {
+            if matches!(self.classes[input], Class::Constant(_)) || self.narrow[input] {
+                continue;
+            }
+            cheap.small += self.cheap[input].map_or(0, |inner| inner.small);
+            if self.graph.nodes[input].meta.len() <= 1 {
                 continue;
             }
             let base = match self.cheap[input] {
@@ -148,24 +163,20 @@ impl Pass<'_> {
             }
             cheap.base = cheap.base.or(base);
         }
-        let kept = cheap.base.is_none_or(|base| self.is_kept(base, request));
-        (cheap.work <= MOST_WORK && kept).then_some(cheap)
+        let kept = cheap.base.is_none_or(|base| self.is_kept(base));
+        (cheap.work <= MOST_WORK && cheap.small <= MOST_SMALL && kept).then_some(cheap)
     }
 
     /// Whether a value lies in memory for others' sake: else storing what is computed from it costs no more.
-    fn is_kept(&self, at: usize, request: &Request) -> bool {
-        let read_whole = || {
-            let mut readers = self.consumers[at].iter();
-            readers.any(|&c| matches!(self.classes[c], Class::View | Class::Kernel))
-        };
+    fn is_kept(&self, at: usize) -> bool {
         match &self.graph.nodes[at].source {
             // The old value of a parameter should not be needed late.
-            Source::Parameter(p, _) => !request.stores.values().any(|&id| id == p.id()),
+            Source::Parameter(p, _) => !self.replaced.contains(&p.id()),
             Source::Op(_) if self.classes[at] == Class::Kernel => {
-                !fusion::takes_epilogue(&self.kinds[at]) || read_whole()
+                !fusion::takes_epilogue(&self.kinds[at]) || self.read_whole[at]
             }
             Source::Op(_) if self.classes[at] == Class::Map => {
-                self.roots.contains(&at) || read_whole()
+                self.roots.contains(&at) || self.read_whole[at]
             }
             _ => true,
         }
@@ -180,30 +191,33 @@ struct Copied {
 }
 
 impl Copied {
-    /// Appends a node, after copies of the cheap ones that it reads; `known` holds those made for the same reader.
-    /// Recursion is bounded by `MOST_WORK`.
-    fn push(&mut self, pass: &Pass<'_>, at: usize, known: &mut HashMap<usize, usize>) -> usize {
-        let node = &pass.graph.nodes[at];
-        let mut inputs = Vec::with_capacity(node.inputs.len());
-        for &input in &node.inputs {
-            inputs.push(match (pass.cheap[input], known.get(&input)) {
-                (None, _) => self.place[input],
-                (Some(_), Some(&copy)) => copy,
-                (Some(_), None) => {
-                    let copy = self.push(pass, input, known);
-                    known.insert(input, copy);
-                    copy
-                }
+    /// Appends a node, after copies of the cheap ones that it reads, which are few; gives its place.
+    fn push(&mut self, pass: &Pass<'_>, at: usize) -> usize {
+        // The copies that were made for this node.
+        let mut known: HashMap<usize, usize> = HashMap::new();
+        let mut stack = vec![at];
+        let mut last = 0;
+        while let Some(&top) = stack.last() {
+            let node = &pass.graph.nodes[top];
+            let missing = |&&input: &&usize| pass.cheap[input].is_some() && !known.contains_key(&input);
+            if let Some(&input) = node.inputs.iter().find(missing) {
+                stack.push(input);
+                continue;
+            }
+            stack.pop();
+            let place = |input: &usize| known.get(input).copied().unwrap_or(self.place[*input]);
+            let mut inputs: Vec<usize> = node.inputs.iter().map(place).collect();
+            if planted(Fault::RecomputesBackwards) && pass.cheap[top].is_some() {
+                inputs.reverse();
+            }
+            last = self.nodes.len();
+            known.insert(top, last);
+            self.nodes.push(GraphNode {
+                inputs,
+                ..node.clone()
             });
+            self.origin.push(top);
         }
-        if planted(Fault::RecomputesBackwards) && pass.cheap[at].is_some() {
-            inputs.reverse();
-        }
-        self.nodes.push(GraphNode {
-            inputs,
-            ..node.clone()
-        });
-        self.origin.push(at);
-        self.nodes.len() - 1
+        last
     }
 }

@@ -23,6 +23,9 @@ pub(super) fn join(mut lowered: Lowered, isa: Isa) -> Lowered {
     for writer in 0..lowered.steps.len() {
         let (before, after) = lowered.steps.split_at_mut(writer + 1);
         let from = &before[writer];
+        if !matches!(from.step, Step::PoolGradient(_)) {
+            continue;
+        }
         let &[buffer] = &from.writes[..] else {
             continue;
         };

@@ -25,26 +25,45 @@ impl Op for Reshape {
         let [x] = infer::arity(inputs)?;
         let mut shape = Vec::with_capacity(self.lengths.len());
         let mut rest = None;
+        // What the input has on axes that are not kept, and what is asked for in their place: the lengths that are kept
+        // cancel, also where there are no samples.
+        let mut kept = vec![false; x.rank()];
+        let mut known = Some(1usize);
         for (axis, &length) in self.lengths.iter().enumerate() {
             match length {
-                0 if !self.exact => shape.push(
-                    *x.shape
-                        .get(axis)
-                        .ok_or("a length of 0 keeps an axis that the input does not have")?,
-                ),
+                0 if !self.exact => {
+                    let length = x.shape.get(axis);
+                    shape.push(
+                        *length.ok_or("a length of 0 keeps an axis that the input does not have")?,
+                    );
+                    kept[axis] = true;
+                }
                 -1 if rest.is_none() => {
                     rest = Some(axis);
                     shape.push(1);
                 }
                 -1 => return Err("at most one length can be -1".into()),
-                n => shape.push(usize::try_from(n).map_err(|_| format!("a length cannot be {n}"))?),
+                n => {
+                    let n = usize::try_from(n).map_err(|_| format!("a length cannot be {n}"))?;
+                    shape.push(n);
+                    known = known.and_then(|known| known.checked_mul(n));
+                }
             }
         }
         let product = |shape: &[usize]| shape.iter().try_fold(1usize, |n, &l| n.checked_mul(l));
-        if let Some(axis) = rest
-            && let Some(known @ 1..) = product(&shape)
-        {
-            shape[axis] = x.len() / known;
+        if let Some(axis) = rest {
+            let others = x.shape.iter().zip(&kept).filter(|(_, kept)| !**kept);
+            let others: usize = others.map(|(&length, _)| length).product();
+            shape[axis] = match known {
+                Some(0) => {
+                    return Err(format!(
+                        "the -1 among the lengths {:?} could stand for anything, since there are no elements",
+                        self.lengths
+                    ));
+                }
+                Some(known) => others / known,
+                None => 0,
+            };
         }
         if product(&shape) != Some(x.len()) {
             return Err(format!(
@@ -102,6 +121,7 @@ impl Tensor {
     /// # use zerokara_core::Tensor;
     /// let x = Tensor::zeros([2, 3, 4]);
     /// assert_eq!(x.reshape([0, -1]).shape()?, [2, 12]);
+    /// assert_eq!(Tensor::zeros([0, 3, 4]).reshape([0, -1]).shape()?, [0, 12]);
     /// # Ok::<(), zerokara_core::Error>(())
     /// ```
     #[track_caller]

@@ -1,6 +1,6 @@
 //! Elementwise steps.
 
-use super::{Task, UNIT_WEIGHT};
+use super::{Task, parts_of_unit};
 use crate::{
     access::{Access, Memory},
     isa::Isa,
@@ -92,7 +92,7 @@ impl MapTask {
             }
             None => (prepare(code)?, None),
         };
-        let unit = (UNIT_WEIGHT / map.weight()).next_multiple_of(map.granularity());
+        let unit = parts_of_unit(map.weight()).next_multiple_of(map.granularity());
         Ok(MapTask {
             map,
             otherwise,

@@ -36,7 +36,12 @@ use crate::{
 const INLINE_WEIGHT: usize = 20_000;
 
 /// Work that one unit should have at least (in tenths of a nanosecond): large against the cost of handing it out.
-pub(crate) const UNIT_WEIGHT: usize = 80_000;
+const UNIT_WEIGHT: usize = 80_000;
+
+/// How many parts that weigh so much each (in tenths of a nanosecond) make a unit: at least one, however heavy it is.
+pub(crate) fn parts_of_unit(weight: usize) -> usize {
+    (UNIT_WEIGHT / weight.max(1)).max(1)
+}
 
 /// A step made ready.
 pub(crate) trait Task: Send + Sync {
@@ -100,6 +105,11 @@ pub enum RunError {
         /// Which storage.
         external: usize,
     },
+    /// There is no memory for the values between the plan's steps.
+    Memory {
+        /// How many bytes were wanted.
+        bytes: usize,
+    },
     /// A step failed (an index out of range, an error from the caller's code). What later stages would have written is
     /// unchanged.
     Step {
@@ -132,6 +142,9 @@ impl fmt::Display for RunError {
                     f,
                     "the plan writes to storage {external}, which was given for reading"
                 )
+            }
+            RunError::Memory { bytes } => {
+                write!(f, "there is no memory for the {bytes} bytes that a plan works in")
             }
             RunError::Step {
                 stage,
@@ -201,6 +214,8 @@ pub struct Executor {
     externals: usize,
     /// For each external, whether a step writes to it.
     written: Vec<bool>,
+    arena_bytes: usize,
+    /// Empty until the first run, and after [`Executor::release`].
     arena: Storage,
     addresses: Addresses,
     scratch_bytes: usize,
@@ -211,7 +226,7 @@ impl fmt::Debug for Executor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Executor")
             .field("stages", &self.stages.len())
-            .field("arena_bytes", &self.arena.len())
+            .field("arena_bytes", &self.arena_bytes)
             .field("externals", &self.externals)
             .finish()
     }
@@ -274,10 +289,8 @@ impl Executor {
             buffers: plan.buffers.clone(),
             externals: plan.externals,
             written,
-            arena: Storage::try_zeros(Element::Bool, plan.arena_bytes).ok_or_else(|| {
-                let bytes = plan.arena_bytes;
-                PlanError::plan(format!("there is no memory for an arena of {bytes} bytes"))
-            })?,
+            arena_bytes: plan.arena_bytes,
+            arena: Storage::zeros(Element::Bool, 0),
             addresses: Addresses(Vec::with_capacity(plan.buffers.len())),
             scratch_bytes: scratch_bytes.next_multiple_of(ALIGNMENT),
             scratch: Storage::zeros(Element::Bool, 0),
@@ -304,7 +317,7 @@ impl Executor {
     }
 
     /// Like [`run`](Executor::run), but without the stages of [`Plan::preparation`]: the last run must have done them on
-    /// the same values.
+    /// the same values, and the executor must have kept what it holds.
     ///
     /// # Errors
     /// As [`run`](Executor::run).
@@ -382,7 +395,33 @@ impl Executor {
 
     /// Bytes of the arena.
     pub fn arena_bytes(&self) -> usize {
-        self.arena.len()
+        self.arena_bytes
+    }
+
+    /// Bytes that it holds between runs: the arena and its threads' scratch.
+    pub fn held_bytes(&self) -> usize {
+        self.arena.len() + self.scratch.len()
+    }
+
+    /// Gives back the arena and the scratch; the next [`run`](Executor::run) takes them anew.
+    pub fn release(&mut self) {
+        self.arena = Storage::zeros(Element::Bool, 0);
+        self.scratch = Storage::zeros(Element::Bool, 0);
+    }
+
+    /// Takes what a run needs, if it is not there yet.
+    fn hold(&mut self, threads: usize) -> Result<(), RunError> {
+        let scratch_bytes = self.scratch_bytes.saturating_mul(threads);
+        for (storage, bytes) in [
+            (&mut self.arena, self.arena_bytes),
+            (&mut self.scratch, scratch_bytes),
+        ] {
+            if storage.len() < bytes {
+                *storage = Storage::try_zeros(Element::Bool, bytes)
+                    .ok_or(RunError::Memory { bytes })?;
+            }
+        }
+        Ok(())
     }
 
     /// Units of each step, stage by stage.
@@ -401,6 +440,7 @@ impl Executor {
                 return Err(RunError::ExternalReadOnly { external });
             }
         }
+        self.hold(pool.threads())?;
         let arena = self.arena.as_mut_ptr();
         self.addresses.0.clear();
         for buffer in &self.buffers {
@@ -429,10 +469,6 @@ impl Executor {
                 }
             };
             self.addresses.0.push(address);
-        }
-        let needed = self.scratch_bytes * pool.threads();
-        if self.scratch.len() < needed {
-            self.scratch = Storage::zeros(Element::Bool, needed);
         }
         for stage in &mut self.stages {
             stage.tasks.iter_mut().for_each(|task| task.reset());

@@ -1,11 +1,17 @@
 //! Copies that exchange axes, such as from channels-last to channels-first.
 
-use super::{Task, UNIT_WEIGHT};
+use super::{Task, parts_of_unit};
 use crate::{
     access::{Access, Memory, merge_axes},
     isa::Isa,
     transpose::transpose,
 };
+
+/// Work for one element, in tenths of a nanosecond.
+const WEIGHT: usize = 10;
+
+/// Longer columns are cut, so that few long ones are units enough for all threads.
+const MOST_ROWS: usize = 8000;
 
 /// A copy between an input that is dense on one axis and an output that is dense on another.
 pub(super) struct TransposeTask {
@@ -16,8 +22,8 @@ pub(super) struct TransposeTask {
     rows: (usize, isize),
     /// Length of the input's dense axis, and the output's stride on it.
     columns: (usize, isize),
-    /// Columns of one unit.
-    block: usize,
+    /// Rows and columns of one unit.
+    block: (usize, usize),
     input: Access,
     output: Access,
 }
@@ -40,7 +46,8 @@ impl TransposeTask {
         }
         let outer = (0..shape.len()).filter(|&axis| axis != i && axis != j);
         let outer = outer.map(|axis| (shape[axis], input.strides[axis], output.strides[axis]));
-        let block = (UNIT_WEIGHT / (10 * shape[i])).next_multiple_of(16);
+        let rows = shape[i].min(MOST_ROWS);
+        let block = (rows, parts_of_unit(WEIGHT * rows).next_multiple_of(16));
         Some(TransposeTask {
             isa,
             outer: outer.collect(),
@@ -52,6 +59,12 @@ impl TransposeTask {
         })
     }
 
+    /// Blocks of a matrix, along its rows and its columns.
+    fn blocks(&self) -> (usize, usize) {
+        let (rows, columns) = self.block;
+        (self.rows.0.div_ceil(rows), self.columns.0.div_ceil(columns))
+    }
+
     fn matrices(&self) -> usize {
         self.outer.iter().map(|&(length, ..)| length).product()
     }
@@ -59,18 +72,23 @@ impl TransposeTask {
 
 impl Task for TransposeTask {
     fn units(&self) -> usize {
-        self.matrices() * self.columns.0.div_ceil(self.block)
+        let (rows, columns) = self.blocks();
+        self.matrices() * rows * columns
     }
 
     fn weight(&self) -> usize {
-        self.matrices() * self.rows.0 * self.columns.0 * 10
+        self.matrices() * self.rows.0 * self.columns.0 * WEIGHT
     }
 
     unsafe fn run(&self, unit: usize, memory: Memory<'_>, _: *mut u8) -> Result<(), String> {
-        let blocks = self.columns.0.div_ceil(self.block);
-        let (mut matrix, first) = (unit / blocks, unit % blocks * self.block);
-        let columns = self.block.min(self.columns.0 - first);
-        let (mut from, mut to) = (first as isize, first as isize * self.columns.1);
+        let blocks = self.blocks();
+        let column = unit % blocks.1 * self.block.1;
+        let row = unit / blocks.1 % blocks.0 * self.block.0;
+        let mut matrix = unit / blocks.1 / blocks.0;
+        let columns = self.block.1.min(self.columns.0 - column);
+        let rows = self.block.0.min(self.rows.0 - row);
+        let mut from = column as isize + row as isize * self.rows.1;
+        let mut to = row as isize + column as isize * self.columns.1;
         for &(length, input, output) in self.outer.iter().rev() {
             let index = (matrix % length) as isize;
             matrix /= length;
@@ -83,7 +101,7 @@ impl Task for TransposeTask {
             let to = memory.f32s(&self.output).offset(to);
             transpose(
                 self.isa,
-                self.rows.0,
+                rows,
                 columns,
                 from,
                 self.rows.1,

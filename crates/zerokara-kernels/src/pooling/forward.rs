@@ -3,7 +3,7 @@
 use super::{PoolGeometry, Way, beats, exchange, largest, load, starts, store, window_weight};
 use crate::{
     access::{Access, Memory},
-    executor::{Task, UNIT_WEIGHT},
+    executor::{Task, parts_of_unit},
     gemm::tile::MAX_LANES,
     isa::{Isa, multiversion},
     map::{compile::Compiler, lanes::Lanes, prepared::Prepared},
@@ -230,7 +230,7 @@ impl PoolTask {
         let g = &self.geometry;
         let epilogue = self.epilogue.as_ref().map_or(0, Prepared::weight);
         let row = g.output[1] * g.channels * (window_weight(g, self.pooling) + epilogue);
-        let rows = (UNIT_WEIGHT / row.max(1)).max(1);
+        let rows = parts_of_unit(row);
         if self.is_direct() && self.epilogue.is_none() {
             rows
         } else {

@@ -3,7 +3,7 @@
 use super::{PoolGeometry, Way, exchange, largest, load, starts, store, window_weight};
 use crate::{
     access::{Access, Memory},
-    executor::{Task, UNIT_WEIGHT},
+    executor::{Task, parts_of_unit},
     gemm::tile::MAX_LANES,
     isa::{Isa, multiversion},
     map::{compile::Compiler, lanes::Lanes, prepared::Prepared},
@@ -168,7 +168,7 @@ impl PoolGradientTask {
     }
 
     fn unit_images(&self) -> usize {
-        (UNIT_WEIGHT / self.image_weight().max(1)).max(1)
+        parts_of_unit(self.image_weight())
     }
 
     fn is_direct(&self) -> bool {

@@ -23,7 +23,7 @@ use std::{
 
 use crate::{
     access::{Access, Memory, scatter},
-    executor::{Task, UNIT_WEIGHT},
+    executor::{Task, parts_of_unit},
     isa::Isa,
     map::{
         Code,
@@ -342,7 +342,7 @@ impl ReduceTask {
             Form::LongRows
         };
         let work: usize = gathered.iter().map(|g| g.how.weight()).sum();
-        let unit = UNIT_WEIGHT / (map.weight() + work);
+        let unit = parts_of_unit(map.weight() + work);
         let block = if inner > MOST_COLUMNS && ranges.is_none() {
             MOST_COLUMNS / 2
         } else {
@@ -355,7 +355,7 @@ impl ReduceTask {
             1
         } else {
             elements
-                .div_ceil(unit.max(1))
+                .div_ceil(unit)
                 .clamp(1, MOST_CHUNKS)
                 .min(many.max(1))
         };

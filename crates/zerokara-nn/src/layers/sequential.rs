@@ -5,7 +5,10 @@ use super::{
     Linear, MaxPool2d, Pair,
 };
 use crate::{Activation, Context, Forward, Module, Visitor};
-use std::fmt;
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+};
 use zerokara_core::Tensor;
 
 /// A layer behind a pointer that can be copied.
@@ -35,6 +38,10 @@ impl<L: Forward + Clone + 'static> AnyLayer for L {
 #[derive(Default)]
 pub struct Sequential {
     layers: Vec<(String, Box<dyn AnyLayer>)>,
+    /// The names of the layers.
+    names: HashSet<String>,
+    /// For each kind of layer, the number that was given last.
+    numbers: HashMap<String, usize>,
 }
 
 impl Sequential {
@@ -59,15 +66,22 @@ impl Sequential {
         name: impl Into<String>,
         layer: impl Forward + Clone + 'static,
     ) -> Self {
-        self.layers.push((name.into(), Box::new(layer)));
+        let name = name.into();
+        self.names.insert(name.clone());
+        self.layers.push((name, Box::new(layer)));
         self
     }
 
-    fn push(self, stem: &str, layer: impl Forward + Clone + 'static) -> Self {
-        let name = (1..)
-            .map(|n| format!("{stem}{n}"))
-            .find(|name| self.layers.iter().all(|(other, _)| other != name))
-            .unwrap_or_default();
+    fn push(mut self, stem: &str, layer: impl Forward + Clone + 'static) -> Self {
+        let number = self.numbers.entry(stem.to_string()).or_insert(0);
+        // Others may have been given such names by hand.
+        let name = loop {
+            *number += 1;
+            let name = format!("{stem}{number}");
+            if !self.names.contains(&name) {
+                break name;
+            }
+        };
         self.add_named(name, layer)
     }
 
@@ -204,6 +218,8 @@ impl Clone for Sequential {
         let copy = |(name, layer): &(String, Box<dyn AnyLayer>)| (name.clone(), (**layer).copy());
         Self {
             layers: self.layers.iter().map(copy).collect(),
+            names: self.names.clone(),
+            numbers: self.numbers.clone(),
         }
     }
 }

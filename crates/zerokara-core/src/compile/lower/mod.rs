@@ -19,7 +19,10 @@ use crate::{
     op::{Contract, ConvOptions, Kind, PoolOptions, View, Window},
     shape,
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 use zerokara_kernels::{
     arithmetic::Arithmetic,
     conv::{self, ConvGeometry},
@@ -134,6 +137,10 @@ pub(super) struct Lowering<'a> {
     pub isa: Isa,
     pub values: Vec<Option<Strided>>,
     pub out: Lowered,
+    /// The parameters that are replaced.
+    stored: HashSet<u64>,
+    /// The number of the output that each node is.
+    outputs: HashMap<usize, usize>,
     /// Externals of parameters by identity.
     parameters: HashMap<u64, usize>,
     packed: HashMap<(usize, ConvGeometry, ConvPass), usize>,
@@ -162,6 +169,10 @@ pub(super) fn lower(
             fixed: Vec::new(),
             is_program: request.is_program,
         },
+        stored: request.stores.values().copied().collect(),
+        outputs: (graph.outputs[..request.outputs].iter().enumerate())
+            .map(|(number, &at)| (at, number))
+            .collect(),
         parameters: HashMap::new(),
         packed: HashMap::new(),
         places: HashMap::new(),
@@ -204,7 +215,7 @@ impl Lowering<'_> {
     fn external(&mut self, meta: &Meta, source: ExternalSource) -> usize {
         let fixed = match source {
             ExternalSource::Leaf(at) => match &self.graph.nodes[at].source {
-                Source::Parameter(p, _) => !self.request.stores.values().any(|&id| id == p.id()),
+                Source::Parameter(p, _) => !self.stored.contains(&p.id()),
                 Source::Value(_) => true,
                 _ => false,
             },
@@ -245,9 +256,7 @@ impl Lowering<'_> {
     /// The buffer that a node's value is stored in: an output, a parameter, or the arena.
     fn destination(&mut self, at: usize) -> usize {
         let meta = self.meta(at).clone();
-        if let Some(output) = self.graph.outputs.iter().position(|&o| o == at)
-            && output < self.request.outputs
-        {
+        if let Some(&output) = self.outputs.get(&at) {
             return self.external(&meta, ExternalSource::Output(output));
         }
         match self.request.stores.get(&at) {
@@ -258,8 +267,7 @@ impl Lowering<'_> {
 
     /// Whether a node's value must lie in row-major order.
     fn is_destined(&self, at: usize) -> bool {
-        self.graph.outputs[..self.request.outputs].contains(&at)
-            || self.request.stores.contains_key(&at)
+        self.outputs.contains_key(&at) || self.request.stores.contains_key(&at)
     }
 
     /// A node's value in memory; constants are written out.

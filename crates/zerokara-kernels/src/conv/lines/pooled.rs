@@ -160,7 +160,7 @@ fn half_cycles(layout: &Layout, g: &ConvGeometry) -> usize {
 
 /// Images in a unit.
 fn images(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry) -> usize {
-    UNIT.div_ceil(image_weight_of(lanes, g, pool)).max(1)
+    UNIT.div_ceil(image_weight_of(lanes, g, pool).max(1))
 }
 
 /// Work for one image, in tenths of a nanosecond.
