@@ -75,7 +75,10 @@ impl Limits {
                 what += &format!(" of {}{layer}, at {}", label.op, label.location);
             }
         }
-        Err(self.refuse(&format!("the computation wants {} of memory, {what}", Bytes(wanted))))
+        Err(self.refuse(&format!(
+            "the computation wants {} of memory, {what}",
+            Bytes(wanted)
+        )))
     }
 
     /// An error if a value alone is larger than the memory that a plan may take.
@@ -174,7 +177,11 @@ impl Budget {
 /// The work of the operation that a tensor is the result of.
 fn work(tensor: &Tensor) -> Result<f64> {
     let node = tensor.node_view();
-    let shape = |i: usize| node.inputs.get(i).map_or(Ok(&[][..]), |input| input.shape());
+    let shape = |i: usize| {
+        node.inputs
+            .get(i)
+            .map_or(Ok(&[][..]), |input| input.shape())
+    };
     let count = |shape: &[usize]| shape.iter().map(|&n| n as f64).product::<f64>();
     let output = count(tensor.shape()?);
     let mut elements = output;
@@ -228,8 +235,13 @@ fn parse_bytes(word: &str) -> Option<usize> {
         return Some(usize::MAX);
     }
     let binary = word.ends_with("ib");
-    let word = word.strip_suffix("ib").or(word.strip_suffix('b')).unwrap_or(&word);
-    let end = word.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(word.len());
+    let word = word
+        .strip_suffix("ib")
+        .or(word.strip_suffix('b'))
+        .unwrap_or(&word);
+    let end = word
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(word.len());
     let number: f64 = word[..end].parse().ok()?;
     let power = match word[end..].trim() {
         "" => 0,
@@ -255,7 +267,9 @@ fn parse_work(word: &str) -> Option<f64> {
 fn machine_memory() -> usize {
     let read = |path: &str| std::fs::read_to_string(path).ok();
     let machine = read("/proc/meminfo").and_then(|text| {
-        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("MemTotal:"))?;
         let kilobytes: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
         kilobytes.checked_mul(1024)
     });
@@ -263,8 +277,14 @@ fn machine_memory() -> usize {
         "/sys/fs/cgroup/memory.max",
         "/sys/fs/cgroup/memory/memory.limit_in_bytes",
     ];
-    let allowed = groups.iter().filter_map(|path| read(path)?.trim().parse().ok());
-    machine.into_iter().chain(allowed).min().unwrap_or(UNKNOWN_MEMORY)
+    let allowed = groups
+        .iter()
+        .filter_map(|path| read(path)?.trim().parse().ok());
+    machine
+        .into_iter()
+        .chain(allowed)
+        .min()
+        .unwrap_or(UNKNOWN_MEMORY)
 }
 
 #[cfg(test)]

@@ -198,8 +198,11 @@ impl Program {
         }
         locks.sort_unstable();
         written.sort_unstable();
-        let mut executor = Executor::new(&plan, runtime.isa())
-            .map_err(|e| Error::new(format!("the compiler made a bad plan, which is a fault of Zerokara: {e}")))?;
+        let mut executor = Executor::new(&plan, runtime.isa()).map_err(|e| {
+            Error::new(format!(
+                "the compiler made a bad plan, which is a fault of Zerokara: {e}"
+            ))
+        })?;
         executor.compile();
         let inputs = inputs
             .iter()

@@ -329,20 +329,20 @@ impl Runtime {
             plans.shrink();
         }
         done.map_err(|error| match error {
-                RunError::Memory { bytes } => {
-                    limits::no_memory(bytes, "the values between the operations")
-                }
-                RunError::Step {
-                    stage,
-                    step,
-                    message,
-                } => match nodes[stage].get(step).and_then(|&at| graph.nodes.get(at)) {
-                    // The plan may have been made of another graph like this one: the line is this one's.
-                    Some(node) => Label::of(node).error(message),
-                    None => Error::new(message),
-                },
-                error => Error::new(error.to_string()),
-            })?;
+            RunError::Memory { bytes } => {
+                limits::no_memory(bytes, "the values between the operations")
+            }
+            RunError::Step {
+                stage,
+                step,
+                message,
+            } => match nodes[stage].get(step).and_then(|&at| graph.nodes.get(at)) {
+                // The plan may have been made of another graph like this one: the line is this one's.
+                Some(node) => Label::of(node).error(message),
+                None => Error::new(message),
+            },
+            error => Error::new(error.to_string()),
+        })?;
         drop(externals);
         Ok(results)
     }

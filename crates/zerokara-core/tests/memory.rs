@@ -47,7 +47,10 @@ fn memory_is_bounded() -> Result<()> {
     for part in ["40.0 MB", "60.0 MB", "ZEROKARA_MEMORY", "memory.rs:"] {
         assert!(error.contains(part), "{error}");
     }
-    let error = (&x + 1.0).eval().map(drop).and_then(|()| Tensor::zeros([20_000_000]).eval());
+    let error = (&x + 1.0)
+        .eval()
+        .map(drop)
+        .and_then(|()| Tensor::zeros([20_000_000]).eval());
     assert!(error.unwrap_err().to_string().contains("80.0 MB"));
     let input = Tensor::input("x", [10_000_000], DType::F32);
     let error = Program::compile(&[&input], &[&expression(&input, 1)], &[]).unwrap_err();

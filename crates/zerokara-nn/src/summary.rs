@@ -143,7 +143,9 @@ fn flops(tensor: &Tensor) -> Result<u64> {
     let input = |i: usize| node.inputs.get(i).map_or(Ok(&[][..]), |t| t.shape());
     let per_filter = |w: &[usize]| count(w.get(1..).unwrap_or(&[]));
     let products = match contract {
-        Contract::MatMul => output.saturating_mul(count(input(0)?.last().map_or(&[], std::slice::from_ref))),
+        Contract::MatMul => {
+            output.saturating_mul(count(input(0)?.last().map_or(&[], std::slice::from_ref)))
+        }
         Contract::Conv(_) => output.saturating_mul(per_filter(input(1)?)),
         Contract::ConvInputGradient(_) => count(input(0)?).saturating_mul(per_filter(input(1)?)),
         Contract::ConvWeightGradient(_) => {

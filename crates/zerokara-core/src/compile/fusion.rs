@@ -331,9 +331,10 @@ fn times(
             }
         }
     }
+    let sinking = sinking(graph, classes, narrow, consumers, inlined, roots, readers);
     // Stores wait for readers, and what sinks to a store's time may itself be a reader: times only grow, so this ends.
     loop {
-        let before = time.clone();
+        let mut changed = false;
         for (&store, readers) in readers {
             let same = readers
                 .direct
@@ -342,21 +343,32 @@ fn times(
                 .map(|&r| time[r])
                 .max();
             let later = readers.viewing.iter().map(|&r| time[r] + 1).max();
-            time[store] = time[store].max(same.unwrap_or(0)).max(later.unwrap_or(0));
+            let wanted = same.unwrap_or(0).max(later.unwrap_or(0));
+            changed |= wanted > time[store];
+            time[store] = time[store].max(wanted);
         }
-        sink(
-            graph, classes, narrow, consumers, inlined, roots, readers, &mut time,
-        );
-        if time == before {
+        for &at in &sinking {
+            let latest = consumers[at].iter().map(|&c| time[c]).max().unwrap_or(0);
+            for &c in &consumers[at] {
+                if readers.contains_key(&c) {
+                    changed |= time[c] != latest;
+                    time[c] = latest;
+                }
+            }
+            if consumers[at].iter().all(|&c| time[c] == latest) {
+                changed |= time[at] != latest;
+                time[at] = latest;
+            }
+        }
+        if !changed {
             return time;
         }
     }
 }
 
-/// Moves elementwise nodes to the time of the group that reads them, so that they need not be stored: what only
-/// updates read, and functions of one stored value (beside such as are repeated).
-#[allow(clippy::too_many_arguments)]
-fn sink(
+/// Elementwise nodes that move to the time of the group that reads them, so that they need not be stored, the last first:
+/// what only updates read, and functions of one stored value (beside such as are repeated).
+fn sinking(
     graph: &Graph,
     classes: &[Class],
     narrow: &[bool],
@@ -364,17 +376,16 @@ fn sink(
     inlined: &[bool],
     roots: &BTreeSet<usize>,
     readers: &BTreeMap<usize, Readers>,
-    time: &mut [usize],
-) {
+) -> Vec<usize> {
     let count = graph.nodes.len();
-    let is_store = |at: usize| readers.contains_key(&at);
     let pinned: BTreeSet<usize> = readers
         .values()
         .flat_map(|r| r.viewing.iter().copied())
         .collect();
+    let mut sinking = Vec::new();
     let mut update_only = vec![false; count];
     for at in (0..count).rev() {
-        if is_store(at) {
+        if readers.contains_key(&at) {
             update_only[at] = true;
             continue;
         }
@@ -395,7 +406,6 @@ fn sink(
             continue;
         }
         update_only[at] = consumers[at].iter().all(|&c| update_only[c]);
-        let latest = consumers[at].iter().map(|&c| time[c]).max().unwrap_or(0);
         let stored = graph.nodes[at]
             .inputs
             .iter()
@@ -405,18 +415,11 @@ fn sink(
                     && graph.nodes[i].meta.len() > 1
             })
             .count();
-        if !(update_only[at] || stored <= 1) {
-            continue;
-        }
-        for &c in &consumers[at] {
-            if is_store(c) {
-                time[c] = latest;
-            }
-        }
-        if consumers[at].iter().all(|&c| time[c] == latest) {
-            time[at] = latest;
+        if update_only[at] || stored <= 1 {
+            sinking.push(at);
         }
     }
+    sinking
 }
 
 /// Most reductions in one walk.
@@ -754,9 +757,9 @@ fn attach_epilogues(
             let stores = units[u].maps.iter().filter_map(|m| readers.get(m));
             // A reduction itself reads until it is done.
             let itself = |r: usize| r == host && !matches!(kinds[host], Kind::Reduce { .. });
-            stores
-                .flat_map(Readers::all)
-                .any(|&r| !itself(r) && times[r] >= time && units[u].maps.binary_search(&r).is_err())
+            stores.flat_map(Readers::all).any(|&r| {
+                !itself(r) && times[r] >= time && units[u].maps.binary_search(&r).is_err()
+            })
         };
         if let Some(host) = host
             && !waits(host)

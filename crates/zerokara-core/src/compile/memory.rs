@@ -219,7 +219,9 @@ fn offsets(lowered: &Lowered, lives: &[Life]) -> (Vec<usize>, usize) {
     let sizes: Vec<usize> = (lowered.buffers.iter())
         .map(|buffer| {
             let bytes = buffer.len.saturating_mul(buffer.element.size());
-            bytes.checked_next_multiple_of(ALIGNMENT).unwrap_or(usize::MAX)
+            bytes
+                .checked_next_multiple_of(ALIGNMENT)
+                .unwrap_or(usize::MAX)
         })
         .collect();
     let placed: Vec<(usize, (usize, usize))> = (0..lowered.buffers.len())
@@ -233,10 +235,7 @@ fn offsets(lowered: &Lowered, lives: &[Life]) -> (Vec<usize>, usize) {
 }
 
 /// The largest first, each at the lowest gap.
-fn largest_first(
-    sizes: &[usize],
-    mut order: Vec<(usize, (usize, usize))>,
-) -> (Vec<usize>, usize) {
+fn largest_first(sizes: &[usize], mut order: Vec<(usize, (usize, usize))>) -> (Vec<usize>, usize) {
     order.sort_by_key(|&(b, _)| (std::cmp::Reverse(sizes[b]), b));
     let mut offsets = vec![0usize; sizes.len()];
     let mut total = 0usize;

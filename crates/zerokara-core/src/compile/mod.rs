@@ -35,7 +35,11 @@ use crate::{
     scope::Phase,
 };
 use lower::ExternalSource;
-use std::{collections::{HashMap, HashSet}, panic::Location, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    panic::Location,
+    sync::Arc,
+};
 use zerokara_kernels::{arithmetic::Arithmetic, isa::Isa, map::Instruction, plan::Plan};
 
 /// What is wanted of a graph.

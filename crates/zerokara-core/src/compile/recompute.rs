@@ -199,7 +199,8 @@ impl Copied {
         let mut last = 0;
         while let Some(&top) = stack.last() {
             let node = &pass.graph.nodes[top];
-            let missing = |&&input: &&usize| pass.cheap[input].is_some() && !known.contains_key(&input);
+            let missing =
+                |&&input: &&usize| pass.cheap[input].is_some() && !known.contains_key(&input);
             if let Some(&input) = node.inputs.iter().find(missing) {
                 stack.push(input);
                 continue;

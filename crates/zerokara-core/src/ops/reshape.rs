@@ -34,7 +34,8 @@ impl Op for Reshape {
                 0 if !self.exact => {
                     let length = x.shape.get(axis);
                     shape.push(
-                        *length.ok_or("a length of 0 keeps an axis that the input does not have")?,
+                        *length
+                            .ok_or("a length of 0 keeps an axis that the input does not have")?,
                     );
                     kept[axis] = true;
                 }

@@ -144,7 +144,10 @@ impl fmt::Display for RunError {
                 )
             }
             RunError::Memory { bytes } => {
-                write!(f, "there is no memory for the {bytes} bytes that a plan works in")
+                write!(
+                    f,
+                    "there is no memory for the {bytes} bytes that a plan works in"
+                )
             }
             RunError::Step {
                 stage,
@@ -417,8 +420,8 @@ impl Executor {
             (&mut self.scratch, scratch_bytes),
         ] {
             if storage.len() < bytes {
-                *storage = Storage::try_zeros(Element::Bool, bytes)
-                    .ok_or(RunError::Memory { bytes })?;
+                *storage =
+                    Storage::try_zeros(Element::Bool, bytes).ok_or(RunError::Memory { bytes })?;
             }
         }
         Ok(())
