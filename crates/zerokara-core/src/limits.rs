@@ -3,11 +3,11 @@
 
 use crate::{
     Error, Meta, Result, Runtime, Tensor,
-    compile::Compiled,
+    compile::{Binding, Compiled},
     op::{Contract, Kind, Window},
 };
 use std::{env, fmt};
-use zerokara_kernels::plan::{Place, Plan};
+use zerokara_kernels::plan::{Place, Step};
 
 /// The environment variable that says how many bytes of memory a plan may take.
 const MEMORY: &str = "ZEROKARA_MEMORY";
@@ -63,17 +63,18 @@ impl Limits {
         if wanted <= self.memory {
             return Ok(());
         }
-        let mut what = format!("{} for its outputs", Bytes(outputs));
-        if let Some((bytes, step)) = largest_value(&compiled.plan)
-            && bytes > outputs
+        let mut what = format!("{} of it for its outputs", Bytes(outputs));
+        if let Some((bytes, step)) = largest_value(compiled)
+            && let Some(label) = compiled.labels.get(step)
         {
-            let label = compiled.labels.get(step);
-            what = format!("{} for one value", Bytes(bytes));
-            if let Some(label) = label {
-                let layer = label.layer.as_deref().filter(|layer| !layer.is_empty());
-                let layer = layer.map(|l| format!(" in layer {l}")).unwrap_or_default();
-                what += &format!(" of {}{layer}, at {}", label.op, label.location);
-            }
+            let layer = label.layer.as_deref().filter(|layer| !layer.is_empty());
+            let layer = layer.map(|l| format!(" in layer {l}")).unwrap_or_default();
+            let op = label.op;
+            what = format!(
+                "{} of it for {op}{layer}, at {}",
+                Bytes(bytes),
+                label.location
+            );
         }
         Err(self.refuse(&format!(
             "the computation wants {} of memory, {what}",
@@ -108,15 +109,21 @@ pub(crate) fn no_memory(bytes: usize, what: &str) -> Error {
     ))
 }
 
-/// The largest value of the arena, in bytes, and the step, counted through the stages, that first touches it.
-fn largest_value(plan: &Plan) -> Option<(usize, usize)> {
-    let sizes = plan.buffers.iter().enumerate();
-    let in_arena = sizes.filter(|(_, buffer)| matches!(buffer.place, Place::Arena(_)));
-    let (buffer, bytes) = in_arena
+/// The largest value that the plan makes, in bytes, and the step, counted through the stages, that first touches it.
+fn largest_value(compiled: &Compiled) -> Option<(usize, usize)> {
+    let plan = &compiled.plan;
+    let is_made = |place: &Place| match place {
+        Place::Arena(_) => true,
+        Place::External(e) => matches!(compiled.bindings.get(*e), Some(Binding::Output(_))),
+        Place::Local(_) => false,
+    };
+    let made = plan.buffers.iter().enumerate();
+    let (buffer, bytes) = made
+        .filter(|(_, buffer)| is_made(&buffer.place))
         .map(|(at, buffer)| (at, buffer.len.saturating_mul(buffer.element.size())))
         .max_by_key(|&(_, bytes)| bytes)?;
     let mut steps = plan.stages.iter().flat_map(|stage| &stage.steps);
-    let touches = |step: &zerokara_kernels::plan::Step| {
+    let touches = |step: &Step| {
         let mut step = step.clone();
         step.views_mut().iter().any(|view| view.buffer == buffer)
     };

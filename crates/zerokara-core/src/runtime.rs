@@ -142,7 +142,7 @@ impl Runtime {
     /// As [`Runtime::new`], on an instruction set of one's own choice.
     ///
     /// # Errors
-    /// If this CPU lacks the instruction set.
+    /// If this CPU lacks the instruction set, or `ZEROKARA_MEMORY` or `ZEROKARA_WORK` are no numbers.
     pub fn with_isa(threads: usize, isa: Isa) -> Result<Self> {
         if !isa.is_available() {
             return Err(Error::new(format!(

@@ -4,7 +4,7 @@
 //!    merges duplicates;
 //! 2. `rewrite`, `pooled` and `flatten` change it to a graph of the same values with less work;
 //! 3. `recompute` copies cheap values for each of their readers;
-//! 4. `fusion` decides which elementwise nodes run together, and in which order;
+//! 4. `fusion`, with `times`, decides which elementwise nodes run together, and in which order;
 //! 5. `lower` writes the kernel steps, choosing layouts;
 //! 6. `windows` sums filters' gradients over the windows of poolings, `conv_pool` lets convolutions pool what they
 //!    compute, and `slices` takes other large values from step to step without going through memory;
@@ -26,6 +26,7 @@ mod recompute;
 mod rewrite;
 mod slices;
 mod strided;
+mod times;
 mod windows;
 
 use crate::{
