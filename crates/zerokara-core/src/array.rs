@@ -1,25 +1,55 @@
 //! Arrays: values in memory, dense and row-major.
 
-use crate::{DType, Meta, Result, Runtime, limits};
-use std::{fmt, sync::Arc};
+use crate::{DType, Error, Meta, Result, Runtime, limits};
+use std::sync::Arc;
 use zerokara_kernels::{
     plan::{Elements, ElementsMut},
     storage::Storage,
 };
 
 /// A dense row-major array. Cloning shares the elements; writing to shared elements copies them first.
+///
+/// An array that cannot be made is *invalid*, as a tensor is: it has no elements and carries the error, with the line of
+/// the user's source, which whatever takes the array returns.
+///
+/// ```
+/// use zerokara_core::{Array, Tensor};
+/// let a = Array::new([2, 3], vec![1.0f32; 5]);
+/// let error = a.valid().unwrap_err().to_string();
+/// assert!(error.starts_with("array: 5 elements do not fill the shape [2, 3], which takes 6"));
+/// assert_eq!(Tensor::from(a).sum().eval().unwrap_err().to_string(), error);
+/// ```
 #[derive(Clone)]
 pub struct Array {
     shape: Arc<[usize]>,
     storage: Arc<Storage>,
+    /// Why the array could not be made.
+    fault: Option<Error>,
+}
+
+/// An error unless the element type has this number: whole numbers within its range for integers, 0 and 1 for truth
+/// values. Floats round to the nearest, and overflow to infinity as IEEE 754 says.
+pub(crate) fn represent(value: f64, dtype: DType) -> Result<(), String> {
+    // 2^63, which is not in the range itself.
+    const END: f64 = 9_223_372_036_854_775_808.0;
+    match dtype {
+        DType::F32 | DType::F64 => Ok(()),
+        DType::I64 if value.fract() == 0.0 && (-END..END).contains(&value) => Ok(()),
+        DType::Bool if value == 0.0 || value == 1.0 => Ok(()),
+        DType::I64 => Err(format!(
+            "{value:?} is no {dtype}, which holds whole numbers from -2^63 to 2^63 - 1; round it, or cast the tensor to floats"
+        )),
+        DType::Bool => Err(format!("{value:?} is no {dtype}, which holds 0 and 1")),
+    }
 }
 
 impl Array {
-    /// An array of zeros.
+    /// An array of zeros; invalid if the memory is not there.
+    #[track_caller]
     pub fn zeros(meta: &Meta) -> Self {
-        Self {
-            shape: meta.shape.as_slice().into(),
-            storage: Arc::new(Storage::zeros(meta.dtype, meta.len())),
+        match Self::try_zeros(meta) {
+            Ok(array) => array,
+            Err(error) => Self::invalid("zeros", meta.dtype, error.to_string()),
         }
     }
 
@@ -34,6 +64,7 @@ impl Array {
             Some(storage) => Ok(Self {
                 shape: meta.shape.into(),
                 storage: Arc::new(storage),
+                fault: None,
             }),
             None => {
                 let bytes = meta.bytes().unwrap_or(usize::MAX);
@@ -42,27 +73,59 @@ impl Array {
         }
     }
 
-    /// An array of this shape over these elements, row by row.
-    ///
-    /// # Panics
-    /// If the number of elements is not the product of the shape.
+    /// An array of this shape over these elements, row by row; invalid if their number is not the product of the shape.
+    #[track_caller]
     pub fn new(shape: impl Into<Vec<usize>>, elements: impl Into<Storage>) -> Self {
-        let (shape, storage) = (shape.into(), elements.into());
-        assert_eq!(
-            shape.iter().product::<usize>(),
-            storage.len(),
-            "elements do not fill the shape {shape:?}"
-        );
-        Self {
-            shape: shape.into(),
-            storage: Arc::new(storage),
+        Self::made_by("array", shape.into(), elements.into())
+    }
+
+    /// [`Array::new`] for the function of this name.
+    #[track_caller]
+    pub(crate) fn made_by(name: &str, shape: Vec<usize>, storage: Storage) -> Self {
+        match wrong_length(&shape, storage.len()) {
+            None => Self::of(shape, storage),
+            Some(reason) => Self::invalid(name, storage.element(), reason),
         }
     }
 
-    /// A scalar of this element type.
+    /// Of a storage that fills the shape.
+    fn of(shape: impl Into<Arc<[usize]>>, storage: Storage) -> Self {
+        Self {
+            shape: shape.into(),
+            storage: Arc::new(storage),
+            fault: None,
+        }
+    }
+
+    /// The array that the function of this name could not make.
+    #[track_caller]
+    fn invalid(name: &str, dtype: DType, reason: String) -> Self {
+        Self {
+            fault: Some(Error::here(name, reason)),
+            ..Self::of([0], Storage::zeros(dtype, 0))
+        }
+    }
+
+    /// The array itself.
+    ///
+    /// # Errors
+    /// The error that an invalid array carries.
+    pub fn valid(&self) -> Result<&Self> {
+        match &self.fault {
+            None => Ok(self),
+            Some(error) => Err(error.clone()),
+        }
+    }
+
+    /// A scalar of this element type, rounded to the nearest float; invalid if the number is none of an integer type or
+    /// of the truth values 0 and 1.
+    #[track_caller]
     pub fn scalar(value: f64, dtype: DType) -> Self {
-        let mut array = Self::zeros(&Meta::new([], dtype));
-        array.fill(value);
+        if let Err(reason) = represent(value, dtype) {
+            return Self::invalid("scalar", dtype, reason);
+        }
+        let mut array = Self::of(Vec::new(), Storage::zeros(dtype, 1));
+        array.set(value);
         array
     }
 
@@ -83,7 +146,7 @@ impl Array {
 
     /// Whether shape and element type are these.
     pub fn is_like(&self, meta: &Meta) -> bool {
-        *self.shape == *meta.shape && self.dtype() == meta.dtype
+        self.fault.is_none() && *self.shape == *meta.shape && self.dtype() == meta.dtype
     }
 
     /// Number of elements.
@@ -96,21 +159,19 @@ impl Array {
         self.storage.is_empty()
     }
 
-    /// The same elements under another shape of as many elements.
-    ///
-    /// # Panics
-    /// If the number of elements differs.
+    /// The same elements under another shape; invalid if it takes another number of them.
+    #[track_caller]
     pub fn reshaped(&self, shape: impl Into<Vec<usize>>) -> Self {
         let shape = shape.into();
-        assert_eq!(
-            shape.iter().product::<usize>(),
-            self.len(),
-            "{:?} cannot become {shape:?}",
-            self.shape
-        );
-        Self {
-            shape: shape.into(),
-            storage: self.storage.clone(),
+        if self.fault.is_some() {
+            return self.clone();
+        }
+        match wrong_length(&shape, self.len()) {
+            Some(reason) => Self::invalid("reshaped", self.dtype(), reason),
+            None => Self {
+                shape: shape.into(),
+                ..self.clone()
+            },
         }
     }
 
@@ -127,8 +188,8 @@ impl Array {
     /// The same elements in a storage of their own.
     pub(crate) fn copied(&self) -> Self {
         Self {
-            shape: self.shape.clone(),
             storage: Arc::new(Storage::clone(&self.storage)),
+            ..self.clone()
         }
     }
 
@@ -142,14 +203,46 @@ impl Array {
         Arc::make_mut(&mut self.storage).elements_mut()
     }
 
-    /// Sets every element (to the nearest value of the element type; truth values to `value != 0`).
-    pub fn fill(&mut self, value: f64) {
+    /// Sets every element, to the nearest value of a float type.
+    ///
+    /// # Errors
+    /// If the number is none of an integer type, or of the truth values 0 and 1; then nothing is changed.
+    #[track_caller]
+    pub fn fill(&mut self, value: f64) -> Result<()> {
+        self.valid()?;
+        if let Err(reason) = represent(value, self.dtype()) {
+            return Err(Error::here("fill", reason));
+        }
+        self.set(value);
+        Ok(())
+    }
+
+    /// Sets every element to a number that the element type has, up to the rounding of floats.
+    pub(crate) fn set(&mut self, value: f64) {
         match self.elements_mut() {
             ElementsMut::F32(x) => x.fill(value as f32),
             ElementsMut::F64(x) => x.fill(value),
             ElementsMut::I64(x) => x.fill(value as i64),
             ElementsMut::Bool(x) => x.fill((value != 0.0) as u8),
         }
+    }
+
+    /// Whether the arrays have the same shape, element type and bits: 0 differs from -0, and a NaN is itself.
+    pub fn is_identical(&self, other: &Self) -> bool {
+        let same = match (self.elements(), other.elements()) {
+            (Elements::F32(a), Elements::F32(b)) => a
+                .iter()
+                .map(|v| v.to_bits())
+                .eq(b.iter().map(|v| v.to_bits())),
+            (Elements::F64(a), Elements::F64(b)) => a
+                .iter()
+                .map(|v| v.to_bits())
+                .eq(b.iter().map(|v| v.to_bits())),
+            (Elements::I64(a), Elements::I64(b)) => a == b,
+            (Elements::Bool(a), Elements::Bool(b)) => a == b,
+            _ => false,
+        };
+        same && self.shape == other.shape && self.fault.is_none() && other.fault.is_none()
     }
 
     /// The element at this place, counted row by row, as a 64-bit float; `None` beyond the last.
@@ -172,34 +265,56 @@ impl Array {
         }
     }
 
-    /// The elements as another element type: floats round to nearest, floats become integers by truncation,
-    /// anything that is not 0 is true.
+    /// The elements as another element type: what a float type cannot hold rounds to nearest. Floats become integers by
+    /// truncation; those beyond the range become its nearest end, and NaN becomes 0. Anything that is not 0 is true.
     pub fn cast(&self, dtype: DType) -> Self {
-        if dtype == self.dtype() {
+        if dtype == self.dtype() || self.fault.is_some() {
             return self.clone();
         }
         let mut out = Self::zeros(&Meta::new(&*self.shape, dtype));
-        match (self.elements(), out.elements_mut()) {
-            (Elements::I64(x), ElementsMut::Bool(y)) => {
-                y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x != 0) as u8)
-            }
-            (Elements::Bool(x), ElementsMut::I64(y)) => {
-                y.iter_mut().zip(x).for_each(|(y, &x)| *y = x as i64)
-            }
-            (_, y) => {
-                let x = self.to_f64s();
-                match y {
-                    ElementsMut::F32(y) => y.iter_mut().zip(x).for_each(|(y, x)| *y = x as f32),
-                    ElementsMut::F64(y) => y.copy_from_slice(&x),
-                    ElementsMut::I64(y) => y.iter_mut().zip(x).for_each(|(y, x)| *y = x as i64),
-                    ElementsMut::Bool(y) => {
-                        y.iter_mut().zip(x).for_each(|(y, x)| *y = (x != 0.0) as u8)
-                    }
+        // Straight from one type to the other, so that nothing is rounded twice.
+        macro_rules! convert {
+            ($x:ident) => {
+                match out.elements_mut() {
+                    ElementsMut::F32(y) => each(y, $x, |v| v as f32),
+                    ElementsMut::F64(y) => each(y, $x, |v| v as f64),
+                    ElementsMut::I64(y) => each(y, $x, |v| v as i64),
+                    ElementsMut::Bool(y) => each(y, $x, |v| u8::from(v != Default::default())),
                 }
-            }
+            };
+        }
+        match self.elements() {
+            Elements::F32(x) => convert!(x),
+            Elements::F64(x) => convert!(x),
+            Elements::I64(x) => convert!(x),
+            Elements::Bool(x) => convert!(x),
         }
         out
     }
+}
+
+/// `to[i] = f(from[i])`.
+fn each<T: Copy, U>(to: &mut [U], from: &[T], f: impl Fn(T) -> U) {
+    to.iter_mut()
+        .zip(from)
+        .for_each(|(to, &from)| *to = f(from));
+}
+
+/// What is wrong with so many elements under this shape.
+fn wrong_length(shape: &[usize], elements: usize) -> Option<String> {
+    let takes = match Meta::new(shape, DType::Bool).countable() {
+        Ok(meta) if meta.len() == elements => return None,
+        Ok(meta) => meta.len().to_string(),
+        Err(_) => "more than any memory holds".into(),
+    };
+    let plural = if elements == 1 {
+        "element does"
+    } else {
+        "elements do"
+    };
+    Some(format!(
+        "{elements} {plural} not fill the shape {shape:?}, which takes {takes}"
+    ))
 }
 
 /// A Rust type whose values are elements of arrays.
@@ -241,31 +356,89 @@ scalar!(f64, F64, F64);
 scalar!(i64, I64, I64);
 
 impl Array {
+    /// The elements, row by row.
+    ///
+    /// ```
+    /// use zerokara_core::Array;
+    /// let labels = Array::new([3], vec![2i64, 0, 1]);
+    /// assert_eq!(labels.as_slice::<i64>()?, [2, 0, 1]);
+    /// assert!(labels.as_slice::<f32>().unwrap_err().to_string().contains("i64, not f32"));
+    /// # Ok::<(), zerokara_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If they are of another type; the error of an invalid array.
+    #[track_caller]
+    pub fn as_slice<T: Scalar>(&self) -> Result<&[T]> {
+        self.valid()?;
+        match T::of(self) {
+            Some(elements) => Ok(elements),
+            None => Err(self.other_type(T::DTYPE)),
+        }
+    }
+
+    /// The elements to be written, row by row; shared elements are copied first.
+    ///
+    /// # Errors
+    /// If they are of another type; the error of an invalid array.
+    #[track_caller]
+    pub fn as_mut_slice<T: Scalar>(&mut self) -> Result<&mut [T]> {
+        self.valid()?;
+        if self.dtype() != T::DTYPE {
+            return Err(self.other_type(T::DTYPE));
+        }
+        Ok(self.slice_mut())
+    }
+
+    /// The truth values, row by row, as bytes 0 and 1.
+    ///
+    /// # Errors
+    /// If the elements are of another type; the error of an invalid array.
+    #[track_caller]
+    pub fn as_bools(&self) -> Result<&[u8]> {
+        self.valid()?;
+        match self.storage.bools() {
+            Some(bools) => Ok(bools),
+            None => Err(self.other_type(DType::Bool)),
+        }
+    }
+
+    #[track_caller]
+    fn other_type(&self, wanted: DType) -> Error {
+        Error::here(
+            "array",
+            format!("it holds {}, not {wanted}; cast it first", self.dtype()),
+        )
+    }
+
     /// The elements, for an operation whose `infer` admits no other type.
-    pub fn slice<T: Scalar>(&self) -> &[T] {
-        T::of(self).unwrap_or_else(|| panic!("the array holds {}, not {}", self.dtype(), T::DTYPE))
+    pub(crate) fn slice<T: Scalar>(&self) -> &[T] {
+        T::of(self).unwrap_or_else(|| unreachable!("{} instead of {}", self.dtype(), T::DTYPE))
     }
 
     /// The elements to be written, for an operation whose `infer` admits no other type.
-    pub fn slice_mut<T: Scalar>(&mut self) -> &mut [T] {
+    pub(crate) fn slice_mut<T: Scalar>(&mut self) -> &mut [T] {
         let dtype = self.dtype();
-        T::of_mut(self).unwrap_or_else(|| panic!("the array holds {dtype}, not {}", T::DTYPE))
+        T::of_mut(self).unwrap_or_else(|| unreachable!("{dtype} instead of {}", T::DTYPE))
     }
 
-    /// The truth values, bytes 0 and 1.
-    pub fn bools(&self) -> &[u8] {
-        self.storage.bools().expect("the array holds truth values")
+    /// The truth values, bytes 0 and 1, for an operation whose `infer` admits no other type.
+    pub(crate) fn bools(&self) -> &[u8] {
+        let dtype = self.dtype();
+        let bools = self.storage.bools();
+        bools.unwrap_or_else(|| unreachable!("{dtype} instead of truth values"))
     }
 
-    /// The truth values to be written, bytes 0 and 1.
-    pub fn bools_mut(&mut self) -> &mut [u8] {
-        Arc::make_mut(&mut self.storage)
-            .bools_mut()
-            .expect("the array holds truth values")
+    /// The truth values to be written, for an operation whose `infer` admits no other type.
+    pub(crate) fn bools_mut(&mut self) -> &mut [u8] {
+        let dtype = self.dtype();
+        let bools = Arc::make_mut(&mut self.storage).bools_mut();
+        bools.unwrap_or_else(|| unreachable!("{dtype} instead of truth values"))
     }
 }
 
 impl PartialEq for Array {
+    /// Whether shapes, element types and numbers are equal; an invalid array equals none.
     fn eq(&self, other: &Self) -> bool {
         let same = match (self.elements(), other.elements()) {
             (Elements::F32(a), Elements::F32(b)) => a == b,
@@ -274,100 +447,6 @@ impl PartialEq for Array {
             (Elements::Bool(a), Elements::Bool(b)) => a == b,
             _ => false,
         };
-        same && self.shape == other.shape
+        same && self.shape == other.shape && self.fault.is_none() && other.fault.is_none()
     }
-}
-
-impl fmt::Debug for Array {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{:?} {self}", self.dtype(), self.shape)
-    }
-}
-
-/// Axes longer than this are shortened to their ends when an array of more than 1000 elements is printed.
-const SHOWN_ENDS: usize = 3;
-
-impl fmt::Display for Array {
-    /// As NumPy prints: nested brackets, columns aligned, large arrays shortened.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let precision = f.precision().unwrap_or(4);
-        let words: Vec<String> = match self.elements() {
-            Elements::I64(x) => x.iter().map(|v| v.to_string()).collect(),
-            Elements::Bool(x) => x.iter().map(|&v| (v != 0).to_string()).collect(),
-            _ => float_words(&self.to_f64s(), precision),
-        };
-        let width = words.iter().map(String::len).max().unwrap_or(0);
-        let shorten = words.len() > 1000;
-        write_axis(f, &self.shape, &words, width, shorten, 0)
-    }
-}
-
-fn float_words(values: &[f64], precision: usize) -> Vec<String> {
-    let largest = values
-        .iter()
-        .filter(|v| v.is_finite())
-        .fold(0.0f64, |m, v| m.max(v.abs()));
-    let smallest = values
-        .iter()
-        .filter(|v| v.is_finite() && **v != 0.0)
-        .fold(f64::INFINITY, |m, v| m.min(v.abs()));
-    let scientific = largest >= 1e8
-        || smallest < 1e-4 && largest < 1e-1
-        || (largest > 0.0 && largest / smallest > 1e7);
-    values
-        .iter()
-        .map(|&v| {
-            if !v.is_finite() {
-                return v.to_string();
-            }
-            let text = if scientific {
-                format!("{v:.precision$e}")
-            } else {
-                format!("{v:.precision$}")
-            };
-            match (scientific, text.contains('.')) {
-                (false, true) => text.trim_end_matches('0').trim_end_matches('.').to_string(),
-                _ => text,
-            }
-        })
-        .collect()
-}
-
-fn write_axis(
-    f: &mut fmt::Formatter<'_>,
-    shape: &[usize],
-    words: &[String],
-    width: usize,
-    shorten: bool,
-    depth: usize,
-) -> fmt::Result {
-    let Some((&length, inner)) = shape.split_first() else {
-        return write!(f, "{}", words.first().map_or("", String::as_str));
-    };
-    let step: usize = inner.iter().product();
-    write!(f, "[")?;
-    let mut i = 0;
-    while i < length {
-        if i > 0 {
-            if inner.is_empty() {
-                write!(f, ", ")?;
-            } else {
-                // One empty line more for each further axis, as NumPy does.
-                write!(f, ",{}{}", "\n".repeat(inner.len()), " ".repeat(depth + 1))?;
-            }
-        }
-        if shorten && length > 2 * SHOWN_ENDS && i == SHOWN_ENDS {
-            write!(f, "...")?;
-            i = length - SHOWN_ENDS;
-            continue;
-        }
-        let part = &words[i * step..(i + 1) * step];
-        if inner.is_empty() {
-            write!(f, "{:>width$}", part[0])?;
-        } else {
-            write_axis(f, inner, part, width, shorten, depth + 1)?;
-        }
-        i += 1;
-    }
-    write!(f, "]")
 }

@@ -8,7 +8,16 @@ use std::{
 };
 
 /// The value of one attribute.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// Attributes are an operation's identity, so they are equal if operations with them do the same: 0 differs from -0, and
+/// every NaN equals every other.
+///
+/// ```
+/// use zerokara_core::Attribute;
+/// assert_ne!(Attribute::Float(0.0), Attribute::Float(-0.0));
+/// assert_eq!(Attribute::Float(f64::NAN), Attribute::Float(-f64::NAN));
+/// ```
+#[derive(Clone, Debug)]
 pub enum Attribute {
     /// An integer.
     Int(i64),
@@ -23,7 +32,7 @@ pub enum Attribute {
 }
 
 /// Named attributes in the order in which the operation lists them.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Attributes(Vec<(Cow<'static, str>, Attribute)>);
 
 impl Attributes {
@@ -131,6 +140,24 @@ impl Attributes {
     }
 }
 
+/// The bits of a number, the same ones of every NaN.
+fn bits(value: f64) -> u64 {
+    if value.is_nan() { f64::NAN } else { value }.to_bits()
+}
+
+impl PartialEq for Attribute {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Attribute::Int(a), Attribute::Int(b)) => a == b,
+            (Attribute::Ints(a), Attribute::Ints(b)) => a == b,
+            (Attribute::Float(a), Attribute::Float(b)) => bits(*a) == bits(*b),
+            (Attribute::Bool(a), Attribute::Bool(b)) => a == b,
+            (Attribute::Text(a), Attribute::Text(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
 impl Eq for Attribute {}
 
 impl Hash for Attribute {
@@ -139,18 +166,10 @@ impl Hash for Attribute {
         match self {
             Attribute::Int(v) => v.hash(state),
             Attribute::Ints(v) => v.hash(state),
-            Attribute::Float(v) => v.to_bits().hash(state),
+            Attribute::Float(v) => bits(*v).hash(state),
             Attribute::Bool(v) => v.hash(state),
             Attribute::Text(v) => v.hash(state),
         }
-    }
-}
-
-impl Eq for Attributes {}
-
-impl Hash for Attributes {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
     }
 }
 

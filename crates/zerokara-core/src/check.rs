@@ -17,6 +17,7 @@ use zerokara_kernels::random;
 ///
 /// # Errors
 /// If the function's value is no scalar, or cannot be computed.
+#[doc(alias = "numerical_diff")]
 pub fn numerical_gradient(f: impl Fn(&Tensor) -> Tensor, x: &Tensor) -> Result<Tensor> {
     NumericalGradient::new().of(f, x)
 }

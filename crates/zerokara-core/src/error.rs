@@ -33,6 +33,14 @@ impl Error {
         Self(Arc::new(Inner::Message(message.into())))
     }
 
+    /// What the function of this name refuses, on the line of its caller.
+    #[track_caller]
+    pub(crate) fn here(name: &str, reason: String) -> Self {
+        let (path, location) = crate::scope::current();
+        let location = location.unwrap_or(Location::caller());
+        Self::graph(name.into(), Vec::new(), reason, location, path)
+    }
+
     pub(crate) fn graph(
         op: String,
         inputs: Vec<Meta>,

@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 /// assert_eq!(grad(&f, &x).to_vec::<f32>()?, [6.0, 8.0]);
 /// # Ok::<(), zerokara_core::Error>(())
 /// ```
+#[doc(alias("backward", "gradient"))]
 #[track_caller]
 pub fn grad(loss: &Tensor, wrt: &Tensor) -> Tensor {
     gradients(loss, &[wrt])
@@ -25,6 +26,7 @@ pub fn grad(loss: &Tensor, wrt: &Tensor) -> Tensor {
 
 /// The gradients of a scalar with respect to several tensors. An error (the loss is no scalar, an operation forbids
 /// differentiation) is carried by the results as by any invalid tensor.
+#[doc(alias("backward", "gradient"))]
 #[track_caller]
 pub fn gradients(loss: &Tensor, wrt: &[&Tensor]) -> Vec<Tensor> {
     match try_gradients(loss, wrt) {

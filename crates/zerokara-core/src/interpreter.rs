@@ -29,6 +29,19 @@ impl Precision {
     fn widen(self, value: &Array) -> Array {
         value.cast(self.of(value.dtype()))
     }
+
+    /// The value given for a leaf.
+    fn given(self, leaf: &Tensor, value: &Array) -> Result<Array> {
+        let meta = leaf.meta()?;
+        let value = self.widen(value.valid()?);
+        if value.is_like(&Meta::new(meta.shape.clone(), self.of(meta.dtype))) {
+            return Ok(value);
+        }
+        let (what, found) = (leaf.node.op.attributes(), value.meta());
+        Err(Error::new(format!(
+            "the input {what} must be {meta}, not {found}"
+        )))
+    }
 }
 
 /// The values of these tensors, by the reference loops. `inputs` gives the values of `Tensor::input`s.
@@ -60,7 +73,7 @@ pub fn interpret(
             Source::Value(array) => precision.widen(array),
             Source::Parameter(_, array) => precision.widen(array),
             Source::Input(tensor) => match given.get(&tensor.node.id) {
-                Some(value) => precision.widen(value),
+                Some(value) => precision.given(tensor, value)?,
                 None => return Err(missing(tensor)),
             },
             Source::Op(op) => {
@@ -162,9 +175,10 @@ impl Interpreter {
         for tensor in &this.tensors {
             let node = &tensor.node;
             let value = if node.op.kind() == Kind::Leaf {
-                match given.get(&node.id).copied().or(node.value.get()) {
-                    Some(value) => precision.widen(value),
-                    None => return Err(missing(tensor)),
+                match (given.get(&node.id), node.value.get()) {
+                    (Some(value), _) => precision.given(tensor, value)?,
+                    (None, Some(value)) => precision.widen(value),
+                    (None, None) => return Err(missing(tensor)),
                 }
             } else {
                 this.compute(tensor, &HashMap::new())?
@@ -199,7 +213,7 @@ impl Interpreter {
             let Some(&at) = self.position.get(&tensor.node.id) else {
                 continue;
             };
-            let value = self.precision.widen(value);
+            let value = self.precision.widen(value.valid()?);
             if value.meta() != self.values[at].meta() {
                 return Err(Error::new(format!(
                     "a value of {} cannot stand for {}",

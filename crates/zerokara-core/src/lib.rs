@@ -7,6 +7,7 @@ mod array;
 mod attributes;
 pub mod check;
 mod compile;
+mod display;
 mod error;
 pub mod grad;
 mod graph;
@@ -38,4 +39,8 @@ pub use shape::Meta;
 pub use tensor::{NodeView, Tensor};
 #[cfg(feature = "testing")]
 pub use zerokara_kernels::testing;
-pub use zerokara_kernels::{arithmetic::Arithmetic, isa::Isa, plan::Element as DType};
+pub use zerokara_kernels::{
+    arithmetic::Arithmetic,
+    isa::Isa,
+    plan::{Element as DType, Elements, ElementsMut},
+};

@@ -50,7 +50,7 @@ impl Parameter {
         Ok(Self::of_array(name, value.eval()?))
     }
 
-    /// A cell that holds this array.
+    /// A cell that holds this array. Of an invalid one, it gives invalid tensors.
     pub fn of_array(name: impl Into<String>, value: Array) -> Self {
         Self {
             cell: Arc::new(Cell {
@@ -87,6 +87,9 @@ impl Parameter {
     /// A tensor of the current value.
     pub fn tensor(&self) -> Tensor {
         let value = self.read();
+        if let Err(error) = value.valid() {
+            return Tensor::invalid(error);
+        }
         let mut leaf = self.cell.leaf.write().unwrap_or_else(|e| e.into_inner());
         if let Some(node) = leaf.upgrade() {
             return Tensor { node };
@@ -114,6 +117,7 @@ impl Parameter {
     /// # Errors
     /// If the array has another shape or element type than the cell.
     pub fn set_array(&self, value: Array) -> Result<()> {
+        value.valid()?;
         if value.meta() != self.cell.meta {
             return Err(Error::new(format!(
                 "parameter {} is {} and cannot take a value of {}",

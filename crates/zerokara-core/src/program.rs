@@ -63,7 +63,7 @@ pub type StepTimes = Vec<StepTime>;
 /// let update = w.tensor() - grad(&loss, &w.tensor()) * 0.1;
 /// let mut step = Program::compile(&[&x], &[&loss], &[(w.clone(), update)])?;
 /// let outputs = step.run(&[Array::new([2], vec![10.0f32, 20.0])])?;
-/// assert_eq!(outputs[0].slice::<f32>(), [50.0]);
+/// assert_eq!(outputs[0].as_slice::<f32>()?, [50.0]);
 /// assert_eq!(w.tensor().to_vec::<f32>()?, [0.0, 0.0]);
 /// # Ok::<(), zerokara_core::Error>(())
 /// ```
@@ -370,6 +370,7 @@ impl Program {
             )));
         }
         for ((name, meta), input) in self.inputs.iter().zip(inputs) {
+            input.valid()?;
             if !input.is_like(meta) {
                 return Err(Error::new(format!(
                     "input {name} must be {meta}, not {}",

@@ -26,6 +26,23 @@ use std::{
 /// assert_eq!(y.item()?, 30.0);
 /// # Ok::<(), zerokara_core::Error>(())
 /// ```
+///
+/// # Numbers beside tensors
+///
+/// The types decide which element type comes out, never the values, as in PyTorch: an `f64` (`0.9`, also `2.0`) leaves
+/// floats as they are and makes f32 of integers and truth values; an `i64` (`2`) leaves floats and integers as they are
+/// and makes i64 of truth values. Two tensors must be of one type; [`Tensor::cast`] one of them. Integers wrap around on
+/// overflow, and are not divided.
+///
+/// ```
+/// use zerokara_core::Tensor;
+/// let i = Tensor::from([1, 2]);
+/// assert_eq!((&i * 0.9).to_vec::<f32>()?, [0.9, 1.8]);
+/// assert_eq!((&i * 2 + 1).to_vec::<i64>()?, [3, 5]);
+/// assert_eq!((Tensor::from([0.5]) * 2).to_vec::<f32>()?, [1.0]);
+/// # Ok::<(), zerokara_core::Error>(())
+/// ```
+#[doc(alias("ndarray", "Variable", "AddLayer", "MulLayer"))]
 #[derive(Clone)]
 pub struct Tensor {
     pub(crate) node: Arc<Node>,
@@ -70,16 +87,21 @@ pub struct NodeView<'a> {
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 impl Tensor {
-    /// A tensor of this shape over these elements, row by row.
+    /// A tensor of this shape over these elements, row by row; invalid if their number is not the product of the shape.
     ///
-    /// # Panics
-    /// If the number of elements is not the product of the shape.
+    /// ```
+    /// # use zerokara_core::Tensor;
+    /// let x = Tensor::new([2, 3], [1.0f32, 2.0, 3.0, 4.0, 5.0]);
+    /// println!("{}", x.eval().unwrap_err()); // the shape, the number of elements, this line
+    /// ```
     #[track_caller]
     pub fn new<T: Scalar>(shape: impl Into<Vec<usize>>, elements: impl AsRef<[T]>) -> Self {
-        Self::from(Array::new(shape, T::storage(elements.as_ref())))
+        let storage = T::storage(elements.as_ref());
+        Self::from(Array::made_by("tensor", shape.into(), storage))
     }
 
-    /// A scalar of this element type.
+    /// A scalar of this element type, rounded to the nearest float; invalid if the number is none of an integer type or
+    /// of the truth values 0 and 1.
     #[track_caller]
     pub fn scalar(value: f64, dtype: DType) -> Self {
         Self::from(Array::scalar(value, dtype))
@@ -204,15 +226,19 @@ impl Tensor {
     ///
     /// # Errors
     /// The error of the first operation that could not apply; or if the elements are of another type.
+    #[track_caller]
     pub fn to_vec<T: Scalar>(&self) -> Result<Vec<T>> {
         let value = self.eval()?;
         match T::of(&value) {
             Some(elements) => Ok(elements.to_vec()),
-            None => Err(Error::new(format!(
-                "the tensor holds {}, not {}; cast it first",
-                value.dtype(),
-                T::DTYPE
-            ))),
+            None => {
+                let reason = format!(
+                    "the tensor holds {}, not {}; cast it first",
+                    value.dtype(),
+                    T::DTYPE
+                );
+                Err(Error::here("to_vec", reason))
+            }
         }
     }
 
@@ -220,14 +246,15 @@ impl Tensor {
     ///
     /// # Errors
     /// The error of the first operation that could not apply; or if there is not exactly one element.
+    #[track_caller]
     pub fn item(&self) -> Result<f64> {
         let value = self.eval()?;
-        match value.to_f64s()[..] {
-            [item] => Ok(item),
-            _ => Err(Error::new(format!(
-                "item() needs one element, not shape {:?}",
-                value.shape()
-            ))),
+        match (value.get_f64(0), value.len()) {
+            (Some(item), 1) => Ok(item),
+            _ => {
+                let reason = format!("needs one element, not the shape {:?}", value.shape());
+                Err(Error::here("item", reason))
+            }
         }
     }
 
@@ -267,7 +294,10 @@ impl Drop for Node {
 impl From<Array> for Tensor {
     #[track_caller]
     fn from(array: Array) -> Self {
-        Self::leaf(Data, array.meta(), Some(array), None)
+        match array.valid() {
+            Ok(_) => Self::leaf(Data, array.meta(), Some(array), None),
+            Err(error) => Self::invalid(error),
+        }
     }
 }
 
@@ -331,16 +361,6 @@ impl fmt::Debug for Tensor {
         match self.meta() {
             Ok(meta) => write!(f, "Tensor({}: {meta})", self.node.op.name()),
             Err(error) => write!(f, "Tensor({}: invalid: {error})", self.node.op.name()),
-        }
-    }
-}
-
-impl fmt::Display for Tensor {
-    /// The value, computed if it is not yet known; or the error.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.eval() {
-            Ok(value) => fmt::Display::fmt(&value, f),
-            Err(error) => write!(f, "{error}"),
         }
     }
 }

@@ -27,7 +27,11 @@ fn map2(a: Values, b: Values, f: impl Fn(f32, f32) -> f32) -> Values {
 /// Looks at a tensor in one of the ways there are.
 fn look(random: &mut Random, tensor: &Tensor, expected: Values, what: &str) {
     match random.below(4) {
-        0 => assert_eq!(tensor.eval().unwrap().slice::<f32>(), expected, "{what}"),
+        0 => assert_eq!(
+            tensor.eval().unwrap().as_slice::<f32>().unwrap(),
+            expected,
+            "{what}"
+        ),
         1 => assert_eq!(tensor.to_vec::<f32>().unwrap(), expected, "{what}"),
         2 => assert_eq!(
             tensor.to_string(),
@@ -94,14 +98,14 @@ fn interleave(seed: u64) {
                 let input: Values = std::array::from_fn(|_| random.below(7) as f32 - 3.0);
                 let outputs = step.run(&[Array::new([N], input.to_vec())]).unwrap();
                 let loss: f32 = map2(now[0], input, |p, x| p * x).iter().sum();
-                assert_eq!(outputs[0].slice::<f32>(), [loss], "{what}");
+                assert_eq!(outputs[0].as_slice::<f32>().unwrap(), [loss], "{what}");
                 now = [
                     map2(now[0], input, |p, x| p - x),
                     map2(now[1], now[0], |q, p| q + p),
                 ];
                 let read = reader.run(&[]).unwrap();
                 let sum = map2(now[0], now[1], |p, q| p + q);
-                assert_eq!(read[0].slice::<f32>(), sum, "{what}");
+                assert_eq!(read[0].as_slice::<f32>().unwrap(), sum, "{what}");
                 arrays.push((read[0].clone(), sum));
             }
             9 if !expressions.is_empty() => {
@@ -118,9 +122,9 @@ fn interleave(seed: u64) {
             }
             _ => {}
         }
-        assert_eq!(p.value().slice::<f32>(), now[0], "{what}");
+        assert_eq!(p.value().as_slice::<f32>().unwrap(), now[0], "{what}");
         for (array, value) in &arrays {
-            assert_eq!(array.slice::<f32>(), value, "{what}");
+            assert_eq!(array.as_slice::<f32>().unwrap(), value, "{what}");
         }
     }
     for (tensor, value) in &expressions {
@@ -139,7 +143,7 @@ fn a_step_copies_only_what_somebody_holds() {
     let p = Parameter::new("p", &Tensor::from([1.0, 2.0])).unwrap();
     let update = p.tensor() * 2.0;
     let mut step = Program::compile(&[], &[], &[(p.clone(), update)]).unwrap();
-    let address = |array: &Array| array.slice::<f32>().as_ptr();
+    let address = |array: &Array| array.as_slice::<f32>().unwrap().as_ptr();
     step.run(&[]).unwrap();
     let first = address(&p.value());
     step.run(&[]).unwrap();

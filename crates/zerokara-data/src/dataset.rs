@@ -258,6 +258,7 @@ fn find(folder: &Path, part: &str, what: &str, kind: &str) -> Result<PathBuf> {
 /// MNIST, inside the program: 60,000 training and 10,000 test images `[1, 28, 28]` of handwritten digits, light on dark.
 ///
 /// By Yann LeCun and Corinna Cortes, licence CC BY-SA 3.0.
+#[doc(alias = "load_mnist")]
 #[cfg(feature = "mnist")]
 #[derive(Clone, Copy, Debug)]
 pub struct Mnist;
@@ -278,6 +279,7 @@ impl Mnist {
     /// assert_eq!(mnist.shape(), [1, 28, 28]);
     /// # Ok::<(), zerokara_data::Error>(())
     /// ```
+    #[doc(alias = "load_mnist")]
     pub fn load() -> Result<Dataset> {
         let mnist = zerokara_mnist::load()?;
         let split = |images: Vec<u8>, labels: Vec<u8>| {

@@ -77,6 +77,7 @@ impl Batch {
 /// }
 /// # Ok::<(), zerokara_data::Error>(())
 /// ```
+#[doc(alias("mini_batch", "DataLoader"))]
 #[derive(Clone, Debug)]
 pub struct Loader {
     split: Split,

@@ -259,6 +259,7 @@ impl Split {
     /// assert_eq!((train.len(), validation.len()), (95, 5));
     /// # Ok::<(), zerokara_data::Error>(())
     /// ```
+    #[doc(alias = "shuffle_dataset")]
     pub fn validation(&self, amount: impl Into<Amount>, seed: u64) -> Result<(Split, Split)> {
         let count = match amount.into() {
             Amount::Count(count) if count <= self.len() => count,
@@ -295,6 +296,7 @@ impl Split {
     /// assert_ne!(split.random_indices(10, 1, 0), split.random_indices(10, 1, 1));
     /// # Ok::<(), zerokara_data::Error>(())
     /// ```
+    #[doc(alias("choice", "mini_batch"))]
     pub fn random_indices(&self, n: usize, seed: u64, draw: u64) -> Vec<usize> {
         if self.is_empty() {
             return Vec::new();

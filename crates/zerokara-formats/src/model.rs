@@ -56,7 +56,7 @@ pub fn load_model(path: impl AsRef<Path>) -> Result<(ModelRecord, ModelInfo)> {
 /// The file of a model.
 ///
 /// # Errors
-/// If a parameter's name is one that the format needs.
+/// If a parameter's name is one that the format needs, or a mean or deviation is not finite.
 pub fn to_file(record: &ModelRecord, info: &ModelInfo) -> Result<SafeTensors> {
     let mut file = SafeTensors::default();
     for parameter in &record.parameters {
@@ -72,6 +72,12 @@ pub fn to_file(record: &ModelRecord, info: &ModelInfo) -> Result<SafeTensors> {
     for (i, constant) in record.constants.iter().enumerate() {
         file.tensors
             .push((format!("{CONSTANT}{i}"), constant.clone()));
+    }
+    // JSON has no number for these.
+    if let Some(number) = info.mean.iter().chain(&info.std).find(|v| !v.is_finite()) {
+        return Err(Error::new(format!(
+            "the means and deviations of a model's inputs must be finite, not {number}"
+        )));
     }
     let graph = graph_text(record).to_string();
     file.metadata.insert(GRAPH.into(), graph);

@@ -10,7 +10,7 @@
 use crate::{atomic, json};
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, fs, path::Path};
-use zerokara_core::{Array, DType, Error, Meta, Result};
+use zerokara_core::{Array, DType, Elements, ElementsMut, Error, Meta, Result};
 
 /// Headers longer than this are not read: no model needs one.
 const LONGEST_HEADER: usize = 100_000_000;
@@ -67,7 +67,7 @@ impl SafeTensors {
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let mut bytes = self.header()?;
         for (_, array) in self.in_order() {
-            append(&mut bytes, array);
+            append(&mut bytes, array.valid()?);
         }
         Ok(bytes)
     }
@@ -136,20 +136,11 @@ impl SafeTensors {
 }
 
 fn append(bytes: &mut Vec<u8>, array: &Array) {
-    match array.dtype() {
-        DType::F32 => array
-            .slice::<f32>()
-            .iter()
-            .for_each(|v| bytes.extend(v.to_le_bytes())),
-        DType::F64 => array
-            .slice::<f64>()
-            .iter()
-            .for_each(|v| bytes.extend(v.to_le_bytes())),
-        DType::I64 => array
-            .slice::<i64>()
-            .iter()
-            .for_each(|v| bytes.extend(v.to_le_bytes())),
-        DType::Bool => bytes.extend(array.bools()),
+    match array.elements() {
+        Elements::F32(x) => x.iter().for_each(|v| bytes.extend(v.to_le_bytes())),
+        Elements::F64(x) => x.iter().for_each(|v| bytes.extend(v.to_le_bytes())),
+        Elements::I64(x) => x.iter().for_each(|v| bytes.extend(v.to_le_bytes())),
+        Elements::Bool(x) => bytes.extend(x),
     }
 }
 
@@ -247,15 +238,15 @@ fn array(meta: &Meta, bytes: &[u8]) -> Result<Array, String> {
         to.iter_mut().zip(chunks).for_each(|(to, &c)| *to = of(c));
     }
     let mut array = Array::try_zeros(meta).map_err(|error| error.to_string())?;
-    match meta.dtype {
-        DType::F32 => read(bytes, array.slice_mut(), f32::from_le_bytes),
-        DType::F64 => read(bytes, array.slice_mut(), f64::from_le_bytes),
-        DType::I64 => read(bytes, array.slice_mut(), i64::from_le_bytes),
-        DType::Bool => {
+    match array.elements_mut() {
+        ElementsMut::F32(x) => read(bytes, x, f32::from_le_bytes),
+        ElementsMut::F64(x) => read(bytes, x, f64::from_le_bytes),
+        ElementsMut::I64(x) => read(bytes, x, i64::from_le_bytes),
+        ElementsMut::Bool(x) => {
             if let Some(other) = bytes.iter().find(|&&b| b > 1) {
                 return Err(format!("a truth value cannot be {other}"));
             }
-            array.bools_mut().copy_from_slice(bytes);
+            x.copy_from_slice(bytes);
         }
     }
     Ok(array)

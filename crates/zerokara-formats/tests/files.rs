@@ -1,7 +1,7 @@
 //! Files: what is written is read, other readers read it too, and what is damaged is an error of one line.
 
 use std::{collections::BTreeMap, fs, sync::Arc};
-use zerokara_core::{Array, DType, Meta, Tensor};
+use zerokara_core::{Array, Attributes, DType, Meta, Tensor};
 use zerokara_formats::{model, *};
 use zerokara_nn::{record::*, *};
 
@@ -301,4 +301,142 @@ fn damaged_graphs_and_missing_files_say_which_file() {
         .unwrap_err()
         .to_string();
     assert!(error.starts_with("cannot write "), "{error}");
+}
+
+/// A model of zeros of both signs, NaN and ends of ranges, as constants and as attributes.
+#[derive(Clone)]
+struct Ends;
+
+impl Module for Ends {
+    fn visit(&self, _: &mut Visitor<'_>) {}
+}
+
+impl Forward for Ends {
+    fn forward(&self, x: &Tensor, _: &mut Context) -> Tensor {
+        let one = x.sum() * 0.0 + 1.0;
+        let mut parts = Vec::new();
+        for number in [
+            0.0,
+            -0.0,
+            f64::NAN,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            5e-324,
+            f64::MAX,
+        ] {
+            // A constant of the graph, of either type, and an attribute.
+            let wide = Tensor::scalar(number, DType::F64);
+            let narrow = one.clone() / number;
+            let filled = one.reciprocal() / one.full_like(number);
+            parts.push((wide.cast(DType::F32) * 1.0).reshape([1]));
+            parts.push(
+                (wide.reciprocal() * &one.cast(DType::F64))
+                    .cast(DType::F32)
+                    .reshape([1]),
+            );
+            parts.extend([narrow.reshape([1]), filled.reshape([1])]);
+        }
+        for number in [(1 << 53) + 1, i64::MIN, i64::MAX] {
+            let same = (one.cast(DType::I64) * number).equal(&Tensor::from(number));
+            parts.push(same.cast(DType::F32).reshape([1]));
+        }
+        Tensor::concat(&parts.iter().collect::<Vec<_>>(), 0)
+    }
+}
+
+#[test]
+fn numbers_are_saved_to_the_bit() {
+    let sample = Tensor::ones([3]);
+    let record = ModelRecord::trace(&Ends, &sample).unwrap();
+    let bytes = model::to_file(&record, &ModelInfo::default())
+        .unwrap()
+        .to_bytes()
+        .unwrap();
+    let (loaded, _) = model::from_file(SafeTensors::from_bytes(&bytes).unwrap()).unwrap();
+    let rebuilt = GraphModule::new(loaded).unwrap();
+    let mut cx = Context::evaluate();
+    let before = Ends.forward(&sample, &mut cx).eval().unwrap();
+    let after = rebuilt.forward(&sample, &mut cx).eval().unwrap();
+    let bits = |a: &Array| -> Vec<u32> {
+        let all = a.as_slice::<f32>().unwrap().iter();
+        all.map(|v| if v.is_nan() { 1 } else { v.to_bits() })
+            .collect()
+    };
+    assert_eq!(bits(&before), bits(&after));
+    let found = after.as_slice::<f32>().unwrap();
+    // 1 / 0 and 1 / -0, three ways each.
+    assert_eq!(found[1..4], [f32::INFINITY; 3]);
+    assert_eq!(found[5..8], [f32::NEG_INFINITY; 3]);
+    assert!(found[4].is_sign_negative() && found[4] == 0.0);
+    assert_eq!(found[28..], [1.0; 3]);
+}
+
+#[test]
+fn attributes_are_saved_to_the_bit() {
+    let numbers = [
+        0.0,
+        -0.0,
+        f64::NAN,
+        f64::INFINITY,
+        -f64::INFINITY,
+        5e-324,
+        f64::MAX,
+        0.1,
+        1e22,
+    ];
+    let mut attributes = Attributes::none();
+    for (i, number) in numbers.into_iter().enumerate() {
+        attributes = attributes.with(format!("float{i}"), number);
+    }
+    for (i, number) in [(1i64 << 53) + 1, i64::MIN, i64::MAX, 0]
+        .into_iter()
+        .enumerate()
+    {
+        attributes = attributes.with(format!("int{i}"), number);
+    }
+    attributes = attributes.with("ints", &[i64::MIN, -1, i64::MAX][..]);
+    let node = |source| NodeRecord {
+        source,
+        layer: None,
+    };
+    let graph = GraphRecord {
+        nodes: vec![node(NodeSource::Op {
+            name: "fill".into(),
+            attributes,
+            inputs: Vec::new(),
+        })],
+        output: 0,
+        updates: Vec::new(),
+    };
+    let record = ModelRecord {
+        input: Meta::new([1], DType::F32),
+        any_batch: false,
+        evaluate: graph.clone(),
+        train: graph,
+        parameters: Vec::new(),
+        constants: Vec::new(),
+    };
+    let file = model::to_file(&record, &ModelInfo::default()).unwrap();
+    let read = SafeTensors::from_bytes(&file.to_bytes().unwrap()).unwrap();
+    // Attributes are equal if their bits are.
+    assert_eq!(model::from_file(read).unwrap().0, record);
+    let info = ModelInfo {
+        mean: vec![f64::NAN],
+        std: vec![1.0],
+        ..ModelInfo::default()
+    };
+    let error = model::to_file(&record, &info).map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("not NaN"), "{error}");
+}
+
+#[test]
+fn an_invalid_array_is_not_written() {
+    let mut file = SafeTensors::default();
+    file.tensors
+        .push(("x".into(), Array::new([3], vec![1.0f32])));
+    let error = file.to_bytes().map(|_| ()).unwrap_err().to_string();
+    assert!(
+        error.contains("[3]") && error.contains("files.rs"),
+        "{error}"
+    );
 }

@@ -12,7 +12,7 @@ mod tests;
 
 /// One instruction; the i-th instruction defines value i, and names earlier values by their number.
 /// Truth values are 0.0 and 1.0.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Instruction {
     /// The element of an input.
     Load(usize),
@@ -31,6 +31,28 @@ pub enum Instruction {
         /// Taken elsewhere.
         no: usize,
     },
+}
+
+impl PartialEq for Instruction {
+    /// Constants are equal if their bits are: 0 differs from -0, and a NaN is itself.
+    fn eq(&self, other: &Self) -> bool {
+        use Instruction::*;
+        match (*self, *other) {
+            (Load(a), Load(b)) => a == b,
+            (Constant(a), Constant(b)) => a.to_bits() == b.to_bits(),
+            (Unary(f, a), Unary(g, b)) => (f, a) == (g, b),
+            (Binary(f, a, b), Binary(g, c, d)) => (f, a, b) == (g, c, d),
+            (
+                Select { condition, yes, no },
+                Select {
+                    condition: c,
+                    yes: y,
+                    no: n,
+                },
+            ) => (condition, yes, no) == (c, y, n),
+            _ => false,
+        }
+    }
 }
 
 /// Functions of one value.

@@ -187,7 +187,7 @@ fn the_penalty_of_the_loss_is_decay_of_the_weights() {
         let model = Arc::new(Sequential::new().linear(4));
         model.build(&x, 5).unwrap();
         let before: Vec<f32> =
-            model.parameters().unwrap()[0].value().slice::<f32>().to_vec();
+            model.parameters().unwrap()[0].value().as_slice::<f32>().unwrap().to_vec();
         let mut step = TrainStep::new(
             model.clone(),
             Arc::new(SoftmaxCrossEntropy::new()),
@@ -197,7 +197,7 @@ fn the_penalty_of_the_loss_is_decay_of_the_weights() {
         .l2_penalty(penalty);
         step.step(&x, &t, 0.1).unwrap();
         let parameters = model.parameters().unwrap();
-        let values = |at: usize| parameters[at].value().slice::<f32>().to_vec();
+        let values = |at: usize| parameters[at].value().as_slice::<f32>().unwrap().to_vec();
         (before, values(0), values(1))
     };
     let (before, weight, bias) = after(0.0);

@@ -3,6 +3,7 @@
 use zerokara_core::Tensor;
 
 /// An activation function.
+#[doc(alias("activation_function", "Relu", "Sigmoid"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Activation {
     /// `max(x, 0)` (page 51 of the book).

@@ -7,6 +7,7 @@ use zerokara_core::{Array, DType, Meta, Precision, Result, Tensor, interpret};
 ///
 /// `fan_in` and `fan_out` are the numbers of inputs that a neuron reads and of neurons that read an input: for a
 /// weight `[O, I]` they are I and O, for filters `[O, C, KH, KW]` they are `C KH KW` and `O KH KW`.
+#[doc(alias("weight_init_std", "Xavier", "He"))]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Initializer {
     /// One number everywhere.
@@ -22,6 +23,7 @@ pub enum Initializer {
         bound: f64,
     },
     /// Normal with variance `1 / fan_in` (LeCun): what the book calls the Xavier initial value (page 182).
+    #[doc(alias = "Xavier")]
     LeCunNormal,
     /// Normal with variance `2 / (fan_in + fan_out)` (Glorot and Bengio, 2010), for sigmoid and tanh.
     XavierNormal,
@@ -67,7 +69,7 @@ impl Initializer {
         let values = match *self {
             Initializer::Constant(value) => {
                 let mut array = Array::try_zeros(meta)?;
-                array.fill(value);
+                array.fill(value)?;
                 return Ok(array);
             }
             Initializer::Normal { std } => normal(meta.len(), std, key)?,

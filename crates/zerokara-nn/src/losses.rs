@@ -19,6 +19,7 @@ pub trait Loss: Send + Sync {
 /// With logits `x [N, C]` and labels `t [N]` (i64) the mean of `-log softmax(x)[t]`; with targets `[N, C]` (floats) the
 /// mean of `-sum over c of t[c] log softmax(x)[c]`. With label smoothing `s`, labels count as `1 - s` at their place
 /// plus `s / C` everywhere (Szegedy et al., 2016).
+#[doc(alias("SoftmaxWithLoss", "cross_entropy_error", "CrossEntropyLoss"))]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SoftmaxCrossEntropy {
     smoothing: f64,
@@ -57,6 +58,7 @@ impl Loss for SoftmaxCrossEntropy {
 
 /// The mean of `(y - t)^2` over all elements, for regression. The book's sum of squared errors (page 88) is half the
 /// sum instead.
+#[doc(alias("sum_squared_error", "IdentityWithLoss", "MSELoss"))]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct MeanSquaredError;
 

@@ -4,6 +4,7 @@ use zerokara_core::{Array, DType, Error, Result};
 
 /// The scores `[N, C]` row by row with the labels `[N]`.
 fn rows(scores: &Array, labels: &Array) -> Result<Vec<(Vec<f64>, usize)>> {
+    let (scores, labels) = (scores.valid()?, labels.valid()?);
     let (&[n, classes], &[count]) = (scores.shape(), labels.shape()) else {
         return Err(Error::new(format!(
             "needs scores [N, C] and labels [N], not {} and {}",
@@ -17,7 +18,7 @@ fn rows(scores: &Array, labels: &Array) -> Result<Vec<(Vec<f64>, usize)>> {
             labels.meta()
         )));
     }
-    let (scores, labels) = (scores.to_f64s(), labels.slice::<i64>());
+    let (scores, labels) = (scores.to_f64s(), labels.as_slice::<i64>()?);
     labels
         .iter()
         .enumerate()

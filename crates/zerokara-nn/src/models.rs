@@ -92,6 +92,7 @@ model!(TwoLayerNet);
 /// assert_eq!(model.parameters()?.len(), 3 * 2 + 2 * 2);
 /// # Ok::<(), zerokara_core::Error>(())
 /// ```
+#[doc(alias = "MultiLayerNetExtend")]
 #[derive(Clone, Debug)]
 pub struct MultiLayerNet {
     hidden: Vec<usize>,

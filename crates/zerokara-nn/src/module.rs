@@ -99,6 +99,7 @@ pub trait Module: Send + Sync {
 }
 
 /// A module with one input and one output.
+#[doc(alias = "predict")]
 pub trait Forward: Module {
     /// The output for this input. An input that does not fit gives an invalid tensor that carries the error.
     fn forward(&self, x: &Tensor, cx: &mut Context) -> Tensor;

@@ -241,10 +241,10 @@ fn trace_graph<M: Forward + ?Sized>(
     })
 }
 
-/// The number of a constant; small ones that are equal share one.
+/// The number of a constant; small ones of the same bits share one.
 fn constant(constants: &mut Vec<Array>, value: &Array) -> usize {
     let known = (value.len() <= 16)
-        .then(|| constants.iter().position(|c| c == value))
+        .then(|| constants.iter().position(|c| c.is_identical(value)))
         .flatten();
     known.unwrap_or_else(|| {
         constants.push(value.clone());

@@ -24,7 +24,10 @@ impl Programs {
         let fits = |metas: &[Meta]| metas.iter().zip(like).all(|(meta, a)| a.is_like(meta));
         let entry = match self.0.iter().position(|(metas, _)| fits(metas)) {
             Some(at) => self.0.remove(at),
-            None => (like.iter().map(|a| a.meta()).collect(), compile()?),
+            None => {
+                let metas = like.iter().map(|a| Ok(a.valid()?.meta()));
+                (metas.collect::<Result<_>>()?, compile()?)
+            }
         };
         if self.0.len() == PROGRAMS {
             self.0.remove(0);
@@ -36,6 +39,7 @@ impl Programs {
 }
 
 /// What is done to gradients that are too large.
+#[doc(alias = "gradient_clipping")]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Clipping {
     /// Nothing.
@@ -134,7 +138,7 @@ impl TrainStep {
             let mut state = Vec::new();
             for (name, initial) in optimizer.state() {
                 let mut value = Array::try_zeros(parameter.meta())?;
-                value.fill(initial);
+                value.fill(initial)?;
                 state.push(Parameter::of_array(format!("{path}.{name}"), value));
             }
             parameters.push((path, parameter, state));
@@ -163,6 +167,7 @@ impl TrainStep {
 
     /// Adds `penalty / 2 * |W|^2` for every weight W (parameters of two axes or more, not biases) to the loss, as the
     /// book does (page 193).
+    #[doc(alias = "weight_decay_lambda")]
     pub fn l2_penalty(mut self, penalty: f64) -> Self {
         self.penalty = penalty;
         self
@@ -235,7 +240,7 @@ impl TrainStep {
         learning_rate: f64,
         timed: bool,
     ) -> Result<(StepOutput, StepTimes)> {
-        self.set_inputs(x, t, learning_rate);
+        self.set_inputs(x, t, learning_rate)?;
         // Taken out, so that compiling can read the rest.
         let mut programs = std::mem::replace(&mut self.programs, Programs(Vec::new()));
         let output = programs
@@ -258,7 +263,7 @@ impl TrainStep {
     }
 
     /// Puts the inputs of the next step where those of the last one were: nothing is allocated again.
-    fn set_inputs(&mut self, x: &Array, t: &Array, learning_rate: f64) {
+    fn set_inputs(&mut self, x: &Array, t: &Array, learning_rate: f64) -> Result<()> {
         let scalars = self.optimizer.scalars(self.updates + 1, learning_rate);
         if self.inputs.is_empty() {
             self.inputs = vec![x.clone(), t.clone(), Array::scalar(0.0, DType::I64)];
@@ -271,8 +276,9 @@ impl TrainStep {
             *input = given.clone();
         }
         for (input, number) in rest.iter_mut().zip(numbers) {
-            input.fill(number);
+            input.fill(number)?;
         }
+        Ok(())
     }
 
     /// The plan of the step for batches of these shapes, as text.

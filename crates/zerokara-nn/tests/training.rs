@@ -132,7 +132,7 @@ fn a_step_that_is_not_finite_changes_nothing_and_is_explained() {
 
     // A NaN in the data is found as such.
     let mut bad = x.clone();
-    bad.slice_mut::<f32>()[3] = f32::NAN;
+    bad.as_mut_slice::<f32>().unwrap()[3] = f32::NAN;
     let model = Arc::new(Sequential::new().linear(2));
     model.build(&x, 1).unwrap();
     let mut train = step(model, Arc::new(Sgd::new(0.1)));

@@ -103,7 +103,7 @@ impl Evaluator {
             if let Some(correct) = output.correct {
                 *result.correct.get_or_insert(0) += correct;
             }
-            answers(&output.output, t.slice::<i64>(), &mut result.answers);
+            answers(&output.output, t.as_slice::<i64>()?, &mut result.answers);
         }
         result.loss /= result.samples as f64;
         Ok(Some(result))
@@ -157,7 +157,7 @@ pub(crate) fn gather(loader: &Loader, at: usize) -> Result<(Array, Array)> {
 /// Gathers a batch into arrays of its size, on all threads.
 fn fill(loader: &Loader, at: usize, x: &mut Array, t: &mut Array) -> Result<()> {
     let runtime = Runtime::current()?;
-    let (images, labels) = (x.slice_mut::<f32>(), t.slice_mut::<i64>());
+    let (images, labels) = (x.as_mut_slice::<f32>()?, t.as_mut_slice::<i64>()?);
     loader.gather_parallel(loader.indices(at)?, images, labels, &|units, work| {
         runtime.parallel(units, work)
     })?;

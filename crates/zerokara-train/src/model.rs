@@ -108,7 +108,7 @@ impl SavedModel {
         let channels = self.info.shape.first().copied().unwrap_or(1);
         self.info.normalization.apply(&mut values, channels)?;
         let mut x = Array::zeros(&Meta::new(shape, DType::F32));
-        x.slice_mut::<f32>().copy_from_slice(&values);
+        x.as_mut_slice::<f32>()?.copy_from_slice(&values);
         let scores = self.predict(&x)?;
         match scores.shape() {
             [1, classes] if *classes > 0 => Ok(probabilities(&scores.to_f64s())),
@@ -172,6 +172,7 @@ impl SavedModel {
     ///
     /// # Errors
     /// If the file cannot be read, or is no model.
+    #[doc(alias("load_params", "pickle"))]
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let (record, info) = zerokara_formats::load_model(path)?;
@@ -210,6 +211,7 @@ impl SavedModel {
     ///
     /// # Errors
     /// If the file cannot be written.
+    #[doc(alias("save_params", "pickle"))]
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let record = ModelRecord::trace(&*self.module, &self.sample())?;
         let normalization = &self.info.normalization;

@@ -237,6 +237,7 @@ impl Trainer {
     /// If the model does not fit the data's shape or number of classes, the batch size is 0, a file cannot be written, or
     /// a step is not finite. In the last case ([`Error::not_finite`](crate::Error::not_finite)) no parameter was changed by
     /// that step, and with a folder, the parameters before it are saved there.
+    #[doc(alias = "train")]
     pub fn fit(self, data: &Dataset) -> Result<Run> {
         fit::fit(self, data)
     }

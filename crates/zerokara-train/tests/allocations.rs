@@ -95,7 +95,10 @@ fn allocations(
         }
         let (x, t) = &mut buffers[at % 2];
         let indices = loader.indices(at % loader.len()).unwrap();
-        let (images, labels) = (x.slice_mut::<f32>(), t.slice_mut::<i64>());
+        let (images, labels) = (
+            x.as_mut_slice::<f32>().unwrap(),
+            t.as_mut_slice::<i64>().unwrap(),
+        );
         loader
             .gather_parallel(indices, images, labels, &|units, work| {
                 runtime.parallel(units, work)

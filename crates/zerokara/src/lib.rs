@@ -81,11 +81,17 @@
 // The derive names the crate by its name, also in this crate's own tests.
 extern crate self as zerokara;
 
+// Shown here with all they hold, so that a search in this crate's documentation finds it, also by the book's names.
+#[doc(inline)]
 pub use zerokara_core as core;
+#[doc(inline)]
 pub use zerokara_data as data;
 #[cfg(feature = "figures")]
+#[doc(inline)]
 pub use zerokara_figures as figures;
+#[doc(inline)]
 pub use zerokara_nn as nn;
+#[doc(inline)]
 pub use zerokara_train as train;
 
 pub use zerokara_train::{Error, Result};

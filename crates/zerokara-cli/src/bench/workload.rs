@@ -212,7 +212,7 @@ impl Feed {
         // Two buffers take turns: a step keeps its inputs until the next.
         self.next = 1 - self.next;
         let (x, t) = &mut self.buffers[self.next];
-        let (images, labels) = (x.slice_mut::<f32>(), t.slice_mut::<i64>());
+        let (images, labels) = (x.as_mut_slice::<f32>()?, t.as_mut_slice::<i64>()?);
         let runtime = &self.runtime;
         self.loader
             .gather_parallel(&self.indices, images, labels, &|units, work| {

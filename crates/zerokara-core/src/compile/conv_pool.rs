@@ -164,7 +164,7 @@ fn mark_windows(step: &ConvPoolStep, lowered: &mut Lowered, isa: Isa) -> bool {
 /// Whether elementwise code on `target` is `if result > 0 { target } else { 0 }`, where `result` lies as `target` does.
 fn is_mask(map: &MapStep, target: &View, result: &View) -> bool {
     let at = |value: usize| map.code.instructions.get(value);
-    let zero = |value: usize| matches!(at(value), Some(Instruction::Constant(0.0)));
+    let zero = |value: usize| at(value) == Some(&Instruction::Constant(0.0));
     let loaded = |value: usize| match at(value) {
         Some(&Instruction::Load(i)) => map.inputs.get(i),
         _ => None,

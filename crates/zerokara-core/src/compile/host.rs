@@ -54,7 +54,7 @@ impl HostFunction for HostCall {
                 _ => return Err(format!("{} got another element type", self.op.name())),
             }
         }
-        output.fill(0.0);
+        output.set(0.0);
         match &arrays[..] {
             [] => self.op.reference(&[], &mut output)?,
             [first, ..] if arrays.len() <= FEW => {

@@ -133,7 +133,7 @@ fn masked_gradient<'a>(
     let (&[of_scatter], &[left, zero]) = (users(scatter), &graph.nodes[mask].inputs[..]) else {
         return None;
     };
-    let is_zero = graph.nodes[zero].kind() == Kind::Fill(0.0);
+    let is_zero = matches!(graph.nodes[zero].kind(), Kind::Fill(v) if v.to_bits() == 0);
     let whole = select == of_scatter
         && graph.nodes[select].kind() == Where.kind()
         && graph.nodes[select].inputs == [mask, scatter, zero]

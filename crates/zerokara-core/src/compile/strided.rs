@@ -94,7 +94,8 @@ impl Strided {
             } else {
                 steps[axis]
             };
-            strides.push(self.strides[axis] * step);
+            // A step behind the only element may be of any length.
+            strides.push(self.strides[axis].wrapping_mul(step));
         }
         Self {
             buffer: self.buffer,

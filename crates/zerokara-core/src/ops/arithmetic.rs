@@ -8,26 +8,27 @@
 //! | `a / b` | `g / b` | `-g (a / b) / b` |
 //!
 //! The rules see inputs of one shape: [`Tensor::binary`] broadcasts the inputs first, and the gradient of a
-//! broadcast sums over the axes that it repeated.
+//! broadcast sums over the axes that it repeated. Integers wrap around on overflow, as in NumPy and PyTorch, and are not
+//! divided. A number beside a tensor is made a scalar tensor by the rule of [`scalar`](super::scalar).
 
-use super::{elementwise::elementwise_pair, prelude::*};
+use super::{elementwise::elementwise_pair, loops::Number, prelude::*};
 use std::ops;
 
 elementwise_pair!(
     /// The operation `add`.
-    Add, add, infer::number_binary, Binary::Add, numbers binary |a, b| a + b,
+    Add, add, infer::number_binary, Binary::Add, numbers binary |a, b| a.plus(b),
     |call| Gradient::two(call.gradient.clone(), call.gradient.clone())
 );
 
 elementwise_pair!(
     /// The operation `subtract`.
-    Subtract, subtract, infer::number_binary, Binary::Subtract, numbers binary |a, b| a - b,
+    Subtract, subtract, infer::number_binary, Binary::Subtract, numbers binary |a, b| a.minus(b),
     |call| Gradient::two(call.gradient.clone(), -call.gradient)
 );
 
 elementwise_pair!(
     /// The operation `multiply`.
-    Multiply, multiply, infer::number_binary, Binary::Multiply, numbers binary |a, b| a * b,
+    Multiply, multiply, infer::number_binary, Binary::Multiply, numbers binary |a, b| a.times(b),
     |call| Gradient::two(call.gradient * &call.inputs[1], call.gradient * &call.inputs[0])
 );
 
@@ -63,12 +64,6 @@ impl Tensor {
             _ => (a.clone(), b.clone()),
         }
     }
-
-    /// A scalar of this tensor's element type: numbers beside a tensor are weak.
-    #[track_caller]
-    pub(crate) fn weak_scalar(&self, value: f64) -> Tensor {
-        Tensor::scalar(value, self.dtype().unwrap_or(DType::F32))
-    }
 }
 
 macro_rules! operator {
@@ -102,34 +97,39 @@ macro_rules! operator {
             }
         }
         operator!($trait, $method, $op, f64);
+        operator!($trait, $method, $op, i64);
     };
     ($trait:ident, $method:ident, $op:expr, $scalar:ty) => {
         impl ops::$trait<$scalar> for &Tensor {
             type Output = Tensor;
             #[track_caller]
             fn $method(self, other: $scalar) -> Tensor {
-                Tensor::binary($op, self, &self.weak_scalar(other))
+                let (x, number) = self.beside(other);
+                Tensor::binary($op, &x, &number)
             }
         }
         impl ops::$trait<$scalar> for Tensor {
             type Output = Tensor;
             #[track_caller]
             fn $method(self, other: $scalar) -> Tensor {
-                Tensor::binary($op, &self, &self.weak_scalar(other))
+                let (x, number) = self.beside(other);
+                Tensor::binary($op, &x, &number)
             }
         }
         impl ops::$trait<&Tensor> for $scalar {
             type Output = Tensor;
             #[track_caller]
             fn $method(self, other: &Tensor) -> Tensor {
-                Tensor::binary($op, &other.weak_scalar(self), other)
+                let (x, number) = other.beside(self);
+                Tensor::binary($op, &number, &x)
             }
         }
         impl ops::$trait<Tensor> for $scalar {
             type Output = Tensor;
             #[track_caller]
             fn $method(self, other: Tensor) -> Tensor {
-                Tensor::binary($op, &other.weak_scalar(self), &other)
+                let (x, number) = other.beside(self);
+                Tensor::binary($op, &number, &x)
             }
         }
     };

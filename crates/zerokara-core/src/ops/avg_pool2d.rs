@@ -160,6 +160,9 @@ impl Op for AvgPool2dGradient {
     }
 }
 
+/// Windows that adaptive pooling makes along an axis at most.
+const MOST_WINDOWS: usize = 1 << 16;
+
 impl Tensor {
     /// The mean of each window of images `[N, C, H, W]`; padding counts as zeros with `count_padding`, else it is left
     /// out of the mean.
@@ -231,6 +234,12 @@ impl Tensor {
                 &[self],
                 format!("cannot divide {h} x {w} into {output:?} windows"),
             );
+        }
+        // Each window is an operation of its own.
+        if output.iter().any(|&n| n > MOST_WINDOWS) {
+            let reason =
+                format!("divides an axis into at most {MOST_WINDOWS} windows, not {output:?}");
+            return Tensor::refuse(name, &[self], reason);
         }
         let mut pooled = self.clone();
         for (axis, (length, count)) in [(h, output[0]), (w, output[1])].into_iter().enumerate() {

@@ -1,4 +1,5 @@
-//! Another element type: floats round to nearest or truncate to integers, what is not 0 is true.
+//! Another element type. What a float type cannot hold rounds to nearest. Floats become integers by truncation; those
+//! beyond the range become its nearest end, and NaN becomes 0. What is not 0 is true, NaN as well.
 
 use super::prelude::*;
 
@@ -52,7 +53,15 @@ impl Cast {
 }
 
 impl Tensor {
-    /// The elements as another element type: floats round to nearest or truncate to integers, what is not 0 is true.
+    /// The elements as another element type. What a float type cannot hold rounds to nearest. Floats become integers by
+    /// truncation; those beyond the range become its nearest end, and NaN becomes 0. What is not 0 is true, NaN as well.
+    ///
+    /// ```
+    /// # use zerokara_core::{DType, Tensor};
+    /// let x = Tensor::from([-1.5, 1e30, f32::NAN]).cast(DType::I64);
+    /// assert_eq!(x.to_vec::<i64>()?, [-1, i64::MAX, 0]);
+    /// # Ok::<(), zerokara_core::Error>(())
+    /// ```
     #[track_caller]
     pub fn cast(&self, dtype: DType) -> Tensor {
         if self.dtype().is_ok_and(|d| d == dtype) {

@@ -464,6 +464,7 @@ impl Tensor {
     /// assert_eq!(y.to_vec::<f32>()?, [9.0; 4]);
     /// # Ok::<(), zerokara_core::Error>(())
     /// ```
+    #[doc(alias = "Convolution")]
     #[track_caller]
     pub fn conv2d(&self, filters: &Tensor, options: ConvOptions) -> Tensor {
         Tensor::apply(Conv2d { options }, &[self, filters])

@@ -165,6 +165,7 @@ impl Tensor {
     /// assert!((losses[0] - 2f32.ln()).abs() < 1e-6 && losses[1] == 0.0);
     /// # Ok::<(), zerokara_core::Error>(())
     /// ```
+    #[doc(alias("cross_entropy_error", "softmax_loss", "SoftmaxWithLoss"))]
     #[track_caller]
     pub fn cross_entropy(&self, target: &Tensor) -> Tensor {
         self.cross_entropy_smoothed(target, 0.0)
@@ -178,6 +179,7 @@ impl Tensor {
     }
 
     /// The mean of the squared differences of all elements, `mean((x - t)^2)`, a scalar.
+    #[doc(alias = "sum_squared_error")]
     #[track_caller]
     pub fn mean_squared_error(&self, target: &Tensor) -> Tensor {
         (self - target).square().mean()

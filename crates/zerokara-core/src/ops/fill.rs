@@ -1,6 +1,7 @@
 //! The same number everywhere.
 
 use super::prelude::*;
+use crate::array::represent;
 
 /// The operation: no inputs, or one input that only gives the shape.
 #[derive(Debug)]
@@ -27,10 +28,11 @@ impl Op for Fill {
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
         match (&self.meta, inputs) {
-            (Some(meta), []) => Ok(meta.clone()),
-            (None, [like]) => Ok(like.clone()),
-            _ => Err("takes a shape or one tensor to be like".into()),
+            (Some(meta), []) => Ok(meta),
+            (None, [like]) => Ok(like),
+            _ => Err("takes a shape or one tensor to be like".to_string()),
         }
+        .and_then(|meta| represent(self.value, meta.dtype).map(|()| meta.clone()))
     }
 
     fn kind(&self) -> Kind {
@@ -42,7 +44,7 @@ impl Op for Fill {
     }
 
     fn reference(&self, _: &[&Array], output: &mut Array) -> Result<(), String> {
-        output.fill(self.value);
+        output.set(self.value);
         Ok(())
     }
 }
@@ -62,7 +64,7 @@ impl Fill {
 }
 
 impl Tensor {
-    /// A tensor of one number.
+    /// A tensor of one number. Floats round to the nearest; integers take whole numbers only, and truth values 0 and 1.
     #[track_caller]
     pub fn full(shape: impl Into<Vec<usize>>, value: f64, dtype: DType) -> Tensor {
         Tensor::apply(

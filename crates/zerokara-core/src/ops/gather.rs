@@ -164,6 +164,7 @@ impl Tensor {
     /// assert_eq!(y.to_vec::<f32>()?, [2.0, 3.0]);
     /// # Ok::<(), zerokara_core::Error>(())
     /// ```
+    #[doc(alias = "take_along_axis")]
     #[track_caller]
     pub fn gather(&self, axis: i64, indices: &Tensor) -> Tensor {
         let axis = indices::axis_of(self, axis);

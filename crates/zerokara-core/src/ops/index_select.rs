@@ -167,6 +167,7 @@ impl Tensor {
     /// assert_eq!(y.to_vec::<f32>()?, [3.0, 4.0, 3.0, 4.0, 1.0, 2.0]);
     /// # Ok::<(), zerokara_core::Error>(())
     /// ```
+    #[doc(alias = "take")]
     #[track_caller]
     pub fn index_select(&self, axis: i64, indices: &Tensor) -> Tensor {
         let axis = indices::axis_of(self, axis);

@@ -2,6 +2,7 @@
 
 use crate::{Array, DType, array::Scalar};
 use num_traits::Float;
+use std::ops::{Add, Mul, Neg, Sub};
 
 /// `f32` and `f64`, as the references compute with them.
 pub trait Real: Float + Scalar + std::iter::Sum + std::ops::AddAssign {
@@ -44,6 +45,46 @@ impl Real for f64 {
         x
     }
 }
+
+/// `f32`, `f64` and `i64`, as the references calculate with them: integers wrap around, on every build.
+pub trait Number: Scalar {
+    /// `self + other`
+    fn plus(self, other: Self) -> Self;
+    /// `self - other`
+    fn minus(self, other: Self) -> Self;
+    /// `self * other`
+    fn times(self, other: Self) -> Self;
+    /// `-self`
+    fn negative(self) -> Self;
+}
+
+macro_rules! number {
+    ($type:ty, $plus:path, $minus:path, $times:path, $negative:path) => {
+        impl Number for $type {
+            fn plus(self, other: Self) -> Self {
+                $plus(self, other)
+            }
+            fn minus(self, other: Self) -> Self {
+                $minus(self, other)
+            }
+            fn times(self, other: Self) -> Self {
+                $times(self, other)
+            }
+            fn negative(self) -> Self {
+                $negative(self)
+            }
+        }
+    };
+}
+number!(f32, Add::add, Sub::sub, Mul::mul, Neg::neg);
+number!(f64, Add::add, Sub::sub, Mul::mul, Neg::neg);
+number!(
+    i64,
+    i64::wrapping_add,
+    i64::wrapping_sub,
+    i64::wrapping_mul,
+    i64::wrapping_neg
+);
 
 /// Runs the body with `$T` as the Rust type of a float element type.
 macro_rules! floats {

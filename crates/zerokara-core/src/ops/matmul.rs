@@ -93,6 +93,7 @@ impl Tensor {
     /// assert_eq!(a.matmul(&a.t()).to_vec::<f32>()?, [5.0, 11.0, 11.0, 25.0]);
     /// # Ok::<(), zerokara_core::Error>(())
     /// ```
+    #[doc(alias("dot", "mm", "bmm"))]
     #[track_caller]
     pub fn matmul(&self, other: &Tensor) -> Tensor {
         let (Ok(a), Ok(b)) = (self.shape(), other.shape()) else {

@@ -200,6 +200,7 @@ impl Tensor {
     /// assert_eq!(y.to_vec::<f32>()?, [4.0]);
     /// # Ok::<(), zerokara_core::Error>(())
     /// ```
+    #[doc(alias = "Pooling")]
     #[track_caller]
     pub fn max_pool2d(&self, options: PoolOptions) -> Tensor {
         Tensor::apply(

@@ -1,6 +1,6 @@
-//! The negative, `y = -x`.
+//! The negative, `y = -x`; integers wrap around.
 
-use super::prelude::*;
+use super::{loops::Number, prelude::*};
 
 /// The operation.
 #[derive(Debug)]
@@ -32,13 +32,13 @@ impl Op for Negate {
     }
 
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
-        loops::numbers!(inputs[0].dtype(), T => loops::unary(inputs[0], output, |x: T| -x));
+        loops::numbers!(inputs[0].dtype(), T => loops::unary(inputs[0], output, |x: T| x.negative()));
         Ok(())
     }
 }
 
 impl Tensor {
-    /// The negative, `y = -x`.
+    /// The negative, `y = -x`; integers wrap around.
     #[track_caller]
     pub fn negate(&self) -> Tensor {
         Tensor::apply(Negate, &[self])

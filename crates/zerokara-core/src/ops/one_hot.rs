@@ -70,6 +70,7 @@ impl Op for OneHot {
 impl Tensor {
     /// One row for each integer label: 1 at the label's place, 0 elsewhere, f32. A label that is no class is an
     /// error when the tensor is evaluated.
+    #[doc(alias = "change_one_hot_label")]
     #[track_caller]
     pub fn one_hot(&self, classes: usize) -> Tensor {
         Tensor::apply(

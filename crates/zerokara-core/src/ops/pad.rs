@@ -1,6 +1,7 @@
 //! A number put around a tensor: `before[i]` and `after[i]` elements on axis i; the gradient is the middle part.
 
 use super::prelude::*;
+use crate::array::represent;
 
 /// The operation.
 #[derive(Debug)]
@@ -35,6 +36,7 @@ impl Op for Pad {
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
         let [x] = infer::arity(inputs)?;
+        represent(self.value, x.dtype)?;
         if self.before.len() != x.rank() || self.after.len() != x.rank() {
             return Err(format!(
                 "needs two lengths for each of {} axes, not {} and {}",
@@ -73,7 +75,7 @@ impl Op for Pad {
     }
 
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
-        output.fill(self.value);
+        output.set(self.value);
         let strides = shape::row_major(output.shape());
         let pairs = shape::indices(inputs[0].shape())
             .enumerate()
@@ -89,7 +91,8 @@ impl Op for Pad {
 }
 
 impl Tensor {
-    /// A number put around the tensor: `before[i]` elements in front of axis i and `after[i]` behind it.
+    /// A number put around the tensor: `before[i]` elements in front of axis i and `after[i]` behind it. Around integers
+    /// it must be whole, around truth values 0 or 1.
     ///
     /// ```
     /// # use zerokara_core::Tensor;

@@ -94,6 +94,7 @@ impl Op for Permute {
 
 impl Tensor {
     /// The axes in another order: axis i of the result is axis `axes[i]` of this tensor (negative: from the back).
+    #[doc(alias = "transpose")]
     #[track_caller]
     pub fn permute(&self, axes: impl AsRef<[i64]>) -> Tensor {
         Tensor::apply(
@@ -121,6 +122,7 @@ impl Tensor {
     }
 
     /// The last two axes exchanged: the transpose of a matrix, or of each matrix of a batch.
+    #[doc(alias = "T")]
     #[track_caller]
     pub fn t(&self) -> Tensor {
         self.transpose(-2, -1)

@@ -24,6 +24,7 @@ elementwise!(
     /// assert_eq!(x.step().to_vec::<f32>()?, [0.0, 0.0, 1.0]);
     /// # Ok::<(), zerokara_core::Error>(())
     /// ```
+    #[doc(alias = "step_function")]
     Step, step,
     map([Instruction::Load(0), Instruction::Constant(0.0), Instruction::Binary(Binary::Greater, 0, 1)]),
     |x| if x > 0.0 { 1.0 } else { 0.0 },

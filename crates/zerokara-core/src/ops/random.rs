@@ -9,6 +9,7 @@ const SECOND: u64 = 0x9E37_79B9_7F4A_7C15;
 impl Tensor {
     /// Standard normal random numbers, f32, of the stream `key` at a step (an i64 scalar), by the method of Box and
     /// Muller (1958): `sqrt(-2 ln(1 - u)) cos(2 pi v)` for independent uniform u and v.
+    #[doc(alias = "randn")]
     #[track_caller]
     pub fn normal(key: u64, step: &Tensor, shape: impl Into<Vec<usize>>) -> Tensor {
         let shape = shape.into();

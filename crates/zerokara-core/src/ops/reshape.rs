@@ -125,6 +125,7 @@ impl Tensor {
     /// assert_eq!(Tensor::zeros([0, 3, 4]).reshape([0, -1]).shape()?, [0, 12]);
     /// # Ok::<(), zerokara_core::Error>(())
     /// ```
+    #[doc(alias("view", "flatten"))]
     #[track_caller]
     pub fn reshape(&self, lengths: impl AsRef<[i64]>) -> Tensor {
         Tensor::apply(

@@ -114,7 +114,8 @@ impl Op for Slice {
             } else {
                 self.starts[axis]
             };
-            if stride > 1 {
+            // The step of a single element leads nowhere.
+            if stride > 1 && y[axis] > 1 {
                 g = g.spread_axis(axis, stride);
                 covered = covered * stride - (stride - 1);
             }
@@ -207,7 +208,7 @@ impl Tensor {
         };
         let mut op = Slice::whole(rank);
         op.starts[axis] = start;
-        op.lengths[axis] = length as i64;
+        op.lengths[axis] = i64::try_from(length).unwrap_or(i64::MAX);
         Tensor::apply(op, &[self])
     }
 

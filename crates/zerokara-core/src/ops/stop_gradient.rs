@@ -37,6 +37,7 @@ impl Op for StopGradient {
 impl Tensor {
     /// The same values without their history: no gradient flows through, and once the value is known, what it was
     /// computed from is no longer held.
+    #[doc(alias("stop_gradient", "no_grad"))]
     #[track_caller]
     pub fn detach(&self) -> Tensor {
         match self.node.value.get() {

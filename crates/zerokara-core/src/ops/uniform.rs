@@ -72,6 +72,7 @@ impl Op for Uniform {
 
 impl Tensor {
     /// Uniform random numbers in `[0, 1)`, f32, of the stream `key` at a step (an i64 scalar).
+    #[doc(alias = "rand")]
     #[track_caller]
     pub fn uniform(key: u64, step: &Tensor, shape: impl Into<Vec<usize>>) -> Tensor {
         Tensor::apply(

@@ -81,6 +81,7 @@ impl Tensor {
     /// assert_eq!(x.greater(&zero).select(&x, &zero).to_vec::<f32>()?, [0.0, 2.0]);
     /// # Ok::<(), zerokara_core::Error>(())
     /// ```
+    #[doc(alias = "where")]
     #[track_caller]
     pub fn select(&self, yes: &Tensor, no: &Tensor) -> Tensor {
         let (yes, no) = Tensor::broadcast_pair(yes, no);

@@ -5,6 +5,7 @@ use crate::{Activation, Context, Forward, Place};
 use zerokara_core::Tensor;
 
 /// An activation function as a layer: `y = f(x)`, any shape.
+#[doc(alias("Relu", "Sigmoid"))]
 #[derive(Clone, Debug)]
 pub struct Activate {
     place: Place,

@@ -23,6 +23,7 @@ use zerokara_core::{Tensor, op::ConvOptions};
 /// assert_eq!(conv.parameter_count()?, 16 * 3 * 3 * 3 + 16);
 /// # Ok::<(), zerokara_core::Error>(())
 /// ```
+#[doc(alias = "Convolution")]
 #[derive(Clone, Debug)]
 pub struct Conv2d {
     place: Place,

@@ -20,6 +20,7 @@ use zerokara_core::Tensor;
 /// assert_eq!(layer.forward(&x, &mut Context::evaluate()).shape()?, [4, 2]);
 /// # Ok::<(), zerokara_core::Error>(())
 /// ```
+#[doc(alias("Affine", "Dense", "FullyConnected"))]
 #[derive(Clone, Debug)]
 pub struct Linear {
     place: Place,

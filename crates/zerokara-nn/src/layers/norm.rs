@@ -11,6 +11,7 @@ macro_rules! batch_norm {
         /// In training, mean and variance are those of the batch, and the running ones move towards them:
         /// `running <- (1 - momentum) running + momentum batch`, with the unbiased variance. In evaluation the running
         /// ones are used. One value per channel has no variance: training on it is an error. The result is `(x - mean) / sqrt(variance + eps) * weight + bias`, all per channel, `[C]`.
+        #[doc(alias = "BatchNormalization")]
         #[derive(Clone, Debug)]
         pub struct $type {
             place: Place,

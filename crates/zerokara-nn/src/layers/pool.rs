@@ -33,6 +33,7 @@ impl Windows {
 macro_rules! pooling {
     ($type:ident, $name:literal, |$x:ident, $options:ident| $apply:expr, $doc:literal) => {
         #[doc = $doc]
+        #[doc(alias = "Pooling")]
         #[derive(Clone, Debug)]
         pub struct $type {
             place: Place,

@@ -35,6 +35,7 @@ impl<L: Forward + Clone + 'static> AnyLayer for L {
 ///     .flatten()
 ///     .linear(10);
 /// ```
+#[doc(alias = "OrderedDict")]
 #[derive(Default)]
 pub struct Sequential {
     layers: Vec<(String, Box<dyn AnyLayer>)>,
@@ -86,12 +87,14 @@ impl Sequential {
     }
 
     /// Adds a [`Conv2d`] of this many filters of this size.
+    #[doc(alias = "convolution")]
     #[track_caller]
     pub fn conv2d(self, outputs: usize, kernel: impl Into<Pair>) -> Self {
         self.add(Conv2d::new(outputs, kernel))
     }
 
     /// Adds a [`Linear`] layer of this many neurons.
+    #[doc(alias = "affine")]
     #[track_caller]
     pub fn linear(self, outputs: usize) -> Self {
         self.add(Linear::new(outputs))
@@ -122,6 +125,7 @@ impl Sequential {
     }
 
     /// Adds a [`MaxPool2d`] of windows of this size, side by side.
+    #[doc(alias = "pooling")]
     #[track_caller]
     pub fn max_pool2d(self, kernel: impl Into<Pair>) -> Self {
         self.add(MaxPool2d::new(kernel))

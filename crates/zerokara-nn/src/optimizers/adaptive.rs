@@ -22,6 +22,7 @@ optimizer!(
 
 optimizer!(
     /// RMSprop (Tieleman and Hinton, 2012): `h <- a h + (1 - a) g^2`, `p <- p - lr g / (sqrt(h) + eps)`.
+    #[doc(alias = "RMSprop")]
     RmsProp, "rmsprop",
     {;
         /// The share of the mean square that is kept from step to step.

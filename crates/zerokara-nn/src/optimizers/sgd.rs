@@ -5,6 +5,7 @@ use zerokara_core::Tensor;
 
 optimizer!(
     /// Stochastic gradient descent: `p <- p - lr g`.
+    #[doc(alias("SGD", "gradient_descent"))]
     Sgd, "sgd",
     {;
         /// Adds `weight_decay * parameter` to the gradient: L2 regularization.

@@ -167,9 +167,8 @@ struct Regions {
 impl Regions {
     fn new(classes: &Linear) -> Result<Self> {
         let parameters = classes.parameters()?;
-        let values = eval(&[&parameters[0].tensor(), &parameters[1].tensor()])?;
-        let [weight, bias] = [0, 1].map(|at| values[at].slice::<f32>().to_vec());
-        Ok(Self { weight, bias })
+        let values = |at: usize| parameters[at].tensor().to_vec::<f32>();
+        Ok(Self { weight: values(0)?, bias: values(1)? })
     }
 
     fn scores(&self, u: f64, v: f64) -> [f64; 10] {

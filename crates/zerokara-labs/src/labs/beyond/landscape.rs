@@ -180,8 +180,8 @@ impl Weights {
     fn with(&self, other: &Self, f: impl Fn(f32, f32) -> f32) -> Self {
         let pairs = self.0.iter().zip(&other.0);
         let all = pairs.map(|((name, a), (_, b))| {
-            let values = a.slice::<f32>().iter().zip(b.slice::<f32>());
-            let values: Vec<f32> = values.map(|(&a, &b)| f(a, b)).collect();
+            let values = a.to_f64s().into_iter().zip(b.to_f64s());
+            let values: Vec<f32> = values.map(|(a, b)| f(a as f32, b as f32)).collect();
             (name.clone(), Array::new(a.shape(), values))
         });
         Self(all.collect())
@@ -206,7 +206,7 @@ impl Weights {
 
     fn dot(&self, other: &Self) -> f64 {
         let pairs = self.0.iter().zip(&other.0);
-        pairs.map(|((_, a), (_, b))| dot(a.slice(), b.slice())).sum()
+        pairs.map(|((_, a), (_, b))| dot(a.to_f64s(), b.to_f64s())).sum()
     }
 
     fn norm(&self) -> f64 {
@@ -376,6 +376,6 @@ impl Map {
     }
 }
 
-fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+fn dot(a: Vec<f64>, b: Vec<f64>) -> f64 {
+    a.into_iter().zip(b).map(|(a, b)| a * b).sum()
 }

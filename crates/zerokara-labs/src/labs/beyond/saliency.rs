@@ -257,7 +257,7 @@ impl Probe {
 
     fn gradients(&mut self, images: &[Vec<f32>], class: usize) -> Result<Vec<Vec<f32>>> {
         let gradients = self.run(images, class, true)?;
-        Ok(gradients.slice::<f32>().chunks(PIXELS).map(<[f32]>::to_vec).collect())
+        Ok(gradients.as_slice::<f32>()?.chunks(PIXELS).map(<[f32]>::to_vec).collect())
     }
 
     fn answers(&mut self, images: &[Vec<f32>]) -> Result<Vec<usize>> {

@@ -78,13 +78,13 @@ fn run(lab: &mut Session) -> Result<()> {
         let start = Instant::now();
         let mut slopes = Vec::with_capacity(sample.len());
         for &i in sample {
-            let w = values[which].slice::<f64>()[i];
+            let w = values[which].as_slice::<f64>()?[i];
             let mut at = |x: f64| -> Result<f64> {
-                values[which].slice_mut::<f64>()[i] = x;
-                Ok(forward.run_in_place(&values)?[0].slice::<f64>()[0])
+                values[which].as_mut_slice::<f64>()?[i] = x;
+                Ok(forward.run_in_place(&values)?[0].as_slice::<f64>()?[0])
             };
             let (ahead, behind) = (at(w + h)?, at(w - h)?);
-            values[which].slice_mut::<f64>()[i] = w;
+            values[which].as_mut_slice::<f64>()?[i] = w;
             slopes.push((ahead - behind) / (2.0 * h));
             bar.step();
         }
@@ -94,7 +94,8 @@ fn run(lab: &mut Session) -> Result<()> {
     drop(bar);
     // A gradient's values at the sampled places.
     let sampled = |which: usize, gradient: &Array| -> Vec<f64> {
-        samples[which].iter().map(|&i| gradient.slice::<f64>()[i]).collect()
+        let values = gradient.to_f64s();
+        samples[which].iter().map(|&i| values[i]).collect()
     };
     let mut rows = Vec::new();
     let mut close = true;
