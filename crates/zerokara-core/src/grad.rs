@@ -142,7 +142,11 @@ impl Walk {
             return;
         }
         let sum = match self.open.remove(&tensor.node.id) {
-            Some((_, sum)) => sum + gradient,
+            // The sum belongs to the layer whose output reaches the loss on several ways.
+            Some((_, sum)) => {
+                let node = &tensor.node;
+                scope::in_place_of(node.path.as_ref(), node.location, None, || sum + gradient)
+            }
             None => gradient,
         };
         self.open.insert(tensor.node.id, (tensor.clone(), sum));

@@ -26,7 +26,7 @@ mod tensor;
 
 pub use array::{Array, Scalar};
 pub use attributes::{Attribute, Attributes};
-pub use compile::Label;
+pub use compile::{Label, Part};
 pub use error::{Error, Result};
 pub use grad::{grad, gradients, value_and_grad};
 pub use interpreter::{Interpreter, Precision, interpret};

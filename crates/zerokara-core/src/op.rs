@@ -2,10 +2,8 @@
 
 use crate::{Array, Attributes, Meta, Tensor};
 use std::fmt::Debug;
-use zerokara_kernels::{
-    map::{Binary, Code, Instruction, Unary},
-    plan::{Pooling, Reduction},
-};
+pub use zerokara_kernels::map::{Binary, Code, Instruction, Unary};
+use zerokara_kernels::plan::{Pooling, Reduction};
 
 /// An operation: a pure function of tensors, known by its name and attributes.
 ///

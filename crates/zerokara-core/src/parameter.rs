@@ -130,6 +130,11 @@ impl Parameter {
         Ok(())
     }
 
+    /// How often the value has been open to writing: as long as the number is the same, so is the value.
+    pub fn version(&self) -> u64 {
+        self.cell.version.load(Ordering::Relaxed)
+    }
+
     /// The current value, and a number that another value does not have.
     pub(crate) fn versioned(&self) -> (Array, u64) {
         let value = self.read();

@@ -1,7 +1,7 @@
 //! Programs: a graph compiled once and run again and again, with inputs given and parameters updated in place.
 
 use crate::{
-    Array, DType, Error, Label, Meta, Parameter, Result, Runtime, Tensor,
+    Array, DType, Error, Label, Meta, Parameter, Part, Result, Runtime, Tensor,
     compile::{self, Binding, Compiled, step_number},
     graph::Graph,
     limits,
@@ -40,6 +40,8 @@ pub fn eval(tensors: &[&Tensor]) -> Result<Vec<Array>> {
 pub struct StepTime {
     /// What it computes.
     pub label: Label,
+    /// What of it belongs to which layer.
+    pub parts: Vec<Part>,
     /// Its kernel and shapes, as [`Program::dump`] shows them.
     pub kernel: String,
     /// How long it ran.
@@ -76,6 +78,7 @@ pub struct Program {
     outputs: Vec<Array>,
     metas: Vec<Meta>,
     labels: Vec<Label>,
+    parts: Vec<Vec<Part>>,
     /// The bindings of updated parameters in the order of their identity. All programs lock parameters in this order, so
     /// that two of them cannot wait for each other in a circle.
     locks: Vec<usize>,
@@ -164,6 +167,7 @@ impl Program {
             bindings,
             outputs: metas,
             labels,
+            parts,
             ..
         } = compiled;
         let bindings: Vec<Bound> = bindings
@@ -178,9 +182,10 @@ impl Program {
                     Binding::Input(tensor) => match inputs.iter().position(|t| t.is(&tensor)) {
                         Some(i) => Bound::Input(i),
                         None => {
-                            let what = tensor.node.op.attributes();
+                            let attributes = tensor.node.op.attributes();
+                            let name = attributes.text("name").unwrap_or("without a name");
                             return Err(Error::new(format!(
-                                "the program needs an input that is not given ({what})"
+                                "the program needs an input that is not given: {name}"
                             )));
                         }
                     },
@@ -228,6 +233,7 @@ impl Program {
             outputs,
             metas,
             labels,
+            parts,
             locks: locks.into_iter().map(|(_, at)| at).collect(),
             written: written.into_iter().map(|(_, at)| at).collect(),
             unbound: Storage::zeros(DType::Bool, 0),
@@ -269,10 +275,12 @@ impl Program {
         let times = self
             .labels
             .iter()
+            .zip(&self.parts)
             .zip(steps)
             .zip(nanoseconds)
-            .map(|((label, step), nanoseconds)| StepTime {
+            .map(|(((label, parts), step), nanoseconds)| StepTime {
                 label: label.clone(),
+                parts: parts.clone(),
                 kernel: compile::dump::describe(&self.plan, step),
                 duration: Duration::from_nanos(nanoseconds),
                 flops: step.flops(),

@@ -1,7 +1,8 @@
 //! The layer that is being applied, and the phase of the step that is being built: they stand in errors, profiles and
 //! reports.
 
-use std::{cell::RefCell, panic::Location, sync::Arc};
+use crate::op::{Kind, Op, View};
+use std::{cell::RefCell, collections::HashMap, panic::Location, sync::Arc};
 
 thread_local! {
     static SCOPES: RefCell<Vec<Scope>> = const { RefCell::new(Vec::new()) };
@@ -11,6 +12,8 @@ struct Scope {
     path: Arc<str>,
     location: Option<&'static Location<'static>>,
     phase: Phase,
+    /// In what holds layers and is none itself: how often each operation was applied.
+    applied: Option<HashMap<&'static str, usize>>,
 }
 
 /// The part of a training step that a tensor was built for.
@@ -42,6 +45,7 @@ pub fn enter(phase: Phase) -> PhaseGuard {
             path,
             location,
             phase,
+            applied: None,
         });
     });
     PhaseGuard(Leave)
@@ -69,10 +73,51 @@ pub fn in_layer<T>(
             path,
             location,
             phase,
+            applied: None,
         });
     });
     let _leave = Leave;
     body()
+}
+
+/// As [`in_layer`] for a layer that knows its whole path, whatever layers it is applied in.
+pub fn at_layer<T>(
+    path: Arc<str>,
+    location: Option<&'static Location<'static>>,
+    body: impl FnOnce() -> T,
+) -> T {
+    SCOPES.with_borrow_mut(|scopes| {
+        let phase = scopes.last().map_or_else(Phase::default, |o| o.phase);
+        scopes.push(Scope {
+            path,
+            location,
+            phase,
+            applied: None,
+        });
+    });
+    let _leave = Leave;
+    body()
+}
+
+/// Runs `body`, the forward pass of something that holds layers and is none itself: a model, with an empty name, or a
+/// part of one. An operation that is applied in it outside of its layers is named like a layer, by what it is and
+/// counted: the second `x.relu()` in `block1` stands as `block1.relu2` in errors, summaries and profiles.
+///
+/// ```
+/// use zerokara_core::{Tensor, scope};
+/// let x = Tensor::from([1.0, -2.0]);
+/// let y = scope::in_container("block1", || x.relu().tanh().relu());
+/// assert_eq!(y.node_view().path, Some("block1.relu2"));
+/// ```
+pub fn in_container<T>(name: &str, body: impl FnOnce() -> T) -> T {
+    in_layer(name, None, || {
+        SCOPES.with_borrow_mut(|scopes| {
+            if let Some(scope) = scopes.last_mut() {
+                scope.applied = Some(HashMap::new());
+            }
+        });
+        body()
+    })
 }
 
 /// Runs `body` so that tensors built in it carry this path and this line, whatever layer is being applied: what a rule
@@ -90,6 +135,7 @@ pub(crate) fn in_place_of<T>(
             path,
             location: Some(location),
             phase: phase.unwrap_or(outer),
+            applied: None,
         });
     });
     let _leave = Leave;
@@ -117,6 +163,30 @@ pub(crate) fn current() -> (Option<Arc<str>>, Option<&'static Location<'static>>
             scope.location,
         ),
         None => (None, None),
+    })
+}
+
+/// As [`current`], for an operation that is applied now.
+pub(crate) fn applying(op: &dyn Op) -> (Option<Arc<str>>, Option<&'static Location<'static>>) {
+    SCOPES.with_borrow_mut(|scopes| {
+        let Some(scope) = scopes.last_mut() else {
+            return (None, None);
+        };
+        let path = match &mut scope.applied {
+            None => Some(scope.path.clone()).filter(|p| !p.is_empty()),
+            // They are part of what takes them.
+            Some(_) if matches!(op.kind(), Kind::View(View::Broadcast) | Kind::Fill(_)) => None,
+            Some(applied) => {
+                let count = applied.entry(op.name()).or_insert(0);
+                *count += 1;
+                let name = format!("{}{count}", op.name());
+                Some(match scope.path.is_empty() {
+                    true => name.into(),
+                    false => format!("{}.{name}", scope.path).into(),
+                })
+            }
+        };
+        (path, scope.location)
     })
 }
 

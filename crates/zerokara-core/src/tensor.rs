@@ -1,7 +1,7 @@
 //! Tensors: cheap handles on nodes of a lazy computational graph.
 
 use crate::{
-    Array, DType, Error, Meta, Result, array::Scalar, op::Op, ops::leaf::Data,
+    Array, Attribute, DType, Error, Meta, Result, array::Scalar, op::Op, ops::leaf::Data,
     parameter::Parameter, scope,
 };
 use std::{
@@ -168,19 +168,13 @@ impl Tensor {
 
     #[track_caller]
     pub(crate) fn apply_shared(op: Arc<dyn Op>, inputs: Vec<Tensor>) -> Self {
-        let (path, location) = scope::current();
+        let (path, location) = scope::applying(&*op);
         let location = location.unwrap_or(Location::caller());
         let metas: Result<Vec<Meta>> = inputs.iter().map(|t| t.meta().cloned()).collect();
         let meta = metas.and_then(|metas| {
             let meta = op.infer(&metas).and_then(Meta::countable);
             meta.map_err(|reason| {
-                let attributes = op.attributes();
-                let name = if attributes.is_empty() {
-                    op.name().into()
-                } else {
-                    format!("{}({attributes})", op.name())
-                };
-                Error::graph(name, metas, reason, location, path.clone())
+                Error::graph(described(&*op), metas, reason, location, path.clone())
             })
         });
         Self {
@@ -276,6 +270,21 @@ impl Tensor {
     /// Whether both handles are on the same node.
     pub fn is(&self, other: &Tensor) -> bool {
         Arc::ptr_eq(&self.node, &other.node)
+    }
+}
+
+/// The operation as errors name it: `conv2d(padding=[1, 1])`. Switches, such as whether a reshape takes a length of 0
+/// literally, are the library's own words and no help to whom it tells what is wrong.
+fn described(op: &dyn Op) -> String {
+    let attributes = op.attributes();
+    let told: Vec<String> = attributes
+        .iter()
+        .filter(|(_, value)| !matches!(value, Attribute::Bool(_)))
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    match told.is_empty() {
+        true => op.name().into(),
+        false => format!("{}({})", op.name(), told.join(", ")),
     }
 }
 

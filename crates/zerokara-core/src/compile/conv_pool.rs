@@ -61,14 +61,15 @@ pub(super) fn join(mut lowered: Lowered, isa: Isa) -> Lowered {
             step.filters.strides.swap(2, 3);
         }
         let reads = [&from.reads[..], &lowered.steps[packing].reads].concat();
-        let node = from.node;
+        let (node, mut all) = (from.node, from.computes());
         if let Some(places) = &mut step.places {
             lay_places_as(&step.output, places, &mut lowered);
         }
         step.marks = mark_windows(&step, &mut lowered, isa);
         let own = &mut lowered.steps[reader];
         own.step = Step::ConvPool(step);
-        own.node = node;
+        all.extend(own.computes());
+        (own.node, own.all) = (node, all);
         own.reads.retain(|&b| b != buffer);
         own.reads.extend(reads.into_iter().filter(|&b| b != packed));
         for (step, buffer) in [(number, buffer), (packing, packed)] {

@@ -66,7 +66,7 @@ impl Unit {
         self.head.iter().chain(&self.joined).chain(&self.maps)
     }
 
-    fn nodes(&self) -> impl Iterator<Item = &usize> {
+    pub fn nodes(&self) -> impl Iterator<Item = &usize> {
         let statistics = self.statistics.iter().flat_map(|unit| unit.own_nodes());
         self.own_nodes().chain(statistics)
     }

@@ -10,8 +10,8 @@ use zerokara_kernels::plan::{Buffer, Place, Plan, Stage, Step};
 /// Buffers start at multiples of this many bytes.
 const ALIGNMENT: usize = 64;
 
-/// The plan, and for each step in the order of the stages the node that it computes.
-pub(super) fn place(lowered: Lowered) -> (Plan, Vec<usize>) {
+/// The plan, and for each step in the order of the stages the node that it computes, and all that it computes.
+pub(super) fn place(lowered: Lowered) -> (Plan, Vec<(usize, Vec<usize>)>) {
     let constant = constant_steps(&lowered);
     let (stages, count, preparation) = stages(&lowered, &constant);
     let mut lives = lifetimes(&lowered, &stages);
@@ -45,15 +45,15 @@ pub(super) fn place(lowered: Lowered) -> (Plan, Vec<usize>) {
         stages: vec![Stage::default(); count],
         preparation,
     };
-    let mut nodes = vec![Vec::new(); count];
+    let mut computed = vec![Vec::new(); count];
     for (mut step, stage) in lowered.steps.into_iter().zip(stages) {
         for view in step.step.views_mut() {
             view.buffer = root(&alias, view.buffer);
         }
+        computed[stage].push((step.node, step.computes()));
         plan.stages[stage].steps.push(step.step);
-        nodes[stage].push(step.node);
     }
-    (plan, nodes.concat())
+    (plan, computed.concat())
 }
 
 /// The steps that compute the same again in every run of a program: they read nothing but what stays as it is.

@@ -21,6 +21,7 @@ mod fuzz;
 mod host;
 mod lower;
 mod memory;
+mod parts;
 mod pooled;
 mod recompute;
 mod rewrite;
@@ -36,6 +37,7 @@ use crate::{
     scope::Phase,
 };
 use lower::ExternalSource;
+pub use parts::Part;
 use std::{
     collections::{HashMap, HashSet},
     panic::Location,
@@ -65,6 +67,8 @@ pub(crate) struct Compiled {
     pub outputs: Vec<Meta>,
     /// For each step, in the order of the stages, the operation and layer that it computes.
     pub labels: Vec<Label>,
+    /// For a program, for each step in the same order, what belongs to which layer in it.
+    pub parts: Vec<Vec<Part>>,
     /// For each step, in the same order, the node of the graph that it computes.
     pub nodes: Vec<usize>,
 }
@@ -210,7 +214,7 @@ fn compile(mut graph: Graph, mut request: Request, isa: Isa) -> Result<Compiled>
             },
         })
         .collect();
-    let (plan, nodes) = memory::place(slices::chain(
+    let (plan, computed) = memory::place(slices::chain(
         conv_pool::join(windows::join(lowered, isa), isa),
         isa,
     ));
@@ -218,16 +222,24 @@ fn compile(mut graph: Graph, mut request: Request, isa: Isa) -> Result<Compiled>
         .iter()
         .map(|&o| graph.nodes[o].meta.clone())
         .collect();
-    let labels = nodes
+    let labels = computed
         .iter()
-        .map(|&at| Label::of(&graph.nodes[at]))
+        .map(|(at, _)| Label::of(&graph.nodes[*at]))
         .collect();
+    let parts = match request.is_program {
+        true => computed
+            .iter()
+            .map(|(_, all)| parts::of(&graph, all))
+            .collect(),
+        false => Vec::new(),
+    };
     Ok(Compiled {
         plan,
         bindings,
         outputs,
         labels,
-        nodes: nodes.into_iter().map(|at| origin[at]).collect(),
+        parts,
+        nodes: computed.into_iter().map(|(at, _)| origin[at]).collect(),
     })
 }
 

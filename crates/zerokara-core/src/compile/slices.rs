@@ -350,6 +350,7 @@ fn with_chain(mut lowered: Lowered, group: &Group) -> Lowered {
                     writes: vec![sum.outputs[0].buffer],
                     step: Step::Reduce(sum),
                     node,
+                    all: Vec::new(),
                 });
                 writes.insert(reduce.outputs[0].buffer);
             }
@@ -370,6 +371,11 @@ fn with_chain(mut lowered: Lowered, group: &Group) -> Lowered {
         reads: reads.into_iter().filter(shared).collect(),
         writes: writes.into_iter().filter(shared).collect(),
         node: lowered.steps[first].node,
+        all: group
+            .members
+            .iter()
+            .flat_map(|&m| lowered.steps[m].computes())
+            .collect(),
     };
     let mut steps: Vec<Option<LoweredStep>> = lowered.steps.into_iter().map(Some).collect();
     let mut order: Vec<LoweredStep> = Vec::new();

@@ -187,6 +187,7 @@ impl Lowering<'_> {
             reads,
             writes,
             node: head,
+            all: Vec::new(),
         });
     }
 

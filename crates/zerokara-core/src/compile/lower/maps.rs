@@ -113,6 +113,7 @@ impl Lowering<'_> {
             reads,
             writes,
             node: at,
+            all: Vec::new(),
         });
     }
 

@@ -42,9 +42,19 @@ pub(super) struct LoweredStep {
     pub writes: Vec<usize>,
     /// The node that the step computes.
     pub node: usize,
+    /// All nodes that it computes, if they are more.
+    pub all: Vec<usize>,
 }
 
 impl LoweredStep {
+    /// The nodes that the step computes.
+    pub fn computes(&self) -> Vec<usize> {
+        match self.all.is_empty() {
+            true => vec![self.node],
+            false => self.all.clone(),
+        }
+    }
+
     /// Whether what the step reads is still there after these steps.
     pub fn stays(&self, then: &[LoweredStep]) -> bool {
         let mut written = then.iter().flat_map(|s| &s.writes);
@@ -181,6 +191,15 @@ pub(super) fn lower(
     lowering.leaves();
     for unit in &schedule.units {
         lowering.unit(unit)?;
+        // Before it, others may have put its operands in order.
+        if let Some(step) = lowering.out.steps.last_mut().filter(|_| request.is_program) {
+            let nodes: Vec<usize> = unit.nodes().copied().collect();
+            if nodes.contains(&step.node) {
+                let inputs = nodes.iter().flat_map(|&at| &graph.nodes[at].inputs);
+                let inlined = inside(graph, &schedule.inlined, inputs.copied()).maps;
+                step.all = nodes.into_iter().chain(inlined).collect();
+            }
+        }
     }
     Ok(lowering.out)
 }
@@ -250,6 +269,7 @@ impl Lowering<'_> {
             reads: buffers(reads),
             writes: buffers(writes),
             node,
+            all: Vec::new(),
         });
     }
 

@@ -11,6 +11,7 @@ impl Lowering<'_> {
                 reads,
                 writes,
                 node,
+                all: Vec::new(),
             });
         }
     }
