@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::random::{Purpose, Random};
+use std::fmt;
 
 /// Shifts and turns each image by chance.
 ///
@@ -24,6 +25,23 @@ pub struct Augment {
     seed: u64,
     shift: usize,
     degrees: f64,
+}
+
+/// In words, as reports say it: `shift by up to 2, turn by up to 10°`.
+impl fmt::Display for Augment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut told = Vec::new();
+        if self.shift > 0 {
+            told.push(format!("shift by up to {}", self.shift));
+        }
+        if self.degrees > 0.0 {
+            told.push(format!("turn by up to {}°", self.degrees));
+        }
+        match told.is_empty() {
+            true => f.write_str("none"),
+            false => f.write_str(&told.join(", ")),
+        }
+    }
 }
 
 impl Augment {

@@ -84,6 +84,8 @@ pub struct Loader {
     batch_size: usize,
     shuffle: Option<u64>,
     drop_last: bool,
+    /// A last batch of fewer samples joins the one before.
+    least: usize,
     normalization: Normalization,
     augment: Option<Augment>,
     epoch: u64,
@@ -111,6 +113,7 @@ impl Loader {
             batch_size: batch_size.min(split.len()),
             shuffle: None,
             drop_last: false,
+            least: 1,
             normalization: Normalization::for_values(split),
             augment: None,
             epoch: 0,
@@ -130,6 +133,30 @@ impl Loader {
     pub fn drop_last(mut self, drop: bool) -> Self {
         self.drop_last = drop;
         self
+    }
+
+    /// Lets a last batch of fewer than `least` samples join the one before it, which then holds more than the others; an
+    /// epoch of one batch stays as it is. For models that cannot be trained on so few, such as one sample alone with
+    /// batch normalization of rows.
+    ///
+    /// ```
+    /// use zerokara_data::{Loader, Split};
+    ///
+    /// let split = Split::new(vec![0.0; 9], &[1], vec![0; 9])?;
+    /// let loader = Loader::new(&split, 4)?.join_last(2);
+    /// let sizes: Vec<usize> = loader.iter().map(|batch| batch.len()).collect();
+    /// assert_eq!(sizes, [4, 5]);
+    /// # Ok::<(), zerokara_data::Error>(())
+    /// ```
+    pub fn join_last(mut self, least: usize) -> Self {
+        self.least = least;
+        self
+    }
+
+    /// Number of samples in the last batch if it holds more than the others ([`Loader::join_last`]).
+    pub fn joined(&self) -> Option<usize> {
+        let last = self.split.len() - (self.len().max(1) - 1) * self.batch_size;
+        (!self.drop_last && last > self.batch_size).then_some(last)
     }
 
     /// Another normalization, such as [`Dataset::normalization`](crate::Dataset::normalization).
@@ -184,10 +211,12 @@ impl Loader {
     /// Number of batches in an epoch, at least 1.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
-        if self.drop_last {
-            self.split.len() / self.batch_size
-        } else {
-            self.split.len().div_ceil(self.batch_size)
+        let full = self.split.len() / self.batch_size;
+        let rest = self.split.len() % self.batch_size;
+        // The batch size is at most the number of samples, so that there is a batch to join.
+        match self.drop_last || rest == 0 || rest < self.least {
+            true => full,
+            false => full + 1,
         }
     }
 
@@ -204,12 +233,16 @@ impl Loader {
             )));
         }
         let start = batch * self.batch_size;
-        let end = (start + self.batch_size).min(self.order.len());
+        let end = match batch + 1 == self.len() && !self.drop_last {
+            true => self.order.len(),
+            false => start + self.batch_size,
+        };
         Ok(&self.order[start..end])
     }
 
     /// Fills buffers with a batch of the current epoch and returns its number of samples `n`: the first
-    /// `n · sample_len` values of `images` and the first `n` of `labels`. Buffers for a full batch fit every batch.
+    /// `n · sample_len` values of `images` and the first `n` of `labels`. Buffers for a full batch fit every batch, save one that
+    /// [`join_last`](Self::join_last) made larger.
     /// Allocates nothing, save a plane's room where images are augmented.
     ///
     /// # Errors
