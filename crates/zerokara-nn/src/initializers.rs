@@ -52,11 +52,23 @@ impl Initializer {
     /// the same seed and path give the same values on every machine.
     ///
     /// # Errors
-    /// If the element type is not f32 or f64.
+    /// If the element type is not f32 or f64, or a number of the rule is not finite or, for a spread, negative.
     pub fn sample(&self, meta: &Meta, seed: u64, path: &str) -> Result<Array> {
         if !meta.is_float() {
             return Err(zerokara_core::Error::new(format!(
                 "a parameter holds floating-point numbers, not {meta}"
+            )));
+        }
+        let (what, number, least) = match *self {
+            Initializer::Constant(value) => ("value", value, f64::NEG_INFINITY),
+            Initializer::Normal { std } => ("standard deviation", std, 0.0),
+            Initializer::Uniform { bound } => ("bound", bound, 0.0),
+            _ => ("", 0.0, 0.0),
+        };
+        if !(number.is_finite() && number >= least) {
+            return Err(zerokara_core::Error::new(format!(
+                "the {what} of its initial values is {number}; it must be a finite number{}",
+                if least == 0.0 { " from 0 on" } else { "" }
             )));
         }
         let meta = &meta.clone().countable()?;

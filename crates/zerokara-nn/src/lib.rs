@@ -18,7 +18,9 @@
 extern crate self as zerokara_nn;
 
 mod activation;
+mod bounds;
 mod context;
+mod finite;
 mod graph_module;
 mod initializers;
 mod key;
@@ -47,5 +49,7 @@ pub use nonfinite::NonFinite;
 pub use optimizers::*;
 pub use slot::{ParameterSlot, Place};
 pub use summary::{Summary, SummaryRow};
-pub use train_step::{Clipping, EvalOutput, EvalStep, Predictor, StepOutput, TrainStep};
+pub use train_step::{
+    Clipping, EvalOutput, EvalStep, Predictor, StepOutput, TrainStep, check_penalty, is_answer,
+};
 pub use zerokara_derive::Module;

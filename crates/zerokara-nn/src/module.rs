@@ -113,6 +113,35 @@ pub trait Forward: Module {
     fn build(&self, sample: &dyn Sample, seed: u64) -> Result<()> {
         build(self, &sample.sample_meta()?, seed)
     }
+
+    /// The fewest samples like this one that the model can be trained on together, found by asking it: 1, or, where it
+    /// takes statistics over the samples, 2. A model that takes neither says why when it is trained.
+    ///
+    /// ```
+    /// use zerokara_core::{DType, Meta};
+    /// use zerokara_nn::{Forward, Sequential};
+    /// let model = Sequential::new().linear(8).batch_norm1d().relu().linear(2);
+    /// let sample = Meta::new([1, 4], DType::F32);
+    /// model.build(&sample, 0)?;
+    /// assert_eq!(model.least_batch(&sample)?, 2);
+    /// # Ok::<(), zerokara_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the sample is invalid.
+    fn least_batch(&self, sample: &dyn Sample) -> Result<usize> {
+        let sample = sample.sample_meta()?;
+        let takes = |samples: usize| {
+            let mut shape = sample.shape.clone();
+            if let Some(batch) = shape.first_mut() {
+                *batch = samples;
+            }
+            let mut cx = Context::train(0);
+            let output = self.forward(&Tensor::input("x", shape, sample.dtype), &mut cx);
+            output.meta().is_ok()
+        };
+        Ok(if !takes(1) && takes(2) { 2 } else { 1 })
+    }
 }
 
 /// What tells the shape and element type of a model's input.
@@ -281,6 +310,9 @@ macro_rules! transparent {
         impl<M: Forward + ?Sized> Forward for $type {
             fn forward(&self, x: &Tensor, cx: &mut Context) -> Tensor {
                 (**self).forward(x, cx)
+            }
+            fn least_batch(&self, sample: &dyn Sample) -> Result<usize> {
+                (**self).least_batch(sample)
             }
         }
     )*};

@@ -1,7 +1,7 @@
 //! Where the first value that is not finite arose.
 
 use std::{fmt, panic::Location};
-use zerokara_core::{Array, Tensor, op::Kind};
+use zerokara_core::{Array, Tensor, op::Kind, scope::Phase};
 
 /// The first value of a step that is not finite.
 #[derive(Clone, Debug)]
@@ -12,6 +12,10 @@ pub struct NonFinite {
     pub op: String,
     /// Whether the value belongs to the gradients, not to the forward pass.
     pub in_gradient: bool,
+    /// Whether the value belongs to what is done with finite gradients: the optimizer's update of a parameter.
+    pub in_update: bool,
+    /// In an update, the path of the parameter.
+    pub updated: Option<String>,
     /// How many elements are not finite.
     pub count: usize,
     /// How many elements there are.
@@ -40,7 +44,9 @@ impl NonFinite {
                 }
                 None => node.op.name().to_string(),
             },
-            in_gradient: node.id > loss,
+            in_gradient: node.id > loss && node.phase != Phase::Update,
+            in_update: node.phase == Phase::Update,
+            updated: None,
             count,
             of: value.len(),
             location: node.location,
@@ -48,10 +54,25 @@ impl NonFinite {
     }
 }
 
+impl NonFinite {
+    /// Says which parameter the update was to change; its layer is what stands before the last dot.
+    pub(crate) fn updates(&mut self, path: &str) {
+        self.updated = Some(path.to_string());
+        self.layer = path.rsplit_once('.').map(|(layer, _)| layer.to_string());
+    }
+}
+
 impl fmt::Display for NonFinite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { op, count, of, .. } = self;
         write!(f, "{count} of {of} elements of {op} are not finite")?;
+        if self.in_update {
+            match &self.updated {
+                Some(name) => write!(f, " (in the update of {name})")?,
+                None => write!(f, " (in the update)")?,
+            }
+            return write!(f, "\n  at {}", self.location);
+        }
         match (&self.layer, self.in_gradient) {
             (Some(layer), true) => write!(f, " (in the gradients of layer {layer})")?,
             (Some(layer), false) => write!(f, " (in layer {layer})")?,

@@ -2,7 +2,9 @@
 
 use crate::{Context, Forward, GraphModule, Mode, Sample, module::slots, replay::nodes};
 use std::collections::HashMap;
-use zerokara_core::{Array, Attributes, DType, Error, Meta, Result, Tensor, op::Kind};
+use zerokara_core::{
+    Array, Attributes, DType, Error, Meta, Result, Tensor, op::Kind, scope::in_container,
+};
 
 /// A model as data, whatever its `forward` was written in: what is saved, exported and rebuilt.
 ///
@@ -181,7 +183,7 @@ fn trace_graph<M: Forward + ?Sized>(
     let x = Tensor::input("x", input.shape.clone(), input.dtype);
     let step = Tensor::input("step", [], DType::I64);
     let mut cx = Context::new(mode, 0, step.clone());
-    let output = model.forward(&x, &mut cx);
+    let output = in_container("", || model.forward(&x, &mut cx));
     output.meta()?;
     let updates = cx.finish()?;
     let roots: Vec<&Tensor> = std::iter::once(&output)

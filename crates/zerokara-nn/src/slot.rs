@@ -60,13 +60,11 @@ impl Place {
 
     /// Runs a layer's forward pass: what is built in it carries the layer's path and line.
     pub fn run(&self, body: impl FnOnce() -> Tensor) -> Tensor {
-        let path = self.path();
-        // A model that is one layer has an empty path; its kind says more.
-        let name = path
-            .as_deref()
-            .filter(|p| !p.is_empty())
-            .unwrap_or(self.kind);
-        scope::in_layer(name, Some(self.location), body)
+        match self.path().filter(|path| !path.is_empty()) {
+            Some(path) => scope::at_layer(path, Some(self.location), body),
+            // A model that is one layer has an empty path; its kind says more.
+            None => scope::in_layer(self.kind, Some(self.location), body),
+        }
     }
 
     /// An invalid tensor that says why the layer cannot be applied, with its path and its line.

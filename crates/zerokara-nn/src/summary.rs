@@ -4,7 +4,8 @@ use crate::{Context, Forward, Mode, Part, Sample, Visitor, replay::nodes};
 use std::{collections::HashMap, fmt};
 use zerokara_core::{
     DType, Result, Tensor,
-    op::{Contract, Kind},
+    op::{Contract, Kind, View},
+    scope::in_container,
 };
 
 /// One layer of a summary.
@@ -62,7 +63,7 @@ impl Summary {
         let meta = sample.sample_meta()?;
         let x = Tensor::input("x", meta.shape, meta.dtype);
         let mut cx = Context::new(Mode::Train, 0, Tensor::input("step", [], DType::I64));
-        let output = model.forward(&x, &mut cx);
+        let output = in_container("", || model.forward(&x, &mut cx));
         output.meta()?;
 
         let mut rows: Vec<SummaryRow> = Vec::new();
@@ -70,6 +71,11 @@ impl Summary {
         for tensor in nodes(&[&output]) {
             let node = tensor.node_view();
             if node.op.kind() == Kind::Leaf || node.value.is_some() {
+                continue;
+            }
+            // A number beside a tensor, and its spreading, are part of what takes them.
+            let spread = matches!(node.op.kind(), Kind::View(View::Broadcast) | Kind::Fill(_));
+            if node.path.is_none() && spread {
                 continue;
             }
             let path = node.path.unwrap_or("").to_string();

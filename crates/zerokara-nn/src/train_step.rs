@@ -1,32 +1,53 @@
 //! A step of training, of evaluation and of prediction, each compiled as one program per shape of the batch.
 
-use crate::{Context, Forward, Loss, Mode, Optimizer, nonfinite::NonFinite, replay::replay};
+use crate::{
+    Context, Forward, Loss, Mode, Optimizer, Scalars,
+    bounds::Guard,
+    finite,
+    nonfinite::NonFinite,
+    replay::{nodes, replay},
+};
 use std::sync::Arc;
 use zerokara_core::{
     Arithmetic, Array, DType, Error, Isa, Meta, Parameter, Program, Result, Runtime, StepTimes,
     Tensor, gradients, plan_text,
-    scope::{Phase, enter},
+    scope::{Phase, enter, in_container},
 };
 
 /// Programs that are kept, one per shape: more shapes than this push out the one used longest ago.
 const PROGRAMS: usize = 8;
 
-/// Programs by the metas of their inputs, last used last.
-struct Programs(Vec<(Vec<Meta>, Program)>);
+/// Programs by the metas of their inputs and how careful they are, last used last.
+struct Programs(Vec<(Vec<Meta>, Care, Program)>);
+
+/// What a step looks at before it stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Care {
+    /// Loss, norm and statistics: with a norm within bounds, the update is known to be finite ([`Guard`]).
+    Bounds,
+    /// Every value that is to be stored; and the norm is that of scaled gradients, so that no square overflows or
+    /// becomes 0.
+    Everything,
+}
+
+/// The least norm of the gradient whose squares are sums of enough bits.
+const LEAST_NORM: f64 = 1e-12;
 
 impl Programs {
     /// The program for inputs like these.
     fn get(
         &mut self,
         like: &[&Array],
+        care: Care,
         compile: impl FnOnce() -> Result<Program>,
     ) -> Result<&mut Program> {
         let fits = |metas: &[Meta]| metas.iter().zip(like).all(|(meta, a)| a.is_like(meta));
-        let entry = match self.0.iter().position(|(metas, _)| fits(metas)) {
+        let known = |(metas, own, _): &(Vec<Meta>, Care, Program)| *own == care && fits(metas);
+        let entry = match self.0.iter().position(known) {
             Some(at) => self.0.remove(at),
             None => {
                 let metas = like.iter().map(|a| Ok(a.valid()?.meta()));
-                (metas.collect::<Result<_>>()?, compile()?)
+                (metas.collect::<Result<_>>()?, care, compile()?)
             }
         };
         if self.0.len() == PROGRAMS {
@@ -34,7 +55,7 @@ impl Programs {
         }
         self.0.push(entry);
         let last = self.0.len() - 1;
-        Ok(&mut self.0[last].1)
+        Ok(&mut self.0[last].2)
     }
 }
 
@@ -45,10 +66,43 @@ pub enum Clipping {
     /// Nothing.
     #[default]
     None,
-    /// All gradients are scaled down together so that the norm of the whole is at most this.
+    /// All gradients are scaled down together so that the norm of the whole is at most this, a number above 0.
     Norm(f64),
-    /// Each element is moved into `[-limit, limit]`.
+    /// Each element is moved into `[-limit, limit]`, where the limit is a number above 0.
     Value(f64),
+}
+
+impl Clipping {
+    /// Whether gradients can be clipped so.
+    ///
+    /// # Errors
+    /// If the limit is not a finite number above 0.
+    pub fn check(self) -> Result<()> {
+        let (what, limit) = match self {
+            Clipping::None => return Ok(()),
+            Clipping::Norm(limit) => ("norm", limit),
+            Clipping::Value(limit) => ("value", limit),
+        };
+        match limit.is_finite() && limit > 0.0 {
+            true => Ok(()),
+            false => Err(Error::new(format!(
+                "gradients cannot be clipped to a {what} of {limit}: it must be a number above 0"
+            ))),
+        }
+    }
+}
+
+/// Whether the weights can be penalized so ([`TrainStep::l2_penalty`]).
+///
+/// # Errors
+/// If the penalty is not a finite number from 0 on.
+pub fn check_penalty(penalty: f64) -> Result<()> {
+    match penalty.is_finite() && penalty >= 0.0 {
+        true => Ok(()),
+        false => Err(Error::new(format!(
+            "the L2 penalty is {penalty}; it must be a number from 0 on"
+        ))),
+    }
 }
 
 /// What a step of training says.
@@ -60,7 +114,8 @@ pub struct StepOutput {
     pub correct: Option<usize>,
     /// The norm of the whole gradient, before clipping.
     pub gradient_norm: f64,
-    /// Whether loss and gradient norm are finite. If not, nothing was updated.
+    /// Whether loss, gradient, and everything that was to be stored (parameters, the optimizer's state, running
+    /// statistics) are finite. If not, nothing was updated.
     pub ok: bool,
 }
 
@@ -80,8 +135,10 @@ impl StepOutput {
 /// A step of training: forward pass, loss, gradients, clipping, the optimizer's update and the updates of running
 /// statistics, as one program.
 ///
-/// A step whose loss or gradient is not finite changes nothing; [`TrainStep::locate_non_finite`] then says where the
-/// first such value arose.
+/// A step that would store a value that is not finite changes nothing: no parameter, no state, no statistic. Then
+/// [`TrainStep::locate_non_finite`] says where the first such value arose. Usually bounds say beforehand that the update
+/// is finite, which costs nothing; where they do not (gradients with a norm beyond 1e18 or below 1e-12, numbers near the
+/// largest float, an optimizer of one's own that is not elementwise), another program looks at each new value first.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -111,28 +168,35 @@ pub struct TrainStep {
     programs: Programs,
     steps: u64,
     updates: u64,
-    /// The inputs of the last step: batch, targets, number of the step, the optimizer's scalars. Empty before the first.
+    guard: Guard,
+    /// The norm of the last step's gradient.
+    norm: f64,
+    /// The inputs of the last step: batch, targets, number of the step, the largest norm for which its results are known
+    /// to be finite, the optimizer's scalars. Empty before the first.
     inputs: Vec<Array>,
 }
 
 /// The graph of a step.
 struct Traced {
     inputs: Vec<Tensor>,
-    /// Loss, gradient norm, whether both are finite, and the number of right outputs if there is one.
+    /// Loss, gradient norm, whether all is finite, and the number of right outputs if there is one.
     outputs: Vec<Tensor>,
     updates: Vec<(Parameter, Tensor)>,
+    /// The new values of the updates, as they are if the step is good.
+    stored: Vec<Tensor>,
 }
 
 impl TrainStep {
     /// A step for a model that has been built, without clipping, with seed 0.
     ///
     /// # Errors
-    /// If the model has not been built.
+    /// If the model has not been built, or the optimizer has a setting that cannot work ([`Optimizer::check`]).
     pub fn new(
         module: Arc<dyn Forward>,
         loss: Arc<dyn Loss>,
         optimizer: Arc<dyn Optimizer>,
     ) -> Result<Self> {
+        optimizer.check()?;
         let mut parameters = Vec::new();
         for (path, parameter) in module.named_parameters()? {
             let mut state = Vec::new();
@@ -144,6 +208,7 @@ impl TrainStep {
             parameters.push((path, parameter, state));
         }
         Ok(Self {
+            guard: Guard::new(&*optimizer, &parameters),
             module,
             loss,
             optimizer,
@@ -155,18 +220,19 @@ impl TrainStep {
             programs: Programs(Vec::new()),
             steps: 0,
             updates: 0,
+            norm: 1.0,
             inputs: Vec::new(),
         })
     }
 
-    /// How gradients are clipped.
+    /// How gradients are clipped; a limit that is no number above 0 makes the first step an error.
     pub fn clipping(mut self, clipping: Clipping) -> Self {
         self.clipping = clipping;
         self
     }
 
     /// Adds `penalty / 2 * |W|^2` for every weight W (parameters of two axes or more, not biases) to the loss, as the
-    /// book does (page 193).
+    /// book does (page 193); a penalty that is no number from 0 on makes the first step an error.
     #[doc(alias = "weight_decay_lambda")]
     pub fn l2_penalty(mut self, penalty: f64) -> Self {
         self.penalty = penalty;
@@ -215,7 +281,8 @@ impl TrainStep {
     /// One step on a batch of inputs and targets.
     ///
     /// # Errors
-    /// If the batch does not fit the model, or a label is no class.
+    /// If the batch does not fit the model, a label is no class, or a setting cannot work: a learning rate that is
+    /// negative, infinite or NaN.
     pub fn step(&mut self, x: &Array, t: &Array, learning_rate: f64) -> Result<StepOutput> {
         Ok(self.advance(x, t, learning_rate, false)?.0)
     }
@@ -240,11 +307,55 @@ impl TrainStep {
         learning_rate: f64,
         timed: bool,
     ) -> Result<(StepOutput, StepTimes)> {
-        self.set_inputs(x, t, learning_rate)?;
+        let scalars = self.scalars(learning_rate)?;
+        let largest = self.guard.limit(&self.parameters, self.clipping, &scalars);
+        self.set_inputs(x, t, &scalars, largest)?;
+        // A step begins as would have been right for the last one.
+        let within = |norm: f64| norm >= LEAST_NORM && norm <= largest;
+        let mut care = match within(self.norm) {
+            true => Care::Bounds,
+            false => Care::Everything,
+        };
+        let (mut output, mut times) = self.run(care, timed)?;
+        let unsure = !output.ok && output.loss.is_finite() && !output.gradient_norm.is_nan();
+        if care == Care::Bounds && unsure && !within(output.gradient_norm) {
+            care = Care::Everything;
+            (output, times) = self.run(care, timed)?;
+        }
+        self.norm = output.gradient_norm;
+        let (cells, clipping) = (&self.parameters, self.clipping);
+        self.guard
+            .learn(cells, clipping, &scalars, self.norm, output.ok);
+        self.steps += 1;
+        self.updates += output.ok as u64;
+        Ok((output, times))
+    }
+
+    /// The optimizer's numbers for the next update.
+    fn scalars(&self, learning_rate: f64) -> Result<Scalars> {
+        let at = self.steps + 1;
+        if !(learning_rate.is_finite() && learning_rate >= 0.0) {
+            return Err(Error::new(format!(
+                "the learning rate of step {at} is {learning_rate}; it must be a number from 0 on"
+            )));
+        }
+        let scalars = self.optimizer.scalars(self.updates + 1, learning_rate);
+        match scalars.iter().find(|s| !s.is_finite()) {
+            Some(bad) => Err(Error::new(format!(
+                "the optimizer {} cannot work with its settings: at step {at}, a number of its update is {bad}",
+                self.optimizer.name()
+            ))),
+            None => Ok(scalars),
+        }
+    }
+
+    /// Runs the program for the inputs that were set.
+    fn run(&mut self, care: Care, timed: bool) -> Result<(StepOutput, StepTimes)> {
         // Taken out, so that compiling can read the rest.
         let mut programs = std::mem::replace(&mut self.programs, Programs(Vec::new()));
-        let output = programs
-            .get(&[x, t], || self.compile(&x.meta(), &t.meta()))
+        let (x, t) = (&self.inputs[0], &self.inputs[1]);
+        let done = programs
+            .get(&[x, t], care, || self.compile(&x.meta(), &t.meta(), care))
             .and_then(|program| match timed {
                 true => {
                     let (outputs, times) = program.run_timed(&self.inputs)?;
@@ -256,21 +367,18 @@ impl TrainStep {
                 }
             });
         self.programs = programs;
-        let (output, times) = output?;
-        self.steps += 1;
-        self.updates += output.ok as u64;
-        Ok((output, times))
+        done
     }
 
     /// Puts the inputs of the next step where those of the last one were: nothing is allocated again.
-    fn set_inputs(&mut self, x: &Array, t: &Array, learning_rate: f64) -> Result<()> {
-        let scalars = self.optimizer.scalars(self.updates + 1, learning_rate);
+    fn set_inputs(&mut self, x: &Array, t: &Array, scalars: &[f64], largest: f64) -> Result<()> {
         if self.inputs.is_empty() {
             self.inputs = vec![x.clone(), t.clone(), Array::scalar(0.0, DType::I64)];
-            let scalars = scalars.iter().map(|_| Array::scalar(0.0, DType::F32));
-            self.inputs.extend(scalars);
+            let numbers = (0..1 + scalars.len()).map(|_| Array::scalar(0.0, DType::F32));
+            self.inputs.extend(numbers);
         }
-        let numbers = [self.steps as f64].into_iter().chain(scalars);
+        let numbers = [self.steps as f64, largest];
+        let numbers = numbers.into_iter().chain(scalars.iter().copied());
         let (batch, rest) = self.inputs.split_at_mut(2);
         for (input, given) in batch.iter_mut().zip([x, t]) {
             *input = given.clone();
@@ -286,7 +394,7 @@ impl TrainStep {
     /// # Errors
     /// If such a batch does not fit the model.
     pub fn dump(&self, x: &Meta, t: &Meta) -> Result<String> {
-        Ok(self.compile(x, t)?.dump())
+        Ok(self.compile(x, t, Care::Bounds)?.dump())
     }
 
     /// As [`TrainStep::dump`], for an instruction set that need not be this CPU's.
@@ -294,13 +402,15 @@ impl TrainStep {
     /// # Errors
     /// As [`TrainStep::dump`].
     pub fn plan_text(&self, x: &Meta, t: &Meta, isa: Isa) -> Result<String> {
-        let traced = self.trace(x, t)?;
+        let traced = self.trace(x, t, Care::Bounds)?;
         let outputs: Vec<&Tensor> = traced.outputs.iter().collect();
         plan_text(&outputs, &traced.updates, isa, self.arithmetic)
     }
 
-    fn compile(&self, x: &Meta, t: &Meta) -> Result<Program> {
-        let traced = self.trace(x, t)?;
+    fn compile(&self, x: &Meta, t: &Meta, care: Care) -> Result<Program> {
+        self.clipping.check()?;
+        check_penalty(self.penalty)?;
+        let traced = self.trace(x, t, care)?;
         let inputs: Vec<&Tensor> = traced.inputs.iter().collect();
         let outputs: Vec<&Tensor> = traced.outputs.iter().collect();
         Program::compile_with(&inputs, &outputs, &traced.updates, self.arithmetic)
@@ -316,28 +426,45 @@ impl TrainStep {
         if last.is_empty() {
             return Ok(None);
         }
-        let traced = self.trace(&last[0].meta(), &last[1].meta())?;
+        let traced = self.trace(&last[0].meta(), &last[1].meta(), Care::Everything)?;
         let given: Vec<(&Tensor, &Array)> = traced.inputs.iter().zip(last).collect();
-        let roots: Vec<&Tensor> = traced.outputs.iter().collect();
+        let roots: Vec<&Tensor> = traced.outputs.iter().chain(&traced.stored).collect();
         let loss = traced.outputs[0].node_view().id;
         let mut found = None;
+        let mut origin = None;
         replay(&roots, &given, &mut |tensor, value| {
             found = NonFinite::of(tensor, value, loss);
+            origin = found.is_some().then(|| tensor.node_view().id);
             found.is_none()
         })?;
+        // The update of a parameter is part of no layer: what it belongs to is the parameter.
+        if let (Some(found), Some(origin)) = (&mut found, origin) {
+            let mut stored = traced.updates.iter().zip(&traced.stored);
+            let belongs = |new: &Tensor| nodes(&[new]).iter().any(|t| t.node_view().id == origin);
+            if found.in_update
+                && let Some(((cell, _), _)) = stored.find(|(_, new)| belongs(new))
+            {
+                let owns = |c: &&Parameter| c.id() == cell.id();
+                let owner = self.parameters.iter().find(|(_, parameter, state)| {
+                    [parameter].into_iter().chain(state).any(|c| owns(&c))
+                });
+                found.updates(owner.map_or(cell.name(), |(path, ..)| path.as_str()));
+            }
+        }
         Ok(found)
     }
 
-    fn trace(&self, x: &Meta, t: &Meta) -> Result<Traced> {
+    fn trace(&self, x: &Meta, t: &Meta, care: Care) -> Result<Traced> {
         let x = Tensor::input("x", x.shape.clone(), x.dtype);
         let t = Tensor::input("t", t.shape.clone(), t.dtype);
         let step = Tensor::input("step", [], DType::I64);
+        let largest = Tensor::input("largest", [], DType::F32);
         let scalars: Vec<Tensor> = (0..self.optimizer.scalars(1, 0.0).len())
             .map(|i| Tensor::input(format!("scalar{i}"), [], DType::F32))
             .collect();
 
         let mut cx = Context::new(Mode::Train, self.seed, step.clone());
-        let output = self.module.forward(&x, &mut cx);
+        let output = in_container("", || self.module.forward(&x, &mut cx));
         output.meta()?;
         let statistics = cx.finish()?;
         let mut loss = self.loss.loss(&output, &t);
@@ -357,30 +484,19 @@ impl TrainStep {
 
         let correct = self.loss.correct(&output, &t);
         let _update = enter(Phase::Update);
-        let norm: Tensor = gradients
-            .iter()
-            .map(|g| g.square().sum().cast(DType::F32))
-            .reduce(|a, b| a + b)
-            .map_or(Tensor::from(0.0f32), |squares| squares.sqrt());
-        let ok = loss.is_finite().logical_and(&norm.is_finite());
-        let scale = match self.clipping {
-            Clipping::Norm(limit) => Some(((&norm + 1e-6f64).reciprocal() * limit).clamp(0.0, 1.0)),
-            _ => None,
+        let (norm, clipped) = match care {
+            Care::Bounds => finite::plain(&gradients, self.clipping),
+            Care::Everything => finite::scaled(&gradients, self.clipping),
         };
-
-        let mut updates = Vec::new();
+        let mut updates: Vec<(Parameter, Tensor)> = Vec::new();
+        let mut old_values = Vec::new();
         for (((_, parameter, state), old), gradient) in
-            self.parameters.iter().zip(&leaves).zip(&gradients)
+            self.parameters.iter().zip(&leaves).zip(&clipped)
         {
             let dtype = parameter.meta().dtype;
-            let gradient = match (self.clipping, &scale) {
-                (Clipping::Value(limit), _) => gradient.clamp(-limit, limit),
-                (_, Some(scale)) => gradient * scale.cast(dtype),
-                _ => gradient.clone(),
-            };
             let scalars: Vec<Tensor> = scalars.iter().map(|s| s.cast(dtype)).collect();
             let old_state: Vec<Tensor> = state.iter().map(Parameter::tensor).collect();
-            let (new, new_state) = self.optimizer.update(old, &gradient, &old_state, &scalars);
+            let (new, new_state) = self.optimizer.update(old, gradient, &old_state, &scalars);
             if new_state.len() != state.len() {
                 return Err(Error::new(format!(
                     "the optimizer {} has {} state tensors, but its update gives {}",
@@ -389,19 +505,38 @@ impl TrainStep {
                     new_state.len()
                 )));
             }
-            updates.push((parameter.clone(), ok.select(&new, old)));
-            for ((cell, new), old) in state.iter().zip(new_state).zip(&old_state) {
-                updates.push((cell.clone(), ok.select(&new, old)));
-            }
+            updates.push((parameter.clone(), new));
+            updates.extend(state.iter().cloned().zip(new_state));
+            old_values.push(old.clone());
+            old_values.extend(old_state);
         }
-        for (cell, new) in statistics {
-            let kept = ok.select(&new, &cell.tensor());
-            updates.push((cell, kept));
+        old_values.extend(statistics.iter().map(|(cell, _)| cell.tensor()));
+        let first_statistic = updates.len();
+        updates.extend(statistics);
+        let stored: Vec<Tensor> = updates.iter().map(|(_, new)| new.clone()).collect();
+
+        let mut ok = loss.is_finite();
+        ok = ok.logical_and(&match care {
+            Care::Bounds => norm
+                .less_equal(&largest)
+                .logical_and(&norm.greater_equal(&Tensor::from(LEAST_NORM as f32))),
+            Care::Everything => norm.is_finite(),
+        });
+        let seen = match care {
+            Care::Bounds => &stored[first_statistic..],
+            Care::Everything => &stored[..],
+        };
+        if let Some(all) = finite::all_finite(seen) {
+            ok = ok.logical_and(&all);
+        }
+        for ((_, new), old) in updates.iter_mut().zip(&old_values) {
+            *new = ok.select(new, old);
         }
         Ok(Traced {
-            inputs: [x, t, step].into_iter().chain(scalars).collect(),
+            inputs: [x, t, step, largest].into_iter().chain(scalars).collect(),
             outputs: [loss, norm, ok].into_iter().chain(correct).collect(),
             updates,
+            stored,
         })
     }
 }
@@ -411,10 +546,61 @@ impl TrainStep {
 pub struct EvalOutput {
     /// The mean loss of the batch.
     pub loss: f64,
-    /// The number of samples that the output gets right, if the loss knows right and wrong.
+    /// The number of samples that the output gets right, if the loss knows right and wrong. A sample without an answer
+    /// is not right.
     pub correct: Option<usize>,
+    /// The number of samples without an answer: a score of theirs is NaN, or none is above minus infinity. 0 where
+    /// outputs are no scores `[N, C]`.
+    pub unanswered: usize,
     /// The model's output.
     pub output: Array,
+}
+
+/// Whether a row of scores has a largest one.
+///
+/// ```
+/// use zerokara_nn::is_answer;
+/// assert!(is_answer(&[0.5, f64::NEG_INFINITY]));
+/// assert!(!is_answer(&[0.5, f64::NAN]));
+/// assert!(!is_answer(&[f64::NEG_INFINITY; 2]));
+/// ```
+pub fn is_answer(scores: &[f64]) -> bool {
+    scores.iter().all(|s| !s.is_nan()) && scores.iter().any(|&s| s > f64::NEG_INFINITY)
+}
+
+/// The rows of scores without an answer, and how many of the others have their largest score, the first of equal ones, at
+/// their label. Nothing where outputs are no scores.
+fn answers(output: &Array, t: &Array) -> Option<(usize, usize)> {
+    let &[samples, classes] = output.shape() else {
+        return None;
+    };
+    if classes == 0 || !output.meta().is_float() {
+        return None;
+    }
+    let scores = output.to_f64s();
+    let targets = t.to_f64s();
+    let label = |row: usize| match t.shape() {
+        [n] if *n == samples => Some(targets[row]),
+        [n, c] if [*n, *c] == [samples, classes] => {
+            Some(first_largest(&targets[row * classes..(row + 1) * classes]) as f64)
+        }
+        _ => None,
+    };
+    let (mut without, mut right) = (0, 0);
+    for (row, scores) in scores.chunks_exact(classes).enumerate() {
+        match is_answer(scores) {
+            true => right += usize::from(label(row) == Some(first_largest(scores) as f64)),
+            false => without += 1,
+        }
+    }
+    Some((without, right))
+}
+
+fn first_largest(numbers: &[f64]) -> usize {
+    (0..numbers.len()).fold(
+        0,
+        |best, i| if numbers[i] > numbers[best] { i } else { best },
+    )
 }
 
 /// A step of evaluation: forward pass and loss, nothing random, nothing updated.
@@ -457,10 +643,11 @@ impl EvalStep {
     /// If the batch does not fit the model, or a label is no class.
     pub fn run(&mut self, x: &Array, t: &Array) -> Result<EvalOutput> {
         let (module, loss, arithmetic) = (&self.module, &self.loss, self.arithmetic);
-        let program = self.programs.get(&[x, t], || {
+        let program = self.programs.get(&[x, t], Care::Bounds, || {
             let (input, output) = evaluated(&**module, &x.meta())?;
             let t = Tensor::input("t", t.shape(), t.dtype());
             let value = loss.loss(&output, &t);
+            value.meta()?;
             let correct = loss.correct(&output, &t);
             let outputs: Vec<&Tensor> = [&output, &value].into_iter().chain(&correct).collect();
             Program::compile_with(&[&input, &t], &outputs, &[], arithmetic)
@@ -469,11 +656,20 @@ impl EvalStep {
         let output = values.next();
         let mut number = || values.next().and_then(|a| a.to_f64s().first().copied());
         match (output, number()) {
-            (Some(output), Some(loss)) => Ok(EvalOutput {
-                loss,
-                correct: number().map(|n| n.round() as usize),
-                output,
-            }),
+            (Some(output), Some(loss)) => {
+                let mut correct = number().map(|n| n.round() as usize);
+                let (unanswered, right) = answers(&output, t).unwrap_or_default();
+                // The index of a largest score that is NaN may well be the label's.
+                if unanswered > 0 && correct.is_some() {
+                    correct = Some(right);
+                }
+                Ok(EvalOutput {
+                    loss,
+                    correct,
+                    unanswered,
+                    output,
+                })
+            }
             _ => Err(Error::new("the compiled step gave too few outputs")),
         }
     }
@@ -531,7 +727,7 @@ impl Predictor {
 
     fn program(&mut self, x: &Array) -> Result<&mut Program> {
         let (module, arithmetic) = (&self.module, self.arithmetic);
-        self.programs.get(&[x], || {
+        self.programs.get(&[x], Care::Bounds, || {
             let (input, output) = evaluated(&**module, &x.meta())?;
             Program::compile_with(&[&input], &[&output], &[], arithmetic)
         })
@@ -548,8 +744,11 @@ fn offer(arithmetic: Arithmetic) -> Result<()> {
 fn evaluated(module: &dyn Forward, x: &Meta) -> Result<(Tensor, Tensor)> {
     let input = Tensor::input("x", x.shape.clone(), x.dtype);
     let mut cx = Context::evaluate();
-    let output = module.forward(&input, &mut cx);
+    let output = in_container("", || module.forward(&input, &mut cx));
     output.meta()?;
     cx.finish()?;
     Ok((input, output))
 }
+
+#[cfg(test)]
+mod tests;

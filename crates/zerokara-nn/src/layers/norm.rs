@@ -4,6 +4,13 @@ use super::beside;
 use crate::{Context, Forward, Initializer, Module, ParameterSlot, Place, Visitor};
 use zerokara_core::Tensor;
 
+/// Why this cannot be added to a variance, which may be 0.
+fn divides_by_zero(eps: f64) -> Option<String> {
+    // In f32, what is less is 0 or nearly so.
+    let works = eps.is_finite() && eps >= f64::from(f32::MIN_POSITIVE);
+    (!works).then(|| format!("eps is a number above 0 that an f32 holds, not {eps}"))
+}
+
 macro_rules! batch_norm {
     ($type:ident, $name:literal, $rank:expr, $axes:literal, $doc:literal) => {
         #[doc = $doc]
@@ -38,13 +45,13 @@ macro_rules! batch_norm {
                 }
             }
 
-            /// The share of the batch's statistics in the running ones.
+            /// The share of the batch's statistics in the running ones, from 0 to 1.
             pub fn momentum(mut self, momentum: f64) -> Self {
                 self.momentum = momentum;
                 self
             }
 
-            /// What is added to the variance so that its root is not 0.
+            /// What is added to the variance so that its root is not 0: a number above 0.
             pub fn eps(mut self, eps: f64) -> Self {
                 self.eps = eps;
                 self
@@ -70,6 +77,15 @@ macro_rules! batch_norm {
                     if !$rank.contains(&meta.rank()) {
                         let axes = $axes;
                         return self.place.invalid(format!("needs {axes}, not {meta}"));
+                    }
+                    if !(0.0..=1.0).contains(&self.momentum) {
+                        return self.place.invalid(format!(
+                            "the momentum is a share from 0 to 1, not {}",
+                            self.momentum
+                        ));
+                    }
+                    if let Some(why) = divides_by_zero(self.eps) {
+                        return self.place.invalid(why);
                     }
                     let channels = beside(meta, [meta.shape[1]]);
                     let weight = self.weight.tensor(&channels, cx);
@@ -137,7 +153,7 @@ impl LayerNorm {
         }
     }
 
-    /// What is added to the variance so that its root is not 0.
+    /// What is added to the variance so that its root is not 0: a number above 0.
     pub fn eps(mut self, eps: f64) -> Self {
         self.eps = eps;
         self
@@ -163,6 +179,9 @@ impl Forward for LayerNorm {
                     .place
                     .invalid("needs rows [.., features], not a scalar");
             };
+            if let Some(why) = divides_by_zero(self.eps) {
+                return self.place.invalid(why);
+            }
             let features = beside(meta, [features]);
             let (weight, bias) = (
                 self.weight.tensor(&features, cx),

@@ -9,7 +9,7 @@ use std::{
     collections::{HashMap, HashSet},
     fmt,
 };
-use zerokara_core::Tensor;
+use zerokara_core::{Tensor, scope};
 
 /// A layer behind a pointer that can be copied.
 pub(crate) trait AnyLayer: Forward {
@@ -211,9 +211,11 @@ impl Module for Sequential {
 
 impl Forward for Sequential {
     fn forward(&self, x: &Tensor, cx: &mut Context) -> Tensor {
-        self.layers
-            .iter()
-            .fold(x.clone(), |x, (_, layer)| layer.forward(&x, cx))
+        // A layer of one's own that holds no place has its operations named by this one.
+        let apply = |x: Tensor, (name, layer): &(String, Box<dyn AnyLayer>)| {
+            scope::in_container(name, || layer.forward(&x, cx))
+        };
+        self.layers.iter().fold(x.clone(), apply)
     }
 }
 

@@ -12,7 +12,7 @@ pub use adaptive::{AdaGrad, Adam, AdamW, RmsProp};
 pub use schedules::Schedule;
 pub use sgd::{Momentum, Nesterov, Sgd};
 
-use zerokara_core::Tensor;
+use zerokara_core::{Error, Result, Tensor};
 
 /// The numbers of an update: up to four, kept without allocating.
 ///
@@ -65,6 +65,43 @@ pub trait Optimizer: Send + Sync {
     /// The learning rate that schedules scale.
     fn learning_rate(&self) -> f64;
 
+    /// Name and value of each setting but the learning rate, as reports list them.
+    fn settings(&self) -> Vec<(&'static str, f64)> {
+        Vec::new()
+    }
+
+    /// Whether it can work with its settings. The training step asks before it is compiled.
+    ///
+    /// # Errors
+    /// A learning rate that is no number from 0 on; a setting that is out of its range: `eps` above 0, so that nothing is
+    /// divided by 0, `weight_decay` from 0 on, and shares that are kept from step to step (`momentum`, `alpha`, `beta1`,
+    /// `beta2`) from 0 to below 1. What else [`Optimizer::settings`] lists has to be finite.
+    fn check(&self) -> Result<()> {
+        let settings = [("learning_rate", self.learning_rate())];
+        for (name, value) in settings.into_iter().chain(self.settings()) {
+            let (holds, range) = match name {
+                "learning_rate" | "weight_decay" => (value >= 0.0, "from 0 on"),
+                // In f32, what is less is 0 or nearly so.
+                "eps" => (
+                    value >= f64::from(f32::MIN_POSITIVE),
+                    "above 0 that an f32 holds",
+                ),
+                "momentum" | "alpha" | "beta1" | "beta2" => {
+                    ((0.0..1.0).contains(&value), "from 0 to below 1")
+                }
+                _ => (true, "that is finite"),
+            };
+            if !(value.is_finite() && holds) {
+                let name = name.replace('_', " ");
+                return Err(Error::new(format!(
+                    "the optimizer {} has the {name} {value}; it must be a number {range}",
+                    self.name()
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// The names of the state tensors that each parameter has, with the number that they are filled with at the start.
     fn state(&self) -> Vec<(&'static str, f64)>;
 
@@ -93,6 +130,14 @@ impl<O: Optimizer + ?Sized> Optimizer for std::sync::Arc<O> {
 
     fn learning_rate(&self) -> f64 {
         (**self).learning_rate()
+    }
+
+    fn settings(&self) -> Vec<(&'static str, f64)> {
+        (**self).settings()
+    }
+
+    fn check(&self) -> Result<()> {
+        (**self).check()
     }
 
     fn state(&self) -> Vec<(&'static str, f64)> {
@@ -176,6 +221,13 @@ macro_rules! optimizer {
 
             fn learning_rate(&self) -> f64 {
                 self.learning_rate
+            }
+
+            fn settings(&self) -> Vec<(&'static str, f64)> {
+                vec![
+                    $((stringify!($hidden), self.$hidden),)*
+                    $((stringify!($field), self.$field),)+
+                ]
             }
 
             fn state(&self) -> Vec<(&'static str, f64)> {

@@ -1,6 +1,7 @@
 //! Learning rates that change during training.
 
-use std::f64::consts::PI;
+use std::{f64::consts::PI, fmt};
+use zerokara_core::{Error, Result};
 
 /// A schedule: the factor on the learning rate, as a function of the step.
 ///
@@ -83,6 +84,48 @@ impl Schedule {
         }
     }
 
+    /// Whether it gives a learning rate for each of so many steps.
+    ///
+    /// # Errors
+    /// A factor that is negative, infinite or NaN, a rise that is no share, or a [`Schedule::Step`] that never drops.
+    pub fn check(&self, steps: u64) -> Result<()> {
+        let number = |what: &str, value: f64| match value.is_finite() && value >= 0.0 {
+            true => Ok(()),
+            false => Err(Error::new(format!(
+                "the schedule's {what} is {value}; it must be a number from 0 on"
+            ))),
+        };
+        match self {
+            Schedule::Constant => {}
+            Schedule::Step { every, gamma } => {
+                number("gamma", *gamma)?;
+                if *every == 0 {
+                    return Err(Error::new(
+                        "the schedule drops every 0 steps; it must be at least 1",
+                    ));
+                }
+            }
+            Schedule::Cosine { last, .. } | Schedule::Linear { last, .. } => {
+                number("last factor", *last)?;
+            }
+            Schedule::OneCycle {
+                rise, first, last, ..
+            } => {
+                number("first factor", *first)?;
+                number("last factor", *last)?;
+                if !(0.0..=1.0).contains(rise) {
+                    return Err(Error::new(format!(
+                        "the schedule's rise is {rise}; it is a share of the steps, from 0 to 1"
+                    )));
+                }
+            }
+            Schedule::WarmUp { steps: rise, then } => then.check(steps.saturating_sub(*rise))?,
+        }
+        // Only the powers of a gamma above 1 grow; the last is the largest.
+        let last = steps.saturating_sub(1);
+        number(&format!("factor at step {}", last + 1), self.factor(last))
+    }
+
     /// The factor of a step, counted from 0.
     pub fn factor(&self, step: u64) -> f64 {
         let share = |steps: u64| (step as f64 / steps.max(1) as f64).min(1.0);
@@ -109,6 +152,52 @@ impl Schedule {
             }
             Schedule::WarmUp { steps, .. } if step < *steps => (step + 1) as f64 / *steps as f64,
             Schedule::WarmUp { steps, then } => then.factor(step - steps),
+        }
+    }
+}
+
+/// `1000 steps`, `1 step`.
+fn counted(steps: u64) -> String {
+    format!("{steps} step{}", if steps == 1 { "" } else { "s" })
+}
+
+/// In words, as reports say it.
+///
+/// ```
+/// use zerokara_nn::Schedule;
+/// let schedule = Schedule::Linear { steps: 900, last: 0.0 }.warm_up(100);
+/// assert_eq!(schedule.to_string(), "rises for 100 steps, then falls along a line to 0 in 900 steps");
+/// ```
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let toward = |last: f64| if last > 1.0 { "rises" } else { "falls" };
+        match self {
+            Schedule::Constant => f.write_str("constant"),
+            Schedule::Step { every, gamma } => {
+                write!(f, "times {gamma} every {}", counted(*every))
+            }
+            Schedule::Cosine { steps, last } => {
+                let (way, steps) = (toward(*last), counted(*steps));
+                write!(f, "{way} along a cosine to {last} in {steps}")
+            }
+            Schedule::Linear { steps, last } => {
+                let (way, steps) = (toward(*last), counted(*steps));
+                write!(f, "{way} along a line to {last} in {steps}")
+            }
+            Schedule::OneCycle {
+                steps,
+                rise,
+                first,
+                last,
+            } => write!(
+                f,
+                "one cycle of {}: from {first} to 1 in {:.0} %, then to {last}",
+                counted(*steps),
+                rise * 100.0
+            ),
+            Schedule::WarmUp { steps, then } => {
+                write!(f, "rises for {}, then {then}", counted(*steps))
+            }
         }
     }
 }
