@@ -202,9 +202,7 @@ pub fn run(options: &Options) -> Outcome {
         .batch_size(options.batch_size)
         .seed(options.seed)
         .precision(options.precision)
-        .command(std::env::args().collect::<Vec<_>>().join(" "))
-        .setting("schedule", schedule)
-        .setting("weight decay", options.weight_decay.to_string());
+        .command(std::env::args().collect::<Vec<_>>().join(" "));
     trainer = with_optimizer(trainer, optimizer, learning_rate, options.weight_decay);
     trainer = with_schedule(trainer, schedule);
     trainer = match &options.output {
@@ -222,9 +220,7 @@ pub fn run(options: &Options) -> Outcome {
     }
     if options.augment {
         let augment = Augment::new(options.seed).shift(2).rotate(10.0)?;
-        trainer = trainer
-            .augment(augment)
-            .setting("augmentation", "shift by 2, turn by 10°");
+        trainer = trainer.augment(augment);
     }
     if options.quiet {
         trainer = trainer.quiet();
@@ -246,12 +242,16 @@ pub fn run(options: &Options) -> Outcome {
 
     if !options.quiet {
         let trained: f64 = run.history().iter().map(|e| e.seconds).sum();
-        let images = run.steps() * options.batch_size as u64;
+        let speeds = run
+            .history()
+            .iter()
+            .map(|e| e.images_per_second * e.seconds);
+        let images: f64 = speeds.sum();
         if trained > 0.0 && !run.interrupted() {
             output::note(&format!(
                 "trained in {} ({} images/s)",
                 duration(run.seconds()),
-                rate(images as f64 / trained)
+                rate(images / trained)
             ));
         }
         if let Some(folder) = run.folder() {
@@ -267,6 +267,9 @@ pub fn run(options: &Options) -> Outcome {
             thousands(correct as u64),
             thousands(test.samples as u64)
         ))?;
+    }
+    if let Some(why) = test.no_answers("test images") {
+        return Err(Failure::new(why));
     }
     match run.interrupted() {
         true => Err(Failure::Interrupted),

@@ -46,6 +46,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         settings: [("optimizer", "Adam, β 0.9 and 0.999"), ("batch size", "100")]
             .map(|(name, value)| (name.into(), value.into()))
             .into(),
+        ended: None,
+        unanswered: None,
+        samples: "images".into(),
+        train_sample: Some((5_000, 60_000)),
         seconds: Some(14.83),
         images_per_second: Some(12_136.0),
         parameters: Some(433_890),

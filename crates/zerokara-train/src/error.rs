@@ -20,7 +20,7 @@ enum Inner {
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A step whose loss or gradient was not finite. The parameters are those before the step.
+/// A step whose loss, gradient or update was not finite. The parameters are those before the step.
 #[derive(Clone, Debug)]
 pub struct NotFinite {
     /// The number of the step, from 1.
@@ -29,6 +29,8 @@ pub struct NotFinite {
     pub epoch: u64,
     /// The loss of the step.
     pub loss: f64,
+    /// The norm of its gradient.
+    pub gradient_norm: f64,
     /// Where the first such value arose, if it was found.
     pub origin: Option<NonFinite>,
     /// Where the good parameters were saved.
@@ -37,9 +39,10 @@ pub struct NotFinite {
 
 impl fmt::Display for NotFinite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.loss.is_finite() {
-            true => "the gradient is not finite".to_string(),
-            false => format!("the loss is {}", self.loss),
+        let what = match (self.loss.is_finite(), self.gradient_norm.is_finite()) {
+            (false, _) => format!("the loss is {}", self.loss),
+            (true, false) => "the gradient is not finite".to_string(),
+            (true, true) => "the update is not finite".to_string(),
         };
         write!(f, "{what} at step {} (epoch {})", self.step, self.epoch)?;
         if let Some(origin) = &self.origin {

@@ -1,10 +1,10 @@
 //! Judging a model on labelled samples.
 
-use crate::error::Result;
+use crate::{error::Result, report::numbers::thousands};
 use std::sync::Arc;
 use zerokara_core::{Arithmetic, Array, DType, Meta, Runtime};
 use zerokara_data::{Loader, Normalization, Split};
-use zerokara_nn::{EvalStep, Forward, Loss, metrics::ConfusionMatrix};
+use zerokara_nn::{EvalStep, Forward, Loss, is_answer, metrics::ConfusionMatrix};
 
 /// Samples in a batch of evaluation: large enough that kernels are busy, small enough that activations fit a cache's
 /// order of magnitude and memory stays low.
@@ -13,12 +13,19 @@ pub(crate) const EVALUATION_BATCH: usize = 500;
 /// The answer for one sample: the class of the largest score.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Answer {
-    /// The class.
+    /// The class; of no meaning where there is no answer.
     pub class: usize,
-    /// Its probability: the softmax of the scores.
+    /// Its probability: the softmax of the scores. NaN where there is no answer.
     pub probability: f64,
     /// The probability of the sample's own class.
     pub label_probability: f64,
+}
+
+impl Answer {
+    /// Whether there is one: scores that are NaN, or all minus infinity, are none.
+    pub fn is_given(&self) -> bool {
+        !self.probability.is_nan()
+    }
 }
 
 /// How a model does on labelled samples.
@@ -26,26 +33,47 @@ pub struct Answer {
 pub struct Evaluation {
     /// The mean loss.
     pub loss: f64,
-    /// Number of right answers; `None` if the loss does not know right and wrong.
+    /// Number of right answers; `None` if the loss does not know right and wrong. No answer is not right.
     pub correct: Option<usize>,
     /// Number of samples.
     pub samples: usize,
+    /// Number of samples without an answer, since scores of theirs are NaN.
+    pub unanswered: usize,
     /// The answer for each sample, in the order of the split; empty where outputs are no scores `[N, C]`.
     pub answers: Vec<Answer>,
 }
 
 impl Evaluation {
-    /// The share of right answers.
+    /// The share of the samples that are answered right; `None` if the loss does not know right and wrong, or no sample
+    /// has an answer.
     pub fn accuracy(&self) -> Option<f64> {
+        if self.unanswered > 0 && self.unanswered == self.samples {
+            return None;
+        }
         Some(self.correct? as f64 / self.samples.max(1) as f64)
     }
 
+    /// How many samples have no answer, in words: `3 of 1,000 test samples have no answer: scores of theirs are NaN`.
+    /// `None` if all have one.
+    pub fn no_answers(&self, what: &str) -> Option<String> {
+        let (some, all) = (self.unanswered as u64, self.samples as u64);
+        (some > 0).then(|| {
+            format!(
+                "{} of {} {what} have no answer: scores of theirs are NaN",
+                thousands(some),
+                thousands(all)
+            )
+        })
+    }
+
     /// How often each class was answered for samples of each class, which these labels give. There are as many
-    /// classes as in the data, or more if the model answered with others; no counts where there are no answers.
+    /// classes as in the data, or more if the model answered with others; no counts where there are no answers, and a
+    /// sample without one is not counted.
     pub fn confusion(&self, labels: &[i64], classes: usize) -> ConfusionMatrix {
         let answered = self.answers.iter().map(|answer| answer.class + 1);
         let mut matrix = ConfusionMatrix::new(answered.fold(classes, usize::max));
-        for (answer, &label) in self.answers.iter().zip(labels) {
+        let answers = self.answers.iter().zip(labels);
+        for (answer, &label) in answers.filter(|(answer, _)| answer.is_given()) {
             // What is no class stays uncounted.
             matrix.add(usize::try_from(label).unwrap_or(usize::MAX), answer.class);
         }
@@ -100,6 +128,7 @@ impl Evaluator {
             let n = t.len();
             result.samples += n;
             result.loss += output.loss * n as f64;
+            result.unanswered += output.unanswered;
             if let Some(correct) = output.correct {
                 *result.correct.get_or_insert(0) += correct;
             }
@@ -164,10 +193,14 @@ fn fill(loader: &Loader, at: usize, x: &mut Array, t: &mut Array) -> Result<()> 
     Ok(())
 }
 
-/// The softmax of each row of scores `[N, C]`.
+/// The softmax of a row of scores; NaN where they are no answer. Of infinite scores it is the limit: they share 1.
 pub(crate) fn probabilities(scores: &[f64]) -> Vec<f64> {
+    if !is_answer(scores) {
+        return vec![f64::NAN; scores.len()];
+    }
     let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let exps: Vec<f64> = scores.iter().map(|s| (s - top).exp()).collect();
+    let exp = |&s: &f64| if s == top { 1.0 } else { (s - top).exp() };
+    let exps: Vec<f64> = scores.iter().map(exp).collect();
     let sum: f64 = exps.iter().sum();
     exps.into_iter().map(|e| e / sum).collect()
 }
@@ -200,6 +233,29 @@ fn answers(output: &Array, labels: &[i64], into: &mut Vec<Answer>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scores_that_are_not_finite_are_answers_only_where_one_is_largest() {
+        let inf = f64::INFINITY;
+        assert_eq!(probabilities(&[inf, 1.0, inf]), [0.5, 0.0, 0.5]);
+        assert_eq!(probabilities(&[-inf, 0.0]), [0.0, 1.0]);
+        for none in [[f64::NAN, 0.0], [-inf, -inf]] {
+            assert!(probabilities(&none).iter().all(|p| p.is_nan()), "{none:?}");
+        }
+        let scores: &[f32] = &[f32::NAN, 2.0, 1.0, 5.0];
+        let mut found = Vec::new();
+        answers(&Array::new([2, 2], scores), &[1, 1], &mut found);
+        assert!(!found[0].is_given() && found[1].is_given());
+        let evaluation = Evaluation {
+            correct: Some(1),
+            samples: 2,
+            unanswered: 1,
+            answers: found,
+            ..Evaluation::default()
+        };
+        assert_eq!(evaluation.confusion(&[1, 1], 2).total(), 1);
+        assert_eq!(evaluation.accuracy(), Some(0.5));
+    }
 
     #[test]
     fn answers_are_the_largest_score_with_its_softmax() {

@@ -2,12 +2,13 @@
 //!
 //! A [`Trainer`] trains a model on a data set. A training run leaves a folder ([`run_folder`]) with its numbers
 //! ([`metrics`]), its model and a page to look at ([`report`]); while it runs, a line at the terminal tells how far it is
-//! ([`progress`]). Files are written whole or not at all ([`atomic`]).
+//! ([`progress`]); [`profile`] tells what each layer of a step costs. Files are written whole or not at all ([`atomic`]).
 
 mod error;
 mod evaluation;
 pub mod metrics;
 mod model;
+pub mod profile;
 pub mod progress;
 pub mod report;
 pub mod run_folder;

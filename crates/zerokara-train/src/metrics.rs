@@ -31,7 +31,7 @@ pub struct Step {
     /// Learning rate of this step.
     #[serde(with = "number")]
     pub learning_rate: f64,
-    /// Training images per second.
+    /// Training samples per second.
     #[serde(with = "number")]
     pub images_per_second: f64,
     /// Seconds since the start of the run.
@@ -50,10 +50,10 @@ pub struct Epoch {
     pub epoch: u64,
     /// Number of steps since the start of the run.
     pub step: u64,
-    /// Loss on the training data.
+    /// Loss on a sample of the training data, of the same samples in every epoch.
     #[serde(with = "optional", skip_serializing_if = "Option::is_none")]
     pub train_loss: Option<f64>,
-    /// Accuracy on the training data, from 0 to 1.
+    /// Accuracy on that sample, from 0 to 1.
     #[serde(with = "optional", skip_serializing_if = "Option::is_none")]
     pub train_accuracy: Option<f64>,
     /// Loss on the validation data.
@@ -71,7 +71,7 @@ pub struct Epoch {
     /// Learning rate at the end of the epoch.
     #[serde(with = "optional", skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<f64>,
-    /// Training images per second over the epoch, without the evaluation.
+    /// Training samples per second over the epoch, without the evaluation.
     #[serde(with = "number")]
     pub images_per_second: f64,
     /// Seconds that the epoch took, without the evaluation.

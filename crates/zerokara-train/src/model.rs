@@ -13,7 +13,7 @@ use std::{
 use zerokara_core::{Arithmetic, Array, DType, Meta};
 use zerokara_data::{Normalization, Split};
 use zerokara_nn::{
-    Forward, GraphModule, Predictor, SoftmaxCrossEntropy, Summary, record::ModelRecord,
+    Forward, GraphModule, Predictor, SoftmaxCrossEntropy, Summary, is_answer, record::ModelRecord,
 };
 
 /// What a model's inputs and outputs are.
@@ -94,7 +94,7 @@ impl SavedModel {
     /// 255: normalizes, applies the model, takes the softmax.
     ///
     /// # Errors
-    /// If the sample does not fit the model, or the model's outputs are no scores.
+    /// If the sample does not fit the model, or the model's outputs are no scores, or no answer: a score is NaN.
     pub fn probabilities(&self, sample: &[f32]) -> Result<Vec<f64>> {
         let shape = [&[1], &self.info.shape[..]].concat();
         if sample.len() != self.info.shape.iter().product::<usize>() {
@@ -111,7 +111,16 @@ impl SavedModel {
         x.as_mut_slice::<f32>()?.copy_from_slice(&values);
         let scores = self.predict(&x)?;
         match scores.shape() {
-            [1, classes] if *classes > 0 => Ok(probabilities(&scores.to_f64s())),
+            [1, classes] if *classes > 0 => {
+                let scores = scores.to_f64s();
+                match is_answer(&scores) {
+                    true => Ok(probabilities(&scores)),
+                    false => Err(Error::new(format!(
+                        "the model has no answer: a score is NaN, or all are minus infinity{}",
+                        self.not_finite()?
+                    ))),
+                }
+            }
             _ => Err(Error::new(format!(
                 "the model's output {} is no list of scores",
                 scores.meta()
@@ -119,10 +128,22 @@ impl SavedModel {
         }
     }
 
+    /// Which of its numbers cannot be: `; of linear2.bias 1 of 10 numbers is not finite`. Nothing if all are finite.
+    fn not_finite(&self) -> Result<String> {
+        for (path, values) in self.module.state()? {
+            let bad = values.to_f64s().iter().filter(|v| !v.is_finite()).count();
+            if bad > 0 {
+                let all = values.len();
+                return Ok(format!("; {bad} of {all} numbers of {path} are not finite"));
+            }
+        }
+        Ok(String::new())
+    }
+
     /// Loss (softmax cross entropy), accuracy and answers on labelled samples.
     ///
     /// # Errors
-    /// If the samples do not fit the model, or a label is no class.
+    /// If the samples do not fit the model, a label is no class, or a sample has no answer, since a score of its is NaN.
     pub fn evaluate(&self, split: &Split) -> Result<Evaluation> {
         if split.shape() != self.info.shape {
             return Err(Error::new(format!(
@@ -139,8 +160,15 @@ impl SavedModel {
             EVALUATION_BATCH,
             self.arithmetic,
         )?;
-        let found = evaluator.run(split, &mut || true)?;
-        Ok(found.unwrap_or_default())
+        let found = evaluator.run(split, &mut || true)?.unwrap_or_default();
+        match found.no_answers("samples") {
+            None => Ok(found),
+            Some(why) => Err(Error::new(format!(
+                "the model {} cannot be judged: {why}{}",
+                self.info.name,
+                self.not_finite()?
+            ))),
+        }
     }
 
     /// The layers with the shapes of their outputs, their parameters and operations, for one sample.

@@ -54,6 +54,8 @@ const LINE_EVERY: Duration = Duration::from_secs(30);
 pub struct Progress {
     mode: Mode,
     epochs: u64,
+    /// What the samples are.
+    what: &'static str,
     line: Line,
     started: Instant,
     drawn: Instant,
@@ -67,11 +69,18 @@ impl Progress {
         Self {
             mode,
             epochs,
+            what: "images",
             line: Line::default(),
             started: now,
             drawn: now,
             bar: None,
         }
+    }
+
+    /// Calls the samples so: `samples` instead of `images`.
+    pub fn of(mut self, what: &'static str) -> Self {
+        self.what = what;
+        self
     }
 
     /// Begins epoch number `epoch` (from 1) of `batches` batches.
@@ -82,6 +91,7 @@ impl Progress {
         self.line = Line {
             epoch,
             epochs: self.epochs,
+            what: self.what,
             batches,
             ..Line::default()
         };
@@ -96,7 +106,7 @@ impl Progress {
         }
     }
 
-    /// One batch of `images` images is done, with this loss and accuracy (from 0 to 1).
+    /// One batch of `images` samples is done, with this loss and accuracy (from 0 to 1).
     ///
     /// The line shows averages of the last batches, so that it can be read.
     pub fn step(&mut self, images: u64, loss: f64, accuracy: Option<f64>) {
@@ -125,7 +135,7 @@ impl Progress {
     pub fn finish_epoch(&mut self, epoch: &Epoch) {
         self.clear();
         if self.mode != Mode::Quiet {
-            say(&summary(epoch, self.epochs));
+            say(&summary(epoch, self.epochs, self.what));
         }
     }
 
@@ -171,7 +181,7 @@ fn width() -> usize {
 }
 
 /// The line that sums up an epoch: `epoch 2/3  loss 0.0831  train 0.9743  test 0.9831  12,345 images/s  4.86 s`.
-pub fn summary(epoch: &Epoch, epochs: u64) -> String {
+pub fn summary(epoch: &Epoch, epochs: u64, what: &str) -> String {
     let mut text = format!("epoch {:>1$}/{epochs}", epoch.epoch, digits(epochs));
     let mut part = |name: &str, value: Option<f64>| {
         if let Some(value) = value {
@@ -183,7 +193,7 @@ pub fn summary(epoch: &Epoch, epochs: u64) -> String {
     part("validation", epoch.validation_accuracy);
     part("test", epoch.test_accuracy);
     if epoch.images_per_second > 0.0 {
-        text.push_str(&format!("  {} images/s", rate(epoch.images_per_second)));
+        text.push_str(&format!("  {} {what}/s", rate(epoch.images_per_second)));
     }
     text + "  " + &duration(epoch.seconds)
 }
@@ -193,6 +203,7 @@ pub fn summary(epoch: &Epoch, epochs: u64) -> String {
 struct Line {
     epoch: u64,
     epochs: u64,
+    what: &'static str,
     batch: u64,
     batches: u64,
     images: u64,
@@ -225,7 +236,10 @@ impl Line {
             )),
             self.loss.value().map(|v| format!("loss {v:.4}")),
             self.accuracy.value().map(|v| format!("accuracy {v:.4}")),
-            timed.then(|| format!("{:>6} images/s", rate(self.images as f64 / self.seconds))),
+            timed.then(|| {
+                let speed = rate(self.images as f64 / self.seconds);
+                format!("{speed:>6} {}/s", self.what)
+            }),
             timed.then(|| format!("{} left", clock(left))),
         ]
     }
@@ -323,6 +337,7 @@ mod tests {
         let mut line = Line {
             epoch: 2,
             epochs: 3,
+            what: "images",
             batches: 600,
             ..Line::default()
         };
@@ -386,7 +401,7 @@ mod tests {
             ..Epoch::default()
         };
         assert_eq!(
-            summary(&epoch, 10),
+            summary(&epoch, 10, "images"),
             "epoch  2/10  loss 0.0831  test 0.9831  12,345 images/s  4.86 s"
         );
     }

@@ -14,7 +14,7 @@ use crate::{error::Result, run_folder::RunFolder};
 use std::{path::PathBuf, sync::Arc};
 use zerokara_core::Arithmetic;
 use zerokara_data::{Amount, Augment, Dataset};
-use zerokara_nn::{Adam, Clipping, Forward, Loss, Optimizer, Schedule};
+use zerokara_nn::{Adam, Clipping, Forward, Loss, Optimizer, Schedule, TrainStep};
 
 /// Trains a model on a data set: epochs of shuffled batches, an evaluation after each, and a folder with what came out.
 ///
@@ -123,7 +123,8 @@ impl Trainer {
         self
     }
 
-    /// Samples in a step; the last step of an epoch takes what is left.
+    /// Samples in a step; the last step of an epoch takes what is left. If that is one sample, and the model cannot be
+    /// trained on one alone (batch normalization of rows), it joins the step before.
     pub fn batch_size(mut self, batch_size: usize) -> Self {
         self.batch_size = batch_size;
         self
@@ -182,7 +183,8 @@ impl Trainer {
         self
     }
 
-    /// How many of the training samples the evaluation after each epoch takes; 5000 unless set.
+    /// How many of the training samples the evaluation after each epoch takes, drawn once by chance; 5000 unless set. The
+    /// training loss and accuracy of progress, metrics and report are of these.
     pub fn train_sample(mut self, samples: usize) -> Self {
         self.train_sample = samples;
         self
@@ -234,12 +236,27 @@ impl Trainer {
     /// Trains. Ctrl-C ends training early but well: then [`Run::interrupted`] is true.
     ///
     /// # Errors
-    /// If the model does not fit the data's shape or number of classes, the batch size is 0, a file cannot be written, or
-    /// a step is not finite. In the last case ([`Error::not_finite`](crate::Error::not_finite)) no parameter was changed by
-    /// that step, and with a folder, the parameters before it are saved there.
+    /// If the model does not fit the data's shape or number of classes, a setting cannot work, or there are too few samples
+    /// for a step: then nothing was done. If a file cannot be written, or a step is not finite: in the last case
+    /// ([`Error::not_finite`](crate::Error::not_finite)) nothing was changed by that step. However a run ends, also by an
+    /// error or a callback that panics, its folder holds what it had: the model (with a validation split the best epoch's,
+    /// else that of the last good step), metrics, a report, and in `run.json` how it ended.
     #[doc(alias = "train")]
     pub fn fit(self, data: &Dataset) -> Result<Run> {
         fit::fit(self, data)
+    }
+
+    /// The step of training as it is set.
+    fn step(&self) -> Result<TrainStep> {
+        let (model, loss) = (self.model.clone(), self.loss.clone());
+        let step = TrainStep::new(model, loss, self.optimizer.clone())?
+            .clipping(self.clipping)
+            .l2_penalty(self.l2_penalty)
+            .seed(self.seed);
+        match self.arithmetic {
+            Some(arithmetic) => Ok(step.precision(arithmetic)?),
+            None => Ok(step),
+        }
     }
 
     fn folder(&self, dataset: &str) -> Result<Option<RunFolder>> {

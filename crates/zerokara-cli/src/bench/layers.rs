@@ -6,37 +6,18 @@ use super::{
 };
 use crate::output::{self, Outcome};
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
-use zerokara_core::{Label, StepTimes, scope::Phase};
-use zerokara_train::report::{
-    numbers::{rate, significant},
-    terminal::{Align, table},
+use std::time::Duration;
+use zerokara_core::StepTimes;
+use zerokara_train::{
+    profile::{Cost, LayerCost, by_layer},
+    report::{
+        numbers::{rate, significant},
+        terminal::{Align, table},
+    },
 };
 
 /// Steps that are timed; for each kernel the median counts.
 const RUNS: usize = 15;
-
-/// What the kernels of a layer in a pass take together.
-#[derive(Clone, Copy, Default)]
-struct Cost {
-    seconds: f64,
-    flops: f64,
-    bytes: f64,
-}
-
-impl Cost {
-    fn add(&mut self, seconds: f64, flops: u64, bytes: u64) {
-        self.seconds += seconds;
-        self.flops += flops as f64;
-        self.bytes += bytes as f64;
-    }
-}
-
-/// A layer's cost, forward and backward.
-struct Layer {
-    name: Arc<str>,
-    passes: [Cost; 2],
-}
 
 pub fn print(
     network: &Network,
@@ -46,7 +27,7 @@ pub fn print(
     machine: &Machine,
 ) -> Outcome {
     let steps = median_times(workload)?;
-    let layers = layers(network, &steps)?;
+    let layers = by_layer(&steps, &network.layers()?);
     if options.json {
         for layer in &layers {
             for (pass, cost) in ["forward", "backward"].into_iter().zip(layer.passes) {
@@ -58,15 +39,13 @@ pub fn print(
         }
         return Ok(());
     }
-    let mut total = Layer {
+    let mut total = LayerCost {
         name: "total".into(),
         passes: [Cost::default(); 2],
     };
     for layer in &layers {
         for (sum, cost) in total.passes.iter_mut().zip(layer.passes) {
-            sum.seconds += cost.seconds;
-            sum.flops += cost.flops;
-            sum.bytes += cost.bytes;
+            sum.add(cost);
         }
     }
     let one = |title| (title, Align::Right);
@@ -119,10 +98,10 @@ pub fn print_steps(
     machine: &Machine,
 ) -> Outcome {
     let steps = median_times(workload)?;
-    let costs = steps.iter().map(|step| {
-        let mut cost = Cost::default();
-        cost.add(step.duration.as_secs_f64(), step.flops, step.bytes);
-        cost
+    let costs = steps.iter().map(|step| Cost {
+        seconds: step.duration.as_secs_f64(),
+        flops: step.flops as f64,
+        bytes: step.bytes as f64,
     });
     if options.json {
         for (step, cost) in steps.iter().zip(costs) {
@@ -213,44 +192,4 @@ fn median_times(workload: &mut Workload) -> Outcome<StepTimes> {
         step.duration = times[RUNS / 2];
     }
     Ok(steps)
-}
-
-/// The layers in the order in which they are applied; what stands outside of them last.
-fn layers(network: &Network, steps: &StepTimes) -> Outcome<Vec<Layer>> {
-    let mut layers: Vec<Layer> = Vec::new();
-    let mut update = Cost::default();
-    let mut outside = [Cost::default(); 2];
-    for step in steps {
-        let Label { layer, phase, .. } = &step.label;
-        let cost = match (layer, phase) {
-            (_, Phase::Update) => &mut update,
-            (None, Phase::Forward) => &mut outside[0],
-            (None, Phase::Backward) => &mut outside[1],
-            (Some(layer), phase) => {
-                let known = layers.iter().position(|known| known.name == *layer);
-                let known = known.unwrap_or_else(|| {
-                    let passes = [Cost::default(); 2];
-                    let name = layer.clone();
-                    layers.push(Layer { name, passes });
-                    layers.len() - 1
-                });
-                &mut layers[known].passes[usize::from(*phase == Phase::Backward)]
-            }
-        };
-        cost.add(step.duration.as_secs_f64(), step.flops, step.bytes);
-    }
-    let order = network.layers()?;
-    let place = |layer: &Layer| order.iter().position(|path| **path == *layer.name);
-    layers.sort_by_key(|layer| place(layer).unwrap_or(usize::MAX));
-    let rest = [
-        ("loss", outside),
-        ("norm and update", [Cost::default(), update]),
-    ];
-    for (name, passes) in rest {
-        if passes.iter().any(|cost| cost.seconds > 0.0) {
-            let name = name.into();
-            layers.push(Layer { name, passes });
-        }
-    }
-    Ok(layers)
 }

@@ -50,7 +50,7 @@ pub fn run(options: &Options, machine: &Machine) -> Outcome {
                 break;
             }
             let network = Network::named(model)?;
-            if batch < network.least_batch() {
+            if batch < network.least_batch()? {
                 continue;
             }
             points.push(point(&network, "batch", batch, batch, seconds)?);

@@ -61,13 +61,14 @@ impl Network {
     }
 
     /// The fewest images that it can be trained on together: batch normalization of rows takes two.
-    pub fn least_batch(&self) -> usize {
-        if self.name == "multi-layer-net" { 2 } else { 1 }
+    pub fn least_batch(&self) -> Outcome<usize> {
+        let sample = Meta::new([&[1], &self.shape[..]].concat(), DType::F32);
+        Ok(self.module.least_batch(&sample)?)
     }
 
     /// The paths of the layers, in the order in which they are applied.
     pub fn layers(&self) -> Outcome<Vec<String>> {
-        let least = self.least_batch();
+        let least = self.least_batch()?;
         let sample = Meta::new([&[least], &self.shape[..]].concat(), DType::F32);
         let summary = Summary::of(&*self.module, &sample)?;
         Ok(summary.rows.into_iter().map(|row| row.path).collect())

@@ -50,9 +50,17 @@ pub struct Report {
     pub version: String,
     /// Further settings to list, such as optimizer and batch size: name and value.
     pub settings: Vec<(String, String)>,
+    /// How the run ended, if it did not come to its end: a sentence.
+    pub ended: Option<String>,
+    /// How many test samples have no answer, if some have none.
+    pub unanswered: Option<String>,
+    /// What the samples are called, such as `samples`; `images` if empty.
+    pub samples: String,
+    /// How many of how many training samples training loss and accuracy are of, if not of all.
+    pub train_sample: Option<(u64, u64)>,
     /// Duration of the training in seconds.
     pub seconds: Option<f64>,
-    /// Training images per second.
+    /// Training samples per second.
     pub images_per_second: Option<f64>,
     /// Number of trained parameters.
     pub parameters: Option<u64>,
@@ -138,6 +146,21 @@ impl Report {
     /// It follows the reader's light or dark theme, or the one named by `data-theme="light"` or `"dark"` on `<html>`.
     pub fn render(&self) -> String {
         page::render(self)
+    }
+
+    /// What the samples are called.
+    fn samples(&self) -> &str {
+        match self.samples.trim() {
+            "" => "images",
+            samples => samples,
+        }
+    }
+
+    /// `of 5,000 of 60,000 images`, if the training accuracy is not of all.
+    fn train_sample(&self) -> Option<String> {
+        let (some, all) = self.train_sample?;
+        let (some, all) = (numbers::thousands(some), numbers::thousands(all));
+        Some(format!("of {some} of {all} {}", self.samples()))
     }
 
     fn class(&self, index: usize) -> String {

@@ -18,11 +18,11 @@ pub(super) fn render(report: &Report) -> String {
          <meta name=\"color-scheme\" content=\"light dark\"/>\n\
          <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<header>\n<h1>{title}</h1>\n{}{}</header>\n",
         subtitle(report),
-        headline(report),
+        notices(report) + &headline(report),
         title = escape(title)
     );
     let sections = [
-        ("curves", "Curves", report.curves.render()),
+        ("curves", "Curves", curves(report)),
         (
             "confusion",
             "Confusion matrix",
@@ -38,7 +38,11 @@ pub(super) fn render(report: &Report) -> String {
             gallery::misclassified(report),
         ),
         ("filters", "First-layer filters", gallery::filters(report)),
-        ("model", "Model", tables::summary(&report.layers)),
+        (
+            "model",
+            "Model",
+            tables::summary(&report.layers, report.samples()),
+        ),
         ("times", "Time per layer", tables::times(&report.times)),
         ("run", "Run", details(report)),
     ];
@@ -71,6 +75,25 @@ fn subtitle(report: &Report) -> String {
     }
 }
 
+/// What one has to know before the numbers: that the run ended early, that samples have no answer.
+fn notices(report: &Report) -> String {
+    let told = [&report.ended, &report.unanswered].into_iter().flatten();
+    told.map(|text| format!("<p class=\"warning\" role=\"note\">{}</p>\n", escape(text)))
+        .collect()
+}
+
+/// The curves, with a word on what those of an epoch are of.
+fn curves(report: &Report) -> String {
+    let curves = report.curves.render();
+    match report.train_sample() {
+        Some(of) if !curves.is_empty() && !report.curves.epochs.is_empty() => format!(
+            "{curves}<p class=\"note\">Training loss and accuracy of an epoch are {}, the same in every epoch.</p>",
+            escape(&of)
+        ),
+        _ => curves,
+    }
+}
+
 /// Up to four big numbers, each with a small line below.
 fn headline(report: &Report) -> String {
     let mut tiles = Vec::new();
@@ -85,9 +108,14 @@ fn headline(report: &Report) -> String {
     let accuracies = [
         ("test accuracy", report.test_accuracy, errors),
         ("validation accuracy", report.validation_accuracy, None),
-        ("training accuracy", report.train_accuracy, None),
+        (
+            "training accuracy",
+            report.train_accuracy,
+            report.train_sample(),
+        ),
     ];
     if let Some((name, accuracy, below)) = accuracies.into_iter().find(|a| a.1.is_some()) {
+        let name = name.to_string();
         tiles.push((name, percent(accuracy.unwrap_or(f64::NAN)), below));
     }
     if let Some(seconds) = report.seconds {
@@ -97,14 +125,18 @@ fn headline(report: &Report) -> String {
             1 => Some("1 epoch".to_string()),
             n => Some(format!("{} epochs", thousands(n))),
         };
-        tiles.push(("training time", duration(seconds), below));
+        tiles.push(("training time".into(), duration(seconds), below));
     }
     if let Some(speed) = report.images_per_second {
         let below = report.threads.map(|t| match t {
             1 => "1 thread".to_string(),
             t => format!("{} threads", thousands(t as u64)),
         });
-        tiles.push(("images per second", rate(speed), below));
+        tiles.push((
+            format!("{} per second", report.samples()),
+            rate(speed),
+            below,
+        ));
     }
     if let Some(parameters) = report.parameters {
         let layers = report.layers.iter().filter(|l| l.parameters > 0).count() as u64;
@@ -112,7 +144,7 @@ fn headline(report: &Report) -> String {
             let s = if layers == 1 { "" } else { "s" };
             format!("in {} layer{s}", thousands(layers))
         });
-        tiles.push(("parameters", thousands(parameters), below));
+        tiles.push(("parameters".into(), thousands(parameters), below));
     }
     if tiles.is_empty() {
         return String::new();
@@ -138,7 +170,13 @@ fn details(report: &Report) -> String {
     };
     row("model", Some(report.model.clone()));
     row("data set", Some(report.dataset.clone()));
-    row("training accuracy", report.train_accuracy.map(percent));
+    let of = report.train_sample().map(|of| format!(" ({of})"));
+    row(
+        "training accuracy",
+        report
+            .train_accuracy
+            .map(|a| percent(a) + of.as_deref().unwrap_or("")),
+    );
     row(
         "validation accuracy",
         report.validation_accuracy.map(percent),

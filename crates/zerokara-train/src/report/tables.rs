@@ -6,14 +6,16 @@ use super::{LayerRow, LayerTime};
 use std::fmt::Write;
 
 /// Layer, output shape, parameters and operations, with totals.
-pub(super) fn summary(layers: &[LayerRow]) -> String {
+pub(super) fn summary(layers: &[LayerRow], samples: &str) -> String {
     if layers.is_empty() {
         return String::new();
     }
-    let mut out = String::from(
+    let one = samples.trim_end_matches('s');
+    let mut out = format!(
         "<div class=\"scroll\"><table class=\"list\"><thead><tr><th scope=\"col\">layer</th>\
          <th scope=\"col\">output</th><th scope=\"col\" class=\"number\">parameters</th>\
-         <th scope=\"col\" class=\"number\">FLOPs per image</th></tr></thead><tbody>",
+         <th scope=\"col\" class=\"number\">FLOPs per {}</th></tr></thead><tbody>",
+        escape(one)
     );
     let none = |n: u64, text: String| match n {
         0 => "<span class=\"none\">–</span>".to_string(),

@@ -1,6 +1,9 @@
 //! Callbacks: a look at every step and every epoch, and a word in whether training goes on.
 
-use crate::metrics::{Epoch, Step};
+use crate::{
+    error::{Error, Result},
+    metrics::{Epoch, Step},
+};
 use zerokara_nn::Module;
 
 /// Whether training goes on.
@@ -30,6 +33,14 @@ pub enum Flow {
 /// assert_eq!(GoodEnough(0.05).on_step(&step, &Sequential::new()), Flow::Stop);
 /// ```
 pub trait Callback {
+    /// Before the run begins.
+    ///
+    /// # Errors
+    /// If it has a setting that cannot work.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// After each step.
     fn on_step(&mut self, _step: &Step, _model: &dyn Module) -> Flow {
         Flow::Continue
@@ -73,7 +84,7 @@ impl EarlyStopping {
         }
     }
 
-    /// A new best must be smaller than the old one by more than this.
+    /// A new best must be smaller than the old one by more than this, a number from 0 on.
     pub fn min_delta(mut self, min_delta: f64) -> Self {
         self.min_delta = min_delta;
         self
@@ -81,6 +92,16 @@ impl EarlyStopping {
 }
 
 impl Callback for EarlyStopping {
+    fn check(&self) -> Result<()> {
+        match self.min_delta.is_finite() && self.min_delta >= 0.0 {
+            true => Ok(()),
+            false => Err(Error::new(format!(
+                "early stopping has the least difference {}; it must be a number from 0 on",
+                self.min_delta
+            ))),
+        }
+    }
+
     fn on_epoch(&mut self, epoch: &Epoch, _: &dyn Module) -> Flow {
         let Some(loss) = epoch.validation_loss.or(epoch.train_loss) else {
             return Flow::Continue;

@@ -1,18 +1,23 @@
 //! The loop of training.
 
-use super::{Flow, Plan, Run, Trainer, interrupt::Interrupts, page};
+use super::{Callback, Flow, Plan, Run, Trainer, interrupt::Interrupts, page};
 use crate::{
     error::{Error, NotFinite, Result},
     evaluation::{EVALUATION_BATCH, Evaluation, Evaluator, Feeder},
     metrics::{Epoch, Step, Writer},
     model::{ModelInfo, SavedModel},
     progress::{Mode, Progress},
+    report::{Filters, numbers::thousands},
     run_folder::RunFolder,
 };
-use std::time::Instant;
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    time::Instant,
+};
 use zerokara_core::{Arithmetic, Array, DType, Meta, Tensor};
 use zerokara_data::{Dataset, Loader, Split};
-use zerokara_nn::{Context, StepOutput, TrainStep};
+use zerokara_nn::{Context, Schedule, TrainStep};
 
 /// Steps that are recorded at most, so that a long run's metrics and report stay of a size to be read.
 const RECORDED_STEPS: u64 = 20_000;
@@ -28,15 +33,17 @@ pub(super) struct Session<'a> {
     pub history: Vec<Epoch>,
     pub recorded: Vec<Step>,
     pub started: Instant,
-    /// Images trained on, and the seconds that it took without evaluations.
+    /// Samples trained on, and the seconds that it took without evaluations.
     pub trained: (u64, f64),
     /// Steps of the whole training, if it is not ended early.
     pub total: u64,
+    /// Samples in the last batch of an epoch, if others joined it.
+    pub joined: Option<usize>,
+    pub steps: u64,
     metrics: Option<Writer>,
     progress: Progress,
     evaluator: Evaluator,
     interrupts: Option<Interrupts>,
-    steps: u64,
     losses: Vec<f64>,
     best: Option<Best>,
 }
@@ -55,6 +62,49 @@ enum End {
     Interrupted,
 }
 
+/// How a run ended, or that it has not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Status {
+    Running,
+    Complete,
+    /// A callback ended it.
+    Stopped,
+    Interrupted,
+    /// It ended by this error.
+    Failed(String),
+}
+
+impl Status {
+    /// The word for it in `run.json`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Status::Running => "running",
+            Status::Complete => "complete",
+            Status::Stopped => "stopped",
+            Status::Interrupted => "interrupted",
+            Status::Failed(_) => "failed",
+        }
+    }
+}
+
+/// Why an epoch cannot go on.
+enum Failure {
+    Error(Error),
+    /// A callback panicked.
+    Panic(Box<dyn Any + Send>),
+}
+
+macro_rules! from_errors {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Failure::Error(error.into())
+            }
+        }
+    )*};
+}
+from_errors!(Error, NotFinite, zerokara_core::Error, zerokara_data::Error);
+
 pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
     check(&trainer)?;
     let model = build(&trainer, data)?;
@@ -72,36 +122,18 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
     }
     let mut loader = Loader::new(&train, trainer.batch_size)?
         .shuffle(trainer.seed)
+        .join_last(least_batch(&trainer, data, train.len())?)
         .normalization(data.normalization.clone())?;
     if let Some(augment) = &trainer.augment {
         loader = loader.augment(augment.clone())?;
     }
-    let batches = loader.len() as u64;
-    let total = batches * trainer.epochs;
+    let total = loader.len() as u64 * trainer.epochs;
     let schedule = match &trainer.schedule {
         Plan::Fixed(schedule) => schedule.clone(),
         Plan::Over(schedule) => schedule(total),
     };
-    let mut step = TrainStep::new(
-        trainer.model.clone(),
-        trainer.loss.clone(),
-        trainer.optimizer.clone(),
-    )?
-    .clipping(trainer.clipping)
-    .l2_penalty(trainer.l2_penalty)
-    .seed(trainer.seed);
-    if let Some(arithmetic) = trainer.arithmetic {
-        step = step.precision(arithmetic)?;
-    }
-
-    let folder = trainer.folder(&data.name)?;
-    let metrics = match &folder {
-        Some(folder) => {
-            page::write_settings(&trainer, data, total, folder)?;
-            Some(Writer::create(folder.metrics())?)
-        }
-        None => None,
-    };
+    schedule.check(total)?;
+    let step = trainer.step()?;
     let before = page::first_filters(&*trainer.model)?;
     let interrupts = match trainer.interrupts {
         true => Some(Interrupts::watch()?),
@@ -120,19 +152,20 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
     };
     let mut callbacks = std::mem::take(&mut trainer.callbacks);
     let mut session = Session {
-        progress: Progress::new(mode, trainer.epochs),
+        progress: Progress::new(mode, trainer.epochs).of(what(data)),
+        folder: trainer.folder(&data.name)?,
         trainer: &trainer,
         data,
         train,
         validation,
-        folder,
         model,
         history: Vec::new(),
         recorded: Vec::new(),
         started: Instant::now(),
         trained: (0, 0.0),
         total,
-        metrics,
+        joined: loader.joined(),
+        metrics: None,
         evaluator,
         interrupts,
         steps: 0,
@@ -140,88 +173,64 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
         losses: Vec::with_capacity(total.min(1 << 20) as usize),
         best: None,
     };
-    let every = total.div_ceil(RECORDED_STEPS).max(1);
-    let mut feeder = Feeder::new();
-    let mut test = Evaluation::default();
-    let mut end = End::Complete;
-    for epoch in 1..=trainer.epochs {
-        loader.set_epoch(epoch - 1);
-        session.progress.start_epoch(epoch, batches);
-        let started = Instant::now();
-        let mut images = 0;
-        let mut learning_rate = 0.0;
-        for at in 0..loader.len() {
-            learning_rate = trainer.optimizer.learning_rate() * schedule.factor(session.steps);
-            let (x, t) = feeder.batch(&loader, at)?;
-            let output = step.step(&x, &t, learning_rate)?;
-            session.steps += 1;
-            session.losses.push(output.loss);
-            images += t.len() as u64;
-            let accuracy = output.correct.map(|n| n as f64 / t.len() as f64);
-            drop((x, t));
-            let record = Step {
-                step: session.steps,
-                epoch,
-                loss: output.loss,
-                accuracy,
-                learning_rate,
-                images_per_second: images as f64 / started.elapsed().as_secs_f64().max(1e-9),
-                seconds: session.started.elapsed().as_secs_f64(),
-                gradient_norm: Some(output.gradient_norm),
-            };
-            if session.steps.is_multiple_of(every) || session.steps == 1 || !output.ok {
-                session.record(&record)?;
-            }
-            if !output.ok {
-                return Err(session.not_finite(epoch, &step, output));
-            }
-            let size = loader.indices(at)?.len() as u64;
-            session.progress.step(size, output.loss, accuracy);
-            for callback in &mut callbacks {
-                if callback.on_step(&record, &*trainer.model) == Flow::Stop {
-                    end = End::Stopped;
-                }
-            }
-            if session.interrupted() {
-                end = End::Interrupted;
-            }
-            if !matches!(end, End::Complete) {
-                break;
-            }
-        }
-        let seconds = started.elapsed().as_secs_f64();
-        session.trained.0 += images;
-        session.trained.1 += seconds;
-        if matches!(end, End::Interrupted) {
-            break;
-        }
-        let record = Epoch {
-            epoch,
-            step: session.steps,
-            learning_rate: Some(learning_rate),
-            images_per_second: images as f64 / seconds.max(1e-9),
-            seconds,
-            ..Epoch::default()
-        };
-        match session.finish_epoch(record)? {
-            Some(evaluation) => test = evaluation,
-            None => {
-                end = End::Interrupted;
-                break;
-            }
-        }
-        let record = session.history.last().cloned().unwrap_or_default();
-        for callback in &mut callbacks {
-            if callback.on_epoch(&record, &*trainer.model) == Flow::Stop {
-                end = End::Stopped;
-            }
-        }
-        if !matches!(end, End::Complete) {
-            break;
+    if let Some(folder) = &session.folder {
+        page::write_settings(&session, folder, &Status::Running)?;
+        session.metrics = Some(Writer::create(folder.metrics())?);
+    }
+    session.say_what_differs();
+    match session.train(&mut loader, step, &schedule, &mut callbacks) {
+        Ok((test, end)) => session.finish(before, test, end),
+        Err(Failure::Error(error)) => Err(session.fail(before, error)),
+        Err(Failure::Panic(panic)) => {
+            let said = panic.downcast_ref::<&str>().map(|s| s.to_string());
+            let said = said.or_else(|| panic.downcast_ref::<String>().cloned());
+            let said = said.unwrap_or_else(|| "without a word".into());
+            drop(session.fail(before, Error::new(format!("a callback panicked: {said}"))));
+            // It is the caller's; the run has left what it had.
+            resume_unwind(panic)
         }
     }
-    drop(callbacks);
-    session.finish(before, test, end)
+}
+
+/// Calls a callback; if it panics, what the run has can still be written.
+fn ask(call: impl FnOnce() -> Flow) -> Result<Flow, Failure> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(Failure::Panic)
+}
+
+/// The fewest samples of the data that the model can be trained on together, which there must be.
+fn least_batch(trainer: &Trainer, data: &Dataset, samples: usize) -> Result<usize> {
+    let shape = [&[1], data.shape()].concat();
+    let least = trainer
+        .model
+        .least_batch(&Meta::new(shape.clone(), DType::F32))?;
+    if samples >= least && trainer.batch_size >= least {
+        return Ok(least);
+    }
+    let x = Tensor::input("x", shape, DType::F32);
+    let alone = trainer.model.forward(&x, &mut Context::train(0));
+    let why = alone.meta().err().map(first_line).unwrap_or_default();
+    Err(Error::new(match samples < least {
+        true => format!(
+            "there is {samples} sample to train on, but the model takes at least {least} together: {why}"
+        ),
+        false => format!(
+            "a batch of {} is too small, the model takes at least {least} samples together: {why}",
+            trainer.batch_size
+        ),
+    }))
+}
+
+fn first_line(error: zerokara_core::Error) -> String {
+    let text = error.to_string();
+    text.lines().next().unwrap_or_default().to_string()
+}
+
+/// What the samples are.
+pub(super) fn what(data: &Dataset) -> &'static str {
+    match data.shape().len() {
+        3 => "images",
+        _ => "samples",
+    }
 }
 
 /// What can be said before anything is built.
@@ -234,11 +243,11 @@ fn check(trainer: &Trainer) -> Result<()> {
             "the number of epochs is 0; it must be at least 1",
         ));
     }
-    let rate = trainer.optimizer.learning_rate();
-    if !(rate.is_finite() && rate >= 0.0) {
-        return Err(Error::new(format!(
-            "the learning rate is {rate}; it must be a number from 0 on"
-        )));
+    trainer.optimizer.check()?;
+    trainer.clipping.check()?;
+    zerokara_nn::check_penalty(trainer.l2_penalty)?;
+    for callback in &trainer.callbacks {
+        callback.check()?;
     }
     Ok(())
 }
@@ -253,21 +262,20 @@ fn build(trainer: &Trainer, data: &Dataset) -> Result<SavedModel> {
             data.shape()
         ))
     };
-    let first_line = |error: zerokara_core::Error| {
-        let text = error.to_string();
-        text.lines().next().unwrap_or_default().to_string()
-    };
-    let shape = [&[1], data.shape()].concat();
+    let samples = trainer.batch_size.min(data.train.len().max(1));
+    let shape = [&[samples], data.shape()].concat();
     let sample = Meta::new(shape.clone(), DType::F32);
     trainer
         .model
         .build(&sample, trainer.seed)
         .map_err(|e| misfit(first_line(e)))?;
     let mut cx = Context::evaluate();
-    let output = trainer
-        .model
-        .forward(&Tensor::input("x", shape, DType::F32), &mut cx);
-    let output = output.meta().map_err(|e| misfit(first_line(e)))?;
+    let x = Tensor::input("x", shape, DType::F32);
+    let scores = trainer.model.forward(&x, &mut cx);
+    let output = scores.meta().map_err(|e| misfit(first_line(e)))?;
+    let labels = Tensor::input("t", [samples], DType::I64);
+    let loss = trainer.loss.loss(&scores, &labels);
+    loss.meta().map_err(|e| misfit(first_line(e)))?;
     let classes = data.classes();
     if let [_, outputs] = output.shape[..]
         && outputs < classes
@@ -289,6 +297,132 @@ fn build(trainer: &Trainer, data: &Dataset) -> Result<SavedModel> {
 }
 
 impl Session<'_> {
+    /// How many of the training samples the evaluation after each epoch takes.
+    pub fn train_sample(&self) -> usize {
+        self.trainer.train_sample.min(self.train.len())
+    }
+
+    /// Says once where the run is not quite what one would think.
+    fn say_what_differs(&self) {
+        let (all, sample) = (self.train.len(), self.train_sample());
+        let name = what(self.data);
+        if sample < all {
+            self.progress.message(&format!(
+                "training loss and accuracy of an epoch are measured on {} of the {} training {name}",
+                thousands(sample as u64),
+                thousands(all as u64)
+            ));
+        }
+        if let Some(last) = self.joined {
+            let full = self.trainer.batch_size;
+            self.progress.message(&format!(
+                "the last batch of an epoch would be of {}, too few for the model: it joins the one before, which has {last}",
+                counted(last - full, name)
+            ));
+        }
+    }
+
+    /// All epochs: the last evaluation on the test set, and why training ended.
+    fn train(
+        &mut self,
+        loader: &mut Loader,
+        mut step: TrainStep,
+        schedule: &Schedule,
+        callbacks: &mut [Box<dyn Callback>],
+    ) -> Result<(Evaluation, End), Failure> {
+        let trainer = self.trainer;
+        let every = self.total.div_ceil(RECORDED_STEPS).max(1);
+        let batches = loader.len() as u64;
+        let mut feeder = Feeder::new();
+        let mut test = Evaluation::default();
+        let mut end = End::Complete;
+        for epoch in 1..=trainer.epochs {
+            loader.set_epoch(epoch - 1);
+            self.progress.start_epoch(epoch, batches);
+            let started = Instant::now();
+            let mut images = 0;
+            let mut learning_rate = 0.0;
+            for at in 0..loader.len() {
+                learning_rate = trainer.optimizer.learning_rate() * schedule.factor(self.steps);
+                let (x, t) = feeder.batch(loader, at)?;
+                let output = step.step(&x, &t, learning_rate)?;
+                self.steps += 1;
+                self.losses.push(output.loss);
+                let size = t.len() as u64;
+                images += size;
+                let accuracy = output.correct.map(|n| n as f64 / t.len() as f64);
+                drop((x, t));
+                let record = Step {
+                    step: self.steps,
+                    epoch,
+                    loss: output.loss,
+                    accuracy,
+                    learning_rate,
+                    images_per_second: images as f64 / started.elapsed().as_secs_f64().max(1e-9),
+                    seconds: self.started.elapsed().as_secs_f64(),
+                    gradient_norm: Some(output.gradient_norm),
+                };
+                if self.steps.is_multiple_of(every) || self.steps == 1 || !output.ok {
+                    self.record(&record)?;
+                }
+                if !output.ok {
+                    return Err(NotFinite {
+                        step: self.steps,
+                        epoch,
+                        loss: output.loss,
+                        gradient_norm: output.gradient_norm,
+                        origin: step.locate_non_finite()?,
+                        saved: None,
+                    }
+                    .into());
+                }
+                self.progress.step(size, output.loss, accuracy);
+                for callback in &mut *callbacks {
+                    if ask(|| callback.on_step(&record, &*trainer.model))? == Flow::Stop {
+                        end = End::Stopped;
+                    }
+                }
+                if self.interrupted() {
+                    end = End::Interrupted;
+                }
+                if !matches!(end, End::Complete) {
+                    break;
+                }
+            }
+            let seconds = started.elapsed().as_secs_f64();
+            self.trained.0 += images;
+            self.trained.1 += seconds;
+            if matches!(end, End::Interrupted) {
+                break;
+            }
+            let record = Epoch {
+                epoch,
+                step: self.steps,
+                learning_rate: Some(learning_rate),
+                images_per_second: images as f64 / seconds.max(1e-9),
+                seconds,
+                ..Epoch::default()
+            };
+            match self.finish_epoch(record)? {
+                Some(evaluation) => test = evaluation,
+                None => {
+                    end = End::Interrupted;
+                    break;
+                }
+            }
+            let record = self.history.last().cloned().unwrap_or_default();
+            for callback in &mut *callbacks {
+                if ask(|| callback.on_epoch(&record, &*trainer.model))? == Flow::Stop {
+                    end = End::Stopped;
+                }
+            }
+            if !matches!(end, End::Complete) {
+                break;
+            }
+        }
+        Ok((test, end))
+    }
+
     fn interrupted(&self) -> bool {
         self.interrupts.as_ref().is_some_and(Interrupts::requested)
     }
@@ -325,7 +459,7 @@ impl Session<'_> {
         if self.validation.is_none() {
             self.save()?;
         }
-        let sample = match self.trainer.train_sample {
+        let sample = match self.train_sample() {
             n if n < self.train.len() => sample(&self.train, n, self.trainer.seed)?,
             _ => self.train.clone(),
         };
@@ -340,7 +474,15 @@ impl Session<'_> {
             };
             record.validation_loss = Some(validation.loss);
             record.validation_accuracy = validation.accuracy();
-            let found = (validation.accuracy().unwrap_or(0.0), validation.loss);
+            let found = (
+                validation.accuracy().unwrap_or(0.0),
+                // The loss of scores that are NaN is no better than any other.
+                if validation.loss.is_nan() {
+                    f64::INFINITY
+                } else {
+                    validation.loss
+                },
+            );
             let better = self.best.as_ref().is_none_or(|best| {
                 found.0 > best.accuracy || (found.0 == best.accuracy && found.1 < best.loss)
             });
@@ -364,63 +506,101 @@ impl Session<'_> {
         }
         self.progress.finish_epoch(&record);
         self.history.push(record);
+        if let Some(why) = test.no_answers(&format!("test {}", what(self.data))) {
+            self.progress.message(&why);
+        }
         Ok(Some(test))
     }
 
-    /// The error for a step that was not finite: says where it arose, and keeps the parameters, which are those before
-    /// the step.
-    fn not_finite(&mut self, epoch: u64, step: &TrainStep, output: StepOutput) -> Error {
-        self.progress.interrupt();
-        let origin = match step.locate_non_finite() {
-            Ok(origin) => origin,
-            Err(error) => return error.into(),
+    /// Leaves in the folder what the run has, as much as can be written: the model, the report, how it ended. The first
+    /// error is given.
+    fn leave(&self, before: Option<Filters>, test: &Evaluation, status: Status) -> Result<()> {
+        let Some(folder) = &self.folder else {
+            return Ok(());
         };
-        let saved = match self.save() {
-            Ok(()) => self.folder.as_ref().map(RunFolder::model),
-            Err(error) => return error,
+        let saved = self.save();
+        let status = match (&saved, status) {
+            (_, Status::Failed(why)) => Status::Failed(why),
+            (Err(error), _) => Status::Failed(error.to_string()),
+            (Ok(()), status) => status,
         };
-        NotFinite {
-            step: self.steps,
-            epoch,
-            loss: output.loss,
-            origin,
-            saved,
-        }
-        .into()
+        let seconds = self.started.elapsed().as_secs_f64();
+        let page = page::write(self, folder, before, test, seconds, &status);
+        let told = page::write_settings(self, folder, &status);
+        saved.and(page).and(told)
     }
 
-    fn finish(
-        mut self,
-        before: Option<crate::report::Filters>,
-        mut test: Evaluation,
-        end: End,
-    ) -> Result<Run> {
+    /// Puts the parameters of the best epoch back, if one was kept; whether there was.
+    fn restore_best(&mut self) -> Result<bool> {
+        match self.best.take() {
+            None => Ok(false),
+            Some(best) => {
+                self.trainer.model.load_state(&best.state)?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Ends the run by this error, which is given with what is to be said of it; the folder keeps what there is: the
+    /// parameters of the best epoch, if one was kept, else those of the last good step.
+    fn fail(mut self, before: Option<Filters>, error: Error) -> Error {
+        self.progress.interrupt();
+        let mut left = self.restore_best().map(|_| ());
+        let error = match (error.not_finite().cloned(), &self.folder) {
+            (Some(step), Some(folder)) => NotFinite {
+                saved: self.save().is_ok().then(|| folder.model()),
+                ..step
+            }
+            .into(),
+            _ => error,
+        };
+        let told = error.to_string();
+        let why = told.lines().next().unwrap_or_default().to_string();
+        // What cannot be judged is left without a judgement.
+        let judged = self.evaluator.run(&self.data.test, &mut || true);
+        let test = judged.ok().flatten().unwrap_or_default();
+        left = left.and(self.leave(before, &test, Status::Failed(why)));
+        if let Some(folder) = &self.folder {
+            let at = folder.path().display();
+            match left {
+                Ok(()) if error.not_finite().is_some() => {}
+                Ok(()) => self.progress.message(&format!(
+                    "the run ended early, after {}; what it had is in {at}",
+                    counted(self.steps as usize, "steps")
+                )),
+                Err(failed) => self.progress.message(&format!(
+                    "not all that the run had could be kept in {at}: {failed}"
+                )),
+            }
+        }
+        error
+    }
+
+    fn finish(mut self, before: Option<Filters>, mut test: Evaluation, end: End) -> Result<Run> {
         let interrupted = matches!(end, End::Interrupted);
         if interrupted {
             self.progress.interrupt();
         }
-        let mut stale = interrupted;
-        if let Some(best) = self.best.take() {
-            self.trainer.model.load_state(&best.state)?;
-            stale = true;
+        let restored = self.restore_best()?;
+        if restored || interrupted {
+            match self.evaluator.run(&self.data.test, &mut || true) {
+                Ok(found) => test = found.unwrap_or(test),
+                Err(error) => return Err(self.fail(before, error)),
+            }
         }
-        self.save()?;
+        let seconds = self.started.elapsed().as_secs_f64();
+        let status = match end {
+            End::Complete => Status::Complete,
+            End::Stopped => Status::Stopped,
+            End::Interrupted => Status::Interrupted,
+        };
+        self.leave(before, &test, status)?;
         if interrupted && let Some(folder) = &self.folder {
             self.progress.message(&format!(
                 "interrupted after step {}; the model is saved in {}",
                 self.steps,
                 folder.path().display()
             ));
-        }
-        let seconds = self.started.elapsed().as_secs_f64();
-        if stale {
-            let always = &mut || true;
-            if let Some(found) = self.evaluator.run(&self.data.test, always)? {
-                test = found;
-            }
-        }
-        if let Some(folder) = self.folder.clone() {
-            page::write(&self, &folder, before, &test, seconds)?;
         }
         Ok(Run {
             model: self.model,
@@ -431,6 +611,14 @@ impl Session<'_> {
             seconds,
             losses: self.losses,
         })
+    }
+}
+
+/// `1 step`, `3 steps`: a number with a plural that ends in s.
+fn counted(n: usize, plural: &str) -> String {
+    match n {
+        1 => format!("1 {}", plural.trim_end_matches('s')),
+        _ => format!("{} {plural}", thousands(n as u64)),
     }
 }
 

@@ -1,16 +1,19 @@
 //! The run's settings and report.
 
-use super::{Trainer, fit::Session, profile};
+use super::{
+    fit::{Session, Status, what},
+    profile,
+};
 use crate::{
     atomic,
     error::Result,
     evaluation::{Evaluation, gather},
-    report::{Curves, Filters, LayerRow, LayerTime, Misclassified, Report},
+    report::{Curves, Filters, LayerRow, LayerTime, Misclassified, Report, numbers::thousands},
     run_folder::RunFolder,
 };
 use zerokara_core::Runtime;
 use zerokara_data::{Dataset, Loader};
-use zerokara_nn::{Forward, Schedule};
+use zerokara_nn::{Clipping, Forward};
 
 /// Wrong answers that the report keeps; the surest come first.
 const MISCLASSIFIED: usize = 60;
@@ -30,64 +33,99 @@ pub(super) fn first_filters(model: &dyn Forward) -> Result<Option<Filters>> {
 }
 
 /// Name and value of each setting that says how the run was made.
-fn settings(trainer: &Trainer, steps: u64) -> Vec<(String, String)> {
-    let mut settings = vec![
-        ("epochs", trainer.epochs.to_string()),
-        ("batch size", trainer.batch_size.to_string()),
-        ("optimizer", trainer.optimizer.name().to_string()),
-        (
-            "learning rate",
-            trainer.optimizer.learning_rate().to_string(),
-        ),
-        ("loss", trainer.loss.name().to_string()),
-    ];
-    // A name that the caller gave says more than the schedule's numbers.
-    if !trainer.settings.iter().any(|(name, _)| name == "schedule") {
-        match &trainer.schedule {
-            super::Plan::Fixed(Schedule::Constant) => {}
-            super::Plan::Fixed(schedule) => settings.push(("schedule", format!("{schedule:?}"))),
-            super::Plan::Over(schedule) => {
-                settings.push(("schedule", format!("{:?}", schedule(steps))))
-            }
-        }
+fn settings(session: &Session<'_>) -> Vec<(String, String)> {
+    let (trainer, all) = (session.trainer, session.train.len() as u64);
+    let name = what(session.data);
+    let told = |name: &str| name.replace('_', " ");
+    let mut settings: Vec<(String, String)> = Vec::new();
+    let mut set = |name: &str, value: String| settings.push((name.to_string(), value));
+    set("epochs", trainer.epochs.to_string());
+    set("batch size", trainer.batch_size.to_string());
+    if let Some(last) = session.joined {
+        let why = "what was too few for a batch joined the one before";
+        set("last batch", format!("{last} {name}: {why}"));
     }
-    if let zerokara_nn::Clipping::Norm(norm) = trainer.clipping {
-        settings.push(("gradient norm at most", norm.to_string()));
+    set("optimizer", trainer.optimizer.name().to_string());
+    set(
+        "learning rate",
+        trainer.optimizer.learning_rate().to_string(),
+    );
+    for (name, value) in trainer.optimizer.settings() {
+        set(&told(name), value.to_string());
+    }
+    set(
+        "schedule",
+        match &trainer.schedule {
+            super::Plan::Fixed(schedule) => schedule.to_string(),
+            super::Plan::Over(schedule) => schedule(session.total).to_string(),
+        },
+    );
+    set("loss", told(trainer.loss.name()));
+    for (name, value) in trainer.loss.settings() {
+        set(&told(name), value.to_string());
+    }
+    match trainer.clipping {
+        Clipping::None => {}
+        Clipping::Norm(norm) => set("gradient norm at most", norm.to_string()),
+        Clipping::Value(value) => set("gradient elements at most", value.to_string()),
     }
     if trainer.l2_penalty != 0.0 {
-        settings.push(("L2 penalty", trainer.l2_penalty.to_string()));
+        set("L2 penalty", trainer.l2_penalty.to_string());
+    }
+    if let Some(augment) = &trainer.augment {
+        set("augmentation", augment.to_string());
+    }
+    if let Some(validation) = &session.validation {
+        let (held, of) = (validation.len() as u64, session.data.train.len() as u64);
+        set(
+            "validation",
+            format!("{} of {} training {name}", thousands(held), thousands(of)),
+        );
+    }
+    let sample = session.train_sample() as u64;
+    if sample < all {
+        set(
+            "training accuracy",
+            format!(
+                "measured on {} of {} {name}",
+                thousands(sample),
+                thousands(all)
+            ),
+        );
     }
     if let Some(arithmetic) = trainer.arithmetic
         && arithmetic != zerokara_core::Arithmetic::F32
     {
-        settings.push(("precision", arithmetic.name().to_string()));
+        set("precision", arithmetic.name().to_string());
     }
+    settings.extend(trainer.settings.iter().cloned());
     settings
-        .into_iter()
-        .map(|(name, value)| (name.to_string(), value))
-        .chain(trainer.settings.iter().cloned())
-        .collect()
 }
 
-/// Writes what was asked for into the folder.
+/// Writes into the folder what was asked for, and how the run stands.
 pub(super) fn write_settings(
-    trainer: &Trainer,
-    data: &Dataset,
-    steps: u64,
+    session: &Session<'_>,
     folder: &RunFolder,
+    status: &Status,
 ) -> Result<()> {
-    let settings: serde_json::Map<String, serde_json::Value> = settings(trainer, steps)
+    let (trainer, data) = (session.trainer, session.data);
+    let settings: serde_json::Map<String, serde_json::Value> = settings(session)
         .into_iter()
         .map(|(name, value)| (name.replace(' ', "_"), value.into()))
         .collect();
-    let all = serde_json::json!({
+    let mut all = serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"),
         "command": trainer.command,
         "model": trainer.name,
         "dataset": data.name,
         "seed": trainer.seed,
         "settings": settings,
+        "status": status.word(),
+        "steps": session.steps,
     });
+    if let Status::Failed(why) = status {
+        all["error"] = why.as_str().into();
+    }
     Ok(atomic::write(folder.settings(), format!("{all:#}\n"))?)
 }
 
@@ -98,6 +136,7 @@ pub(super) fn write(
     filters_before: Option<Filters>,
     test: &Evaluation,
     seconds: f64,
+    status: &Status,
 ) -> Result<()> {
     let (trainer, data) = (session.trainer, session.data);
     let runtime = Runtime::current()?;
@@ -105,6 +144,14 @@ pub(super) fn write(
     let last = session.history.last();
     let name = session.model.info().name.clone();
     let (images, trained) = session.trained;
+    let steps = session.steps;
+    let ended = match status {
+        Status::Running | Status::Complete => None,
+        Status::Stopped => Some(format!("Ended by a callback after step {steps}.")),
+        Status::Interrupted => Some(format!("Interrupted after step {steps}.")),
+        Status::Failed(why) => Some(format!("Ended early, at step {steps}: {why}")),
+    };
+    let (sample, all) = (session.train_sample() as u64, session.train.len() as u64);
     let report = Report {
         title: format!("{name} on {}", data.name),
         model: name,
@@ -117,7 +164,11 @@ pub(super) fn write(
         threads: Some(runtime.threads()),
         isa: runtime.isa().name().to_string(),
         version: env!("CARGO_PKG_VERSION").to_string(),
-        settings: settings(trainer, session.total),
+        settings: settings(session),
+        ended,
+        unanswered: test.no_answers(&format!("test {}", what(data))),
+        samples: what(data).into(),
+        train_sample: (sample < all).then_some((sample, all)),
         seconds: Some(seconds),
         images_per_second: (trained > 0.0).then(|| images as f64 / trained),
         parameters: Some(trainer.model.parameter_count()? as u64),
@@ -135,7 +186,11 @@ pub(super) fn write(
         misclassified: misclassified(data, test),
         filters_before,
         filters_after: first_filters(&*trainer.model)?,
-        times: times(session, &layers)?,
+        // A step that failed would fail again.
+        times: match status {
+            Status::Failed(_) => Vec::new(),
+            _ => times(session, &layers)?,
+        },
         layers,
     };
     Ok(atomic::write(folder.report(), report.render())?)
@@ -147,6 +202,7 @@ fn misclassified(data: &Dataset, test: &Evaluation) -> Vec<Misclassified> {
         _ => return Vec::new(),
     };
     let mut wrong: Vec<usize> = (0..test.answers.len())
+        .filter(|&i| test.answers[i].is_given())
         .filter(|&i| test.answers[i].class as i64 != data.test.labels()[i])
         .collect();
     wrong.sort_by(|&a, &b| {
