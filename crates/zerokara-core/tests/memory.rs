@@ -34,7 +34,7 @@ fn memory_is_bounded() -> Result<()> {
     }
     assert_eq!(runtime.plans_compiled(), compiled);
     // One that needs more than the bound gives it back at once.
-    let large = make(70_000_000);
+    let large = make(40_000_000);
     for _ in 0..2 {
         assert_eq!(expression(&large, 3).item()?, expected);
         assert!(runtime.plans_bytes() <= BOUND, "{}", runtime.plans_bytes());

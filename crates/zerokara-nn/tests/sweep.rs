@@ -9,6 +9,7 @@
 //! `ZEROKARA_SWEEP=1` runs every size of each axis instead of some. Each test prints what was run.
 
 use std::{
+    collections::BTreeSet,
     env,
     panic::{AssertUnwindSafe, catch_unwind},
     time::Instant,
@@ -151,7 +152,6 @@ fn check(case: &Case) {
     if flops / 2 <= SMALL && elements <= FEW {
         let expected = interpret(&outputs, &[(&x, given)], Precision::Double).unwrap();
         for (i, (f, e)) in found.iter().zip(&expected).enumerate() {
-            // A normalization of one value amplifies its rounding without bound; its own law is below.
             let part = ["loss", "output", "weights", "gradient of the input"].get(i);
             assert_like(f, e, &what(part.unwrap_or(&"gradient of a parameter")));
         }
@@ -288,7 +288,13 @@ fn run(sweep: &str, cases: Vec<Case>) {
     } else {
         "some; ZEROKARA_SWEEP=1 runs all"
     };
-    println!("{sweep}: {} cases ({all}) in {seconds:.1} s", cases.len());
+    let shapes: BTreeSet<String> = cases.iter().map(|c| format!("{:?}", c.shape)).collect();
+    let shapes: Vec<String> = shapes.into_iter().collect();
+    println!(
+        "{sweep}: {} cases ({all}) in {seconds:.1} s, of {}",
+        cases.len(),
+        shapes.join(" ")
+    );
     assert!(failed.is_empty(), "{failed:#?}");
 }
 
@@ -718,6 +724,101 @@ fn batches_of_none() {
         );
     }
     run("batches of none", cases);
+}
+
+/// Rows of a table, as many as there are indices; the gradient of their sum counts how often each was taken.
+#[test]
+fn embeddings_up_to_a_million() {
+    let start = Instant::now();
+    let cases: [(usize, usize); 6] = [
+        (0, 5),
+        (1, 5),
+        (7, 1),
+        (10_000, 3),
+        (8001, 100_000),
+        (1_000_000, 300),
+    ];
+    for (n, words) in cases {
+        let layer = Embedding::new(words, 4);
+        let indices: Vec<i64> = (0..n)
+            .map(|i| (i * i + 3 * i) % words)
+            .map(|i| i as i64)
+            .collect();
+        let x = Tensor::input("x", [n], DType::I64);
+        layer.build(&Meta::new([n], DType::I64), 1).unwrap();
+        let y = layer.forward(&x, &mut Context::train(0));
+        let table = layer.parameters().unwrap().remove(0);
+        let d = gradients(&y.sum(), &[&table.tensor()]).remove(0);
+        let mut program = Program::compile(&[&x], &[&y, &d], &[]).unwrap();
+        let found = program.run(&[Array::new([n], indices.as_slice())]).unwrap();
+        let rows = table.value();
+        let rows = rows.slice::<f32>();
+        let mut counts = vec![0; words];
+        for (row, &index) in found[0].slice::<f32>().chunks(4).zip(&indices) {
+            assert_eq!(row, &rows[index as usize * 4..][..4]);
+            counts[index as usize] += 1;
+        }
+        for (row, &count) in found[1].slice::<f32>().chunks(4).zip(&counts) {
+            assert_eq!(row, [count as f32; 4], "{n} indices of {words}");
+        }
+    }
+    println!(
+        "embeddings: indices and words {cases:?} in {:.1} s",
+        start.elapsed().as_secs_f64()
+    );
+}
+
+/// The loss of classification, and its gradient `(softmax - target) / n`, in f64.
+#[test]
+fn losses_up_to_a_million() {
+    let start = Instant::now();
+    let cases: [(usize, usize); 7] = [
+        (1, 1),
+        (2, 3),
+        (100, 10),
+        (8001, 10),
+        (1_000_000, 4),
+        (3, 1_000_000),
+        (50, 2048),
+    ];
+    for (n, classes) in cases {
+        let x = Tensor::input("x", [n, classes], DType::F32);
+        let t = Tensor::input("t", [n], DType::I64);
+        let loss = SoftmaxCrossEntropy::new().loss(&x, &t);
+        let d = gradients(&loss, &[&x]).remove(0);
+        let mut program = Program::compile(&[&x, &t], &[&loss, &d], &[]).unwrap();
+        let logits = (noise(9, &[n, classes]) * 6.0).eval().unwrap();
+        let labels: Vec<i64> = (0..n).map(|i| (i * 7 % classes) as i64).collect();
+        let labels_array = Array::new([n], labels.as_slice());
+        let found = program.run(&[logits.clone(), labels_array]).unwrap();
+        let mut expected = 0.0;
+        let rows = logits.slice::<f32>().chunks(classes).zip(&labels);
+        for (i, ((row, &label), d)) in rows
+            .zip(found[1].slice::<f32>().chunks(classes))
+            .enumerate()
+        {
+            let total: f64 = row.iter().map(|&x| f64::from(x).exp()).sum();
+            expected += total.ln() - f64::from(row[label as usize]);
+            for j in [0, label as usize, classes / 2, classes - 1] {
+                let target = f64::from(u8::from(j == label as usize));
+                let slope = (f64::from(row[j]).exp() / total - target) / n as f64;
+                let error = (f64::from(d[j]) - slope).abs();
+                assert!(
+                    error <= 5e-6 / n as f64,
+                    "{n} x {classes}: row {i}, class {j}"
+                );
+            }
+        }
+        let (found, expected) = (found[0].to_f64s()[0], expected / n as f64);
+        assert!(
+            (found - expected).abs() <= 1e-5 * expected.abs().max(1.0),
+            "{found} {expected}"
+        );
+    }
+    println!(
+        "losses: rows and classes {cases:?} in {:.1} s",
+        start.elapsed().as_secs_f64()
+    );
 }
 
 /// Layers one after another, trained one step.
