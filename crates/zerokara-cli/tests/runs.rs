@@ -9,6 +9,7 @@ use std::{
     process::{Child, Stdio},
     time::{Duration, Instant},
 };
+use zerokara_train::run_folder::RunFolder;
 
 /// A picture of a one: a dark upright stroke on light paper.
 fn one(path: &Path) {
@@ -49,8 +50,8 @@ fn train_eval_predict_and_summary() {
     assert!(told.starts_with("test accuracy 0."), "{told}");
     assert!(stderr(&output).contains("epoch 4/4"), "{}", stderr(&output));
 
-    let name = fs::read_to_string(at.join("runs/latest")).unwrap();
-    let made = at.join("runs").join(name.trim());
+    let latest = RunFolder::open(at.join("runs"), "latest").unwrap();
+    let made = latest.path();
     for file in [
         "run.json",
         "metrics.jsonl",

@@ -3,6 +3,9 @@
 //! The bytes go to a temporary file in the same folder, which is synced and renamed over the old one; the folder is
 //! synced last. A crash, a full disk or an interruption at any moment leaves either the old file or the new one.
 //! Everything that Zerokara writes, it writes this way.
+//!
+//! What is there already and is no regular file cannot be replaced without being destroyed: a terminal, `/dev/stdout`, a
+//! FIFO or a socket is written through, and a disk is refused. Symbolic links stay; what they lead to is written.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -55,6 +58,7 @@ impl FileError {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 "free some space or choose another disk"
             }
+            io::ErrorKind::ConnectionRefused => "nobody listens at this socket",
             io::ErrorKind::ReadOnlyFilesystem => "choose a path on a disk that can be written",
             io::ErrorKind::IsADirectory => "name a file, not a folder",
             io::ErrorKind::NotADirectory => {
@@ -113,7 +117,10 @@ pub fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> Result<(), File
 
 /// Writes to `path` what `contents` writes to its (buffered) argument, whole or not at all.
 ///
-/// A symbolic link is followed; an existing file keeps its permissions.
+/// A symbolic link is followed, also where the file that it names is still to be made; an existing file keeps its
+/// permissions. What exists and is neither file nor folder (a terminal, a FIFO, a socket) is written through, and so is
+/// what this process has open already (`/dev/stdout`, `/dev/fd/3`); a pipe without a reader is an error of the kind
+/// [`BrokenPipe`](io::ErrorKind::BrokenPipe).
 ///
 /// # Errors
 ///
@@ -125,8 +132,13 @@ pub fn write_with(
 ) -> Result<(), FileError> {
     let path = path.as_ref();
     let fail = |source| FileError::new(path, "write", source);
+    if let Some(through) = written_through(path).map_err(fail)? {
+        let mut out = BufWriter::new(through);
+        contents(&mut out).map_err(fail)?;
+        return out.flush().map_err(fail);
+    }
     // Renaming over a link would replace the link, not the file it leads to.
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let target = target_of(path).map_err(fail)?;
     let existing = fs::metadata(&target).ok();
     if existing.as_ref().is_some_and(|m| m.is_dir()) {
         return Err(fail(io::ErrorKind::IsADirectory.into()));
@@ -152,6 +164,96 @@ pub fn write_with(
     Ok(())
 }
 
+/// Whether [`write`] would put bytes through this path as into a pipe, instead of making or replacing a file: a
+/// terminal, a FIFO, a socket, `/dev/stdout`.
+pub fn is_stream(path: impl AsRef<Path>) -> bool {
+    let path = path.as_ref();
+    is_open_already(path) || fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir())
+}
+
+/// Files that a process has open stand in these folders under their numbers, on systems that show them as files.
+fn is_open_already(path: &Path) -> bool {
+    let by_name = ["/dev/stdin", "/dev/stdout", "/dev/stderr"];
+    let by_number = ["/dev/fd", "/proc/self/fd"];
+    cfg!(unix)
+        && (by_name.iter().any(|name| path == Path::new(name))
+            || by_number
+                .iter()
+                .any(|folder| path.parent() == Some(Path::new(folder))))
+}
+
+/// What to write through, if `path` is a stream.
+fn written_through(path: &Path) -> io::Result<Option<Box<dyn Write>>> {
+    if !is_stream(path) {
+        return Ok(None);
+    }
+    let is = |names: [&str; 3]| names.iter().any(|name| path == Path::new(name));
+    // A file that the shell has opened for us has a place where the next byte goes; only the open file knows it.
+    if is(["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"]) {
+        return Ok(Some(Box::new(io::stdout())));
+    }
+    if is(["/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"]) {
+        return Ok(Some(Box::new(io::stderr())));
+    }
+    let found = fs::metadata(path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::{fs::FileTypeExt, net::UnixStream};
+        if found.file_type().is_socket() {
+            return Ok(Some(Box::new(UnixStream::connect(path)?)));
+        }
+        if found.file_type().is_block_device() {
+            return Err(io::Error::other(
+                "it is a disk, whose contents would be lost",
+            ));
+        }
+    }
+    let mut open = OpenOptions::new();
+    // An open file that is no stream goes on at its end.
+    open.write(true).append(found.is_file());
+    Ok(Some(Box::new(open.open(path)?)))
+}
+
+/// Where links from `path` lead, whether or not anything is there.
+fn target_of(path: &Path) -> io::Result<PathBuf> {
+    /// As many as Linux follows.
+    const LINKS: usize = 40;
+    if let Ok(target) = fs::canonicalize(path) {
+        return Ok(target);
+    }
+    let mut target = path.to_path_buf();
+    for _ in 0..LINKS {
+        match fs::read_link(&target) {
+            Ok(next) => target = folder_of(&target).join(next),
+            Err(_) => return Ok(target),
+        }
+    }
+    Err(io::Error::other("its links lead in a circle"))
+}
+
+/// Makes `path` a symbolic link to `target`, at once: whoever looks sees the old link (or file) or the new one.
+///
+/// # Errors
+///
+/// A [`FileError`] when there are no links here, or `path` is a folder.
+#[cfg(unix)]
+pub fn link(target: impl AsRef<Path>, path: impl AsRef<Path>) -> Result<(), FileError> {
+    let path = path.as_ref();
+    let fail = |source| FileError::new(path, "make the link", source);
+    let temporary = loop {
+        let temporary = temporary_name(path, folder_of(path)).map_err(fail)?;
+        match std::os::unix::fs::symlink(&target, &temporary) {
+            Ok(()) => break Temporary(temporary),
+            // Left behind by a killed process that had the same number.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(fail(e)),
+        }
+    };
+    fs::rename(&temporary.0, path).map_err(fail)?;
+    std::mem::forget(temporary);
+    Ok(())
+}
+
 /// A temporary file that is removed unless it was renamed.
 struct Temporary(PathBuf);
 
@@ -162,17 +264,8 @@ impl Drop for Temporary {
 }
 
 fn create_temporary(target: &Path, folder: &Path) -> io::Result<(File, Temporary)> {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let name = target.file_name().ok_or(io::ErrorKind::IsADirectory)?;
     loop {
-        let mut temporary = std::ffi::OsString::from(".");
-        temporary.push(name);
-        temporary.push(format!(
-            ".{}-{}.tmp",
-            std::process::id(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        ));
-        let temporary = folder.join(temporary);
+        let temporary = temporary_name(target, folder)?;
         match OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -184,6 +277,20 @@ fn create_temporary(target: &Path, folder: &Path) -> io::Result<(File, Temporary
             Err(e) => return Err(e),
         }
     }
+}
+
+/// A name in this folder that nobody else takes.
+fn temporary_name(target: &Path, folder: &Path) -> io::Result<PathBuf> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let name = target.file_name().ok_or(io::ErrorKind::IsADirectory)?;
+    let mut temporary = std::ffi::OsString::from(".");
+    temporary.push(name);
+    temporary.push(format!(
+        ".{}-{}.tmp",
+        std::process::id(),
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    ));
+    Ok(folder.join(temporary))
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -275,5 +382,80 @@ mod tests {
             fs::metadata(&file).unwrap().permissions().mode() & 0o777,
             0o640
         );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_a_file_that_is_still_to_be_made_stays_a_link() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        symlink("between", at("link")).unwrap();
+        symlink("file", at("between")).unwrap();
+        write(at("link"), "new").unwrap();
+        assert_eq!(fs::read_to_string(at("file")).unwrap(), "new");
+        assert_eq!(names(folder.path()), ["between", "file", "link"]);
+        assert!(fs::symlink_metadata(at("link")).unwrap().is_symlink());
+        symlink("circle", at("circle")).unwrap();
+        assert!(write(at("circle"), "new").is_err());
+        assert!(fs::symlink_metadata(at("circle")).unwrap().is_symlink());
+        symlink("missing/file", at("astray")).unwrap();
+        let error = write(at("astray"), "new").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_socket_is_written_through() {
+        use std::{io::Read, os::unix::net::UnixListener};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let reader = std::thread::spawn(move || {
+            let mut text = String::new();
+            listener
+                .accept()
+                .unwrap()
+                .0
+                .read_to_string(&mut text)
+                .unwrap();
+            text
+        });
+        write(&path, "through").unwrap();
+        assert_eq!(reader.join().unwrap(), "through");
+        assert!(is_stream(&path));
+        let error = write(&path, "nobody").unwrap_err().to_string();
+        assert!(error.contains("nobody listens"), "{error}");
+        assert_eq!(names(folder.path()), ["socket"]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_open_file_goes_on_where_it_is() {
+        use std::os::fd::AsRawFd;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut log = File::create(&path).unwrap();
+        log.write_all(b"before ").unwrap();
+        write(format!("/proc/self/fd/{}", log.as_raw_fd()), "after").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "before after");
+        assert_eq!(names(folder.path()), ["log"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_replace_links_and_files_but_no_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for run in ["a", "b"] {
+            fs::create_dir(at(run)).unwrap();
+        }
+        fs::write(at("latest"), "a").unwrap();
+        for run in ["a", "b"] {
+            link(run, at("latest")).unwrap();
+            assert_eq!(fs::read_link(at("latest")).unwrap(), Path::new(run));
+        }
+        assert!(link("a", at("b")).is_err());
+        assert_eq!(names(folder.path()), ["a", "b", "latest"]);
     }
 }

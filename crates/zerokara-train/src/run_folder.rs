@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! runs/
-//!   latest                                    the name of the newest run
+//!   latest                                    leads to the newest run: a link or, where there are none, its name
 //!   2026-11-24-142903-lenet-mnist/
 //!     run.json  metrics.jsonl  model.safetensors  checkpoint.safetensors  report.html
 //! ```
@@ -22,7 +22,8 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Creates `base/<date-time>-<model>-<dataset>` (and `base` itself) and makes it the latest run of `base`.
+    /// Creates `base/<date-time>-<model>-<dataset>` (and `base` itself) and makes it the latest run of `base`: the link
+    /// `base/latest` leads there. Where the system has no links, `latest` is a file that holds the run's name.
     ///
     /// The time is the local one. Of `model` and `dataset`, letters and digits stay, in lower case; anything else
     /// becomes `-`. A second run in the same second gets `-2` at its end.
@@ -50,7 +51,7 @@ impl RunFolder {
             let path = base.join(&name);
             match fs::create_dir(&path) {
                 Ok(()) => {
-                    atomic::write(base.join(LATEST), format!("{name}\n"))?;
+                    point_to(base, &name)?;
                     return Ok(Self { path });
                 }
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => count += 1,
@@ -88,6 +89,11 @@ impl RunFolder {
         Ok(folder)
     }
 
+    /// The run in this folder, whether or not there is one.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
     /// Opens an existing run: the folder `run` itself, the run of that name in `base`, or with `latest` the newest
     /// run of `base`.
     ///
@@ -115,14 +121,20 @@ impl RunFolder {
         )
     }
 
-    /// The newest run of `base`: the one that `base/latest` names or, if that is gone, the one whose name sorts last.
+    /// The newest run of `base`: the one that `base/latest` leads to or names or, if that is gone, the one whose name
+    /// sorts last.
     ///
     /// # Errors
     ///
     /// A [`FileError`] when `base` exists and cannot be read.
     pub fn latest(base: impl AsRef<Path>) -> Result<Option<Self>, FileError> {
         let base = base.as_ref();
-        if let Ok(name) = fs::read_to_string(base.join(LATEST)) {
+        if let Ok(target) = fs::read_link(base.join(LATEST)) {
+            let path = base.join(target);
+            if path.is_dir() {
+                return Ok(Some(Self { path }));
+            }
+        } else if let Ok(name) = fs::read_to_string(base.join(LATEST)) {
             let name = name.trim();
             // Only a plain name: an edited file shall not lead out of the folder.
             let plain = !name.is_empty() && Path::new(name).file_name() == Some(name.as_ref());
@@ -187,6 +199,22 @@ impl RunFolder {
     pub fn report(&self) -> PathBuf {
         self.path.join("report.html")
     }
+}
+
+/// Makes `base/latest` lead to this run.
+fn point_to(base: &Path, name: &str) -> Result<(), FileError> {
+    let latest = base.join(LATEST);
+    #[cfg(unix)]
+    {
+        if atomic::link(name, &latest).is_ok() {
+            return Ok(());
+        }
+        // Some file systems have no links. An old one, made elsewhere, would be followed.
+        if fs::symlink_metadata(&latest).is_ok_and(|m| m.is_symlink()) {
+            let _ = fs::remove_file(&latest);
+        }
+    }
+    atomic::write(latest, format!("{name}\n"))
 }
 
 fn create_folders(path: &Path) -> Result<(), FileError> {
@@ -254,6 +282,33 @@ mod tests {
         assert_ne!(first, second);
         assert_eq!(RunFolder::open(base.path(), LATEST).unwrap(), second);
         assert_eq!(RunFolder::open(base.path(), &first.name()).unwrap(), first);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn latest_is_a_link_and_replaces_the_file_that_was_there() {
+        let base = tempfile::tempdir().unwrap();
+        let old = base.path().join("2026-01-02-030405-a");
+        fs::create_dir(&old).unwrap();
+        fs::write(base.path().join(LATEST), "2026-01-02-030405-a\n").unwrap();
+        let read = RunFolder::latest(base.path()).unwrap().unwrap();
+        assert_eq!(read.path(), old);
+        let run = RunFolder::create(base.path(), "m", "d").unwrap();
+        fs::write(run.report(), "the page").unwrap();
+        let page = base.path().join(LATEST).join("report.html");
+        assert_eq!(fs::read_to_string(page).unwrap(), "the page");
+        let link = fs::read_link(base.path().join(LATEST)).unwrap();
+        assert_eq!(
+            link,
+            Path::new(&run.name()),
+            "a folder that moves with its runs"
+        );
+        assert_eq!(RunFolder::latest(base.path()).unwrap().unwrap(), run);
+        // A link that leads nowhere any more is none.
+        fs::remove_dir_all(run.path()).unwrap();
+        let newest = RunFolder::latest(base.path()).unwrap().unwrap();
+        assert_eq!(newest.path(), old);
+        assert_eq!(fs::read_dir(base.path()).unwrap().count(), 2);
     }
 
     #[test]
