@@ -8,7 +8,8 @@ use crate::{
 };
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
+    io::{self, Write},
+    sync::{Arc, Mutex, Once, OnceLock, PoisonError, RwLock},
 };
 use zerokara_kernels::{
     arithmetic::Arithmetic,
@@ -132,8 +133,8 @@ impl Runtime {
     /// A runtime with so many threads, the caller's included.
     ///
     /// # Errors
-    /// If the environment variable `ZEROKARA_ISA` names an instruction set that is unknown or not there, or
-    /// `ZEROKARA_MEMORY` or `ZEROKARA_WORK` are no numbers.
+    /// If there cannot be so many threads, the environment variable `ZEROKARA_ISA` names an instruction set that is unknown
+    /// or not there, or `ZEROKARA_MEMORY` or `ZEROKARA_WORK` are no numbers.
     pub fn new(threads: usize) -> Result<Self> {
         let isa = Isa::detect().map_err(|e| Error::new(e.to_string()))?;
         Self::with_isa(threads, isa)
@@ -142,17 +143,24 @@ impl Runtime {
     /// As [`Runtime::new`], on an instruction set of one's own choice.
     ///
     /// # Errors
-    /// If this CPU lacks the instruction set, or `ZEROKARA_MEMORY` or `ZEROKARA_WORK` are no numbers.
+    /// If there cannot be so many threads, this CPU lacks the instruction set, or `ZEROKARA_MEMORY` or `ZEROKARA_WORK` are
+    /// no numbers.
     pub fn with_isa(threads: usize, isa: Isa) -> Result<Self> {
+        let pool = Pool::exactly(threads).map_err(|e| Error::new(e.to_string()))?;
+        Self::with(pool, isa)
+    }
+
+    fn with(pool: Pool, isa: Isa) -> Result<Self> {
         if !isa.is_available() {
             return Err(Error::new(format!(
                 "this CPU lacks the instruction set {}",
                 isa.name()
             )));
         }
+        note_slow_build();
         Ok(Self {
             limits: Limits::from_environment()?,
-            pool: Pool::new(threads),
+            pool,
             isa,
             arithmetic: Arithmetic::F32,
             plans: Mutex::default(),
@@ -221,16 +229,21 @@ impl Runtime {
         if let Some(cell) = DEFAULT.get() {
             return Ok(cell.read().unwrap_or_else(PoisonError::into_inner).clone());
         }
-        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-        let threads = match std::env::var("ZEROKARA_THREADS") {
-            Err(_) => cores,
-            Ok(word) => word.parse().ok().filter(|&n| n > 0).ok_or_else(|| {
-                Error::new(format!(
-                    "ZEROKARA_THREADS must be a number of threads from 1 on, not {word:?}"
-                ))
-            })?,
+        // Who asks for no number gets what the system grants.
+        let pool = match std::env::var_os("ZEROKARA_THREADS") {
+            None => Pool::with_all_cores(),
+            Some(word) => {
+                let number = word.to_str().and_then(|word| word.parse().ok());
+                let threads = number.filter(|&n| n > 0).ok_or_else(|| {
+                    Error::new(format!(
+                        "ZEROKARA_THREADS must be a number of threads from 1 on, not {word:?}"
+                    ))
+                })?;
+                Pool::exactly(threads).map_err(|e| Error::new(format!("ZEROKARA_THREADS: {e}")))?
+            }
         };
-        let runtime = Arc::new(Self::new(threads)?);
+        let isa = Isa::detect().map_err(|e| Error::new(e.to_string()))?;
+        let runtime = Arc::new(Self::with(pool, isa)?);
         Ok(DEFAULT
             .get_or_init(|| RwLock::new(runtime))
             .read()
@@ -404,6 +417,24 @@ impl Runtime {
         plans.by_key.insert(key.clone(), kept);
         Ok(plan)
     }
+}
+
+/// Says once in a process that it will be slow, where the kernels were built without optimisation. A program that depends
+/// on this library has that in its development profile, unless it asks for better.
+fn note_slow_build() {
+    static SAID: Once = Once::new();
+    if zerokara_kernels::OPTIMISED {
+        return;
+    }
+    SAID.call_once(|| {
+        // There is nobody left to tell if standard error is closed.
+        let _ = writeln!(
+            io::stderr(),
+            "note: Zerokara was compiled without optimisation and will be a hundred times slower than it could be; \
+             build with --release, or add these two lines to Cargo.toml:\n\
+             [profile.dev.package.\"*\"]\nopt-level = 3"
+        );
+    });
 }
 
 fn key(graph: &Graph) -> Key {

@@ -28,3 +28,6 @@ pub mod testing;
 pub mod threads;
 mod transpose;
 mod unroll;
+
+/// Whether the compiler was told to optimise this crate. Without, kernels are some hundred times slower.
+pub const OPTIMISED: bool = !cfg!(unoptimised);

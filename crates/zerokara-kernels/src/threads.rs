@@ -8,6 +8,7 @@
 
 use std::{
     any::Any,
+    fmt,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
         Arc, Condvar, Mutex, PoisonError,
@@ -27,6 +28,46 @@ const CALLER_SPINS: u32 = 2000;
 
 /// No unit can be taken while the low half of the ticket is this.
 const CLOSED: u32 = u32::MAX;
+
+/// The most threads that a pool has: more than any machine has cores for, and fewer than systems refuse.
+pub const MOST_THREADS: usize = 1024;
+
+/// Why there is no pool of so many threads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PoolError {
+    /// None, or more than [`MOST_THREADS`].
+    Count(usize),
+    /// The system granted fewer.
+    Refused {
+        /// Threads that were asked for.
+        asked: usize,
+        /// Threads that there would have been.
+        granted: usize,
+        /// The system's reason.
+        why: String,
+    },
+}
+
+impl fmt::Display for PoolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(asked) => write!(
+                f,
+                "{asked} threads are impossible: there can be 1 to {MOST_THREADS}, and more than there are cores do not help"
+            ),
+            Self::Refused {
+                asked,
+                granted,
+                why,
+            } => write!(
+                f,
+                "the system grants {granted} of {asked} threads ({why}); ask for fewer"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for PoolError {}
 
 type Work<'a> = &'a (dyn Fn(usize, usize) + Sync + 'a);
 
@@ -185,9 +226,32 @@ impl std::fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// A pool of `threads` threads, the caller of [`run`](Pool::run) among them: it starts `threads - 1`. If the
-    /// system grants fewer, the pool is that much smaller.
+    /// A pool of `threads` threads (from 1 to [`MOST_THREADS`]), the caller of [`run`](Pool::run) among them: it starts
+    /// `threads - 1`. If the system grants fewer, the pool is that much smaller.
     pub fn new(threads: usize) -> Pool {
+        Pool::start(threads.clamp(1, MOST_THREADS)).0
+    }
+
+    /// As [`new`](Pool::new), with exactly so many threads.
+    ///
+    /// # Errors
+    /// If there can be no such pool, or the system grants fewer threads.
+    pub fn exactly(threads: usize) -> Result<Pool, PoolError> {
+        if !(1..=MOST_THREADS).contains(&threads) {
+            return Err(PoolError::Count(threads));
+        }
+        match Pool::start(threads) {
+            (pool, None) => Ok(pool),
+            (pool, Some(why)) => Err(PoolError::Refused {
+                asked: threads,
+                granted: pool.threads(),
+                why: why.to_string(),
+            }),
+        }
+    }
+
+    /// A pool of up to so many threads, and why there are no more.
+    fn start(threads: usize) -> (Pool, Option<std::io::Error>) {
         let closed = |_| {
             Line(Share {
                 ticket: AtomicU64::new(u64::from(CLOSED)),
@@ -195,7 +259,7 @@ impl Pool {
             })
         };
         let shared = Arc::new(Shared {
-            shares: (0..threads.max(1)).map(closed).collect(),
+            shares: (0..threads).map(closed).collect(),
             work: AtomicPtr::new(std::ptr::null_mut()),
             done: Line(AtomicUsize::new(0)),
             panic: Mutex::new(None),
@@ -205,6 +269,7 @@ impl Pool {
             stop: AtomicBool::new(false),
         });
         let mut workers = Vec::new();
+        let mut refused = None;
         for worker in 1..threads {
             let shared = Arc::clone(&shared);
             let name = format!("zerokara-{worker}");
@@ -213,14 +278,18 @@ impl Pool {
                 .spawn(move || shared.worker(worker))
             {
                 Ok(handle) => workers.push(handle),
-                Err(_) => break,
+                Err(error) => {
+                    refused = Some(error);
+                    break;
+                }
             }
         }
-        Pool {
+        let pool = Pool {
             shared,
             workers,
             busy: AtomicBool::new(false),
-        }
+        };
+        (pool, refused)
     }
 
     /// A pool of one thread per core that this process may use.
@@ -441,6 +510,17 @@ mod tests {
             ran.fetch_add(1, Ordering::Relaxed);
         });
         assert_eq!(ran.load(Ordering::Relaxed), 20);
+    }
+
+    #[test]
+    fn numbers_of_threads_that_cannot_be_are_refused() {
+        for threads in [0, MOST_THREADS + 1, 2_000_000, usize::MAX] {
+            let error = Pool::exactly(threads).unwrap_err();
+            assert_eq!(error, PoolError::Count(threads));
+            assert!(error.to_string().contains("1 to 1024"), "{error}");
+        }
+        assert_eq!(Pool::exactly(3).map(|pool| pool.threads()), Ok(3));
+        assert_eq!(Pool::new(0).threads(), 1);
     }
 
     #[test]

@@ -71,6 +71,17 @@
 //! # Ok::<(), zerokara::Error>(())
 //! ```
 //!
+//! # Speed while developing
+//!
+//! A program in development (`cargo run` without `--release`) has its dependencies compiled without optimisation, and
+//! Zerokara is then a hundred times slower; a note says so when the program runs. Two lines in the program's `Cargo.toml`
+//! optimise what it depends on, while its own code stays as quick to compile as before:
+//!
+//! ```toml
+//! [profile.dev.package."*"]
+//! opt-level = 3
+//! ```
+//!
 //! # Rooms
 //!
 //! [`core`] has tensors, gradients and the compiler; [`nn`] layers, losses, optimizers and models; [`data`] data sets and

@@ -68,6 +68,18 @@ fn the_readme_shows_the_example_of_the_crate() {
 }
 
 #[test]
+fn the_lines_for_quick_programs_in_development_are_told() {
+    for (document, prefix) in [
+        ("README.md", ""),
+        ("README.ja.md", ""),
+        ("crates/zerokara/src/lib.rs", "//! "),
+    ] {
+        let lines = format!("{prefix}[profile.dev.package.\"*\"]\n{prefix}opt-level = 3\n");
+        assert!(read(document).contains(&lines), "{document}");
+    }
+}
+
+#[test]
 fn links_lead_somewhere() {
     for document in documents() {
         let folder = root()
