@@ -6,9 +6,12 @@ use crate::{
 };
 use clap::Args;
 use serde_json::json;
-use std::path::PathBuf;
+use std::{
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+};
 use zerokara_core::Arithmetic;
-use zerokara_data::Dataset;
+use zerokara_kernels::threads::MOST_THREADS;
 use zerokara_train::report::{
     numbers::thousands,
     terminal::{Align, table},
@@ -21,7 +24,7 @@ pub struct Options {
     /// A model's file, or the folder of a run
     model: PathBuf,
     /// mnist, fashion-mnist or a folder with IDX files [default: what the model was trained on]
-    dataset: Option<String>,
+    dataset: Option<OsString>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -30,7 +33,7 @@ pub struct Options {
     #[arg(long, value_name = "NAME", default_value = "f32", value_parser = options::precision)]
     precision: Arithmetic,
     /// Number of threads [default: one per core]
-    #[arg(long, value_name = "N", value_parser = options::at_least_one)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = options::count::<MOST_THREADS>)]
     threads: Option<usize>,
 }
 
@@ -41,11 +44,11 @@ Examples:
   zerokara eval runs/latest --json";
 
 pub fn run(options: &Options) -> Outcome {
-    options::use_threads(options.threads)?;
+    options::use_threads(options.threads, false)?;
     options::use_precision(options.precision)?;
     let model = options::load_model(&options.model)?;
-    let name = options.dataset.as_deref().unwrap_or(&model.info().dataset);
-    let data = Dataset::by_name(name)?;
+    let trained_on = OsStr::new(&model.info().dataset);
+    let data = options::dataset(options.dataset.as_deref().unwrap_or(trained_on))?;
     let found = model.evaluate(&data.test)?;
     let accuracy = found.accuracy();
     let counts = found.confusion(data.test.labels(), data.classes());

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use zerokara_core::{DType, Tensor, gradients};
 use zerokara_figures::{Detail, Direction, GraphDrawing, numbers::thousands};
 use zerokara_nn::{Context, Loss, SoftmaxCrossEntropy};
-use zerokara_train::{SavedModel, atomic};
+use zerokara_train::SavedModel;
 
 /// More nodes than this make no picture that anybody could read.
 const MOST_NODES: usize = 10_000;
@@ -21,8 +21,8 @@ const MOST_NODES: usize = 10_000;
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Options {
-    /// The file to write; the model's name with .svg unless given
-    #[arg(short, long, value_name = "FILE")]
+    /// The file to write, - for standard output; the model's name with .svg unless given
+    #[arg(short, long, value_name = "FILE", value_parser = options::file_of("svg"))]
     output: Option<PathBuf>,
     /// Draws the backward part too; implies --train
     #[arg(long)]
@@ -34,7 +34,13 @@ pub struct Options {
     #[arg(long)]
     layers: bool,
     /// Samples in a batch
-    #[arg(long, value_name = "N", default_value = "1", value_parser = options::at_least_one)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "1",
+        allow_hyphen_values = true,
+        value_parser = options::count::<{ options::MOST_IN_A_BATCH }>
+    )]
     batch: usize,
     #[command(flatten)]
     model: options::Model,
@@ -45,7 +51,8 @@ Examples:
   zerokara graph simple-convnet                         writes simple-convnet.svg
   zerokara graph two-layer-net --backward -o both.svg   forward and backward, side by side
   zerokara graph resnet20 --layers --input 3,32,32      one node for each layer
-  zerokara graph runs/latest                            the model that was trained last";
+  zerokara graph runs/latest                            the model that was trained last
+  zerokara graph two-layer-net -o - | gzip > net.svgz   for another program to read";
 
 pub fn run(options: &Options) -> Outcome {
     let model = options.model.load()?;
@@ -66,13 +73,18 @@ pub fn run(options: &Options) -> Outcome {
         .output
         .clone()
         .unwrap_or_else(|| PathBuf::from(format!("{}.svg", file_name(&model.info().name))));
-    atomic::write(&path, figure.file()).map_err(|e| Failure::new(e.to_string()))?;
+    output::file(&path, figure.file())?;
     let (width, height) = figure.size();
-    output::print(&format!(
+    let told = format!(
         "{}: {} nodes, {width} x {height} pixels",
         path.display(),
         thousands(nodes as u64)
-    ))
+    );
+    if output::is_stream(&path) {
+        output::note(&told);
+        return Ok(());
+    }
+    output::print(&told)
 }
 
 fn drawing(options: &Options, model: &SavedModel) -> Outcome<GraphDrawing> {

@@ -3,12 +3,11 @@
 use crate::output::{self, Failure, Outcome};
 use clap::{
     Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, builder::PossibleValuesParser,
-    value_parser,
 };
 use std::path::{Path, PathBuf};
 use zerokara_labs::{Choice, Kind, LABS, Lab, Language, Report, gallery};
 use zerokara_train::{
-    Error, atomic,
+    Error,
     report::{
         numbers::duration,
         terminal::{Align, table},
@@ -42,7 +41,8 @@ impl Args for Options {
                 .long("seed")
                 .value_name("N")
                 .default_value("0")
-                .value_parser(value_parser!(u64))
+                .allow_hyphen_values(true)
+                .value_parser(crate::options::seed)
                 .global(true)
                 .help("Seed of all that is random"),
             Arg::new("quick")
@@ -54,13 +54,13 @@ impl Args for Options {
                 .long("out")
                 .value_name("FOLDER")
                 .default_value("labs")
-                .value_parser(value_parser!(PathBuf))
+                .value_parser(crate::options::folder())
                 .global(true)
                 .help("Where pages go, and the trained networks that labs share"),
             Arg::new("pictures")
                 .long("pictures")
                 .value_name("FOLDER")
-                .value_parser(value_parser!(PathBuf))
+                .value_parser(crate::options::folder())
                 .global(true)
                 .help("Writes each picture into this folder too, as an SVG file"),
             Arg::new("language")
@@ -161,8 +161,8 @@ impl FromArgMatches for Options {
 fn preferred_language() -> Language {
     let named = ["LC_ALL", "LC_MESSAGES", "LANG"]
         .iter()
-        .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
-    match named.is_some_and(|value| value.starts_with("ja")) {
+        .find_map(|name| std::env::var_os(name).filter(|v| !v.is_empty()));
+    match named.is_some_and(|value| value.as_encoded_bytes().starts_with(b"ja")) {
         true => Language::Japanese,
         false => Language::English,
     }
@@ -195,7 +195,7 @@ pub fn run(options: &Options) -> Outcome {
 
 /// Finds a wrong environment variable or a folder that cannot be made before anything else is done.
 fn prepare(options: &Options) -> Outcome {
-    crate::options::use_threads(None)?;
+    crate::options::use_threads(None, false)?;
     create(&options.out)
 }
 
@@ -255,7 +255,7 @@ fn run_all(options: &Options) -> Outcome {
         reports.push(report);
     }
     let index = options.out.join("index.html");
-    save(&index, &gallery(&reports, options.language))?;
+    output::file(&index, gallery(&reports, options.language))?;
     let seconds: f64 = reports.iter().map(Report::seconds).sum();
     output::print(&format!(
         "\n{}: {} labs in {}",
@@ -287,7 +287,7 @@ fn run_one(options: &Options, lab: &'static Lab, given: &[(String, String)]) -> 
     let found = how.run_with(lab, &mut |text| match output::print(text) {
         Ok(()) => Ok(()),
         Err(Failure::Message(message)) => Err(Error::new(message)),
-        Err(Failure::ClosedPipe | Failure::Interrupted) => {
+        Err(Failure::ClosedPipe | Failure::Interrupted | Failure::Told) => {
             closed = true;
             Err(Error::new("standard output is closed"))
         }
@@ -304,15 +304,15 @@ fn page_of(options: &Options, lab: &Lab) -> PathBuf {
 
 /// Writes the page, and the pictures if they are asked for.
 fn write(options: &Options, report: &Report) -> Outcome {
-    save(&page_of(options, report.lab()), &report.page())?;
+    output::file(&page_of(options, report.lab()), report.page())?;
     let Some(folder) = &options.pictures else {
         return Ok(());
     };
     create(folder)?;
     for (at, figure) in report.figures().iter().enumerate() {
-        save(
+        output::file(
             &folder.join(format!("{}-{}.svg", report.lab().name(), at + 1)),
-            &figure.file(),
+            figure.file(),
         )?;
     }
     Ok(())
@@ -325,8 +325,4 @@ fn create(folder: &Path) -> Outcome {
             folder.display()
         ))
     })
-}
-
-fn save(path: &Path, text: &str) -> Outcome {
-    atomic::write(path, text).map_err(|e| Failure::new(e.to_string()))
 }

@@ -11,7 +11,7 @@ mod summary;
 mod train;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
-use output::Failure;
+use output::{Failure, Outcome};
 use std::process::ExitCode;
 
 /// Deep learning from zero: train, inspect and use neural networks.
@@ -60,11 +60,17 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::Lab(options) => lab::run(&options),
     };
+    exit_code(result)
+}
+
+/// 0 for success, 1 for what failed, 2 for a command that was called wrongly, 130 after Ctrl-C.
+fn exit_code(result: Outcome) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has seen enough.
         Err(Failure::ClosedPipe) => ExitCode::SUCCESS,
         Err(Failure::Interrupted) => ExitCode::from(130),
+        Err(Failure::Told) => ExitCode::FAILURE,
         Err(Failure::Message(message)) => {
             output::error(&message);
             ExitCode::FAILURE
@@ -77,8 +83,7 @@ fn usage(error: &clap::Error) -> ExitCode {
     let text = error.to_string();
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            let _ = output::print(text.trim_end());
-            ExitCode::SUCCESS
+            exit_code(output::print(text.trim_end()))
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             output::note(text.trim_end());

@@ -1,42 +1,114 @@
 //! Options that several commands share.
 
-use crate::output::{Failure, Outcome};
-use clap::Args;
+use crate::output::{self, Failure, Outcome};
+use clap::{
+    Args,
+    builder::{PathBufValueParser, TypedValueParser},
+};
 use std::{
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
     sync::Arc,
 };
 use zerokara_core::{Arithmetic, DType, Meta, Runtime};
-use zerokara_data::Normalization;
+use zerokara_data::{Dataset, Normalization};
 use zerokara_nn::{Forward, models};
-use zerokara_train::{ModelInfo, SavedModel, run_folder::RunFolder};
+use zerokara_train::{
+    ModelInfo, SavedModel, metrics,
+    report::numbers::thousands,
+    run_folder::{LATEST, RunFolder},
+};
 
 /// The folder of training runs, in the folder where the command is run.
 pub const RUNS: &str = "runs";
 
-/// Reads a number from 1 on.
-pub fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("it must be at least 1".into()),
-        Ok(number) => Ok(number),
-        Err(_) => Err("it must be a whole number from 1 on".into()),
+/// The most epochs that can be asked for.
+pub const MOST_EPOCHS: usize = 1_000_000;
+
+/// The largest batch that can be asked for.
+pub const MOST_IN_A_BATCH: usize = 1_000_000;
+
+/// The most classes of a ready-made model.
+const MOST_CLASSES: usize = 100_000;
+
+/// The most values of a ready-made model's sample: an image of 4096 x 4096.
+const MOST_VALUES: usize = 1 << 24;
+
+// Negative numbers begin with a dash, so options that take numbers take such values (`allow_hyphen_values`), and these
+// functions say what is wrong with one. Each error tells the whole range.
+
+/// Reads a whole number from 1 to `MOST`.
+pub fn count<const MOST: usize>(text: &str) -> Result<usize, String> {
+    let most = thousands(MOST as u64);
+    match text.trim().parse() {
+        Ok(0) => Err(format!(
+            "it must be at least 1, a whole number from 1 to {most}"
+        )),
+        Ok(number) if number <= MOST => Ok(number),
+        _ => Err(format!("it must be a whole number from 1 to {most}")),
     }
 }
 
-/// Reads a finite number from 0 on.
+/// Reads a seed.
+pub fn seed(text: &str) -> Result<u64, String> {
+    let read = text.trim().parse();
+    read.map_err(|_| format!("it must be a whole number from 0 to {}", u64::MAX))
+}
+
+/// Reads a number of seconds to measure for.
+pub fn seconds(text: &str) -> Result<f64, String> {
+    match text.trim().parse::<f64>() {
+        Ok(number) if number > 0.0 && number <= 86_400.0 => Ok(number),
+        _ => Err("it must be a number of seconds above 0, up to 86400 (a day)".into()),
+    }
+}
+
+/// Reads 0 or a number above it that 32-bit floats can hold.
 pub fn non_negative(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
-        _ => Err("it must be a number from 0 on".into()),
+    match text.trim().parse::<f64>() {
+        Ok(0.0) => Ok(0.0),
+        Ok(number) if is_positive(number) => Ok(number),
+        _ => Err("it must be 0 or a number from 1e-45 to 3e38".into()),
     }
 }
 
-/// Reads a finite number above 0.
+/// Reads a number above 0 that 32-bit floats can hold.
 pub fn positive(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
-        _ => Err("it must be a number above 0".into()),
+    match text.trim().parse::<f64>() {
+        Ok(number) if is_positive(number) => Ok(number),
+        _ => Err("it must be a number above 0, from 1e-45 to 3e38".into()),
     }
+}
+
+/// Whether it is still positive, and finite, where training rounds it to 32 bits.
+fn is_positive(number: f64) -> bool {
+    number as f32 > 0.0 && (number as f32).is_finite()
+}
+
+/// Reads a folder that is to be written into.
+pub fn folder() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| match path.as_os_str() == output::STDOUT {
+        true => Err("a folder is needed, and `-` is standard output; a folder of that name is ./-"),
+        false => Ok(path),
+    })
+}
+
+/// Reads a file that is to be written in a format whose files have this ending (`svg`), or none. `-` is standard output,
+/// and what is no regular file has any name.
+pub fn file_of(ending: &'static str) -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(move |path| {
+        let fits = match path.extension() {
+            None => true,
+            Some(found) => found.eq_ignore_ascii_case(ending) || output::is_stream(&path),
+        };
+        match fits {
+            true => Ok(path),
+            false => Err(format!(
+                "only {} can be written: end the name in .{ending}",
+                ending.to_uppercase()
+            )),
+        }
+    })
 }
 
 /// Reads how convolutions are to multiply and sum.
@@ -56,13 +128,23 @@ pub fn model_name(text: &str) -> Result<String, String> {
     }
 }
 
-/// Takes so many threads from here on; one per core unless given.
-pub fn use_threads(threads: Option<usize>) -> Outcome {
+/// Takes so many threads from here on; one per core unless given. Says so where they are more than help, unless `quiet`.
+pub fn use_threads(threads: Option<usize>, quiet: bool) -> Outcome {
     if let Some(threads) = threads {
         Runtime::new(threads)?.install();
     }
     // Finds a wrong environment variable before anything else is done.
-    Runtime::current()?;
+    let threads = Runtime::current()?.threads();
+    let cores = std::thread::available_parallelism().map_or(threads, usize::from);
+    if threads > cores && !quiet {
+        let cores = match cores {
+            1 => "one core".to_string(),
+            _ => format!("{cores} cores"),
+        };
+        output::note(&format!(
+            "note: {threads} threads share {cores}: more threads than cores make nothing faster"
+        ));
+    }
     Ok(())
 }
 
@@ -76,6 +158,15 @@ pub fn use_precision(arithmetic: Arithmetic) -> Outcome {
     Ok(())
 }
 
+/// The data set of this name, or in this folder, whose name need not be text.
+pub fn dataset(name: &OsStr) -> Outcome<Dataset> {
+    Ok(match name.to_str() {
+        None if Path::new(name).is_dir() => Dataset::from_idx_folder(name)?,
+        Some(name) => Dataset::by_name(name)?,
+        None => Dataset::by_name(&name.to_string_lossy())?,
+    })
+}
+
 /// The model in this file, or of this run: a run's folder or `runs/latest`.
 pub fn load_model(path: &Path) -> Outcome<SavedModel> {
     Ok(SavedModel::load(model_file(path)?)?)
@@ -85,23 +176,47 @@ pub fn load_model(path: &Path) -> Outcome<SavedModel> {
 #[derive(Args)]
 pub struct Model {
     /// two-layer-net, multi-layer-net, simple-convnet, deep-convnet, lenet5, resnet20; a model's file; or a run's folder
-    model: String,
+    model: OsString,
     /// For a model by name: the shape of one sample
-    #[arg(long, value_name = "SIZES", default_value = "1,28,28", value_delimiter = ',', value_parser = at_least_one)]
+    #[arg(
+        long,
+        value_name = "SIZES",
+        default_value = "1,28,28",
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        value_parser = count::<MOST_VALUES>
+    )]
     input: Vec<usize>,
     /// For a model by name: the number of classes
-    #[arg(long, value_name = "N", default_value = "10", value_parser = at_least_one)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "10",
+        allow_hyphen_values = true,
+        value_parser = count::<MOST_CLASSES>
+    )]
     classes: usize,
 }
 
 impl Model {
     /// The model; a ready-made one is built for samples of the shape and so many classes.
     pub fn load(&self) -> Outcome<SavedModel> {
-        let name = &self.model;
-        if let Some(module) = models::by_name(name, self.classes) {
-            return built(name, module, &self.input, self.classes);
+        let name = self.model.to_string_lossy();
+        if let Some(module) = models::by_name(&name, self.classes) {
+            let values = self
+                .input
+                .iter()
+                .try_fold(1, |n: usize, &size| n.checked_mul(size));
+            if values.is_none_or(|values| values > MOST_VALUES) {
+                return Err(Failure::new(format!(
+                    "a sample of shape {:?} is too large: it may have {} values",
+                    self.input,
+                    thousands(MOST_VALUES as u64)
+                )));
+            }
+            return built(&name, module, &self.input, self.classes);
         }
-        let path = Path::new(name);
+        let path = Path::new(&self.model);
         if !path.exists() && !name.contains(['/', '.']) {
             return Err(Failure::new(format!(
                 "there is no model {name:?}: known are {}, or name a model's file",
@@ -142,20 +257,12 @@ fn built(
 
 fn model_file(path: &Path) -> Outcome<PathBuf> {
     if path.is_dir() {
-        let file = path.join("model.safetensors");
-        return match file.is_file() {
-            true => Ok(file),
-            false => Err(Failure::new(format!(
-                "{} holds no model.safetensors; name a model's file or the folder of a run",
-                path.display()
-            ))),
-        };
+        return model_of(&RunFolder::at(path));
     }
-    // `runs/latest` is a file that names a run.
-    if path.file_name().is_some_and(|name| name == "latest") {
+    // Where there are no links, `runs/latest` is a file that names a run; a link may lead to one that is gone.
+    if path.file_name().is_some_and(|name| name == LATEST) {
         let base = path.parent().unwrap_or(Path::new(""));
-        let run = RunFolder::open(base, "latest").map_err(|e| Failure::new(e.to_string()))?;
-        return Ok(run.model());
+        return model_of(&RunFolder::open(base, LATEST)?);
     }
     if !path.exists() {
         return Err(Failure::new(format!(
@@ -164,4 +271,28 @@ fn model_file(path: &Path) -> Outcome<PathBuf> {
         )));
     }
     Ok(path.to_path_buf())
+}
+
+/// The model's file of a run.
+fn model_of(run: &RunFolder) -> Outcome<PathBuf> {
+    let file = run.model();
+    if file.is_file() {
+        return Ok(file);
+    }
+    let path = run.path().display();
+    if !run.settings().exists() && !run.metrics().exists() {
+        return Err(Failure::new(format!(
+            "{path} holds no model.safetensors; name a model's file or the folder of a run"
+        )));
+    }
+    // A run that was killed may have left half a line, or none.
+    let records = metrics::read(run.metrics()).unwrap_or_default();
+    let came = match records.last() {
+        Some(record) => format!("this one's last record is of step {}", record.step()),
+        None => "this one did not come to its first step".to_string(),
+    };
+    Err(Failure::new(format!(
+        "the run {path} has no model yet: it is saved when an epoch ends, and {came}; wait if it is still running, \
+         else train again"
+    )))
 }

@@ -1,6 +1,13 @@
 //! Printing, and how commands fail.
 
-use std::io::{self, ErrorKind, Write};
+use std::{
+    io::{self, ErrorKind, Write},
+    path::Path,
+};
+use zerokara_train::atomic::{self, FileError};
+
+/// The name of a file that stands for standard output.
+pub const STDOUT: &str = "-";
 
 /// Why a command ends early.
 pub enum Failure {
@@ -10,6 +17,8 @@ pub enum Failure {
     ClosedPipe,
     /// Ctrl-C, after which everything was saved.
     Interrupted,
+    /// Something failed, and the user was told when it did.
+    Told,
 }
 
 /// The result of a command.
@@ -36,10 +45,36 @@ from_errors!(
     zerokara_core::Error
 );
 
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        match error.kind() {
+            ErrorKind::BrokenPipe => Self::ClosedPipe,
+            _ => Self::Message(error.to_string()),
+        }
+    }
+}
+
+/// Writes a file, whole or not at all; `-` is standard output. What a command is asked to write goes through here.
+pub fn file(path: &Path, bytes: impl AsRef<[u8]>) -> Outcome {
+    match path.as_os_str() == STDOUT {
+        true => to_stdout(|out| out.write_all(bytes.as_ref())),
+        false => Ok(atomic::write(path, bytes)?),
+    }
+}
+
+/// Whether a file of this name comes out of the command as through a pipe, so that messages must not mix with it.
+pub fn is_stream(path: &Path) -> bool {
+    path.as_os_str() == STDOUT || atomic::is_stream(path)
+}
+
 /// Prints a line on standard output.
 pub fn print(text: &str) -> Outcome {
+    to_stdout(|out| writeln!(out, "{text}"))
+}
+
+fn to_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Outcome {
     let mut out = io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+    match write(&mut out).and_then(|()| out.flush()) {
         Ok(()) => Ok(()),
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Err(Failure::ClosedPipe),
         Err(e) => Err(Failure::new(format!(

@@ -15,6 +15,7 @@ use zerokara_train::{SavedModel, report::terminal};
 ///
 /// Pictures are PNG or JPEG of any size. For a model of handwritten digits, a picture shows one digit, dark on light or
 /// light on dark; it is cropped, scaled and centred as MNIST's are. For other models it is stretched to the input's size.
+/// What cannot be read is told, and the others are answered for all the same.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Options {
@@ -46,32 +47,59 @@ const LISTED: usize = 10;
 const BAR: usize = 30;
 
 pub fn run(options: &Options) -> Outcome {
-    options::use_threads(None)?;
+    options::use_threads(None, false)?;
     options::use_precision(options.precision)?;
     let model = options::load_model(&options.model)?;
-    for (at, image) in options.images.iter().enumerate() {
-        let pixels = read(&model, image, options.plain)?;
-        let scale = model.info().normalization.divisor();
-        let stored: Vec<f32> = pixels.iter().map(|p| p * scale).collect();
-        let probabilities = model.probabilities(&stored)?;
-        let text = match options.json {
-            true => json(&model, image, &probabilities),
-            false => page(&model, image, &pixels, &probabilities, at > 0),
-        };
-        output::print(&text)?;
+    picture_shape(&model)?;
+    let mut answered = 0;
+    for image in &options.images {
+        match answer(&model, image, options, answered > 0) {
+            Ok(text) => output::print(&text)?,
+            // One that cannot be read does not keep the others from being answered.
+            Err(Failure::Message(message)) => {
+                output::error(&message);
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        }
+        answered += 1;
     }
-    Ok(())
+    match (options.images.len(), options.images.len() - answered) {
+        (_, 0) => Ok(()),
+        (1, _) => Err(Failure::Told),
+        (all, failed) => Err(Failure::new(format!(
+            "{failed} of {all} pictures could not be answered for"
+        ))),
+    }
+}
+
+/// What the model sees in one picture.
+fn answer(model: &SavedModel, image: &Path, options: &Options, another: bool) -> Outcome<String> {
+    let pixels = read(model, image, options.plain)?;
+    let scale = model.info().normalization.divisor();
+    let stored: Vec<f32> = pixels.iter().map(|p| p * scale).collect();
+    let probabilities = model.probabilities(&stored)?;
+    Ok(match options.json {
+        true => json(model, image, &probabilities),
+        false => page(model, image, &pixels, &probabilities, another),
+    })
+}
+
+/// The shape of the pictures that the model takes.
+fn picture_shape(model: &SavedModel) -> Outcome<[usize; 3]> {
+    let info = model.info();
+    <[usize; 3]>::try_from(&info.shape[..]).map_err(|_| {
+        Failure::new(format!(
+            "the model {} takes samples of shape {:?}, not pictures",
+            info.name, info.shape
+        ))
+    })
 }
 
 /// Brightness of the picture as the model takes it, from 0 to 1.
 fn read(model: &SavedModel, image: &Path, plain: bool) -> Outcome<Vec<f32>> {
     let info = model.info();
-    let &[channels, height, width] = &info.shape[..] else {
-        return Err(Failure::new(format!(
-            "the model {} takes samples of shape {:?}, not pictures",
-            info.name, info.shape
-        )));
-    };
+    let [channels, height, width] = picture_shape(model)?;
     let digits = channels == 1 && info.dataset != "fashion-mnist" && !plain;
     Ok(match digits {
         true => digit_from_image(image, [height, width])?,

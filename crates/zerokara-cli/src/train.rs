@@ -5,9 +5,10 @@ use crate::{
     output::{self, Failure, Outcome},
 };
 use clap::Args;
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 use zerokara_core::{Arithmetic, Runtime};
-use zerokara_data::{Amount, Augment, Dataset};
+use zerokara_data::{Amount, Augment};
+use zerokara_kernels::threads::MOST_THREADS;
 use zerokara_nn::{
     AdaGrad, Adam, AdamW, Momentum, Nesterov, RmsProp, Schedule, Sgd, SoftmaxCrossEntropy, models,
 };
@@ -24,36 +25,58 @@ use zerokara_train::{
 pub struct Options {
     /// mnist (inside the program), fashion-mnist (if installed), or a folder with four IDX files like MNIST's
     #[arg(default_value = "mnist")]
-    dataset: String,
+    dataset: OsString,
     /// The network: two-layer-net, multi-layer-net, simple-convnet, deep-convnet, lenet5 or resnet20
     #[arg(long, default_value = "simple-convnet", value_parser = options::model_name)]
     model: String,
     /// How often to go through the training data [default: what suits the model]
-    #[arg(long, value_name = "N", value_parser = options::at_least_one)]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_hyphen_values = true,
+        value_parser = options::count::<{ options::MOST_EPOCHS }>
+    )]
     epochs: Option<usize>,
     /// Images in a step
-    #[arg(long, value_name = "N", default_value = "100", value_parser = options::at_least_one)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "100",
+        allow_hyphen_values = true,
+        value_parser = options::count::<{ options::MOST_IN_A_BATCH }>
+    )]
     batch_size: usize,
     /// sgd, momentum, nesterov, adagrad, rmsprop, adam or adamw [default: what suits the model]
     #[arg(long, value_name = "NAME", value_parser = optimizer_name)]
     optimizer: Option<String>,
     /// The peak of the learning rate [default: what suits model and optimizer]
-    #[arg(long, value_name = "RATE", value_parser = options::positive)]
+    #[arg(long, value_name = "RATE", allow_hyphen_values = true, value_parser = options::positive)]
     learning_rate: Option<f64>,
     /// How the learning rate changes: constant, step, linear, cosine or one-cycle [default: what suits the model]
     #[arg(long, value_name = "NAME", value_parser = schedule_name)]
     schedule: Option<String>,
     /// How strongly weights are drawn towards 0
-    #[arg(long, value_name = "DECAY", default_value = "0", value_parser = options::non_negative)]
+    #[arg(
+        long,
+        value_name = "DECAY",
+        default_value = "0",
+        allow_hyphen_values = true,
+        value_parser = options::non_negative
+    )]
     weight_decay: f64,
     /// Scale gradients down whose norm is larger than this
-    #[arg(long, value_name = "NORM", value_parser = options::positive)]
+    #[arg(long, value_name = "NORM", allow_hyphen_values = true, value_parser = options::positive)]
     clip_norm: Option<f64>,
     /// Hold training images back to judge each epoch by and keep the best: a share (0.1) or a number (5000)
-    #[arg(long, value_name = "AMOUNT", value_parser = amount)]
+    #[arg(long, value_name = "AMOUNT", allow_hyphen_values = true, value_parser = amount)]
     validation: Option<Amount>,
-    /// Stop after so many epochs without a smaller loss on the validation images
-    #[arg(long, value_name = "EPOCHS", value_parser = options::at_least_one)]
+    /// Stop after so many epochs without a smaller loss on the validation images (without these: on training images)
+    #[arg(
+        long,
+        value_name = "EPOCHS",
+        allow_hyphen_values = true,
+        value_parser = options::count::<{ options::MOST_EPOCHS }>
+    )]
     early_stopping: Option<usize>,
     /// Shift and turn the training images by chance
     #[arg(long)]
@@ -63,19 +86,19 @@ pub struct Options {
     #[arg(long, value_name = "NAME", default_value = "f32", value_parser = options::precision)]
     precision: Arithmetic,
     /// The seed of everything random: same seed, same model, bit by bit
-    #[arg(long, default_value = "0")]
+    #[arg(long, default_value = "0", allow_hyphen_values = true, value_parser = options::seed)]
     seed: u64,
     /// Number of threads; it changes the time, not the result [default: one per core]
-    #[arg(long, value_name = "N", value_parser = options::at_least_one)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = options::count::<MOST_THREADS>)]
     threads: Option<usize>,
     /// The run's folder [default: a new one in runs/, named by date, model and data set]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = options::folder())]
     output: Option<PathBuf>,
     /// Show no progress, only the result
     #[arg(long)]
     quiet: bool,
     /// Take only the first so many images of the training set, and as many of the test set
-    #[arg(long, value_name = "N", hide = true, value_parser = options::at_least_one)]
+    #[arg(long, value_name = "N", hide = true, value_parser = options::count::<{ usize::MAX }>)]
     limit: Option<usize>,
 }
 
@@ -114,7 +137,9 @@ fn amount(text: &str) -> Result<Amount, String> {
     }
     match text.parse::<f64>() {
         Ok(share) if (0.0..1.0).contains(&share) => Ok(Amount::Fraction(share)),
-        _ => Err("it must be a share from 0 to below 1, such as 0.1, or a whole number".into()),
+        _ => Err(
+            "it must be a share from 0 to below 1, such as 0.1, or a whole number of images".into(),
+        ),
     }
 }
 
@@ -179,8 +204,8 @@ fn with_schedule(trainer: Trainer, name: &str) -> Trainer {
 }
 
 pub fn run(options: &Options) -> Outcome {
-    options::use_threads(options.threads)?;
-    let mut data = Dataset::by_name(&options.dataset)?;
+    options::use_threads(options.threads, options.quiet)?;
+    let mut data = options::dataset(&options.dataset)?;
     if let Some(limit) = options.limit {
         data.train = data.train.take(limit);
         data.test = data.test.take(limit);
@@ -202,7 +227,7 @@ pub fn run(options: &Options) -> Outcome {
         .batch_size(options.batch_size)
         .seed(options.seed)
         .precision(options.precision)
-        .command(std::env::args().collect::<Vec<_>>().join(" "));
+        .command(command());
     trainer = with_optimizer(trainer, optimizer, learning_rate, options.weight_decay);
     trainer = with_schedule(trainer, schedule);
     trainer = match &options.output {
@@ -221,6 +246,12 @@ pub fn run(options: &Options) -> Outcome {
     if options.augment {
         let augment = Augment::new(options.seed).shift(2).rotate(10.0)?;
         trainer = trainer.augment(augment);
+    }
+    if options.early_stopping.is_some() && options.validation.is_none() && !options.quiet {
+        output::note(
+            "note: without --validation, early stopping looks at the loss on training images, which goes on falling \
+             when a model gets no better; --validation 0.1 holds a tenth back to judge by",
+        );
     }
     if options.quiet {
         trainer = trainer.quiet();
@@ -275,6 +306,12 @@ pub fn run(options: &Options) -> Outcome {
         true => Err(Failure::Interrupted),
         false => Ok(()),
     }
+}
+
+/// The command as it was called; what is no text in it shows as signs of replacement.
+fn command() -> String {
+    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn counted(n: u64, what: &str) -> String {

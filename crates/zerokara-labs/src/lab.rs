@@ -1,7 +1,10 @@
 //! What a lab is: one record, from which the list, the command's options, the pages and the tests are made.
 
 use crate::Session;
-use zerokara::Result;
+use zerokara::{Result, figures::numbers::thousands};
+
+/// The largest count that any lab takes.
+const MOST: usize = 1_000_000;
 
 /// A laboratory.
 pub struct Lab {
@@ -45,7 +48,7 @@ pub(crate) use lab;
 pub enum Kind {
     /// A number.
     Number,
-    /// A whole number from 1 on.
+    /// A whole number from 1 to a million; labs say where less is sensible.
     Count,
     /// Numbers with commas between them.
     Numbers,
@@ -87,7 +90,7 @@ impl Choice {
         Self::new(name, Kind::Number, default, help)
     }
 
-    /// A whole number from 1 on.
+    /// A whole number from 1 to a million.
     pub const fn count(
         name: &'static str,
         default: &'static str,
@@ -130,8 +133,8 @@ impl Choice {
         let (fits, takes) = match self.kind {
             Kind::Number => (number(text), "a number".to_string()),
             Kind::Count => {
-                let fits = text.parse::<usize>().is_ok_and(|n| n > 0);
-                (fits, "a whole number from 1 on".to_string())
+                let fits = text.parse().is_ok_and(|n| (1..=MOST).contains(&n));
+                (fits, format!("a whole number from 1 to {}", thousands(MOST as u64)))
             }
             Kind::Numbers => (
                 text.split(',').all(number),

@@ -209,7 +209,7 @@ impl<'a> Session<'a> {
         self.word(name).trim().parse().unwrap_or(f64::NAN)
     }
 
-    /// The value of an option that takes a whole number from 1 on.
+    /// The value of an option that takes a whole number from 1 to a million.
     pub fn count(&self, name: &str) -> usize {
         self.word(name).parse().unwrap_or(1)
     }

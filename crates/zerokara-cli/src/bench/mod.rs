@@ -13,7 +13,10 @@ use clap::Args;
 use serde_json::{Value, json};
 use workload::{Network, Workload};
 use zerokara_core::{Arithmetic, Runtime, StepTimes};
-use zerokara_kernels::{peak, threads::Pool};
+use zerokara_kernels::{
+    peak,
+    threads::{MOST_THREADS, Pool},
+};
 use zerokara_nn::models;
 use zerokara_train::report::{
     numbers::{rate, significant},
@@ -40,7 +43,13 @@ pub struct Options {
     #[arg(long)]
     infer: bool,
     /// Images in a step
-    #[arg(long, value_name = "N", default_value = "100", value_parser = options::at_least_one)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "100",
+        allow_hyphen_values = true,
+        value_parser = options::count::<{ options::MOST_IN_A_BATCH }>
+    )]
     batch_size: usize,
     /// How convolutions multiply and sum: f32; direct, by direct sums alone; or bf16, which needs a CPU with AVX512-BF16
     #[arg(
@@ -52,10 +61,10 @@ pub struct Options {
     )]
     precision: Arithmetic,
     /// Number of threads [default: one per core]
-    #[arg(long, value_name = "N", value_parser = options::at_least_one)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = options::count::<MOST_THREADS>)]
     threads: Option<usize>,
     /// Seconds to measure each model for [default: 5, with --scaling 0.5]
-    #[arg(long, value_name = "S", value_parser = options::positive)]
+    #[arg(long, value_name = "S", allow_hyphen_values = true, value_parser = options::seconds)]
     seconds: Option<f64>,
     /// Show each layer, forward and backward: time, share of the peak, memory traffic
     #[arg(long, conflicts_with_all = ["scaling", "startup"])]
@@ -129,7 +138,7 @@ impl Machine {
 }
 
 pub fn run(options: &Options) -> Outcome {
-    options::use_threads(options.threads)?;
+    options::use_threads(options.threads, false)?;
     if options.startup {
         return startup::run(options);
     }

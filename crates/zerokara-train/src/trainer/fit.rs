@@ -127,7 +127,13 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
     if let Some(augment) = &trainer.augment {
         loader = loader.augment(augment.clone())?;
     }
-    let total = loader.len() as u64 * trainer.epochs;
+    let batches = loader.len() as u64;
+    let total = batches.checked_mul(trainer.epochs).ok_or_else(|| {
+        Error::new(format!(
+            "{} epochs of {batches} steps are more steps than can be counted",
+            trainer.epochs
+        ))
+    })?;
     let schedule = match &trainer.schedule {
         Plan::Fixed(schedule) => schedule.clone(),
         Plan::Over(schedule) => schedule(total),
@@ -311,6 +317,12 @@ impl Session<'_> {
                 "training loss and accuracy of an epoch are measured on {} of the {} training {name}",
                 thousands(sample as u64),
                 thousands(all as u64)
+            ));
+        }
+        if self.trainer.batch_size > all {
+            self.progress.message(&format!(
+                "note: batches of {} are larger than the training data: each step takes all {all}",
+                self.trainer.batch_size
             ));
         }
         if let Some(last) = self.joined {
