@@ -35,8 +35,9 @@ fn the_book_s_losses() {
     let shifted = entropy(1e-7).item().unwrap();
     assert!((shifted - 0.510_825_457_099_338).abs() < 1e-15);
     assert!((y.at(0, 2).log().item().unwrap() + 0.510_825_623_765_990_7).abs() < 1e-15);
-    // Divided by 10 classes instead of one sample.
-    assert!((shifted / y.shape().unwrap()[0] as f64 - 0.0510825457).abs() < 1e-10);
+    // Page 94: divided by 10 classes instead of one sample, and by one sample; all digits, as Python prints them.
+    assert_eq!((shifted / y.shape().unwrap()[0] as f64).to_string(), "0.0510825457099338");
+    assert_eq!(shifted.to_string(), "0.510825457099338");
 }
 
 #[test]

@@ -264,3 +264,30 @@ fn trainings_at_once_have_the_bits_of_trainings_one_by_one() {
     });
     assert_eq!(found.into_inner().unwrap(), one_by_one);
 }
+
+#[test]
+fn the_best_of_a_hundred_lies_above_the_truth() {
+    // A hundred trials that are equally good, each judged on images of its own: the expected best is that of binomial
+    // numbers, sum over k of 1 - F(k)^100, about 2.5 standard errors above.
+    let (trials, images, accuracy, draws) = (100, 100, 0.74_f64, 200);
+    let mut below = 0.0;
+    let mut expected = 0.0;
+    let mut term = (1.0 - accuracy).powi(images);
+    for k in 0..images {
+        below += term;
+        expected += 1.0 - below.min(1.0).powi(trials);
+        term *= f64::from(images - k) / f64::from(k + 1) * accuracy / (1.0 - accuracy);
+    }
+    let expected = expected / f64::from(images);
+    let error = (accuracy * (1.0 - accuracy) / f64::from(images)).sqrt();
+    assert!(((expected - accuracy) / error - 2.5).abs() < 0.2, "{expected}");
+    let shape = [draws, trials as usize, images as usize];
+    let right = Tensor::uniform(11, &Tensor::from(0), shape).less(&Tensor::from(0.74));
+    let best = right.cast(DType::F32).mean_axes(&[2], false).max_axes(&[1], false);
+    let found = best.mean().item().unwrap();
+    // The best of each drawing scatters by less than half a standard error.
+    assert!(
+        (found - expected).abs() < 4.0 * 0.5 * error / (draws as f64).sqrt(),
+        "{found}"
+    );
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 lab!("training", chapter 5, pages "161–163",
     Choice::count("iterations", "10000", "steps of training, up to a million").quick("600"),
     Choice::count("hidden", "50", "hidden neurons, up to 10,000"),
-    Choice::count("batch", "100", "images in a mini-batch"),
+    Choice::count("batch", "100", "images in a mini-batch, up to 10,000"),
     Choice::number("rate", "0.1", "learning rate"),
 );
 
@@ -133,8 +133,10 @@ struct Curves {
 /// The book's loop (page 161).
 fn train(lab: &mut Session, data: &Dataset, activation: Activation) -> Result<Curves> {
     let (iterations, hidden) = (lab.count("iterations"), lab.count("hidden"));
-    if iterations > 1_000_000 || hidden > 10_000 {
-        return Err(Error::new("iterations go up to 1000000, hidden up to 10000"));
+    if iterations > 1_000_000 || hidden.max(lab.count("batch")) > 10_000 {
+        return Err(Error::new(
+            "iterations go up to 1000000, hidden and batch up to 10000",
+        ));
     }
     let loader = Loader::new(&data.train, lab.count("batch"))?;
     let model = Arc::new(models::TwoLayerNet::with_activation(hidden, 10, activation));

@@ -297,5 +297,67 @@ fn run(lab: &mut Session) -> Result<()> {
             mean_score(&finalists[..best]) > mean_score(&leaders[..best]),
         )?;
     }
+
+    lab.section("luck");
+    // Which of further images, that no trial has seen, each answers rightly, and its accuracy on the test images.
+    let used = data.train.len() + data.test.len();
+    let further: Vec<usize> =
+        (used..mnist.train.len()).take(lab.pick(10_000, 1_000)).collect();
+    let further = mnist.train.subset(&further)?;
+    let judged = lab.parallel("other validation images", trials, |at| {
+        let Some(model) = &random[at].saved else {
+            return Ok((vec![false; further.len()], 0.0));
+        };
+        let answers = model.evaluate(&further)?.answers;
+        let right = answers.iter().zip(further.labels());
+        let right = right.map(|(answer, &label)| answer.class as i64 == label).collect();
+        Ok((right, model.evaluate(&mnist.test)?.accuracy().unwrap_or(0.0)))
+    })?;
+    // How far the best of the first trials lies above its test accuracy, on average over drawings of validation images.
+    let draws = lab.pick(1_000, 100);
+    let above = |count: usize, images: usize| -> f64 {
+        let gap = |draw: u64| {
+            let drawn = further.random_indices(images, seed, draw);
+            let share = |(right, test): &(Vec<bool>, f64)| {
+                let right =
+                    drawn.iter().filter(|&&image| right.get(image) == Some(&true)).count();
+                (right as f64 / images as f64, *test)
+            };
+            let shares = judged.iter().take(count).map(share);
+            // Of equal ones the first, as above.
+            let best = shares.reduce(|best, new| if new.0 > best.0 { new } else { best });
+            best.map_or(0.0, |(validation, test)| validation - test)
+        };
+        (0..draws).map(gap).sum::<f64>() / draws as f64
+    };
+    let points = |share: f64| format!("{:+.1}", share * 100.0);
+    let first = leaders.first().map_or(0.0, |trial| trial.score());
+    let place = random.iter().position(|trial| trial.score() == first).unwrap_or(0);
+    lab.print(format!(
+        "the best of {trials} above: {} on validation images, {} on test images: {} points",
+        numbers::percent(first),
+        numbers::percent(judged[place].1),
+        points(first - judged[place].1)
+    ));
+    let sizes = [100, 1_000];
+    let counts = [1, 10, 100].into_iter().filter(|&count| count <= trials);
+    let gaps: Vec<(usize, [f64; 2])> =
+        counts.map(|count| (count, sizes.map(|images| above(count, images)))).collect();
+    let rows = gaps
+        .iter()
+        .map(|(count, gaps)| [&[count.to_string()], &gaps.map(points)[..]].concat());
+    lab.table(
+        &["best of", "points above the test: 100 images", "1000 images"],
+        &rows.collect::<Vec<_>>(),
+    );
+    if let (true, [(_, [one, _]), .., (100, [many, more])]) =
+        (usual && !lab.quick(), &gaps[..])
+    {
+        lab.fact(
+            "the best of 100 trials looks better than it is: on average a point and more with 100 validation images",
+            many - one > 0.01,
+        )?;
+        lab.fact("more validation images leave less of that", more < many)?;
+    }
     Ok(())
 }

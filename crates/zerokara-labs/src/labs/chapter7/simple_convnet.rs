@@ -3,7 +3,7 @@
 use crate::prelude::*;
 
 lab!("simple_convnet", chapter 7, pages "228–233",
-    Choice::count("batch", "100", "images in the batch whose gradient is shown").quick("20"),
+    Choice::count("batch", "100", "images in the batch whose gradient is shown, up to 10,000").quick("20"),
 );
 
 /// The book's network, with its layers as fields.
@@ -65,8 +65,9 @@ impl Forward for SimpleConvNet {
 fn run(lab: &mut Session) -> Result<()> {
     lab.section("network");
     let mnist = lab.mnist()?;
-    let batch = Loader::new(&mnist.train, 100)?
-        .batch_of(&(0..lab.count("batch").min(mnist.train.len())).collect::<Vec<_>>())?;
+    let batch = Loader::new(&mnist.train, 100)?.batch_of(
+        &(0..lab.count("batch").min(mnist.train.len()).min(10_000)).collect::<Vec<_>>(),
+    )?;
     let n = batch.len();
     let (x, t) = (Tensor::new(batch.shape, batch.images), Tensor::from(batch.labels));
     let network = SimpleConvNet::new();
