@@ -55,6 +55,45 @@ fn the_relu_mask() {
     // The book's mask is true where x ≤ 0 (page 142).
     let mask = x.greater(&x.zeros_like()).logical_not();
     assert_eq!(values(&mask.cast(DType::F32)), [0.0, 1.0, 1.0, 0.0]);
+    // `x[mask]`, `x[mask] = 0`, `dout[mask] = 0`.
+    assert_eq!(values(&x.masked_select(&mask)), [-0.5, -2.0]);
+    assert_eq!(values(&x.masked_fill(&mask, 0.0)), [1.0, 0.0, 0.0, 3.0]);
+    assert_eq!(values(&dout.masked_fill(&mask, 0.0)), [10.0, 0.0, 0.0, 40.0]);
+}
+
+#[test]
+fn sigmoid_node_by_node() {
+    let [x, minus_one, one] = [1.0, -1.0, 1.0].map(number);
+    let turned = &x * &minus_one;
+    let power = turned.exp();
+    let sum = &power + &one;
+    let y = sum.reciprocal();
+    let e = (-1.0_f64).exp();
+    let expected = 1.0 / (1.0 + e);
+    let forward = [&turned, &power, &sum, &y].map(|value| value.item().unwrap());
+    assert!(near(&forward, &[-1.0, e, 1.0 + e, expected], 1e-15), "{forward:?}");
+    let back = gradients(&y, &[&sum, &power, &turned, &x]);
+    let back: Vec<f64> = back.iter().map(|slope| slope.item().unwrap()).collect();
+    let square = -1.0 / (1.0 + e).powi(2);
+    assert!(near(&back, &[square, square, square * e, -square * e], 1e-15), "{back:?}");
+    // The sigmoid as one operation, and y (1 − y).
+    assert!((y.item().unwrap() - x.sigmoid().item().unwrap()).abs() < 1e-15);
+    assert!((back[3] - expected * (1.0 - expected)).abs() < 1e-15);
+}
+
+#[test]
+fn the_limit_that_is_e() {
+    let e = std::f64::consts::E;
+    for k in 1..7 {
+        let x = 10_f64.powi(-k);
+        let power = (number(1.0 + x).log() / x).exp().item().unwrap();
+        // ln (1 + x) / x = 1 − x/2 + x²/3 − ..
+        let series = e * (1.0 - x / 2.0 + 11.0 / 24.0 * x * x - 7.0 / 16.0 * x.powi(3));
+        assert!(
+            (power - series).abs() < 2.0 * x.powi(4) + 1e-15 / x,
+            "{x}: {power}, not {series}"
+        );
+    }
 }
 
 #[test]

@@ -15,11 +15,21 @@ fn run(lab: &mut Session) -> Result<()> {
     let backward = |y: &Tensor, x: &Tensor, dout: &Tensor| grad(&(y * dout).sum(), x);
     let dx = backward(&x.relu(), &x, &dout);
     let mask = x.greater(&x.zeros_like()).logical_not();
-    lab.print(format!("x\n{x}\nmask (x ≤ 0)\n{mask}\nforward\n{}", x.relu()));
-    lab.print(format!("from above\n{dout}\npassed on\n{dx}"));
+    let (chosen, out) = (x.masked_select(&mask), x.masked_fill(&mask, 0.0));
+    lab.print(format!("x\n{x}\nmask (x ≤ 0)\n{mask}\nx[mask]\n{chosen}"));
+    lab.print(format!("x after x[mask] = 0, the forward pass\n{out}"));
+    lab.fact(
+        "x[mask] are the numbers where the mask is true, row by row; setting them to 0 is the forward pass",
+        chosen.to_vec::<f64>()? == [-0.5, -2.0] && distance(&out, &x.relu())? == 0.0,
+    )?;
+    lab.print(format!(
+        "from above\n{dout}\npassed on (dout[mask] = 0)\n{}",
+        dout.masked_fill(&mask, 0.0)
+    ));
     lab.fact(
         "the gradient passes where x > 0, and stops where the mask is true",
-        dx.to_vec::<f64>()? == [10.0, 0.0, 0.0, 40.0],
+        dx.to_vec::<f64>()? == [10.0, 0.0, 0.0, 40.0]
+            && distance(&dx, &dout.masked_fill(&mask, 0.0))? == 0.0,
     )?;
     let seed = lab.seed();
     let random = |stream: i64, shape: [usize; 2]| -> Result<Tensor> {
@@ -51,6 +61,91 @@ fn run(lab: &mut Session) -> Result<()> {
         }
     }
     lab.figure(tiles.figure());
+
+    lab.section("sigmoid-graph");
+    let [at, minus_one, one] =
+        [1.0, -1.0, 1.0].map(|value| Tensor::scalar(value, DType::F64));
+    let turned = &at * &minus_one;
+    let power = turned.exp();
+    let sum = &power + &one;
+    let y = sum.reciprocal();
+    let nodes = [("× −1", &at, &turned), ("exp", &turned, &power), ("+ 1", &power, &sum)];
+    let nodes = nodes.into_iter().chain([("1 / ·", &sum, &y)]);
+    let rules = ["−1", "exp of its input", "1", "−y²"];
+    // Each node hands back what comes from its right, times its own derivative.
+    let mut rows = Vec::new();
+    let mut by_the_rule = true;
+    for ((name, from, to), rule) in nodes.zip(rules) {
+        let (above, own, back) = (grad(&y, to), grad(to, from), grad(&y, from));
+        by_the_rule &= distance(&back, &(&above * &own))? == 0.0;
+        let cells = [to.item()?, own.item()?, above.item()?, back.item()?];
+        let cells = cells.map(|value| format!("{value:.6}"));
+        rows.push([&[name.into(), rule.into()], &cells[..]].concat());
+    }
+    lab.figure(
+        GraphDrawing::new("Sigmoid, node by node")
+            .name(&at, "x")
+            .name(&minus_one, "−1")
+            .name(&one, "1")
+            .result(&y, "y")
+            .values()
+            .gradients()
+            .figure()?,
+    );
+    lab.table(
+        &["node", "rule", "value", "own derivative", "from above", "passed back"],
+        &rows,
+    );
+    let (value, slope, e) = (y.item()?, grad(&y, &at).item()?, power.item()?);
+    lab.fact(
+        "each node passes back what it receives times its own derivative",
+        by_the_rule,
+    )?;
+    lab.fact(
+        "at the left end stands y² exp(−x), which is y (1 − y)",
+        (slope - value * value * e).abs() < 1e-15
+            && (slope - value * (1.0 - value)).abs() < 1e-15,
+    )?;
+    let (f, g, df, dg) = (1.0, 1.0 + e, 0.0, -e);
+    lab.fact(
+        "the quotient rule, (f′ g − f g′) / g² with f = 1 and g = 1 + exp(−x), gives the same",
+        ((df * g - f * dg) / (g * g) - slope).abs() < 1e-15,
+    )?;
+
+    lab.section("e");
+    let euler = std::f64::consts::E;
+    let limit = |x: f64| (1.0 + x).powf(1.0 / x);
+    let row = |x: f64| {
+        vec![
+            format!("{x:.0e}"),
+            format!("{:.12}", limit(x)),
+            format!("{:.1e}", (limit(x) - euler).abs()),
+        ]
+    };
+    let tenths: Vec<f64> = (0..=8).map(|k| 10_f64.powi(-k)).collect();
+    lab.table(
+        &["x", "(1 + x)^(1/x)", "distance from e"],
+        &tenths.iter().chain(&[1e-12, 1e-16]).map(|&x| row(x)).collect::<Vec<_>>(),
+    );
+    lab.print(format!("e = {euler:.12}"));
+    lab.fact(
+        "each tenth of x brings the power a tenth of the distance nearer: it is e x / 2 from below",
+        tenths[1..7].iter().all(|x| ((euler - limit(*x)) / (euler * x / 2.0) - 1.0).abs() < x.max(0.01)),
+    )?;
+    lab.fact("x = 1e-16 is lost beside 1, and the power is 1", limit(1e-16) == 1.0)?;
+    let steps = || (0..=160).map(|k| 10_f64.powf(-f64::from(k) / 10.0));
+    let distances = steps().map(|x| (x, (limit(x) - euler).abs())).filter(|p| p.1 > 0.0);
+    lab.figure(
+        Plot::new("How far (1 + x)^(1/x) is from e")
+            .axes("x", "distance from e")
+            .log_x()
+            .log_y()
+            .line("e x / 2", steps().map(|x| (x, euler * x / 2.0)))
+            .dashed()
+            .dots("64-bit numbers", distances)
+            .color(1)
+            .figure(),
+    );
 
     lab.section("sigmoid");
     let y = x.sigmoid();
