@@ -1,9 +1,13 @@
 //! Printing, and how commands fail.
+//!
+//! All that the command prints goes through here, and what in it could command the terminal, in a name from a model's file
+//! for example, is spelt out ([`printable`]).
 
 use std::{
     io::{self, ErrorKind, Write},
     path::Path,
 };
+use zerokara_core::printable;
 use zerokara_train::atomic::{self, FileError};
 
 /// The name of a file that stands for standard output.
@@ -69,7 +73,7 @@ pub fn is_stream(path: &Path) -> bool {
 
 /// Prints a line on standard output.
 pub fn print(text: &str) -> Outcome {
-    to_stdout(|out| writeln!(out, "{text}"))
+    to_stdout(|out| writeln!(out, "{}", printable(text)))
 }
 
 fn to_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Outcome {
@@ -86,7 +90,7 @@ fn to_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Outcome {
 /// Prints a line on standard error.
 pub fn note(text: &str) {
     // There is nobody left to tell if standard error is closed.
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", printable(text));
 }
 
 /// Prints an error as one line on standard error.

@@ -7,7 +7,7 @@ use crate::{
 use clap::Args;
 use zerokara_train::report::{
     numbers::{prefixed, thousands},
-    terminal::{Align, table},
+    terminal::{Align, line, table},
 };
 
 /// Show a model's layers: the shapes of their outputs, their parameters, their operations.
@@ -32,7 +32,7 @@ pub fn run(options: &Options) -> Outcome {
     let parameters = model.module().parameter_count()? as u64;
     output::print(&format!(
         "{}: samples {:?}, {} parameters, {} forward\n",
-        info.name,
+        line(&info.name),
         info.shape,
         thousands(parameters),
         operations_text(operations)

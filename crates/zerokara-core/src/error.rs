@@ -1,6 +1,6 @@
 //! Errors as values: what went wrong, where in the user's source, in which layer.
 
-use crate::Meta;
+use crate::{Meta, printable};
 use std::{fmt, panic::Location, sync::Arc};
 
 /// What can go wrong when a graph is built, compiled or run.
@@ -30,7 +30,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error with this message.
     pub fn new(message: impl Into<String>) -> Self {
-        Self(Arc::new(Inner::Message(message.into())))
+        Self(Arc::new(Inner::Message(shown(message.into()))))
     }
 
     /// What the function of this name refuses, on the line of its caller.
@@ -49,11 +49,11 @@ impl Error {
         path: Option<Arc<str>>,
     ) -> Self {
         Self(Arc::new(Inner::Graph(GraphError {
-            op,
+            op: shown(op),
             inputs,
-            reason,
+            reason: shown(reason),
             location,
-            path,
+            path: path.map(|path| printable(&path).into()),
         })))
     }
 
@@ -67,9 +67,9 @@ impl Error {
         Self(Arc::new(Inner::Run(GraphError {
             op: op.into(),
             inputs: Vec::new(),
-            reason,
+            reason: shown(reason),
             location,
-            path,
+            path: path.map(|path| printable(&path).into()),
         })))
     }
 
@@ -84,6 +84,14 @@ impl Error {
             Inner::Graph(e) | Inner::Run(e) => Some(e.location),
             Inner::Message(_) => None,
         }
+    }
+}
+
+/// Messages quote names from files, which must not command whoever's terminal shows them.
+fn shown(text: String) -> String {
+    match printable(&text) {
+        std::borrow::Cow::Borrowed(_) => text,
+        std::borrow::Cow::Owned(shown) => shown,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::atomic::FileError;
 use std::fmt;
+use zerokara_core::printable;
 use zerokara_nn::NonFinite;
 
 /// What went wrong while training, loading or saving, in words that say what to do.
@@ -61,7 +62,7 @@ impl fmt::Display for NotFinite {
 impl Error {
     /// An error with this message.
     pub fn new(message: impl Into<String>) -> Self {
-        Inner::Message(message.into()).into()
+        Inner::Message(printable(&message.into()).into_owned()).into()
     }
 
     /// If training stopped at a step that was not finite, that step.

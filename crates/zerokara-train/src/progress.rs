@@ -173,7 +173,7 @@ impl Drop for Progress {
 
 fn say(text: &str) {
     // A closed standard error is no reason to stop training.
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", zerokara_core::printable(text));
 }
 
 fn width() -> usize {

@@ -1,5 +1,7 @@
 //! Pictures and tables for a terminal.
 
+use zerokara_core::printable;
+
 /// A picture `[H, W]` of values from 0 (dark) to 1 (bright) as text: each character is two pixels, one above the other.
 ///
 /// Half blocks are drawn where a pixel is at least half as bright as the brightest one. Rows are joined by newlines; an
@@ -47,7 +49,7 @@ pub enum Align {
 }
 
 /// A table with a line under its head. Each column has a name and an alignment; missing cells are blank, cells beyond
-/// the last column are left out.
+/// the last column are left out. What commands a terminal or ends a line within a cell is spelt out ([`line`]).
 ///
 /// ```
 /// use zerokara_train::report::terminal::{Align, table};
@@ -64,6 +66,10 @@ pub enum Align {
 /// ");
 /// ```
 pub fn table(columns: &[(&str, Align)], rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| line(cell)).collect())
+        .collect();
     let widths: Vec<usize> = columns
         .iter()
         .enumerate()
@@ -76,7 +82,7 @@ pub fn table(columns: &[(&str, Align)], rows: &[Vec<String>]) -> String {
                 .max(width(name))
         })
         .collect();
-    let line = |cell: &dyn Fn(usize) -> String| {
+    let joined = |cell: &dyn Fn(usize) -> String| {
         let cells: Vec<String> = (0..columns.len())
             .map(|i| {
                 let text = cell(i);
@@ -89,12 +95,21 @@ pub fn table(columns: &[(&str, Align)], rows: &[Vec<String>]) -> String {
             .collect();
         cells.join("  ").trim_end().to_string() + "\n"
     };
-    let mut out = line(&|i| columns[i].0.to_string());
-    out += &line(&|i| "─".repeat(widths[i]));
-    for row in rows {
-        out += &line(&|i| row.get(i).cloned().unwrap_or_default());
+    let mut out = joined(&|i| columns[i].0.to_string());
+    out += &joined(&|i| "─".repeat(widths[i]));
+    for row in &rows {
+        out += &joined(&|i| row.get(i).cloned().unwrap_or_default());
     }
     out
+}
+
+/// A name from a file on one line, as [`printable`] with newlines and tabs spelt too.
+///
+/// ```
+/// assert_eq!(zerokara_train::report::terminal::line("a\nb\u{1b}"), "a\\nb\\u001b");
+/// ```
+pub fn line(text: &str) -> String {
+    printable(text).replace('\n', "\\n").replace('\t', "\\t")
 }
 
 /// Columns that a text takes: Chinese, Japanese and Korean characters take two.
