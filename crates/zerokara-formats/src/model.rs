@@ -97,7 +97,7 @@ pub fn from_file(file: SafeTensors) -> Result<(ModelRecord, ModelInfo)> {
         Error::new("the file holds tensors but no graph: it was not saved by zerokara")
     })?;
     let parse = |what: &str, text: &str| -> Result<Value> {
-        serde_json::from_str(text).map_err(|e| Error::new(format!("its {what} is damaged: {e}")))
+        json::parse(text.as_bytes()).map_err(|e| Error::new(format!("its {what} is damaged: {e}")))
     };
     let graph = parse("graph", graph)?;
     let info = parse("info", text(INFO).unwrap_or("{}"))?;
@@ -250,6 +250,9 @@ fn nodes_of(graph: &Value) -> Result<GraphRecord, String> {
             return Err(format!("{update} is no update"));
         };
         let name = name.as_str().ok_or_else(|| format!("{name} is no name"))?;
+        if updates.iter().any(|(known, _)| known == name) {
+            return Err(format!("it updates {name:?} twice"));
+        }
         updates.push((name.to_string(), json::size(at)?));
     }
     Ok(GraphRecord {
@@ -278,6 +281,9 @@ fn node_of(node: &Value) -> Result<NodeRecord, String> {
                     return Err(format!("{pair} is no attribute"));
                 };
                 let name = name.as_str().ok_or_else(|| format!("{name} is no name"))?;
+                if attributes.iter().any(|(known, _)| known == name) {
+                    return Err(format!("the attribute {name:?} is there twice"));
+                }
                 attributes = attributes.with(name.to_string(), attribute_of(value)?);
             }
         }
@@ -326,7 +332,7 @@ fn info_of(value: &Value) -> Result<ModelInfo, String> {
     if value.get("classes").is_some() {
         info.classes = json::texts(value, "classes")?;
     }
-    if value.get("mean").is_some() {
+    if value.get("mean").is_some() || value.get("std").is_some() {
         info.mean = json::numbers(value, "mean")?;
         info.std = json::numbers(value, "std")?;
     }

@@ -163,8 +163,10 @@ fn parse(bytes: &[u8]) -> Result<SafeTensors, String> {
             foreign.to_string()
         }
     })?;
-    let header: Value = serde_json::from_slice(header)
-        .map_err(|e| format!("{foreign}: its header is no JSON ({e})"))?;
+    let header = json::parse(header).map_err(|e| match e.is_data() {
+        true => format!("its header contradicts itself: {e}"),
+        false => format!("{foreign}: its header is no JSON ({e})"),
+    })?;
     let Value::Object(header) = header else {
         return Err(format!("{foreign}: its header is no JSON object"));
     };

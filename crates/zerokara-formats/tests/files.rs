@@ -440,3 +440,155 @@ fn an_invalid_array_is_not_written() {
         "{error}"
     );
 }
+
+/// Python's and Rust's readers take the last of two keys, others the first: one file would be two models.
+#[test]
+fn a_key_that_is_there_twice_is_an_error_that_names_it() {
+    let of = |header: &str| {
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.as_bytes());
+        bytes.extend([0; 8]);
+        SafeTensors::from_bytes(&bytes)
+    };
+    let entry = |start: usize| {
+        let end = start + 4;
+        format!(r#"{{"dtype":"F32","shape":[1],"data_offsets":[{start},{end}]}}"#)
+    };
+    let (first, second) = (entry(0), entry(4));
+    assert!(of(&format!(r#"{{"a":{first},"b":{second}}}"#)).is_ok());
+    for (header, key) in [
+        (
+            format!(r#"{{"weight":{first},"weight":{second}}}"#),
+            "weight",
+        ),
+        (
+            format!(r#"{{"weight":{first},"b":{second},"weight":{first}}}"#),
+            "weight",
+        ),
+        // The same name, spelt otherwise.
+        (
+            format!(r#"{{"weight":{first},"w\u0065ight":{second}}}"#),
+            "weight",
+        ),
+        (
+            format!(r#"{{"a":{first},"b":{second},"__metadata__":{{"k":"1","k":"2"}}}}"#),
+            "k",
+        ),
+        (
+            format!(r#"{{"__metadata__":{{}},"a":{first},"b":{second},"__metadata__":{{}}}}"#),
+            "__metadata__",
+        ),
+        (
+            r#"{"a":{"dtype":"F64","dtype":"I64","shape":[1],"data_offsets":[0,8]}}"#.into(),
+            "dtype",
+        ),
+        (
+            r#"{"a":{"dtype":"F64","shape":[9],"shape":[1],"data_offsets":[0,8]}}"#.into(),
+            "shape",
+        ),
+    ] {
+        let error = of(&header).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("{key:?} is there twice")),
+            "{header}: {error}"
+        );
+        assert!(!error.contains("no safetensors file"), "{error}");
+    }
+
+    // Within the texts of a model.
+    let (model, sample) = trained();
+    let record = ModelRecord::trace(&model, &sample).unwrap();
+    let good = model::to_file(&record, &info()).unwrap();
+    for (text, from, to, key) in [
+        (
+            "zerokara.graph",
+            r#""version":1"#,
+            r#""version":1,"version":1"#,
+            "version",
+        ),
+        (
+            "zerokara.graph",
+            r#""trainable":true"#,
+            r#""trainable":true,"trainable":false"#,
+            "trainable",
+        ),
+        (
+            "zerokara.graph",
+            r#"["stride","#,
+            r#"["stride",[2,2]],["stride","#,
+            "stride",
+        ),
+        (
+            "zerokara.info",
+            r#""epochs":"3""#,
+            r#""epochs":"3","epochs":"4""#,
+            "epochs",
+        ),
+        (
+            "zerokara.info",
+            r#""dataset":"#,
+            r#""dataset":"x","dataset":"#,
+            "dataset",
+        ),
+    ] {
+        let mut file = good.clone();
+        let before = &file.metadata[text];
+        assert!(before.contains(from), "{before}");
+        let after = before.replacen(from, to, 1);
+        file.metadata.insert(text.into(), after);
+        let error = model::from_file(file).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("{key:?} is there twice")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn bytes_that_two_tensors_share_or_none_has_are_errors() {
+    let of = |entries: &[(&str, usize, usize)], data: usize| {
+        let entries = entries.iter().map(|(name, start, end)| {
+            let n = end - start;
+            format!(r#""{name}":{{"dtype":"BOOL","shape":[{n}],"data_offsets":[{start},{end}]}}"#)
+        });
+        let header = format!("{{{}}}", entries.collect::<Vec<_>>().join(","));
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.as_bytes());
+        bytes.extend(vec![0; data]);
+        SafeTensors::from_bytes(&bytes).map_err(|e| e.to_string())
+    };
+    assert!(of(&[("a", 0, 4), ("b", 4, 8), ("none", 4, 4)], 8).is_ok());
+    for (entries, data, expected) in [
+        (
+            &[("a", 0, 4), ("b", 2, 8)][..],
+            8,
+            "overlap others or leave a gap",
+        ),
+        (
+            &[("a", 0, 4), ("b", 0, 4)],
+            4,
+            "overlap others or leave a gap",
+        ),
+        (
+            &[("a", 0, 4), ("b", 5, 8)],
+            8,
+            "overlap others or leave a gap",
+        ),
+        (&[("a", 1, 4)], 4, "overlap others or leave a gap"),
+        (&[("a", 0, 4)], 5, "after the last tensor"),
+        (&[("a", 0, 4)], 3, "are not all there"),
+    ] {
+        let error = of(entries, data).unwrap_err();
+        assert!(error.contains(expected), "{entries:?}: {error}");
+    }
+}
+
+#[test]
+fn errors_do_not_command_the_terminal_that_shows_them() {
+    let header = r#"{"a\u001b[31m\u009b2J":{"dtype":"F16","shape":[],"data_offsets":[0,2]}}"#;
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    let error = SafeTensors::from_bytes(&bytes).unwrap_err().to_string();
+    assert!(error.contains(r"tensor a\u001b[31m\u009b2J"), "{error}");
+    assert!(!error.contains(char::is_control), "{error:?}");
+}
