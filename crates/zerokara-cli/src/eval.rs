@@ -2,19 +2,24 @@
 
 use crate::{
     options,
-    output::{self, Outcome},
+    output::{self, Failure, Outcome},
 };
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
-    ffi::{OsStr, OsString},
-    path::PathBuf,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
 };
 use zerokara_core::Arithmetic;
+use zerokara_data::Dataset;
 use zerokara_kernels::threads::MOST_THREADS;
-use zerokara_train::report::{
-    numbers::thousands,
-    terminal::{Align, table},
+use zerokara_train::{
+    SavedModel,
+    report::{
+        numbers::thousands,
+        terminal::{Align, line, table},
+    },
 };
 
 /// Evaluate a model on the test set of a data set: loss, accuracy, and how it does for each class.
@@ -23,7 +28,8 @@ use zerokara_train::report::{
 pub struct Options {
     /// A model's file, or the folder of a run
     model: PathBuf,
-    /// mnist, fashion-mnist or a folder with IDX files [default: what the model was trained on]
+    /// mnist, fashion-mnist or a folder with IDX files [default: what the model was trained on; a run's folder says where
+    /// that was, a model's file only its name]
     dataset: Option<OsString>,
     /// Print one JSON object
     #[arg(long)]
@@ -43,12 +49,50 @@ Examples:
   zerokara eval digits.safetensors fashion-mnist
   zerokara eval runs/latest --json";
 
+/// The data set that a model was trained on: that of the folder which its run names, or the one of its name.
+fn trained_on(path: &Path, model: &SavedModel) -> Outcome<Dataset> {
+    let name = &model.info().dataset;
+    let known = ["mnist", "fashion-mnist"].contains(&name.as_str());
+    let asked = |why: String| {
+        Failure::new(format!(
+            "{why}; name the folder: zerokara eval {} FOLDER",
+            path.display()
+        ))
+    };
+    let settings = options::model_file(path)?.with_file_name("run.json");
+    let settings = fs::read(settings).ok();
+    let settings = settings.and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+    let folder = settings.as_ref().and_then(|run| run["data"].as_str());
+    match folder {
+        Some(folder) if Path::new(folder).is_dir() => {
+            let mut data = Dataset::from_idx_folder(folder)?;
+            // The files name no classes.
+            if model.info().class_names.len() == data.classes() {
+                data.class_names.clone_from(&model.info().class_names);
+            }
+            Ok(data)
+        }
+        Some(folder) => Err(asked(format!(
+            "the data set {name} is no longer where the model was trained on it, in {folder}"
+        ))),
+        _ if known || Path::new(name).is_dir() => Ok(Dataset::by_name(name)?),
+        _ if name.is_empty() => Err(asked(
+            "the model does not say what it was trained on".into(),
+        )),
+        _ => Err(asked(format!(
+            "the model was trained on the data set {name:?}, which is not known by this name"
+        ))),
+    }
+}
+
 pub fn run(options: &Options) -> Outcome {
     options::use_threads(options.threads, false)?;
     options::use_precision(options.precision)?;
     let model = options::load_model(&options.model)?;
-    let trained_on = OsStr::new(&model.info().dataset);
-    let data = options::dataset(options.dataset.as_deref().unwrap_or(trained_on))?;
+    let data = match &options.dataset {
+        Some(name) => options::dataset(name)?,
+        None => trained_on(&options.model, &model)?,
+    };
     let found = model.evaluate(&data.test)?;
     let accuracy = found.accuracy();
     let counts = found.confusion(data.test.labels(), data.classes());
@@ -77,8 +121,8 @@ pub fn run(options: &Options) -> Outcome {
     }
     output::print(&format!(
         "{} on {}: test accuracy {:.4} ({} of {}), loss {:.4}",
-        model.info().name,
-        data.name,
+        line(&model.info().name),
+        line(&data.name),
         accuracy.unwrap_or(f64::NAN),
         thousands(found.correct.unwrap_or(0) as u64),
         thousands(found.samples as u64),

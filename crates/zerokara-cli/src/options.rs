@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 use zerokara_core::{Arithmetic, DType, Meta, Runtime};
-use zerokara_data::{Dataset, Normalization};
+use zerokara_data::{Dataset, Normalization, Pictures};
 use zerokara_nn::{Forward, models};
 use zerokara_train::{
     ModelInfo, SavedModel, metrics,
@@ -251,11 +251,13 @@ fn built(
             shape: shape.to_vec(),
             class_names: (0..classes).map(|c| c.to_string()).collect(),
             normalization: Normalization::none(),
+            pictures: Pictures::Plain,
         },
     ))
 }
 
-fn model_file(path: &Path) -> Outcome<PathBuf> {
+/// The model's file that a path stands for.
+pub fn model_file(path: &Path) -> Outcome<PathBuf> {
     if path.is_dir() {
         return model_of(&RunFolder::at(path));
     }

@@ -8,13 +8,14 @@ use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use zerokara_core::Arithmetic;
-use zerokara_data::{digit_from_image, sample_from_image};
+use zerokara_data::{Pictures, digit_from_image, sample_from_image};
 use zerokara_train::{SavedModel, report::terminal};
 
 /// Say what is in pictures: the class, and the probability of each.
 ///
-/// Pictures are PNG or JPEG of any size. For a model of handwritten digits, a picture shows one digit, dark on light or
-/// light on dark; it is cropped, scaled and centred as MNIST's are. For other models it is stretched to the input's size.
+/// Pictures are PNG or JPEG of any size. For a model whose training images were prepared as MNIST's are, a picture shows
+/// one digit, dark on light or light on dark, drawn or photographed: it is found beside specks, rules and shadows, cropped,
+/// scaled and centred. For other models the picture is stretched to the input's size. Which it is stands in the model's file.
 /// What cannot be read is told, and the others are answered for all the same.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
@@ -100,16 +101,24 @@ fn picture_shape(model: &SavedModel) -> Outcome<[usize; 3]> {
 fn read(model: &SavedModel, image: &Path, plain: bool) -> Outcome<Vec<f32>> {
     let info = model.info();
     let [channels, height, width] = picture_shape(model)?;
-    let digits = channels == 1 && info.dataset != "fashion-mnist" && !plain;
-    Ok(match digits {
-        true => digit_from_image(image, [height, width])?,
-        false => sample_from_image(image, [channels, height, width])?,
+    let pictures = match plain || channels != 1 {
+        true => Pictures::Plain,
+        false => info.pictures,
+    };
+    Ok(match pictures {
+        Pictures::Digits => digit_from_image(image, [height, width])?,
+        Pictures::Plain => sample_from_image(image, [channels, height, width])?,
     })
 }
 
 fn class_name(model: &SavedModel, class: usize) -> String {
     let names = &model.info().class_names;
     names.get(class).cloned().unwrap_or(class.to_string())
+}
+
+/// The name on one line.
+fn shown_name(model: &SavedModel, class: usize) -> String {
+    terminal::line(&class_name(model, class))
 }
 
 /// The classes, the most probable first.
@@ -150,7 +159,7 @@ fn page(
     text += &format!(
         "{}: {} ({:.2} %)\n",
         image.display(),
-        class_name(model, order[0]),
+        shown_name(model, order[0]),
         probabilities[order[0]] * 100.0
     );
     let bars: Vec<String> = order
@@ -161,7 +170,7 @@ fn page(
             let bar = "█".repeat((share * BAR as f64).round() as usize);
             format!(
                 "{:>12} {:>7.2} %  {bar}",
-                class_name(model, class),
+                shown_name(model, class),
                 share * 100.0
             )
         })

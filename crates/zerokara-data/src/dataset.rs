@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::idx::{self, Values};
 use crate::labels::check_labels;
 use crate::normalization::Normalization;
+use crate::pictures::Pictures;
 use crate::split::{Samples, Split};
 
 /// A training set and a test set of labelled samples of one shape.
@@ -34,6 +35,10 @@ pub struct Dataset {
     pub class_names: Vec<String>,
     /// How stored values become a network's inputs; `x / 255` for bytes unless it was changed.
     pub normalization: Normalization,
+    /// How picture files become samples; what the training set looks like unless it was changed.
+    pub pictures: Pictures,
+    /// The folder that the data were read from, if they were, by its whole path.
+    pub source: Option<PathBuf>,
 }
 
 impl Dataset {
@@ -67,6 +72,8 @@ impl Dataset {
         Ok(Dataset {
             name,
             normalization: Normalization::for_values(&train),
+            pictures: Pictures::of(&train),
+            source: None,
             train,
             test,
             class_names,
@@ -154,17 +161,20 @@ impl Dataset {
             ));
         }
         // `.` and `..` have no name of their own.
-        let name = folder.canonicalize().ok().and_then(|path| {
+        let whole = folder.canonicalize().ok();
+        let name = whole.as_ref().and_then(|path| {
             path.file_name()
                 .map(|name| name.to_string_lossy().into_owned())
         });
-        Dataset::new(
+        let mut dataset = Dataset::new(
             name.unwrap_or_else(|| folder.display().to_string()),
             train,
             test,
             (0..classes).map(|class| class.to_string()),
         )
-        .map_err(|error| Error::file(folder, error))
+        .map_err(|error| Error::file(folder, error))?;
+        dataset.source = whole;
+        Ok(dataset)
     }
 }
 
@@ -343,7 +353,11 @@ impl FashionMnist {
             .iter()
             .find(|folder| Path::new(folder).is_dir())
         {
-            Some(folder) => Self::from_folder(folder),
+            // Found by its name, wherever the machine has it.
+            Some(folder) => Ok(Dataset {
+                source: None,
+                ..Self::from_folder(folder)?
+            }),
             None => Err(Error::new(format!(
                 "Fashion-MNIST is not installed: there is no folder {}. On Debian and Ubuntu, \
                  `apt install dataset-fashion-mnist` installs it; elsewhere, put the four files of \
@@ -360,6 +374,9 @@ impl FashionMnist {
     /// As [`Dataset::from_idx_folder`], or a label is above 9.
     pub fn from_folder(folder: impl AsRef<Path>) -> Result<Dataset> {
         let found = Dataset::from_idx_folder(folder)?;
-        Dataset::new("fashion-mnist", found.train, found.test, Self::CLASSES)
+        Ok(Dataset {
+            source: found.source,
+            ..Dataset::new("fashion-mnist", found.train, found.test, Self::CLASSES)?
+        })
     }
 }

@@ -13,8 +13,10 @@
 //! Source: <http://yann.lecun.com/exdb/mnist/>, "The IDX file format".
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::io::{BufRead, BufReader, Chain, Cursor, ErrorKind, Read};
 use std::path::Path;
+
+use flate2::bufread::GzDecoder;
 
 use crate::error::{Error, Result};
 
@@ -140,6 +142,9 @@ impl Idx {
 
 /// Reads an IDX file, plain or compressed by gzip (told apart by the first bytes, not by the name).
 ///
+/// A file of gzip may have several members, one after the other, and whatever else behind its end, such as the zeros that
+/// tapes and cards pad with: as for `gunzip`, that is no part of it. Each member's check sum must be right.
+///
 /// The header is not trusted: memory grows with the bytes that are there, up to what the header announces.
 ///
 /// # Errors
@@ -163,7 +168,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<Idx> {
         .fill_buf()
         .map_err(|error| fail(format!("cannot be read: {error}")))?;
     if start.starts_with(&[0x1f, 0x8b]) {
-        parse(flate2::bufread::MultiGzDecoder::new(reader), true).map_err(fail)
+        parse(Members::of(reader), true).map_err(fail)
     } else {
         parse(reader, false).map_err(fail)
     }
@@ -184,11 +189,54 @@ pub fn read(path: impl AsRef<Path>) -> Result<Idx> {
 /// ```
 pub fn from_bytes(bytes: &[u8]) -> Result<Idx> {
     if bytes.starts_with(&[0x1f, 0x8b]) {
-        parse(flate2::bufread::MultiGzDecoder::new(bytes), true)
+        parse(Members::of(bytes), true)
     } else {
         parse(bytes, false)
     }
     .map_err(|message| Error::new(format!("IDX data: {message}")))
+}
+
+/// The contents of all members of a gzip file.
+struct Members<R> {
+    /// The member that is read, whose first bytes may have been looked at before; none behind the last.
+    current: Option<GzDecoder<Chain<Cursor<Vec<u8>>, R>>>,
+}
+
+impl<R: BufRead> Members<R> {
+    fn of(reader: R) -> Self {
+        Members {
+            current: Some(GzDecoder::new(Cursor::new(Vec::new()).chain(reader))),
+        }
+    }
+}
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        while let Some(current) = &mut self.current {
+            let count = current.read(into)?;
+            if count > 0 || into.is_empty() {
+                return Ok(count);
+            }
+            // The start of a member was read before what follows it.
+            let Some(mut rest) = self.current.take().map(|ended| ended.into_inner()) else {
+                break;
+            };
+            let mut start = Vec::new();
+            loop {
+                start.clear();
+                rest.by_ref().take(1).read_to_end(&mut start)?;
+                if start != [0] {
+                    break;
+                }
+            }
+            rest.by_ref().take(1).read_to_end(&mut start)?;
+            if start == [0x1f, 0x8b] {
+                let (_, reader) = rest.into_inner();
+                self.current = Some(GzDecoder::new(Cursor::new(start).chain(reader)));
+            }
+        }
+        Ok(0)
+    }
 }
 
 fn parse(mut reader: impl Read, gzip: bool) -> std::result::Result<Idx, String> {

@@ -25,15 +25,20 @@
 
 mod augment;
 mod dataset;
+#[cfg(feature = "images")]
+mod digit;
 mod error;
 pub mod idx;
 #[cfg(feature = "images")]
 mod image;
+#[cfg(feature = "images")]
+mod jpeg;
 mod labels;
 mod loader;
 mod normalization;
 #[cfg(feature = "images")]
 mod picture;
+mod pictures;
 mod random;
 mod split;
 
@@ -47,4 +52,5 @@ pub use image::{digit_from_image, sample_from_image};
 pub use labels::{flatten, one_hot};
 pub use loader::{Batch, Batches, Loader, Spread};
 pub use normalization::Normalization;
+pub use pictures::Pictures;
 pub use split::{Amount, Samples, Split};

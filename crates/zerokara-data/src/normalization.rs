@@ -40,6 +40,20 @@ impl Normalization {
         Normalization::divide(1.0)
     }
 
+    /// `x ↦ x / divisor`: 255 for bytes, 65535 for numbers of 16 bits.
+    ///
+    /// # Errors
+    ///
+    /// The divisor is not a finite number above 0.
+    pub fn divided_by(divisor: f32) -> Result<Self> {
+        match divisor > 0.0 && divisor.is_finite() {
+            true => Ok(Normalization::divide(divisor)),
+            false => Err(Error::new(format!(
+                "values cannot be divided by {divisor}; a number above 0 is needed"
+            ))),
+        }
+    }
+
     fn divide(divisor: f32) -> Self {
         Normalization {
             divisor,

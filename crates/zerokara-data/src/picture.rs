@@ -4,12 +4,8 @@ use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::Path;
 
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::bytestream::ZCursor;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
-
 use crate::error::{Error, Result};
+use crate::jpeg;
 
 /// Largest file that is read.
 const MAX_BYTES: u64 = 256 << 20;
@@ -70,22 +66,12 @@ impl Picture {
     }
 
     fn decode_jpeg(bytes: &[u8]) -> std::result::Result<Self, String> {
-        let broken =
-            |error| format!("is a damaged JPEG file, or one of an unusual kind: {error:?}");
-        let options = DecoderOptions::new_safe()
-            .set_strict_mode(true)
-            .set_max_width(u16::MAX.into())
-            .set_max_height(u16::MAX.into())
-            .jpeg_set_out_colorspace(ColorSpace::RGB);
-        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-        decoder.decode_headers().map_err(broken)?;
-        let (width, height) = decoder
-            .dimensions()
-            .ok_or("is a JPEG file without a picture")?;
-        let (width, height) = check_size(width as u64, height as u64)?;
-        let orientation = decoder.exif().map_or(1, |exif| orientation(exif));
-        let values = decoder.decode().map_err(broken)?;
-        let picture = Picture::new(width, height, rgba(&values, 3))?;
+        let stream = jpeg::Stream::of(bytes);
+        let (width, height) = stream.size()?;
+        check_size(width as u64, height as u64)?;
+        let orientation = orientation(stream.exif);
+        let pixels = stream.decode()?;
+        let picture = Picture::new(pixels.width, pixels.height, rgba(&pixels.values, 3))?;
         Ok(picture.upright(orientation))
     }
 
@@ -137,6 +123,13 @@ impl Picture {
         self.pixels.iter().any(|pixel| pixel[3] < 255)
     }
 
+    /// Whether some pixel is clearly not grey.
+    pub(crate) fn has_colour(&self) -> bool {
+        self.pixels
+            .iter()
+            .any(|&[r, g, b, _]| r.max(g).max(b) - r.min(g).min(b) > 24)
+    }
+
     /// One colour, 0 red to 2 blue, over a background of this brightness.
     pub(crate) fn channel(&self, channel: usize, background: f32) -> Plane {
         self.map(|[r, g, b, a]| {
@@ -150,11 +143,15 @@ impl Picture {
         self.map(|pixel| over(brightness(pixel), pixel[3], background))
     }
 
-    /// Brightness of strokes on a background that they stand out from, where that is left open by transparency: white
-    /// for dark strokes, black for light ones.
-    pub(crate) fn strokes(&self) -> Plane {
+    /// Brightness, or one colour, of strokes on a background that they stand out from, where that is left open by
+    /// transparency: white for dark strokes, black for light ones.
+    pub(crate) fn strokes(&self, colour: Option<usize>) -> Plane {
+        let seen = |background| match colour {
+            Some(colour) => self.channel(colour, background),
+            None => self.grey(background),
+        };
         if !self.has_alpha() {
-            return self.grey(1.0);
+            return seen(1.0);
         }
         let (sum, weight) = self
             .pixels
@@ -163,7 +160,7 @@ impl Picture {
                 let alpha = f64::from(pixel[3]);
                 (sum + alpha * f64::from(brightness(pixel)), weight + alpha)
             });
-        self.grey(if sum > 0.5 * weight { 0.0 } else { 1.0 })
+        seen(if sum > 0.5 * weight { 0.0 } else { 1.0 })
     }
 
     fn map(&self, value: impl Fn([u8; 4]) -> f32) -> Plane {

@@ -108,10 +108,49 @@ fn damage_within_gzip_is_an_error() {
         bad[at] ^= 0x40;
         assert!(idx::from_bytes(&bad).is_err(), "byte {at}");
     }
-    // What follows the stream is no part of a gzip file.
-    let mut trailing = packed.clone();
-    trailing.extend(b"trailing");
-    assert!(message(&trailing).contains("gzip"));
+}
+
+/// What `gunzip` (1.12) does: members are joined, zeros and anything that is no member behind the end are ignored.
+#[test]
+fn what_follows_a_gzip_stream_is_ignored_as_gunzip_does() {
+    let whole = images();
+    let good = idx::from_bytes(&whole).unwrap();
+    let packed = gzip(&whole);
+    for end in [
+        &[0; 1][..],
+        &[0; 512],
+        &[0; 70_000],
+        b"trailing",
+        b"\x1f",
+        b"\0\0\x1f",
+    ] {
+        let padded = [&packed[..], end].concat();
+        assert_eq!(idx::from_bytes(&padded).unwrap(), good, "{}", end.len());
+    }
+    // From a file, whose reader gives it out in pieces.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("padded.gz");
+    std::fs::write(&path, [&packed[..], &[0; 100_000]].concat()).unwrap();
+    assert_eq!(idx::read(&path).unwrap(), good);
+
+    let (first, second) = whole.split_at(9);
+    let (first, second) = (gzip(first), gzip(second));
+    assert_eq!(
+        idx::from_bytes(&[&first[..], &second].concat()).unwrap(),
+        good
+    );
+    let apart = [&first[..], &[0; 9], &second, &[0; 9]].concat();
+    assert_eq!(idx::from_bytes(&apart).unwrap(), good);
+    // A member that is not whole is no end.
+    let cut = [&first[..], &second[..second.len() - 3]].concat();
+    assert!(message(&cut).contains("gzip"));
+    let mut damaged = [&first[..], &second].concat();
+    let at = damaged.len() - 6;
+    damaged[at] ^= 1;
+    assert!(message(&damaged).contains("gzip"));
+    // More contents than the header of IDX announces are still wrong.
+    assert!(message(&[&packed[..], &gzip(b"more")].concat()).contains("goes on"));
+    assert!(message(&gzip(&[&whole[..], b"\0"].concat())).contains("goes on"));
 }
 
 #[test]

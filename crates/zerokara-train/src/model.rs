@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 use zerokara_core::{Arithmetic, Array, DType, Meta};
-use zerokara_data::{Normalization, Split};
+use zerokara_data::{Normalization, Pictures, Split};
 use zerokara_nn::{
     Forward, GraphModule, Predictor, SoftmaxCrossEntropy, Summary, is_answer, record::ModelRecord,
 };
@@ -29,6 +29,8 @@ pub struct ModelInfo {
     pub class_names: Vec<String>,
     /// How stored values become inputs.
     pub normalization: Normalization,
+    /// How picture files become samples.
+    pub pictures: Pictures,
 }
 
 /// A model that was trained or loaded, with what is needed to use it.
@@ -210,9 +212,26 @@ impl SavedModel {
             _ => return Err(bad(format!("the model takes {}, no samples", record.input))),
         };
         let numbers = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<_>>();
-        let base = match info.notes.get(DIVISOR).map(String::as_str) {
-            Some("255") => Normalization::unit(),
-            _ => Normalization::none(),
+        let note = |name: &str| info.notes.get(name).map(String::as_str);
+        let unknown = |name: &str, value: &str| {
+            bad(format!(
+                "the note {name:?} is {value:?}, which this program does not know"
+            ))
+        };
+        let base = match note(DIVISOR) {
+            None => Normalization::none(),
+            Some(text) => match text.parse().map(Normalization::divided_by) {
+                Ok(base) => base.map_err(|e| bad(e.to_string()))?,
+                Err(_) => return Err(unknown(DIVISOR, text)),
+            },
+        };
+        let pictures = match note(PICTURES) {
+            Some(text) => Pictures::from_name(text).ok_or_else(|| unknown(PICTURES, text))?,
+            // Files that were written before there was the note.
+            None => match info.dataset.as_deref() == Some("fashion-mnist") || shape[0] != 1 {
+                true => Pictures::Plain,
+                false => Pictures::Digits,
+            },
         };
         let normalization = match info.mean.is_empty() && info.std.is_empty() {
             true => base,
@@ -230,6 +249,7 @@ impl SavedModel {
             shape,
             class_names: info.classes,
             normalization,
+            pictures,
         };
         Ok(Self::new(Arc::new(module), info))
     }
@@ -250,7 +270,11 @@ impl SavedModel {
             classes: self.info.class_names.clone(),
             mean: numbers(normalization.mean()),
             std: numbers(normalization.std()),
-            notes: [(DIVISOR.to_string(), normalization.divisor().to_string())].into(),
+            notes: [
+                (DIVISOR.to_string(), normalization.divisor().to_string()),
+                (PICTURES.to_string(), self.info.pictures.name().to_string()),
+            ]
+            .into(),
         };
         Ok(zerokara_formats::save_model(path, &record, &info)?)
     }
@@ -258,6 +282,8 @@ impl SavedModel {
 
 /// The note in a model's file of what stored values are divided by first.
 const DIVISOR: &str = "divisor";
+/// The note of how picture files become samples: the name of a [`Pictures`].
+const PICTURES: &str = "pictures";
 
 impl fmt::Debug for SavedModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

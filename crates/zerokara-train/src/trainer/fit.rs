@@ -298,6 +298,7 @@ fn build(trainer: &Trainer, data: &Dataset) -> Result<SavedModel> {
             shape: data.shape().to_vec(),
             class_names: data.class_names.clone(),
             normalization: data.normalization.clone(),
+            pictures: data.pictures,
         },
     ))
 }

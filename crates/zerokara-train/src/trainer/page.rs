@@ -11,6 +11,7 @@ use crate::{
     report::{Curves, Filters, LayerRow, LayerTime, Misclassified, Report, numbers::thousands},
     run_folder::RunFolder,
 };
+use std::path::Path;
 use zerokara_core::Runtime;
 use zerokara_data::{Dataset, Loader};
 use zerokara_nn::{Clipping, Forward};
@@ -118,6 +119,8 @@ pub(super) fn write_settings(
         "command": trainer.command,
         "model": trainer.name,
         "dataset": data.name,
+        // Where the data were, so that the run can be evaluated from any folder; the model itself holds no path.
+        "data": data.source.as_deref().and_then(Path::to_str),
         "seed": trainer.seed,
         "settings": settings,
         "status": status.word(),

@@ -1,0 +1,82 @@
+//! How picture files become samples of a data set.
+
+use crate::split::Split;
+
+/// What is done to a picture so that it looks like the samples that a model was trained on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pictures {
+    /// A picture of one digit on whatever ground: found, cropped, made light on dark, scaled into the middle 20/28, its
+    /// centre of mass in the middle, as the authors of MNIST did it.
+    Digits,
+    /// Stretched to the size, as it is.
+    Plain,
+}
+
+/// Samples that are looked at.
+const LOOKED_AT: usize = 1000;
+
+impl Pictures {
+    /// Both, as a list.
+    pub const ALL: [Self; 2] = [Self::Digits, Self::Plain];
+
+    /// `digits` or `plain`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Digits => "digits",
+            Self::Plain => "plain",
+        }
+    }
+
+    /// What has this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|pictures| pictures.name() == name)
+    }
+
+    /// What the samples look like: [`Digits`](Self::Digits) if nine of ten are images of one channel on a ground of 0, as
+    /// good as empty along the border, with their centre of mass in the middle, which only images have that were
+    /// prepared so.
+    ///
+    /// ```
+    /// # #[cfg(feature = "mnist")] {
+    /// use zerokara_data::{Mnist, Pictures};
+    ///
+    /// assert_eq!(Pictures::of(&Mnist::load()?.train), Pictures::Digits);
+    /// # }
+    /// # Ok::<(), zerokara_data::Error>(())
+    /// ```
+    pub fn of(split: &Split) -> Self {
+        let &[1, height, width] = split.shape() else {
+            return Self::Plain;
+        };
+        let looked_at = split.len().min(LOOKED_AT);
+        if looked_at == 0 || height < 8 || width < 8 {
+            return Self::Plain;
+        }
+        let prepared = (0..looked_at)
+            .filter(|&index| is_prepared(&split.sample(index), height, width))
+            .count();
+        match prepared * 10 >= looked_at * 9 {
+            true => Self::Digits,
+            false => Self::Plain,
+        }
+    }
+}
+
+fn is_prepared(values: &[f32], height: usize, width: usize) -> bool {
+    let (mut mass, mut down, mut right, mut border) = (0.0, 0.0, 0.0, 0.0);
+    for (at, &value) in values.iter().enumerate() {
+        let (y, x) = (at / width, at % width);
+        let value = f64::from(value);
+        mass += value;
+        down += value * y as f64;
+        right += value * x as f64;
+        if y < 2 || x < 2 || y + 2 >= height || x + 2 >= width {
+            border += value.abs();
+        }
+    }
+    // A digit moved by whole pixels has its centre at most half a pixel from where it should be.
+    let central = |sum: f64, side: usize| (sum / mass - (side / 2) as f64).abs() <= 0.75;
+    mass > 0.0 && border <= 0.02 * mass && central(down, height) && central(right, width)
+}
