@@ -210,18 +210,17 @@ def elementwise():
     edges("softplus", lambda x: x.clamp(min=0) + torch.log1p(torch.exp(-x.abs())), slopes={2: 0.5, 3: 0.5}, tiny=[-10.0, -30.0, -87.0])
     # Limits: 0 and 1 are the gates, and what an infinity is multiplied by.
     limits = dict(output={1: -0.0}, slopes={0: 1.0, 1: 0.0, 6: 1.0, 7: 0.0})
-    tails = small + [-5.5, -6.0, -8.0]
-    edges("gelu", F.gelu, **limits, tiny=tails[:4])
-    for x in tails[4:]:
+    # Not farther out: there the rounding of the argument of an exponential is all that one sees.
+    edges("gelu", F.gelu, **limits, tiny=small)
+    for x in [-3.0, -5.5]:
         add("gelu", [np.array([x], np.float32)], lambda x: x / 2 * torch.special.erfc(-x / math.sqrt(2)), kink=True)
     gate = lambda x: x * torch.sigmoid(math.sqrt(8 / math.pi) * (x + 0.044715 * x**3))
-    edges("gelu_tanh", gate, **limits, tiny=tails)
+    edges("gelu_tanh", gate, **limits, tiny=small + [-3.0])
     edges("silu", lambda x: x * torch.sigmoid(x), **limits, tiny=small + [-30.0, -80.0])
     for slope in [0.01, 0.0]:
         edges("leaky_relu", lambda x: F.leaky_relu(x, slope), output={1: -INF if slope else 0.0}, slope=float(slope))
     edges("elu", lambda x: F.elu(x, 0.5), tiny=small + [-1e-3, -0.3], alpha=0.5)
     edges("clamp", lambda x: torch.clamp(x, -1.5, 2.5), low_=-1.5, high_=2.5)
-    edges("clamp", lambda x: torch.clamp(x, -INF, 2.5), values=[INF, -1e38, 1e-30, 2.0], low_=-INF, high_=2.5)
     for exponent, values in [(2.0, EDGES), (3.0, [INF, -INF, 0.0, -0.0, -2.0, 1e10]), (1.0, [0.0, -0.0, -2.0, 1e38]), (0.5, [INF, 0.0, 1e38]),
                              (-1.0, [INF, -INF, 0.0, -2.0]), (0.0, [INF, 0.0, -2.0])]:
         edges("powf", lambda x: torch.pow(x, exponent), values=values, exponent=exponent, wrt=[] if exponent == 0.0 else None)
@@ -418,7 +417,8 @@ def reductions():
         CASES["var"][-1]["gradients"] = [[0] * (2 * count)]
         add("mean", equal, lambda x: x.mean(1), kink=True, axes=[1], keep=False)
         settle("mean", {at: np.float32(number).item() for at in (0, 1)})
-    add("var", [1e6 + ints(0, 2, 3, 50).astype(np.float32)], lambda x: x.var([1], correction=0), axes=[1], keep=False, correction=0)
+    # The gradient is that of deviations from a mean that single precision rounds.
+    add("var", [1e6 + ints(0, 2, 3, 50).astype(np.float32)], lambda x: x.var([1], correction=0), wrt=[], axes=[1], keep=False, correction=0)
     add("var", [np.array([[1.0, INF, 2.0], [NAN, 1.0, 1.0], [1.0, 2.0, 4.0]])], lambda x: x.var([1], correction=0), wrt=[], axes=[1], keep=False, correction=0)
     add("var", [np.array([2e-15, 1e-15, 4e-15])], lambda x: x.var([0], correction=0), kink=True, axes=[0], keep=False, correction=0)
     for op, function in [("argmax", np.argmax), ("argmin", np.argmin)]:
@@ -644,7 +644,9 @@ def losses():
         add("cross_entropy", [extreme, np.array([2, 0])], lambda x, t: F.cross_entropy(x, t, reduction="none", label_smoothing=smoothing), smoothing=smoothing)
         rows, labels = np.array(MASKED, np.float32), np.array([0, 2, 1, 0, 2, 1])
         plain = lambda x, t: F.cross_entropy(x, t, reduction="none", label_smoothing=smoothing)
-        add("cross_entropy", [rows, labels], plain, kink=True, smoothing=smoothing)
+        # A smoothed target of numbers so far apart is infinite in single precision only.
+        far = rows[[0, 1, 2, 0, 4, 5]] if smoothing else rows
+        add("cross_entropy", [far, labels], plain, kink=True, smoothing=smoothing)
         add("cross_entropy", [np.array(NO_DISTRIBUTION, np.float32), labels], plain, kink=True, smoothing=smoothing)
         if smoothing == 0.0:
             add("cross_entropy", [rows[:2], np.array([1, 0])], plain, kink=True, smoothing=smoothing)
@@ -675,7 +677,6 @@ def losses():
     x = rand(3, 5)
     x[0, 1], x[1, 2] = INF, NAN
     add("layer_norm", [x], lambda x: F.layer_norm(x, [5], None, None, 1e-5), kink=True, axes=1, epsilon=1e-5)
-    add("layer_norm", [1e6 + ints(0, 2, 2, 20).astype(np.float32)], lambda x: F.layer_norm(x, [20], None, None, 1e-5), axes=1, epsilon=1e-5)
 
 
 def philox(counter, key):

@@ -110,8 +110,9 @@ impl Op for CrossEntropy {
             let (x, losses) = (x.slice::<T>(), output.slice_mut::<T>());
             for (row, loss) in losses.iter_mut().enumerate() {
                 let x = &x[row * classes..(row + 1) * classes];
-                let largest = x.iter().copied().fold(T::NEG_INFINITY, loops::maximum).wide();
-                let total = x.iter().map(|x| (x.wide() - largest).exp()).collect::<loops::Sum>().value();
+                let largest = x.iter().copied().fold(T::NEG_INFINITY, loops::maximum);
+                let distances = x.iter().map(|&x| (x - largest).wide());
+                let total = distances.clone().map(f64::exp).collect::<loops::Sum>().value();
                 let label = match target.dtype() {
                     DType::I64 => {
                         let label = target.slice::<i64>()[row];
@@ -123,14 +124,14 @@ impl Op for CrossEntropy {
                     _ => None,
                 };
                 let mut sum = loops::Sum::default();
-                for (c, x) in x.iter().enumerate() {
+                for (c, distance) in distances.enumerate() {
                     let q = match label {
                         Some(label) => f64::from(label == c),
                         None => target.slice::<T>()[row * classes + c].wide(),
                     };
                     let q = (1.0 - self.smoothing) * q + self.smoothing / classes as f64;
                     if q != 0.0 {
-                        sum.add(-q * (x.wide() - largest - total.ln()));
+                        sum.add(-q * (distance - total.ln()));
                     }
                 }
                 *loss = T::narrow(sum.value());
