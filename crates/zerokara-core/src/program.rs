@@ -133,9 +133,9 @@ impl Program {
     /// let y = x.conv2d(&w, ConvOptions { padding: [1, 1], ..ConvOptions::default() });
     /// let mut program = Program::compile_with(&[&x], &[&y], &[], Arithmetic::Direct)?;
     /// let mut image = Array::zeros(x.meta()?);
-    /// image.slice_mut::<f32>()[0] = 1e6;
+    /// image.as_mut_slice::<f32>()?[0] = 1e6;
     /// let y = program.run(&[image])?;
-    /// assert_eq!(y[0].slice::<f32>().iter().filter(|&&y| y != 0.0).count(), 16 * 4);
+    /// assert_eq!(y[0].as_slice::<f32>()?.iter().filter(|&&y| y != 0.0).count(), 16 * 4);
     /// # Ok::<(), zerokara_core::Error>(())
     /// ```
     ///

@@ -19,7 +19,7 @@ fn numbers(len: usize, seed: u32) -> Vec<f32> {
 
 fn array(shape: &[usize], values: &[f32]) -> Array {
     let mut array = Array::zeros(&Meta::new(shape, DType::F32));
-    array.slice_mut::<f32>().copy_from_slice(values);
+    array.as_mut_slice::<f32>().unwrap().copy_from_slice(values);
     array
 }
 
@@ -123,10 +123,10 @@ fn nets() -> Vec<Net> {
 /// NaN where NaN belongs, infinities of the right sign, and finite numbers near what they should be, as shares of the largest.
 fn assert_same(found: &Array, expected: &Array, what: &str) {
     assert_eq!(found.shape(), expected.shape(), "{what}");
-    let expected = expected.slice::<f32>();
+    let expected = expected.as_slice::<f32>().unwrap();
     let finite = expected.iter().filter(|x| x.is_finite());
     let largest = finite.fold(0.0f32, |a, b| a.max(b.abs()));
-    for (i, (&x, &y)) in found.slice::<f32>().iter().zip(expected).enumerate() {
+    for (i, (&x, &y)) in found.as_slice::<f32>().unwrap().iter().zip(expected).enumerate() {
         let fits = match y.is_finite() {
             true => (x - y).abs() <= 3e-5 * largest + 1e-41,
             false => x == y || x.is_nan() && y.is_nan(),
@@ -205,7 +205,7 @@ fn odd_numbers_one_at_a_time() {
         let plain = values(&net, &compiled);
         compiled.check(&plain, net.name);
         for leaf in 0..plain.len() {
-            let len = plain[leaf].slice::<f32>().len();
+            let len = plain[leaf].as_slice::<f32>().unwrap().len();
             for (number, at) in (0..len).step_by((len / 23).max(1)).enumerate() {
                 // A bias added to all of a window may round two sums to the same: then the larger term is chosen.
                 let is_bias = net
@@ -224,7 +224,7 @@ fn odd_numbers_one_at_a_time() {
                 ];
                 let odd = odd[number % if is_bias { 4 } else { 6 }];
                 let mut values = plain.clone();
-                values[leaf].slice_mut::<f32>()[at] = odd;
+                values[leaf].as_mut_slice::<f32>().unwrap()[at] = odd;
                 let what = format!("{}, leaf {leaf}[{at}] = {odd}", net.name);
                 compiled.check(&values, &what);
             }
@@ -240,22 +240,22 @@ fn odd_numbers_together_and_everywhere() {
         for leaf in 0..plain.len() {
             for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, 1e-40] {
                 let mut values = plain.clone();
-                values[leaf].slice_mut::<f32>().fill(odd);
+                values[leaf].as_mut_slice::<f32>().unwrap().fill(odd);
                 compiled.check(&values, &format!("{}, leaf {leaf} all {odd}", net.name));
                 let mut values = plain.clone();
-                let some = values[leaf].slice_mut::<f32>().iter_mut().step_by(7);
+                let some = values[leaf].as_mut_slice::<f32>().unwrap().iter_mut().step_by(7);
                 some.for_each(|x| *x = odd);
                 compiled.check(&values, &format!("{}, leaf {leaf} some {odd}", net.name));
             }
             // Sparse, tiny.
             let mut values = plain.clone();
-            for x in values[leaf].slice_mut::<f32>() {
+            for x in values[leaf].as_mut_slice::<f32>().unwrap() {
                 *x = if *x > 0.6 { *x } else { 0.0 };
             }
             compiled.check(&values, &format!("{}, leaf {leaf} sparse", net.name));
             let mut values = plain.clone();
             values[leaf]
-                .slice_mut::<f32>()
+                .as_mut_slice::<f32>().unwrap()
                 .iter_mut()
                 .for_each(|x| *x *= 1e-39);
             compiled.check(&values, &format!("{}, leaf {leaf} tiny", net.name));
@@ -283,9 +283,9 @@ fn a_large_number_in_a_corner() {
             let program = Program::compile_with(&[&x], &[&y], &[], arithmetic);
             program.unwrap().run(&[image.clone()]).unwrap().remove(0)
         };
-        let direct = far(run(Arithmetic::Direct).slice::<f32>());
+        let direct = far(run(Arithmetic::Direct).as_slice::<f32>().unwrap());
         assert!(direct.is_empty(), "{odd}: {direct:?}");
-        let fast = far(run(Arithmetic::F32).slice::<f32>());
+        let fast = far(run(Arithmetic::F32).as_slice::<f32>().unwrap());
         // Beside 1e6, errors of its size; where it is infinite, the direct sum.
         let bound = if odd.is_finite() { 1e6 * 1e-6 } else { 0.0 };
         assert!(fast.iter().all(|y| y.abs() <= bound), "{odd}: {fast:?}");
@@ -310,9 +310,9 @@ fn a_runtime_of_direct_sums() {
             .run(&[])
             .unwrap();
         for y in [&eager, &program[0]] {
-            let zeros = y.slice::<f32>().iter().filter(|&&y| y == 0.0).count();
+            let zeros = y.as_slice::<f32>().unwrap().iter().filter(|&&y| y == 0.0).count();
             assert!(zeros >= 16 * 140, "{zeros}");
-            let all = y.slice::<f32>().iter().map(|y| y.to_bits());
+            let all = y.as_slice::<f32>().unwrap().iter().map(|y| y.to_bits());
             bits.push(all.collect::<Vec<u32>>());
         }
     }

@@ -9,7 +9,7 @@
 use crate::{Clipping, Optimizer, replay::nodes};
 use std::collections::HashMap;
 use zerokara_core::{
-    Array, DType, Meta, Parameter, Tensor,
+    Array, Elements, Meta, Parameter, Tensor,
     op::{Binary, Instruction, Kind, Unary},
 };
 
@@ -95,9 +95,9 @@ impl Interval {
             }
             ends
         }
-        match array.dtype() {
-            DType::F32 => ends(array.slice::<f32>()),
-            DType::F64 => ends(array.slice::<f64>()),
+        match array.elements() {
+            Elements::F32(values) => ends(values),
+            Elements::F64(values) => ends(values),
             _ => ends(&array.to_f64s()),
         }
     }

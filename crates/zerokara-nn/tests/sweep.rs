@@ -79,7 +79,7 @@ fn noise(key: u64, shape: &[usize]) -> Tensor {
 
 fn dot(a: &Array, b: &Array) -> (f64, f64) {
     let (mut sum, mut size) = (0.0, 0.0);
-    for (a, b) in a.slice::<f32>().iter().zip(b.slice::<f32>()) {
+    for (a, b) in a.as_slice::<f32>().unwrap().iter().zip(b.as_slice::<f32>().unwrap()) {
         sum += f64::from(*a) * f64::from(*b);
         size += (f64::from(*a) * f64::from(*b)).abs();
     }
@@ -194,7 +194,7 @@ fn check(case: &Case) {
         Law::Normalised(axes) => {
             let strides = strides(y_found.shape());
             let mut sums = std::collections::HashMap::<usize, (f64, f64, f64)>::new();
-            for (i, y) in y_found.slice::<f32>().iter().enumerate() {
+            for (i, y) in y_found.as_slice::<f32>().unwrap().iter().enumerate() {
                 let index = |axis: usize| i / strides[axis] % y_found.shape()[axis];
                 let kept = (0..strides.len()).filter(|axis| !axes.contains(axis));
                 let place = kept.fold(0, |at, axis| at * y_found.shape()[axis] + index(axis));
@@ -752,13 +752,13 @@ fn embeddings_up_to_a_million() {
         let mut program = Program::compile(&[&x], &[&y, &d], &[]).unwrap();
         let found = program.run(&[Array::new([n], indices.as_slice())]).unwrap();
         let rows = table.value();
-        let rows = rows.slice::<f32>();
+        let rows = rows.as_slice::<f32>().unwrap();
         let mut counts = vec![0; words];
-        for (row, &index) in found[0].slice::<f32>().chunks(4).zip(&indices) {
+        for (row, &index) in found[0].as_slice::<f32>().unwrap().chunks(4).zip(&indices) {
             assert_eq!(row, &rows[index as usize * 4..][..4]);
             counts[index as usize] += 1;
         }
-        for (row, &count) in found[1].slice::<f32>().chunks(4).zip(&counts) {
+        for (row, &count) in found[1].as_slice::<f32>().unwrap().chunks(4).zip(&counts) {
             assert_eq!(row, [count as f32; 4], "{n} indices of {words}");
         }
     }
@@ -792,9 +792,9 @@ fn losses_up_to_a_million() {
         let labels_array = Array::new([n], labels.as_slice());
         let found = program.run(&[logits.clone(), labels_array]).unwrap();
         let mut expected = 0.0;
-        let rows = logits.slice::<f32>().chunks(classes).zip(&labels);
+        let rows = logits.as_slice::<f32>().unwrap().chunks(classes).zip(&labels);
         for (i, ((row, &label), d)) in rows
-            .zip(found[1].slice::<f32>().chunks(classes))
+            .zip(found[1].as_slice::<f32>().unwrap().chunks(classes))
             .enumerate()
         {
             let total: f64 = row.iter().map(|&x| f64::from(x).exp()).sum();

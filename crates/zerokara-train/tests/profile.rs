@@ -9,7 +9,7 @@ fn times(model: Arc<dyn Forward>, sample: &Meta) -> StepTimes {
     let loss = Arc::new(SoftmaxCrossEntropy::new());
     let mut step = TrainStep::new(model, loss, Arc::new(Adam::new(1e-3))).unwrap();
     let mut x = Array::zeros(sample);
-    for (i, v) in x.slice_mut::<f32>().iter_mut().enumerate() {
+    for (i, v) in x.as_mut_slice::<f32>().unwrap().iter_mut().enumerate() {
         *v = ((i * 31) % 255) as f32 / 255.0;
     }
     let n = sample.shape[0];

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Whether convolutions see such values too.
-pub(super) const CONVOLVES: bool = false;
+pub(super) const CONVOLVES: bool = true;
 
 /// Numbers with edges. Not so huge that a product of two could overflow within a sum that is finite.
 const SPECIAL: [f32; 9] = [
