@@ -126,7 +126,13 @@ fn assert_same(found: &Array, expected: &Array, what: &str) {
     let expected = expected.as_slice::<f32>().unwrap();
     let finite = expected.iter().filter(|x| x.is_finite());
     let largest = finite.fold(0.0f32, |a, b| a.max(b.abs()));
-    for (i, (&x, &y)) in found.as_slice::<f32>().unwrap().iter().zip(expected).enumerate() {
+    for (i, (&x, &y)) in found
+        .as_slice::<f32>()
+        .unwrap()
+        .iter()
+        .zip(expected)
+        .enumerate()
+    {
         let fits = match y.is_finite() {
             true => (x - y).abs() <= 3e-5 * largest + 1e-41,
             false => x == y || x.is_nan() && y.is_nan(),
@@ -243,7 +249,11 @@ fn odd_numbers_together_and_everywhere() {
                 values[leaf].as_mut_slice::<f32>().unwrap().fill(odd);
                 compiled.check(&values, &format!("{}, leaf {leaf} all {odd}", net.name));
                 let mut values = plain.clone();
-                let some = values[leaf].as_mut_slice::<f32>().unwrap().iter_mut().step_by(7);
+                let some = values[leaf]
+                    .as_mut_slice::<f32>()
+                    .unwrap()
+                    .iter_mut()
+                    .step_by(7);
                 some.for_each(|x| *x = odd);
                 compiled.check(&values, &format!("{}, leaf {leaf} some {odd}", net.name));
             }
@@ -255,7 +265,8 @@ fn odd_numbers_together_and_everywhere() {
             compiled.check(&values, &format!("{}, leaf {leaf} sparse", net.name));
             let mut values = plain.clone();
             values[leaf]
-                .as_mut_slice::<f32>().unwrap()
+                .as_mut_slice::<f32>()
+                .unwrap()
                 .iter_mut()
                 .for_each(|x| *x *= 1e-39);
             compiled.check(&values, &format!("{}, leaf {leaf} tiny", net.name));
@@ -310,7 +321,12 @@ fn a_runtime_of_direct_sums() {
             .run(&[])
             .unwrap();
         for y in [&eager, &program[0]] {
-            let zeros = y.as_slice::<f32>().unwrap().iter().filter(|&&y| y == 0.0).count();
+            let zeros = y
+                .as_slice::<f32>()
+                .unwrap()
+                .iter()
+                .filter(|&&y| y == 0.0)
+                .count();
             assert!(zeros >= 16 * 140, "{zeros}");
             let all = y.as_slice::<f32>().unwrap().iter().map(|y| y.to_bits());
             bits.push(all.collect::<Vec<u32>>());

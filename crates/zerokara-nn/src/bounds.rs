@@ -462,6 +462,7 @@ impl Guard {
 mod tests {
     use super::*;
     use crate::{AdaGrad, Adam, AdamW, Momentum, Nesterov, RmsProp, Sgd};
+    use zerokara_core::DType;
 
     fn cells(
         optimizer: &dyn Optimizer,

@@ -79,7 +79,12 @@ fn noise(key: u64, shape: &[usize]) -> Tensor {
 
 fn dot(a: &Array, b: &Array) -> (f64, f64) {
     let (mut sum, mut size) = (0.0, 0.0);
-    for (a, b) in a.as_slice::<f32>().unwrap().iter().zip(b.as_slice::<f32>().unwrap()) {
+    for (a, b) in a
+        .as_slice::<f32>()
+        .unwrap()
+        .iter()
+        .zip(b.as_slice::<f32>().unwrap())
+    {
         sum += f64::from(*a) * f64::from(*b);
         size += (f64::from(*a) * f64::from(*b)).abs();
     }
@@ -792,7 +797,11 @@ fn losses_up_to_a_million() {
         let labels_array = Array::new([n], labels.as_slice());
         let found = program.run(&[logits.clone(), labels_array]).unwrap();
         let mut expected = 0.0;
-        let rows = logits.as_slice::<f32>().unwrap().chunks(classes).zip(&labels);
+        let rows = logits
+            .as_slice::<f32>()
+            .unwrap()
+            .chunks(classes)
+            .zip(&labels);
         for (i, ((row, &label), d)) in rows
             .zip(found[1].as_slice::<f32>().unwrap().chunks(classes))
             .enumerate()

@@ -13,12 +13,11 @@ use crate::{
 pub(super) const CONVOLVES: bool = true;
 
 /// Numbers with edges. Not so huge that a product of two could overflow within a sum that is finite.
-const SPECIAL: [f32; 9] = [
+const SPECIAL: [f32; 8] = [
     f32::INFINITY,
     f32::NEG_INFINITY,
     f32::NAN,
     0.0,
-    -0.0,
     1e12,
     -1e12,
     1e-30,
