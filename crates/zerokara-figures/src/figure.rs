@@ -1,6 +1,6 @@
 //! A picture that is done, and the colours that all pictures share.
 
-use crate::html::escape;
+use crate::html::{escape, legal};
 use std::fmt::Write;
 use svg::node::element::{Element, Group, Text};
 
@@ -84,7 +84,8 @@ pub(crate) fn px(value: f64) -> f64 {
 
 /// A line of text; `anchor` is `start`, `middle` or `end`.
 pub(crate) fn text(at: (f64, f64), anchor: &str, class: &str, content: &str) -> Element {
-    let text = Text::new(content)
+    // The writer of SVG escapes what opens tags, not what XML forbids.
+    let text = Text::new(content.chars().map(legal).collect::<String>())
         .set("x", px(at.0))
         .set("y", px(at.1))
         .set("text-anchor", anchor);
