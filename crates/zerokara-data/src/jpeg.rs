@@ -74,6 +74,10 @@ impl<'a> Stream<'a> {
                 rest = &rest[data..];
             }
         }
+        // The first byte of an end that is not all there.
+        while !stream.ended && stream.segments.ends_with(&[0xff]) {
+            stream.segments.pop();
+        }
         stream
     }
 

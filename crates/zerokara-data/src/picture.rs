@@ -12,6 +12,9 @@ const MAX_BYTES: u64 = 256 << 20;
 /// Largest picture that is decoded: above that of any telephone.
 const MAX_PIXELS: u64 = 64_000_000;
 
+/// The chunk IEND: no contents, and their check sum.
+const PNG_END: [u8; 12] = *b"\0\0\0\0IEND\xae\x42\x60\x82";
+
 /// A picture of 8-bit red, green, blue and alpha, upright.
 pub(crate) struct Picture {
     pub(crate) width: usize,
@@ -37,8 +40,17 @@ impl Picture {
     pub(crate) fn decode(bytes: &[u8]) -> std::result::Result<Self, String> {
         match bytes {
             [] => Err("is empty".to_string()),
-            [0x89, b'P', b'N', b'G', ..] => Picture::decode_png(bytes),
-            [0xff, 0xd8, 0xff, ..] => Picture::decode_jpeg(bytes),
+            [0x89, b'P', b'N', b'G', ..] => Picture::decode_png(bytes).or_else(|error| {
+                // No pixel is missing where only the last chunk is.
+                match bytes.ends_with(&PNG_END) {
+                    true => Err(error),
+                    false => {
+                        let ended = [bytes, &PNG_END].concat();
+                        Picture::decode_png(&ended).map_err(|_| error)
+                    }
+                }
+            }),
+            [0xff, 0xd8, ..] => Picture::decode_jpeg(bytes),
             _ => Err("is not a PNG or JPEG file; save the picture as one of these".to_string()),
         }
     }

@@ -14,11 +14,16 @@ mod rules;
 
 use crate::picture::Plane;
 use paper::{Ink, Light, Paper};
+use parts::Digit;
 
 /// The longer side of the picture that is looked at; a larger one is scaled down, which averages its noise too.
 const LARGEST_SIDE: usize = 1024;
 /// Share of the full ink above which a pixel counts for the bounding box.
 const BOX_LEVEL: f32 = 0.1;
+
+/// Of a digit 20 pixels high: strokes wider than this are thinned to the other, a usual width.
+const WIDEST: f64 = 3.9;
+const USUAL: f64 = 3.0;
 
 /// The digit `[height, width]`, from 0 for paper to 1 for ink.
 pub(crate) fn digit(
@@ -52,10 +57,20 @@ pub(crate) fn digit(
         .or_else(|| look(Paper::Even, false))
         .ok_or(blank)?;
     let level = (BOX_LEVEL * found.contrast).max(4.0 * ink.noise);
-    let inked = |at: usize| found.mask[at] && ink.smooth.values[at] > level;
+    let (sharp, smooth) = match thinning(&found) {
+        0 => (found.ink, ink.smooth),
+        by => {
+            let mut smooth = ink.smooth;
+            let values = smooth.values.iter_mut().zip(&found.mask);
+            values.for_each(|(value, &inside)| *value *= f32::from(inside));
+            let thin = filters::lowest(&smooth, by);
+            (thin.clone(), thin)
+        }
+    };
+    let inked = |at: usize| found.mask[at] && smooth.values[at] > level;
     let ([top, left], [rows, columns]) =
         bounding_box(plane.height, plane.width, inked).ok_or(blank)?;
-    let digit = found.ink.crop(top, left, rows, columns);
+    let digit = sharp.crop(top, left, rows, columns);
 
     let inner = |side: usize| ((side * 20) as f64 / 28.0).round().max(1.0);
     let scale = (inner(height) / rows as f64).min(inner(width) / columns as f64);
@@ -84,6 +99,15 @@ pub(crate) fn digit(
         pixels[start..start + digit.width].copy_from_slice(values);
     }
     Ok(pixels)
+}
+
+/// Pixels to take away on each side of strokes that are wider than any of MNIST's.
+fn thinning(digit: &Digit) -> usize {
+    let pixel = digit.size as f64 / 20.0;
+    match digit.stroke / pixel {
+        wide if wide > WIDEST => ((wide - USUAL) / 2.0 * pixel).round() as usize,
+        _ => 0,
+    }
 }
 
 /// Top, left and size of what is inked.

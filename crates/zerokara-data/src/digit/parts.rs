@@ -163,6 +163,8 @@ pub(super) struct Digit {
     pub mask: Vec<bool>,
     /// Ink in the middle of its strokes.
     pub contrast: f32,
+    /// Its height or width, whichever is more.
+    pub size: usize,
     /// Pixels across its strokes, at half their ink.
     pub stroke: f64,
     /// Whether there is much faint ink around its strokes, as where an edge of a shadow lies: it may be none of its own.
@@ -305,6 +307,7 @@ fn digit_at(ink: &Ink, seed: usize, floor: f32) -> Option<Digit> {
         ink: sharp,
         mask,
         contrast,
+        size: size.size(),
         stroke,
         blurred,
         plausible,
