@@ -105,7 +105,8 @@ pub(crate) fn digit(
 fn thinning(digit: &Digit) -> usize {
     let pixel = digit.size as f64 / 20.0;
     match digit.stroke / pixel {
-        wide if wide > WIDEST => ((wide - USUAL) / 2.0 * pixel).round() as usize,
+        // The width of strokes of a few pixels is known too roughly.
+        wide if wide > WIDEST && pixel >= 2.5 => ((wide - USUAL) / 2.0 * pixel).round() as usize,
         _ => 0,
     }
 }
