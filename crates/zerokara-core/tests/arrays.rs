@@ -60,7 +60,7 @@ fn a_wrong_length_names_shape_count_and_line() {
     let (line, zeros) = (line!(), Array::zeros(&Meta::new([1 << 62], DType::F32)));
     says(zeros.valid().unwrap_err(), line, &["zeros", "too large"]);
     let (line, zeros) = (line!(), Array::zeros(&Meta::new([1 << 50], DType::F32)));
-    says(zeros.valid().unwrap_err(), line, &["zeros", "no memory"]);
+    says(zeros.valid().unwrap_err(), line, &["zeros", "of memory"]);
     // Right ones are as before.
     assert_eq!(Tensor::new([2, 0], [] as [f32; 0]).shape().unwrap(), [2, 0]);
     assert_eq!(

@@ -43,24 +43,36 @@ struct Net {
     name: &'static str,
     shapes: Vec<Vec<usize>>,
     output: fn(&[Tensor]) -> Tensor,
+    /// Whether the largest of windows are chosen.
+    is_pooled: bool,
     /// Whether sums are summed again.
     is_deep: bool,
 }
 
+impl Net {
+    /// Whether a number of this size among others leaves it to no rounding which element of a window is the largest: beside
+    /// 1e30 others are lost, and 1e-40 is lost beside others.
+    fn knows_places(&self, odd: f32) -> bool {
+        !self.is_pooled || !odd.is_finite() || odd == 0.0
+    }
+}
+
 fn nets() -> Vec<Net> {
-    let net = |name, shapes: &[&[usize]], output| Net {
+    let net = |name, shapes: &[&[usize]], is_pooled, output| Net {
         name,
         shapes: shapes.iter().map(|s| s.to_vec()).collect(),
         output,
+        is_pooled,
         is_deep: shapes.len() > 3,
     };
     vec![
-        net("3 x 3", &[&[2, 16, 8, 7], &[16, 16, 3, 3]], |l| {
+        net("3 x 3", &[&[2, 16, 8, 7], &[16, 16, 3, 3]], false, |l| {
             l[0].conv2d(&l[1], padded(1))
         }),
         net(
             "3 x 3 with bias, rectifier and pooling",
             &[&[2, 16, 9, 8], &[19, 16, 3, 3], &[1, 19, 1, 1]],
+            true,
             |l| pool(&(l[0].conv2d(&l[1], padded(1)) + &l[2]).relu(), 2, 2, 0),
         ),
         net(
@@ -71,6 +83,7 @@ fn nets() -> Vec<Net> {
                 &[1, 6, 1, 1],
                 &[6 * 4 * 5, 3],
             ],
+            true,
             |l| {
                 let y = (l[0].conv2d(&l[1], padded(0)) + &l[2]).relu();
                 pool(&y, 2, 2, 0).reshape([2, -1]).matmul(&l[3])
@@ -79,16 +92,19 @@ fn nets() -> Vec<Net> {
         net(
             "a first layer of 3 x 3 with three channels, pooled",
             &[&[2, 3, 11, 13], &[8, 3, 3, 3], &[1, 8, 1, 1]],
+            true,
             |l| pool(&(l[0].conv2d(&l[1], padded(1)) + &l[2]), 2, 2, 0).tanh(),
         ),
         net(
             "an even first layer, pooled in windows of 3 x 3",
             &[&[2, 2, 10, 10], &[5, 2, 2, 3], &[1, 5, 1, 1]],
+            true,
             |l| pool(&(l[0].conv2d(&l[1], padded(1)) + &l[2]).relu(), 3, 3, 0),
         ),
         net(
             "strides, dilation and groups",
             &[&[2, 4, 9, 8], &[6, 2, 3, 2]],
+            false,
             |l| {
                 l[0].conv2d(
                     &l[1],
@@ -101,7 +117,7 @@ fn nets() -> Vec<Net> {
                 )
             },
         ),
-        net("overlapping windows", &[&[2, 3, 7, 8]], |l| {
+        net("overlapping windows", &[&[2, 3, 7, 8]], true, |l| {
             pool(&l[0].relu(), 3, 2, 1)
         }),
         net(
@@ -112,6 +128,7 @@ fn nets() -> Vec<Net> {
                 &[16, 16, 3, 3],
                 &[1, 16, 1, 1],
             ],
+            true,
             |l| {
                 let y = l[0].conv2d(&l[1], padded(1)).relu();
                 pool(&(y.conv2d(&l[2], padded(1)) + &l[3]).relu(), 2, 2, 0)
@@ -181,13 +198,16 @@ impl Compiled {
         }
     }
 
-    fn check(&mut self, values: &[Array], what: &str) {
+    /// `knows_places` is whether no rounding decides which element of a window is the largest: where it does, ways of
+    /// computing may choose apart, and then only the net's own output is the same.
+    fn check(&mut self, values: &[Array], knows_places: bool, what: &str) {
         let outputs: Vec<&Tensor> = self.outputs.iter().collect();
         let given: Vec<(&Tensor, Array)> = self.inputs.iter().zip(values.to_vec()).collect();
         let expected = interpret(&outputs, &given, Precision::AsWritten).unwrap();
         for (name, program, count) in &mut self.programs {
             let found = program.run(values).unwrap();
-            for (i, (found, expected)) in found.iter().zip(&expected).take(*count).enumerate() {
+            let count = if knows_places { *count } else { 1 };
+            for (i, (found, expected)) in found.iter().zip(&expected).take(count).enumerate() {
                 assert_same(found, expected, &format!("{what}, {name}, value {i}"));
             }
         }
@@ -209,7 +229,7 @@ fn odd_numbers_one_at_a_time() {
     for net in nets() {
         let mut compiled = Compiled::new(&net);
         let plain = values(&net, &compiled);
-        compiled.check(&plain, net.name);
+        compiled.check(&plain, true, net.name);
         for leaf in 0..plain.len() {
             let len = plain[leaf].as_slice::<f32>().unwrap().len();
             for (number, at) in (0..len).step_by((len / 23).max(1)).enumerate() {
@@ -232,7 +252,7 @@ fn odd_numbers_one_at_a_time() {
                 let mut values = plain.clone();
                 values[leaf].as_mut_slice::<f32>().unwrap()[at] = odd;
                 let what = format!("{}, leaf {leaf}[{at}] = {odd}", net.name);
-                compiled.check(&values, &what);
+                compiled.check(&values, net.knows_places(odd), &what);
             }
         }
     }
@@ -247,7 +267,8 @@ fn odd_numbers_together_and_everywhere() {
             for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, 1e-40] {
                 let mut values = plain.clone();
                 values[leaf].as_mut_slice::<f32>().unwrap().fill(odd);
-                compiled.check(&values, &format!("{}, leaf {leaf} all {odd}", net.name));
+                let what = format!("{}, leaf {leaf} all {odd}", net.name);
+                compiled.check(&values, net.knows_places(odd), &what);
                 let mut values = plain.clone();
                 let some = values[leaf]
                     .as_mut_slice::<f32>()
@@ -255,21 +276,23 @@ fn odd_numbers_together_and_everywhere() {
                     .iter_mut()
                     .step_by(7);
                 some.for_each(|x| *x = odd);
-                compiled.check(&values, &format!("{}, leaf {leaf} some {odd}", net.name));
+                let what = format!("{}, leaf {leaf} some {odd}", net.name);
+                compiled.check(&values, net.knows_places(odd), &what);
             }
             // Sparse, tiny.
             let mut values = plain.clone();
             for x in values[leaf].as_mut_slice::<f32>().unwrap() {
                 *x = if *x > 0.6 { *x } else { 0.0 };
             }
-            compiled.check(&values, &format!("{}, leaf {leaf} sparse", net.name));
+            compiled.check(&values, true, &format!("{}, leaf {leaf} sparse", net.name));
             let mut values = plain.clone();
             values[leaf]
                 .as_mut_slice::<f32>()
                 .unwrap()
                 .iter_mut()
                 .for_each(|x| *x *= 1e-39);
-            compiled.check(&values, &format!("{}, leaf {leaf} tiny", net.name));
+            let what = format!("{}, leaf {leaf} tiny", net.name);
+            compiled.check(&values, net.knows_places(1e-39), &what);
         }
     }
 }

@@ -559,8 +559,13 @@ fn ways(plan: &Plan, isa: Isa, to: &mut BTreeSet<String>) {
 #[test]
 fn every_planted_fault_is_found() {
     let machines = machines();
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
+    // Panics of faults are expected: on this thread nothing is said, on those of other tests it is.
+    let (own, said) = (std::thread::current().id(), std::panic::take_hook());
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().id() != own {
+            said(panic)
+        }
+    }));
     let mut hidden: Vec<(&Arc<Runtime>, Fault)> = Fault::ALL
         .iter()
         .flat_map(|&fault| machines.iter().map(move |machine| (machine, fault)))
@@ -572,17 +577,22 @@ fn every_planted_fault_is_found() {
         let Ok(case) = Case::new(seed) else {
             continue;
         };
+        // A graph that differs without a fault would find them all.
+        let differs = |machine, fault| {
+            let outcome = case.check(machine, fault, |_| ());
+            matches!(outcome, Ok(Outcome::Differs(_)))
+        };
+        if machines.iter().any(|machine| differs(machine, None)) {
+            continue;
+        }
         hidden.retain(|&(machine, fault)| {
             let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                matches!(
-                    case.check(machine, Some(fault), |_| ()),
-                    Ok(Outcome::Differs(_))
-                )
+                differs(machine, Some(fault))
             }));
             !found.unwrap_or(true)
         });
     }
-    std::panic::set_hook(hook);
+    drop(std::panic::take_hook());
     let missed: Vec<(&str, Fault)> = hidden
         .iter()
         .map(|(machine, fault)| (machine.isa().name(), *fault))
