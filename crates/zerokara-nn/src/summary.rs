@@ -45,7 +45,8 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// The summary of a model that has been built, for an input like the sample.
+    /// The summary of a model that has been built, for an input like the sample, in training; in evaluation, where layers
+    /// such as dropout are left out, if it is too small to be trained on: one row for batch normalization.
     ///
     /// # Errors
     /// If the model has not been built or does not take the sample.
@@ -62,8 +63,14 @@ impl Summary {
 
         let meta = sample.sample_meta()?;
         let x = Tensor::input("x", meta.shape, meta.dtype);
-        let mut cx = Context::new(Mode::Train, 0, Tensor::input("step", [], DType::I64));
-        let output = in_container("", || model.forward(&x, &mut cx));
+        let pass = |mode| {
+            let mut cx = Context::new(mode, 0, Tensor::input("step", [], DType::I64));
+            in_container("", || model.forward(&x, &mut cx))
+        };
+        let mut output = pass(Mode::Train);
+        if output.meta().is_err() {
+            output = pass(Mode::Evaluate);
+        }
         output.meta()?;
 
         let mut rows: Vec<SummaryRow> = Vec::new();

@@ -547,3 +547,16 @@ fn operations_outside_of_layers_have_rows_of_their_own() {
     // A module that is no sequence.
     block().build(&sample, 0).unwrap();
 }
+
+#[test]
+fn a_summary_of_one_sample_needs_no_training_on_one() {
+    let model = Sequential::new().linear(8).batch_norm1d().relu().linear(2);
+    let sample = Meta::new([1, 4], DType::F32);
+    model.build(&sample, 0).unwrap();
+    let one = Summary::of(&model, &sample).unwrap();
+    let two = Summary::of(&model, &Meta::new([2, 4], DType::F32)).unwrap();
+    assert_eq!(one.rows.len(), two.rows.len());
+    assert_eq!(one.parameters(), two.parameters());
+    assert_eq!(2 * one.flops(), two.flops());
+    assert!(Summary::of(&model, &Meta::new([1, 5], DType::F32)).is_err());
+}

@@ -162,11 +162,10 @@ fn a_loss_of_other_shapes_is_an_error() {
         .loss(&y, &Tensor::from([1.0, 2.0]))
         .eval()
         .unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("f32[2, 1] needs targets of the same shape")
-    );
+    let text = error.to_string();
+    let rule =
+        "the model's output is f32[2, 1]; it needs targets of the same shape and type, not f32[2]";
+    assert!(text.contains(rule), "{text}");
     let error = SoftmaxCrossEntropy::new()
         .loss(&y, &Tensor::from([0, 0, 0]))
         .eval();

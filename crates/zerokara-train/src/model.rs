@@ -178,7 +178,11 @@ impl SavedModel {
     /// # Errors
     /// If the model does not take samples of its shape.
     pub fn layers(&self) -> Result<Vec<LayerRow>> {
-        let summary = Summary::of(&*self.module, &self.sample())?;
+        // As it is trained, so that nothing is left out; what is said is for one.
+        let mut sample = self.sample();
+        let samples = self.module.least_batch(&sample)?;
+        sample.shape[0] = samples;
+        let summary = Summary::of(&*self.module, &sample)?;
         Ok(summary
             .rows
             .into_iter()
@@ -189,7 +193,7 @@ impl SavedModel {
                 },
                 output: row.output.get(1..).unwrap_or_default().to_vec(),
                 parameters: row.parameters as u64,
-                flops: row.flops,
+                flops: row.flops / samples as u64,
             })
             .collect())
     }

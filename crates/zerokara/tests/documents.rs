@@ -112,7 +112,14 @@ fn the_guide_says_the_same_in_both_languages() {
         // The code is the same but for its comments.
         let code = |text: &str| -> Vec<String> {
             let lines = text.split("```").skip(1).step_by(2).flat_map(str::lines);
-            let lines = lines.map(|l| l.split("//").next().unwrap_or_default().trim().to_string());
+            let uncommented = |l: &str| {
+                l.split("//")
+                    .next()?
+                    .split(" # ")
+                    .next()
+                    .map(str::to_string)
+            };
+            let lines = lines.filter_map(|l| Some(uncommented(l)?.trim().to_string()));
             lines.filter(|l| !l.is_empty()).collect()
         };
         assert_eq!(code(&english), code(&japanese), "{name}");

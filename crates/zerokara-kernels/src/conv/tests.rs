@@ -47,15 +47,15 @@ fn products(g: &ConvGeometry, mut f: impl FnMut(usize, usize, usize, usize)) {
     }
 }
 
-/// Where terms of neighbouring elements take part in the sums, errors are measured by half of the largest of these, and by
-/// the most terms.
+/// Where terms of neighbouring elements take part in the sums, errors are measured by the largest of these, and by the most
+/// terms.
 fn assert_close(algorithm: Algorithm, got: &[f32], sums: &[Sum], what: &str, g: &ConvGeometry) {
     let largest = sums.iter().map(|sum| sum.size).fold(0.0, f64::max);
     let most = sums.iter().map(|sum| sum.terms).max().unwrap_or(0);
     for (i, (&got, &sum)) in got.iter().zip(sums).enumerate() {
         let sum = match algorithm {
             Algorithm::Winograd => Sum {
-                size: largest / 2.0,
+                size: largest,
                 terms: most,
                 ..sum
             },
