@@ -34,10 +34,36 @@ unsafe fn largest_of_four<S: Lanes>(
     }
 }
 
-/// The sums of the elements at these distances from `p` divided by `count`. In double precision, so that the mean of equal
-/// numbers is that number, to the bit, however large.
+/// The sums of the elements at these distances from `p` divided by `count`, such that the mean of equal numbers is that
+/// number, to the bit, however large.
 #[inline(always)]
 unsafe fn mean<S: Lanes>(
+    p: *const f32,
+    n: usize,
+    window: impl Iterator<Item = usize> + Clone,
+    count: usize,
+) -> S::Vector {
+    // SAFETY: the caller vouches for the CPU and the elements.
+    unsafe {
+        // Sums of up to four equal numbers are those numbers times two or four, to the bit, and so are these shares of them.
+        if matches!(count, 1 | 2 | 4) {
+            let mut sum = S::zero();
+            for at in window.clone() {
+                sum = S::add(sum, load::<S>(p.add(at), n));
+            }
+            let mean = S::mul(sum, S::splat(1.0 / count as f32));
+            // Else a sum may have been too large where its share is not.
+            if !S::any_nan(S::note(mean, S::zero())) {
+                return mean;
+            }
+        }
+        wide_mean::<S>(p, n, window, count)
+    }
+}
+
+/// [`mean`] in double precision.
+#[inline(always)]
+unsafe fn wide_mean<S: Lanes>(
     p: *const f32,
     n: usize,
     window: impl Iterator<Item = usize>,
