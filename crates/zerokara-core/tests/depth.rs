@@ -82,7 +82,8 @@ fn one_value_read_by_all() {
 /// Kinds of operations that stand alone in a plan: views, copies, reductions, products.
 #[test]
 fn chains_of_every_kind() {
-    let layers: [(&str, usize, fn(&Tensor) -> Tensor); 7] = [
+    type Layer = fn(&Tensor) -> Tensor;
+    let layers: [(&str, usize, Layer); 7] = [
         ("transposed sums", 2000, |y| y.t() + 1.0),
         ("means and broadcasts", 2000, |y| {
             y - y.mean_axes(&[0], true) + 1.0

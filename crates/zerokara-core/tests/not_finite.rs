@@ -331,7 +331,8 @@ fn a_large_number_in_a_corner() {
             let w = Tensor::from(w.clone()).reshape([16, 16, 3, 3]);
             let y = x.conv2d(&w, padded(1));
             let program = Program::compile_with(&[&x], &[&y], &[], arithmetic);
-            program.unwrap().run(&[image.clone()]).unwrap().remove(0)
+            let images = std::slice::from_ref(&image);
+            program.unwrap().run(images).unwrap().remove(0)
         };
         let direct = far(run(Arithmetic::Direct).as_slice::<f32>().unwrap());
         assert!(direct.is_empty(), "{odd}: {direct:?}");

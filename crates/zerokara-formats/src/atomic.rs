@@ -164,7 +164,7 @@ pub fn write_with(
     Ok(())
 }
 
-/// Whether [`write`] would put bytes through this path as into a pipe, instead of making or replacing a file: a
+/// Whether [`write()`] would put bytes through this path as into a pipe, instead of making or replacing a file: a
 /// terminal, a FIFO, a socket, `/dev/stdout`.
 pub fn is_stream(path: impl AsRef<Path>) -> bool {
     let path = path.as_ref();

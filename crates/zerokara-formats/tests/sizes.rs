@@ -6,10 +6,12 @@ use zerokara_core::{Array, DType, Meta, Program, Result, Tensor};
 use zerokara_formats::{ModelInfo, SafeTensors, model};
 use zerokara_nn::{record::*, *};
 
+type Formula = dyn Fn(&Tensor, &Tensor) -> Tensor + Send + Sync;
+
 /// A function of the input and of one number that is trained.
 struct Function {
     w: ParameterSlot,
-    f: Box<dyn Fn(&Tensor, &Tensor) -> Tensor + Send + Sync>,
+    f: Box<Formula>,
 }
 
 impl Module for Function {

@@ -85,7 +85,8 @@ pub(crate) fn all_finite(values: &[Tensor]) -> Option<Tensor> {
         if !meta.is_float() {
             continue;
         }
-        let nothing = value - value;
+        let itself = value;
+        let nothing = value - itself;
         match sums
             .iter_mut()
             .find(|sum| sum.meta().is_ok_and(|m| m == meta))

@@ -175,7 +175,7 @@ fn check(case: &Case) {
             let weights = parameters.iter().zip(&found[4..]);
             for (parameter, d) in weights.filter(|_| with_weights) {
                 let (sum, size) = dot(&parameter.value(), d);
-                let part = what(&parameter.name());
+                let part = what(parameter.name());
                 assert!(
                     (sum - l).abs() <= 2e-4 * size.max(1e-3),
                     "{part}: {sum} {l}"

@@ -284,8 +284,11 @@ pub const OTHERS: &[(&str, Make)] = &[
     }),
 ];
 
+/// A picture of so many pixels a side, as a file.
+type Draw = fn(usize) -> Vec<u8>;
+
 /// Pages without a digit.
-pub const BLANK: &[(&str, fn(usize) -> Vec<u8>)] = &[
+pub const BLANK: &[(&str, Draw)] = &[
     ("white", |side| page(side).on(|_, _| 1.0, 0.0).png()),
     ("noise 20", |side| {
         let light = page(side).on(even, 0.0);

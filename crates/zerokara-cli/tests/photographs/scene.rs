@@ -168,8 +168,8 @@ fn thinned(mut set: Vec<bool>, width: usize) -> Vec<bool> {
                     let turns = (0..8).filter(|&i| !p[i] && p[(i + 1) % 8]).count();
                     let [n, e, s, w] = [p[0], p[2], p[4], p[6]];
                     let edge = match step {
-                        0 => !(n && e && s) && !(e && s && w),
-                        _ => !(n && e && w) && !(n && s && w),
+                        0 => !(e && s && (n || w)),
+                        _ => !(n && w && (e || s)),
                     };
                     if (2..=6).contains(&count) && turns == 1 && edge {
                         gone.push(at);

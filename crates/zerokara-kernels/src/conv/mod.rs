@@ -7,7 +7,7 @@
 //!
 //! What lies beyond an image has no terms in the sums. A way that multiplies more than the terms there are (zeros of the border,
 //! neighbours that a transform mixes in) must notice where this would show, which is where a number is not finite, and have
-//! [`plain`] compute it: see there.
+//! `plain.rs` compute it: see there.
 
 mod bf16;
 mod dense;

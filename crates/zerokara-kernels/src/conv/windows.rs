@@ -13,7 +13,7 @@
 //!
 //! The sum over all positions has terms that are left out here: zero times an element of the input, which is zero unless that
 //! element is infinite or NaN. And border and lines make others of what is none. So sums that are not finite, and all of them
-//! where an image is not, are computed anew ([`plain`]).
+//! where an image is not, are computed anew (`conv/plain.rs`).
 
 use super::{Algorithm, ConvGeometry, lines, plain, weight_gradient_algorithm};
 use crate::{

@@ -49,7 +49,7 @@ pub enum Align {
 }
 
 /// A table with a line under its head. Each column has a name and an alignment; missing cells are blank, cells beyond
-/// the last column are left out. What commands a terminal or ends a line within a cell is spelt out ([`line`]).
+/// the last column are left out. What commands a terminal or ends a line within a cell is spelt out ([`line()`]).
 ///
 /// ```
 /// use zerokara_train::report::terminal::{Align, table};

@@ -16,7 +16,7 @@
 //!
 //! The error of five elements is 2.6e-7 of the root mean square, against 1.0e-7 of the plain sum in f32; it is of the size of
 //! the whole line's terms. Where an infinity or NaN is in what a line reads, or comes up on its way, its outputs are computed
-//! anew by direct sums ([`plain`](super::plain)).
+//! anew by direct sums (`conv/plain.rs`).
 
 pub(super) mod filters;
 pub mod pooled;

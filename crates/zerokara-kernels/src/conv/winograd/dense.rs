@@ -3,7 +3,7 @@
 //! A unit of work takes some tiles at a time, as many as stay in the second-level cache with all their frequencies:
 //! it transforms their inputs, and then for each panel of target channels makes the products of all frequencies and
 //! transforms these back. The filters were transformed when they were packed, and stream by; behind them lie their elements
-//! as they are, for tiles that are computed anew (see [`plain`](crate::conv::plain)).
+//! as they are, for tiles that are computed anew (see `conv/plain.rs`).
 
 use super::{
     ConvGeometry, GAP, Sides, TILE, factors, origin,

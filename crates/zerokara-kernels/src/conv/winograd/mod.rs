@@ -14,7 +14,7 @@
 //! uniform numbers), is 3e-7; direct summation in f32 has 2e-7, and the usual points 0, ∞, ±1, ±2 have 1e-6 at the same
 //! cost. An error is of the size of the whole tile's terms: outputs next to much larger ones have the error of these, and what
 //! would be zero is not exactly zero, nor sure to be of one sign. Where an infinity or NaN is in what a tile reads, or comes
-//! up on its way, the tile is computed anew by direct sums ([`plain`](super::plain)).
+//! up on its way, the tile is computed anew by direct sums (`conv/plain.rs`).
 
 mod dense;
 mod tiles;
