@@ -206,3 +206,19 @@ fn numbers() {
     let parameter = Parameter::of_array("p", Array::new([2], vec![1.0f32]));
     look("parameter", &x, || parameter.tensor() + &x);
 }
+
+#[test]
+fn a_convolution_may_step_beyond_its_images() {
+    let x = Tensor::from([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).reshape([1, 1, 2, 3]);
+    let w = Tensor::from([10.0, 1.0]).reshape([1, 1, 1, 2]);
+    let options = ConvOptions {
+        stride: [1 << 40, usize::MAX >> 1],
+        ..ConvOptions::default()
+    };
+    let y = x.conv2d(&w, options);
+    assert_eq!(y.shape().unwrap(), [1, 1, 1, 1]);
+    assert_eq!(y.to_vec::<f32>().unwrap(), [12.0]);
+    let expected = [10.0, 1.0, 0.0, 0.0, 0.0, 0.0];
+    assert_eq!(grad(&y.sum(), &x).to_vec::<f32>().unwrap(), expected);
+    assert_eq!(grad(&y.sum(), &w).to_vec::<f32>().unwrap(), [1.0, 2.0]);
+}

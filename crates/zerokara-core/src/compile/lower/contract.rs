@@ -356,6 +356,12 @@ fn geometry(
     output: [usize; 4],
     direct: bool,
 ) -> ConvGeometry {
+    let stride = match planted(Fault::ConvSwapsStride) {
+        true => [options.stride[1], options.stride[0]],
+        false => options.stride,
+    };
+    // A step beyond the padded image is as good as one to its end, and there are no more phases than that.
+    let padded = |axis: usize| images[2 + axis] + 2 * options.padding[axis];
     ConvGeometry {
         batch: images[0],
         in_channels: images[1],
@@ -363,10 +369,7 @@ fn geometry(
         input: [images[2], images[3]],
         output: [output[2], output[3]],
         kernel: [filters[2], filters[3]],
-        stride: match planted(Fault::ConvSwapsStride) {
-            true => [options.stride[1], options.stride[0]],
-            false => options.stride,
-        },
+        stride: [0, 1].map(|axis| stride[axis].min(padded(axis))),
         padding: options.padding,
         dilation: options.dilation,
         groups: options.groups,
