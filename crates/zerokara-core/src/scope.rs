@@ -61,23 +61,16 @@ pub fn in_layer<T>(
     location: Option<&'static Location<'static>>,
     body: impl FnOnce() -> T,
 ) -> T {
-    SCOPES.with_borrow_mut(|scopes| {
+    let (path, location) = SCOPES.with_borrow(|scopes| {
         let path: Arc<str> = match scopes.last() {
             Some(outer) if name.is_empty() => outer.path.clone(),
             Some(outer) if !outer.path.is_empty() => format!("{}.{name}", outer.path).into(),
             _ => name.into(),
         };
-        let location = location.or_else(|| scopes.last().and_then(|outer| outer.location));
-        let phase = scopes.last().map_or_else(Phase::default, |o| o.phase);
-        scopes.push(Scope {
-            path,
-            location,
-            phase,
-            applied: None,
-        });
+        let outer = scopes.last().and_then(|outer| outer.location);
+        (path, location.or(outer))
     });
-    let _leave = Leave;
-    body()
+    at_layer(path, location, body)
 }
 
 /// As [`in_layer`] for a layer that knows its whole path, whatever layers it is applied in.
