@@ -27,6 +27,7 @@ mod key;
 pub mod layers;
 pub mod losses;
 pub mod metrics;
+mod model;
 pub mod models;
 mod module;
 mod nonfinite;
@@ -35,6 +36,7 @@ pub mod record;
 mod replay;
 mod slot;
 mod summary;
+pub mod tasks;
 mod train_step;
 
 pub use activation::Activation;
@@ -43,12 +45,16 @@ pub use graph_module::GraphModule;
 pub use initializers::Initializer;
 pub use key::stream_key;
 pub use layers::*;
-pub use losses::{Loss, MeanSquaredError, SoftmaxCrossEntropy};
+pub use losses::{
+    BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy, TokenCrossEntropy,
+};
+pub use model::Model;
 pub use module::{Forward, Module, Part, Sample, Visitor};
 pub use nonfinite::NonFinite;
 pub use optimizers::*;
 pub use slot::{ParameterSlot, Place};
 pub use summary::{Summary, SummaryRow};
+pub use tasks::{Answer, Goal, Measure, Task, Totals};
 pub use train_step::{
     Clipping, EvalOutput, EvalStep, Predictor, StepOutput, TrainStep, check_penalty, is_answer,
 };

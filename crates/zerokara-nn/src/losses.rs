@@ -1,8 +1,13 @@
 //! Losses: what training makes small.
 
-use zerokara_core::{DType, Error, Meta, Tensor};
+use crate::{
+    Answer, Measure, Totals, is_answer,
+    tasks::{probabilities, row},
+};
+use zerokara_core::{Array, DType, Error, Meta, Result, Tensor};
 
-/// A loss: a number that says how far a model's outputs are from the targets.
+/// A loss: a number that says how far a model's output is from the targets, with the measures that go with it. It is a
+/// [`Task`](crate::Task) for models of one output and data of one target.
 pub trait Loss: Send + Sync {
     /// The name, as reports show it.
     fn name(&self) -> &'static str;
@@ -15,8 +20,25 @@ pub trait Loss: Send + Sync {
     /// The mean loss of a batch, a scalar; an invalid tensor that says why where outputs and targets do not go together.
     fn loss(&self, output: &Tensor, target: &Tensor) -> Tensor;
 
-    /// The number of samples that the output gets right, a float scalar; `None` if right and wrong do not apply.
-    fn correct(&self, output: &Tensor, target: &Tensor) -> Option<Tensor>;
+    /// Sums over the batch from which [`Loss::metrics`] are made, float scalars: see [`Task::tally`](crate::Task::tally).
+    fn sums(&self, output: &Tensor, target: &Tensor) -> Vec<(&'static str, Tensor)> {
+        let _ = (output, target);
+        Vec::new()
+    }
+
+    /// How well a model does, from the sums of all batches: see [`Task::measures`](crate::Task::measures).
+    fn metrics(&self, totals: &Totals) -> Vec<Measure> {
+        let _ = totals;
+        Vec::new()
+    }
+
+    /// What the output for one sample of a batch says; numbers, unless the loss knows more.
+    ///
+    /// # Errors
+    /// If it is no answer.
+    fn read(&self, output: &Array, sample: usize) -> Result<Answer> {
+        Answer::numbers(output, sample)
+    }
 }
 
 /// Softmax with cross entropy: the book's `SoftmaxWithLoss` (page 152), for classification.
@@ -71,12 +93,49 @@ impl Loss for SoftmaxCrossEntropy {
         output.cross_entropy_smoothed(target, self.smoothing).mean()
     }
 
-    fn correct(&self, output: &Tensor, target: &Tensor) -> Option<Tensor> {
-        let labels = match target.dtype() {
-            Ok(DType::I64) => target.clone(),
-            _ => target.argmax(-1),
-        };
-        Some(output.argmax(-1).equal(&labels).cast(DType::F32).sum())
+    fn sums(&self, output: &Tensor, target: &Tensor) -> Vec<(&'static str, Tensor)> {
+        vec![("correct", right(output, target).sum())]
+    }
+
+    fn metrics(&self, totals: &Totals) -> Vec<Measure> {
+        let accuracy = totals.mean("correct");
+        Vec::from_iter(accuracy.map(|a| Measure::share("accuracy", a)))
+    }
+
+    fn read(&self, output: &Array, sample: usize) -> Result<Answer> {
+        let scores = row(output, sample)?;
+        scored(&scores)?;
+        Ok(Answer::Class {
+            class: first_largest(&scores),
+            probabilities: probabilities(&scores),
+        })
+    }
+}
+
+/// For each row of scores whether the largest is at the label, as floats.
+fn right(output: &Tensor, target: &Tensor) -> Tensor {
+    let labels = match target.dtype() {
+        Ok(DType::I64) => target.clone(),
+        _ => target.argmax(-1),
+    };
+    output.argmax(-1).equal(&labels).cast(DType::F32)
+}
+
+/// The place of the largest number, the first of equal ones.
+pub(crate) fn first_largest(numbers: &[f64]) -> usize {
+    (0..numbers.len()).fold(
+        0,
+        |best, i| if numbers[i] > numbers[best] { i } else { best },
+    )
+}
+
+/// An error unless one of these scores is the largest.
+fn scored(scores: &[f64]) -> Result<()> {
+    match is_answer(scores) {
+        true => Ok(()),
+        false => Err(Error::new(
+            "the model has no answer: a score is NaN, or all are minus infinity",
+        )),
     }
 }
 
@@ -124,7 +183,22 @@ fn misfit(output: &Tensor, scores: &Meta, targets: &Meta) -> Option<String> {
     })
 }
 
-/// The mean of `(y - t)^2` over all elements, for regression. The book's sum of squared errors (page 88) is half the
+/// Why this loss needs targets of the output's shape and type; nothing if they are. Broadcasting would make a wrong loss of
+/// [N, 1] against [N].
+fn unlike(name: &str, output: &Tensor, target: &Tensor) -> Option<Error> {
+    let (Ok(y), Ok(t)) = (output.meta(), target.meta()) else {
+        return None;
+    };
+    (y != t).then(|| {
+        let layer = made_by(output);
+        Error::new(format!(
+            "{name}: the model's output is {y}{layer}; it needs targets of the same shape and type, not {t}"
+        ))
+    })
+}
+
+/// The mean of `(y - t)^2` over all elements, for regression. Measures: `rmse`, the root of that mean, and `mae`, the mean
+/// of `|y - t|`. The book's sum of squared errors (page 88) is half the
 /// sum instead.
 #[doc(alias("sum_squared_error", "IdentityWithLoss", "MSELoss"))]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -143,19 +217,238 @@ impl Loss for MeanSquaredError {
     }
 
     fn loss(&self, output: &Tensor, target: &Tensor) -> Tensor {
-        // Broadcasting would make a wrong loss of [N, 1] against [N].
-        if let (Ok(y), Ok(t)) = (output.meta(), target.meta())
-            && y != t
-        {
-            let layer = made_by(output);
-            return Tensor::invalid(Error::new(format!(
-                "mean_squared_error: the model's output is {y}{layer}; it needs targets of the same shape and type, not {t}"
-            )));
+        if let Some(error) = unlike(self.name(), output, target) {
+            return Tensor::invalid(error);
         }
         output.mean_squared_error(target)
     }
 
-    fn correct(&self, _: &Tensor, _: &Tensor) -> Option<Tensor> {
-        None
+    fn sums(&self, output: &Tensor, target: &Tensor) -> Vec<(&'static str, Tensor)> {
+        let difference = output - target;
+        let elements = target.shape().map_or(0, |shape| shape.iter().product());
+        vec![
+            ("squared_error", difference.square().sum()),
+            ("absolute_error", difference.abs().sum()),
+            ("elements", Tensor::from(elements as f32)),
+        ]
     }
+
+    fn metrics(&self, totals: &Totals) -> Vec<Measure> {
+        let mean = |name| Some(totals.sum(name)? / totals.sum("elements")?);
+        let rmse = mean("squared_error").map(|e| Measure::error("rmse", e.sqrt()));
+        let mae = mean("absolute_error").map(|e| Measure::error("mae", e));
+        rmse.into_iter().chain(mae).collect()
+    }
+}
+
+/// Binary cross entropy from logits, for several labels at once: with logits `x [N, L]` and targets `t [N, L]` (floats, 1
+/// where a label is there, 0 where it is not) the mean over all elements of
+/// `-t ln sigmoid(x) - (1 - t) ln (1 - sigmoid(x)) = softplus(x) - t x`.
+///
+/// A label is taken to be there where its logit is above 0. Measures: `f1`, of all labels together,
+/// `2 right / (given + there)`, and `exact_match`, the share of samples that have all their labels right.
+///
+/// ```
+/// use zerokara_core::Tensor;
+/// use zerokara_nn::{BinaryCrossEntropy, Loss};
+/// let (x, t) = (Tensor::from([[0.0, 2.0]]), Tensor::from([[1.0, 1.0]]));
+/// let loss = BinaryCrossEntropy::new().loss(&x, &t).item()?;
+/// assert!((loss - (2f64.ln() + (1.0 + (-2f64).exp()).ln()) / 2.0).abs() < 1e-6);
+/// # Ok::<(), zerokara_core::Error>(())
+/// ```
+#[doc(alias("BCEWithLogitsLoss", "multi_label"))]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct BinaryCrossEntropy;
+
+impl BinaryCrossEntropy {
+    /// The loss.
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+impl Loss for BinaryCrossEntropy {
+    fn name(&self) -> &'static str {
+        "binary_cross_entropy"
+    }
+
+    fn loss(&self, output: &Tensor, target: &Tensor) -> Tensor {
+        match unlike(self.name(), output, target) {
+            Some(error) => Tensor::invalid(error),
+            None => (output.softplus() - output * target).mean(),
+        }
+    }
+
+    fn sums(&self, output: &Tensor, target: &Tensor) -> Vec<(&'static str, Tensor)> {
+        let given = output.greater(&output.zeros_like());
+        let there = target.greater(&target.full_like(0.5));
+        let count = |truth: &Tensor| truth.cast(DType::F32).sum();
+        // Of each sample, whether all its labels are right.
+        let axes: Vec<i64> = (1..output.shape().map_or(1, <[usize]>::len) as i64).collect();
+        let right = given.equal(&there).cast(DType::F32);
+        let exact = match axes.is_empty() {
+            true => right,
+            false => right.min_axes(&axes, false),
+        };
+        vec![
+            ("right", count(&given.logical_and(&there))),
+            ("given", count(&given)),
+            ("there", count(&there)),
+            ("exact", exact.sum()),
+        ]
+    }
+
+    fn metrics(&self, totals: &Totals) -> Vec<Measure> {
+        let f1 = || {
+            let all = totals.sum("given")? + totals.sum("there")?;
+            // Where no label is there and none is given, nothing is wrong.
+            Some(match all > 0.0 {
+                true => 2.0 * totals.sum("right")? / all,
+                false => 1.0,
+            })
+        };
+        let f1 = f1().map(|f1| Measure::share("f1", f1));
+        let exact = totals.mean("exact");
+        let exact = exact.map(|share| Measure::share("exact_match", share));
+        f1.into_iter().chain(exact).collect()
+    }
+
+    fn read(&self, output: &Array, sample: usize) -> Result<Answer> {
+        let logits = row(output, sample)?;
+        if logits.iter().any(|x| x.is_nan()) {
+            return Err(Error::new("the model has no answer: a logit is NaN"));
+        }
+        let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+        Ok(Answer::Labels {
+            probabilities: logits.into_iter().map(sigmoid).collect(),
+        })
+    }
+}
+
+/// Softmax with cross entropy at each place of a sequence, for models that say which token comes next: with logits
+/// `x [N, T, V]` and tokens `t [N, T]` (i64), the mean of `-ln softmax(x)[t]` over all places whose token is not the
+/// padding, which counts for nothing (-1 unless [`TokenCrossEntropy::padding`] says otherwise).
+///
+/// Measures: `perplexity`, `e` to the mean loss of a token, and `accuracy`, the share of tokens that are the likeliest.
+///
+/// ```
+/// use zerokara_core::Tensor;
+/// use zerokara_nn::{Loss, TokenCrossEntropy};
+/// let (x, t) = (Tensor::zeros([1, 3, 4]), Tensor::from([[2, 0, -1]]));
+/// let loss = TokenCrossEntropy::new().loss(&x, &t).item()?;
+/// assert!((loss - 4f64.ln()).abs() < 1e-6);
+/// # Ok::<(), zerokara_core::Error>(())
+/// ```
+#[doc(alias("next_token", "language_model", "ignore_index"))]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TokenCrossEntropy {
+    padding: i64,
+}
+
+impl Default for TokenCrossEntropy {
+    fn default() -> Self {
+        Self { padding: -1 }
+    }
+}
+
+impl TokenCrossEntropy {
+    /// With the padding -1.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The token that stands behind the end of shorter sequences.
+    pub fn padding(mut self, token: i64) -> Self {
+        self.padding = token;
+        self
+    }
+
+    /// The loss at each place, 0 at paddings, and where there is none, as floats.
+    fn places(&self, output: &Tensor, target: &Tensor) -> (Tensor, Tensor) {
+        let counts = target.not_equal(&target.full_like(self.padding as f64));
+        let tokens = counts.select(target, &target.zeros_like());
+        let losses = output.cross_entropy(&tokens);
+        let losses = counts.select(&losses, &losses.zeros_like());
+        (losses, counts.cast(DType::F32))
+    }
+}
+
+impl Loss for TokenCrossEntropy {
+    fn name(&self) -> &'static str {
+        "token_cross_entropy"
+    }
+
+    fn settings(&self) -> Vec<(&'static str, f64)> {
+        vec![("padding", self.padding as f64)]
+    }
+
+    fn loss(&self, output: &Tensor, target: &Tensor) -> Tensor {
+        if let (Ok(scores), Ok(tokens)) = (output.meta(), target.meta())
+            && (scores.rank() != 3
+                || tokens.dtype != DType::I64
+                || scores.shape[..2] != tokens.shape[..])
+        {
+            let layer = made_by(output);
+            return Tensor::invalid(Error::new(format!(
+                "{}: the model's output is {scores}{layer}; it needs scores [N, T, V] for tokens [N, T] of i64, not {tokens}",
+                self.name()
+            )));
+        }
+        let (losses, counts) = self.places(output, target);
+        let tokens = counts.sum().maximum(&Tensor::from(1.0f32));
+        losses.sum() / tokens.cast(losses.dtype().unwrap_or(DType::F32))
+    }
+
+    fn sums(&self, output: &Tensor, target: &Tensor) -> Vec<(&'static str, Tensor)> {
+        let (losses, counts) = self.places(output, target);
+        vec![
+            ("correct", (right(output, target) * &counts).sum()),
+            ("token_loss", losses.sum()),
+            ("tokens", counts.sum()),
+        ]
+    }
+
+    fn metrics(&self, totals: &Totals) -> Vec<Measure> {
+        let mean = |name| Some(totals.sum(name)? / totals.sum("tokens")?);
+        let perplexity = mean("token_loss").map(|loss| Measure::error("perplexity", loss.exp()));
+        let accuracy = mean("correct").map(|share| Measure::share("accuracy", share));
+        perplexity.into_iter().chain(accuracy).collect()
+    }
+
+    fn read(&self, output: &Array, sample: usize) -> Result<Answer> {
+        let scores = row(output, sample)?;
+        let &[_, places, vocabulary] = output.shape() else {
+            return Err(Error::new(format!(
+                "scores [N, T, V] are needed to tell what comes next, not {}",
+                output.meta()
+            )));
+        };
+        if places == 0 || vocabulary == 0 {
+            return Err(Error::new("there is no token to go on from"));
+        }
+        let rows = scores.chunks_exact(vocabulary);
+        rows.clone().try_for_each(scored)?;
+        let last = rows.clone().next_back().unwrap_or_default();
+        Ok(Answer::Tokens {
+            next: rows.map(first_largest).collect(),
+            probabilities: probabilities(last),
+        })
+    }
+}
+
+/// The loss of this name with these settings, as [`Loss::name`] and [`Loss::settings`] give them: what a model's file
+/// says that it was trained for. `None` if this crate has no such loss.
+pub fn by_name(name: &str, settings: &[(String, f64)]) -> Option<std::sync::Arc<dyn Loss>> {
+    let setting = |name: &str| settings.iter().find(|(n, _)| n == name).map(|(_, v)| *v);
+    Some(match name {
+        "softmax_cross_entropy" => std::sync::Arc::new(
+            SoftmaxCrossEntropy::new().label_smoothing(setting("label_smoothing").unwrap_or(0.0)),
+        ),
+        "mean_squared_error" => std::sync::Arc::new(MeanSquaredError),
+        "binary_cross_entropy" => std::sync::Arc::new(BinaryCrossEntropy),
+        "token_cross_entropy" => std::sync::Arc::new(
+            TokenCrossEntropy::new().padding(setting("padding").unwrap_or(-1.0) as i64),
+        ),
+        _ => return None,
+    })
 }

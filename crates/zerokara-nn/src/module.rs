@@ -1,11 +1,11 @@
 //! Modules: structs of named parts that hold parameters, and their forward pass.
 
-use crate::{Context, Mode, ParameterSlot, Place};
+use crate::{Context, Model, ParameterSlot, Place, model::INPUT};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
 };
-use zerokara_core::{Array, Error, Meta, Parameter, Result, Tensor};
+use zerokara_core::{Array, Error, Meta, Metas, Parameter, Result, Tensor};
 
 /// Something made of parts that hold parameters. `#[derive(Module)]` writes [`Module::visit`] for a struct.
 ///
@@ -111,7 +111,8 @@ pub trait Forward: Module {
     /// # Errors
     /// If the forward pass does not fit the sample, or leaves a layer out; then no parameter is made.
     fn build(&self, sample: &dyn Sample, seed: u64) -> Result<()> {
-        build(self, &sample.sample_meta()?, seed)
+        let sample = Metas::one(INPUT, sample.sample_meta()?);
+        self.build_for(&sample, seed)
     }
 
     /// The fewest samples like this one that the model can be trained on together, found by asking it: 1, or, where it
@@ -130,17 +131,7 @@ pub trait Forward: Module {
     /// # Errors
     /// If the sample is invalid.
     fn least_batch(&self, sample: &dyn Sample) -> Result<usize> {
-        let sample = sample.sample_meta()?;
-        let takes = |samples: usize| {
-            let mut shape = sample.shape.clone();
-            if let Some(batch) = shape.first_mut() {
-                *batch = samples;
-            }
-            let mut cx = Context::train(0);
-            let output = self.forward(&Tensor::input("x", shape, sample.dtype), &mut cx);
-            output.meta().is_ok()
-        };
-        Ok(if !takes(1) && takes(2) { 2 } else { 1 })
+        self.least_batch_for(&Metas::one(INPUT, sample.sample_meta()?))
     }
 }
 
@@ -262,44 +253,6 @@ fn values(
     Ok(found)
 }
 
-fn build<M: Forward + ?Sized>(module: &M, sample: &Meta, seed: u64) -> Result<()> {
-    let slots = slots(module)?;
-    for (path, slot) in &slots {
-        slot.set_path(path);
-    }
-    let mut sink = |path: &str, part: Part<'_>| {
-        if let Part::Layer(place) = part {
-            place.set_path(path);
-        }
-    };
-    module.visit(&mut Visitor::new(&mut sink));
-
-    // A batch of one has no variance, which is no fault of the model.
-    let mut shape = sample.shape.clone();
-    if let Some(batch) = shape.first_mut() {
-        *batch = (*batch).max(2);
-    }
-    // Both modes are traced, so that a model that cannot be evaluated is found before it is trained.
-    let mut made = Vec::new();
-    for mode in [Mode::Train, Mode::Evaluate] {
-        let mut cx = Context::build(mode, seed, made);
-        let x = Tensor::input("x", shape.clone(), sample.dtype);
-        module.forward(&x, &mut cx).meta()?;
-        made = cx.finish_building()?;
-    }
-    for (path, slot) in &slots {
-        if slot.parameter().is_none() && !made.iter().any(|(other, _)| other.is(slot)) {
-            return Err(Error::new(format!(
-                "{path} is part of the model, but the forward pass does not use its layer"
-            )));
-        }
-    }
-    for (slot, parameter) in made {
-        slot.fill(parameter);
-    }
-    Ok(())
-}
-
 macro_rules! transparent {
     ($($type:ty),*) => {$(
         impl<M: Module + ?Sized> Module for $type {
@@ -310,9 +263,6 @@ macro_rules! transparent {
         impl<M: Forward + ?Sized> Forward for $type {
             fn forward(&self, x: &Tensor, cx: &mut Context) -> Tensor {
                 (**self).forward(x, cx)
-            }
-            fn least_batch(&self, sample: &dyn Sample) -> Result<usize> {
-                (**self).least_batch(sample)
             }
         }
     )*};

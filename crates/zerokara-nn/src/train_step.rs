@@ -482,7 +482,7 @@ impl TrainStep {
         let wrt: Vec<&Tensor> = leaves.iter().collect();
         let gradients = gradients(&loss, &wrt);
 
-        let correct = self.loss.correct(&output, &t);
+        let correct = correct(&*self.loss, &output, &t);
         let _update = enter(Phase::Update);
         let (norm, clipped) = match care {
             Care::Bounds => finite::plain(&gradients, self.clipping),
@@ -539,6 +539,14 @@ impl TrainStep {
             stored,
         })
     }
+}
+
+/// The number of samples that the output gets right, if the loss knows right and wrong.
+fn correct(loss: &dyn Loss, output: &Tensor, target: &Tensor) -> Option<Tensor> {
+    let sums = loss.sums(output, target).into_iter();
+    sums.filter(|(name, _)| *name == "correct")
+        .map(|(_, sum)| sum)
+        .next()
 }
 
 /// What evaluation of a batch says.
@@ -648,7 +656,7 @@ impl EvalStep {
             let t = Tensor::input("t", t.shape(), t.dtype());
             let value = loss.loss(&output, &t);
             value.meta()?;
-            let correct = loss.correct(&output, &t);
+            let correct = correct(&**loss, &output, &t);
             let outputs: Vec<&Tensor> = [&output, &value].into_iter().chain(&correct).collect();
             Program::compile_with(&[&input, &t], &outputs, &[], arithmetic)
         })?;

@@ -43,9 +43,6 @@ impl Loss for Sum {
     fn loss(&self, output: &Tensor, _: &Tensor) -> Tensor {
         (output * self.0).sum()
     }
-    fn correct(&self, _: &Tensor, _: &Tensor) -> Option<Tensor> {
-        None
-    }
 }
 
 /// A step of this model whose gradient is `gradient`.

@@ -5,7 +5,7 @@ mod common;
 use common::{array, array_of, assert_close, goldens};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use zerokara_core::{Array, Tensor, gradients};
+use zerokara_core::{Array, DType, Tensor, gradients};
 use zerokara_nn::*;
 
 fn layer(name: &str) -> Box<dyn Forward> {
@@ -148,11 +148,72 @@ fn right_outputs_are_counted() {
     let y = Tensor::from([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]]);
     let loss = SoftmaxCrossEntropy::new();
     let labels = Tensor::from([1, 1, 1]);
-    let count = loss.correct(&y, &labels).unwrap();
+    let count = loss.sums(&y, &labels)[0].1.clone();
     assert_eq!(count.item().unwrap(), 2.0);
     let shares = Tensor::from([[0.0, 1.0], [1.0, 0.0], [0.5, 0.4]]);
-    assert_eq!(loss.correct(&y, &shares).unwrap().item().unwrap(), 2.0);
-    assert!(MeanSquaredError::new().correct(&y, &shares).is_none());
+    assert_eq!(loss.sums(&y, &shares)[0].1.item().unwrap(), 2.0);
+    let totals = |sums: Vec<(&'static str, Tensor)>| {
+        let mut totals = Totals::new();
+        let sums = sums.into_iter().map(|(n, s)| (n, s.item().unwrap()));
+        totals.add(3, 0.0, sums);
+        totals
+    };
+    let accuracy = loss.metrics(&totals(loss.sums(&y, &labels)));
+    assert_eq!(accuracy, [Measure::share("accuracy", 2.0 / 3.0)]);
+    // Differences 0.1, -0.1, -0.2, 0.2, -0.2, 0.3.
+    let regression = MeanSquaredError::new();
+    let found = regression.metrics(&totals(regression.sums(&y, &shares)));
+    assert_eq!((found[0].name, found[1].name), ("rmse", "mae"));
+    assert!(
+        (found[0].value - (0.23f64 / 6.0).sqrt()).abs() < 1e-6,
+        "{found:?}"
+    );
+    assert!((found[1].value - 1.1 / 6.0).abs() < 1e-6, "{found:?}");
+}
+
+/// What PyTorch's `binary_cross_entropy_with_logits` and `cross_entropy(ignore_index)` give in double precision.
+#[test]
+fn several_labels_and_tokens() {
+    let x = Tensor::from([[2.0, -1.0, 0.5], [-3.0, 0.25, 1.0]]).cast(DType::F64);
+    let t = Tensor::from([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]).cast(DType::F64);
+    let loss = BinaryCrossEntropy::new();
+    let expected = -[
+        (2.0, true),
+        (-1.0, false),
+        (0.5, true),
+        (-3.0, false),
+        (0.25, true),
+        (1.0, false),
+    ]
+    .iter()
+    .map(|&(x, there): &(f64, bool)| {
+        let p = 1.0 / (1.0 + (-x).exp());
+        if there { p.ln() } else { (1.0 - p).ln() }
+    })
+    .sum::<f64>()
+        / 6.0;
+    assert!((loss.loss(&x, &t).item().unwrap() - expected).abs() < 1e-12);
+    let mut totals = Totals::new();
+    let sums = loss.sums(&x, &t).into_iter();
+    totals.add(2, 0.0, sums.map(|(n, s)| (n, s.item().unwrap())));
+    // Of the first sample all is right; in the second one label is given that is not there.
+    let found = loss.metrics(&totals);
+    assert_eq!(found[0], Measure::share("f1", 2.0 * 3.0 / (4.0 + 3.0)));
+    assert_eq!(found[1], Measure::share("exact_match", 0.5));
+
+    let x = Tensor::from([[[1.0, 0.0, -1.0], [0.0, 3.0, 0.0], [5.0, 5.0, 0.0]]]).cast(DType::F64);
+    let t = Tensor::from([[0, 2, 7]]);
+    let loss = TokenCrossEntropy::new().padding(7);
+    let log_sum = |x: [f64; 3]| x.iter().map(|x| x.exp()).sum::<f64>().ln();
+    let expected = (log_sum([1.0, 0.0, -1.0]) - 1.0 + log_sum([0.0, 3.0, 0.0])) / 2.0;
+    assert!((loss.loss(&x, &t).item().unwrap() - expected).abs() < 1e-12);
+    let mut totals = Totals::new();
+    let sums = loss.sums(&x, &t).into_iter();
+    totals.add(1, 0.0, sums.map(|(n, s)| (n, s.item().unwrap())));
+    let found = loss.metrics(&totals);
+    assert_eq!(found[0].name, "perplexity");
+    assert!((found[0].value - expected.exp()).abs() < 1e-12);
+    assert_eq!(found[1], Measure::share("accuracy", 0.5));
 }
 
 #[test]
