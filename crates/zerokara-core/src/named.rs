@@ -62,6 +62,15 @@ impl<T> Named<T> {
         }
     }
 
+    /// Name and value of this number, counted from 0.
+    ///
+    /// # Panics
+    /// If there are no more than `number` values.
+    pub fn entry(&self, number: usize) -> (&str, &T) {
+        let (name, value) = &self.0[number];
+        (name, value)
+    }
+
     /// Names and values, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &T)> + Clone {
         self.0.iter().map(|(name, value)| (&**name, value))

@@ -6,10 +6,10 @@
 //! always the results are far within what a float holds, and nothing need be looked at. Where the formula cannot be
 //! bounded, or its results may be too large, the step has to look ([`Guard::limit`] is 0).
 
-use crate::{Clipping, Optimizer, replay::nodes};
+use crate::{Clipping, Optimizer, optimizers::Slot, replay::nodes, train_step::groups::Cell};
 use std::collections::HashMap;
 use zerokara_core::{
-    Array, Elements, Meta, Parameter, Tensor,
+    Array, Elements, Parameter, Tensor,
     op::{Binary, Instruction, Kind, Unary},
 };
 
@@ -202,15 +202,20 @@ struct Formula {
 
 impl Formula {
     /// The update of a parameter like this; `None` if it does something for which there are no bounds.
-    fn of(optimizer: &dyn Optimizer, meta: &Meta) -> Option<Self> {
+    fn of(optimizer: &dyn Optimizer, slot: &Slot<'_>) -> Option<Self> {
+        let meta = slot.meta;
         let like = |name: &str| Tensor::input(name, meta.shape.clone(), meta.dtype);
         let scalars = optimizer.scalars(1, optimizer.learning_rate()).len();
-        let states: Vec<Tensor> = optimizer.state().iter().map(|s| like(s.0)).collect();
+        let states: Vec<Tensor> = optimizer
+            .states(slot)
+            .into_iter()
+            .map(|state| Tensor::input(state.name, state.meta.shape, state.meta.dtype))
+            .collect();
         let scalars: Vec<Tensor> = (0..scalars)
             .map(|i| Tensor::input(format!("scalar{i}"), [], meta.dtype))
             .collect();
         let (parameter, gradient) = (like("parameter"), like("gradient"));
-        let (new, new_states) = optimizer.update(&parameter, &gradient, &states, &scalars);
+        let (new, new_states) = optimizer.update_of(slot, &parameter, &gradient, &states, &scalars);
         let given: Vec<&Tensor> = [&parameter, &gradient]
             .into_iter()
             .chain(&states)
@@ -298,8 +303,10 @@ impl Formula {
     }
 }
 
-/// What is known of all parameters and states together.
+/// What is known of all parameters and states of a group together.
 pub(crate) struct Guard {
+    /// The number of the group.
+    group: usize,
     /// The formulas that differ; none if one of the updates has no bounds.
     formulas: Option<Vec<Formula>>,
     /// Of the parameters and of each state; not known if empty.
@@ -313,15 +320,6 @@ pub(crate) struct Guard {
     next: Vec<Interval>,
 }
 
-/// A parameter with its path and its state.
-type Cells = [(String, Parameter, Vec<Parameter>)];
-
-fn all(cells: &Cells) -> impl Iterator<Item = &Parameter> {
-    cells
-        .iter()
-        .flat_map(|(_, p, state)| [p].into_iter().chain(state))
-}
-
 /// How large an element of the gradient is at most as the update takes it.
 fn clipped(norm: f64, clipping: Clipping) -> f64 {
     let most = match clipping {
@@ -333,11 +331,22 @@ fn clipped(norm: f64, clipping: Clipping) -> f64 {
 }
 
 impl Guard {
-    pub(crate) fn new(optimizer: &dyn Optimizer, cells: &Cells) -> Self {
+    /// Of the cells of this group, which are updated by this optimizer.
+    pub(crate) fn new(optimizer: &dyn Optimizer, cells: &[Cell], group: usize) -> Self {
         let mut formulas: Option<Vec<Formula>> = Some(Vec::new());
-        for (_, parameter, _) in cells {
-            formulas = match (formulas, Formula::of(optimizer, parameter.meta())) {
+        for cell in cells.iter().filter(|cell| cell.group == group) {
+            let slot = Slot {
+                name: &cell.path,
+                meta: cell.parameter.meta(),
+            };
+            formulas = match (formulas, Formula::of(optimizer, &slot)) {
                 (Some(mut known), Some(formula)) => {
+                    // What is known of all first states is known together, and so on: all must have as many.
+                    let alike = |other: &Formula| other.results.len() == formula.results.len();
+                    if !known.iter().all(alike) {
+                        formulas = None;
+                        break;
+                    }
                     if !known.contains(&formula) {
                         known.push(formula);
                     }
@@ -347,6 +356,7 @@ impl Guard {
             };
         }
         Self {
+            group,
             formulas,
             ranges: Vec::new(),
             versions: Vec::new(),
@@ -358,7 +368,7 @@ impl Guard {
     }
 
     /// The largest norm of the gradient for which the next update is sure to give finite results; 0 if it is for none.
-    pub(crate) fn limit(&mut self, cells: &Cells, clipping: Clipping, scalars: &[f64]) -> f64 {
+    pub(crate) fn limit(&mut self, cells: &[Cell], clipping: Clipping, scalars: &[f64]) -> f64 {
         if self.formulas.is_none() {
             return 0.0;
         }
@@ -367,7 +377,7 @@ impl Guard {
             return 0.0;
         }
         let is_known = !self.ranges.is_empty()
-            && all(cells)
+            && (self.all(cells))
                 .map(Parameter::version)
                 .eq(self.versions.iter().copied());
         if is_known && let Some(limit) = self.try_norms(clipping, scalars) {
@@ -394,7 +404,7 @@ impl Guard {
     /// was one.
     pub(crate) fn learn(
         &mut self,
-        cells: &Cells,
+        cells: &[Cell],
         clipping: Clipping,
         scalars: &[f64],
         norm: f64,
@@ -409,8 +419,41 @@ impl Guard {
                 false => self.ranges.clear(),
             }
         }
-        self.versions.clear();
-        self.versions.extend(all(cells).map(Parameter::version));
+        self.look(cells);
+    }
+
+    /// Takes the parameters and states as they are for those that it knows.
+    fn look(&mut self, cells: &[Cell]) {
+        let mut versions = std::mem::take(&mut self.versions);
+        versions.clear();
+        versions.extend(self.all(cells).map(Parameter::version));
+        self.versions = versions;
+    }
+
+    /// The parameters and states of the group.
+    fn all<'a>(&self, cells: &'a [Cell]) -> impl Iterator<Item = &'a Parameter> + use<'a> {
+        let group = self.group;
+        let own = cells.iter().filter(move |cell| cell.group == group);
+        own.flat_map(|cell| [&cell.parameter].into_iter().chain(&cell.state))
+    }
+
+    /// All that it has learned, so that a training that goes on elsewhere takes the same ways: pairs of bounds, and the
+    /// steps that it still waits.
+    pub(crate) fn knowledge(&self) -> (Vec<f64>, u64) {
+        let ends = self.ranges.iter().flat_map(|range| [range.low, range.high]);
+        (ends.collect(), self.waiting)
+    }
+
+    /// Knows again what it had learned, of the parameters and states as they are now.
+    pub(crate) fn restore(&mut self, cells: &[Cell], bounds: &[f64], waiting: u64) {
+        let pairs = bounds.chunks_exact(2);
+        self.ranges.clear();
+        self.ranges.extend(pairs.map(|pair| Interval {
+            low: pair[0],
+            high: pair[1],
+        }));
+        self.waiting = waiting;
+        self.look(cells);
     }
 
     /// Puts the ranges after an update into `next`; false if its results may not be finite.
@@ -441,11 +484,12 @@ impl Guard {
         self.next.len() == self.ranges.len()
     }
 
-    fn measure(&mut self, cells: &Cells) {
+    fn measure(&mut self, cells: &[Cell]) {
         self.ranges.clear();
         self.versions.clear();
-        for (_, parameter, state) in cells {
-            for (at, cell) in [parameter].into_iter().chain(state).enumerate() {
+        for owner in cells.iter().filter(|cell| cell.group == self.group) {
+            let own = [&owner.parameter].into_iter().chain(&owner.state);
+            for (at, cell) in own.enumerate() {
                 // Looked at first: a value that comes between is then measured again.
                 self.versions.push(cell.version());
                 let range = Interval::of_array(&cell.value());
@@ -464,22 +508,23 @@ mod tests {
     use crate::{AdaGrad, Adam, AdamW, Momentum, Nesterov, RmsProp, Sgd};
     use zerokara_core::DType;
 
-    fn cells(
-        optimizer: &dyn Optimizer,
-        values: &[f32],
-    ) -> Vec<(String, Parameter, Vec<Parameter>)> {
+    fn cells(optimizer: &dyn Optimizer, values: &[f32]) -> Vec<Cell> {
         let array = |v: &[f32]| Array::new([v.len()], v);
         let state = optimizer.state();
         let state = state.iter().map(|(name, start)| {
             Parameter::of_array(*name, array(&vec![*start as f32; values.len()]))
         });
-        let parameter = Parameter::of_array("w", array(values));
-        vec![("w".into(), parameter, state.collect())]
+        vec![Cell {
+            path: "w".into(),
+            parameter: Parameter::of_array("w", array(values)),
+            state: state.collect(),
+            group: 0,
+        }]
     }
 
     fn limit(optimizer: &dyn Optimizer, values: &[f32], clipping: Clipping) -> f64 {
         let cells = cells(optimizer, values);
-        let mut guard = Guard::new(optimizer, &cells);
+        let mut guard = Guard::new(optimizer, &cells, 0);
         let scalars = optimizer.scalars(1, optimizer.learning_rate());
         guard.limit(&cells, clipping, &scalars)
     }
@@ -526,7 +571,7 @@ mod tests {
         ];
         for optimizer in optimizers {
             let cells = cells(optimizer, &[0.5, -2.0, 0.0, 1e-20]);
-            let mut guard = Guard::new(optimizer, &cells);
+            let mut guard = Guard::new(optimizer, &cells, 0);
             for step in 1..=20u64 {
                 let gradient: Vec<f32> = (0..4)
                     .map(|i| ((step * 7 + i * 13) % 11) as f32 * 0.3 - 1.5)
@@ -534,7 +579,9 @@ mod tests {
                 let norm = gradient.iter().map(|g| (g * g) as f64).sum::<f64>().sqrt();
                 let scalars = optimizer.scalars(step, 0.3);
                 assert!(guard.limit(&cells, Clipping::None, &scalars) >= norm);
-                let (_, parameter, state) = &cells[0];
+                let Cell {
+                    parameter, state, ..
+                } = &cells[0];
                 let old: Vec<Tensor> = state.iter().map(Parameter::tensor).collect();
                 let numbers: Vec<Tensor> = scalars
                     .iter()
@@ -548,7 +595,7 @@ mod tests {
                     .chain(&new_state)
                     .map(|t| t.eval().unwrap())
                     .collect();
-                for (cell, value) in all(&cells).zip(&values) {
+                for (cell, value) in guard.all(&cells).zip(&values) {
                     cell.set_array(value.clone()).unwrap();
                 }
                 guard.learn(&cells, Clipping::None, &scalars, norm, true);
@@ -568,10 +615,10 @@ mod tests {
     fn a_value_set_by_somebody_else_is_measured_again() {
         let optimizer = Sgd::new(0.1);
         let cells = cells(&optimizer, &[1.0]);
-        let mut guard = Guard::new(&optimizer, &cells);
+        let mut guard = Guard::new(&optimizer, &cells, 0);
         assert_eq!(guard.limit(&cells, Clipping::None, &[0.1]), 1e18);
         cells[0]
-            .1
+            .parameter
             .set_array(Array::new([1], &[3e38f32][..]))
             .unwrap();
         assert_eq!(guard.limit(&cells, Clipping::None, &[0.1]), 0.0);

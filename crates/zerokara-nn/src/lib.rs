@@ -19,8 +19,11 @@ extern crate self as zerokara_nn;
 
 mod activation;
 mod bounds;
+mod clipping;
 mod context;
+mod eval_step;
 mod finite;
+mod given;
 mod graph_module;
 mod initializers;
 mod key;
@@ -40,7 +43,10 @@ pub mod tasks;
 mod train_step;
 
 pub use activation::Activation;
+pub use clipping::{Clipping, check_penalty};
 pub use context::{Context, Mode};
+pub use eval_step::{EvalOutput, EvalStep, Predictor, is_answer};
+pub use given::Given;
 pub use graph_module::GraphModule;
 pub use initializers::Initializer;
 pub use key::stream_key;
@@ -55,7 +61,5 @@ pub use optimizers::*;
 pub use slot::{ParameterSlot, Place};
 pub use summary::{Summary, SummaryRow};
 pub use tasks::{Answer, Goal, Measure, Task, Totals};
-pub use train_step::{
-    Clipping, EvalOutput, EvalStep, Predictor, StepOutput, TrainStep, check_penalty, is_answer,
-};
+pub use train_step::{GradientOutput, StepOutput, TrainStep, groups::ParameterGroup};
 pub use zerokara_derive::Module;

@@ -4,6 +4,7 @@ use crate::{
     Answer, Measure, Totals, is_answer,
     tasks::{probabilities, row},
 };
+use std::sync::Arc;
 use zerokara_core::{Array, DType, Error, Meta, Result, Tensor};
 
 /// A loss: a number that says how far a model's output is from the targets, with the measures that go with it. It is a
@@ -38,6 +39,33 @@ pub trait Loss: Send + Sync {
     /// If it is no answer.
     fn read(&self, output: &Array, sample: usize) -> Result<Answer> {
         Answer::numbers(output, sample)
+    }
+}
+
+/// A loss that is chosen when the program runs.
+impl<L: Loss + ?Sized> Loss for Arc<L> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn settings(&self) -> Vec<(&'static str, f64)> {
+        (**self).settings()
+    }
+
+    fn loss(&self, output: &Tensor, target: &Tensor) -> Tensor {
+        (**self).loss(output, target)
+    }
+
+    fn sums(&self, output: &Tensor, target: &Tensor) -> Vec<(&'static str, Tensor)> {
+        (**self).sums(output, target)
+    }
+
+    fn metrics(&self, totals: &Totals) -> Vec<Measure> {
+        (**self).metrics(totals)
+    }
+
+    fn read(&self, output: &Array, sample: usize) -> Result<Answer> {
+        (**self).read(output, sample)
     }
 }
 
@@ -438,17 +466,17 @@ impl Loss for TokenCrossEntropy {
 
 /// The loss of this name with these settings, as [`Loss::name`] and [`Loss::settings`] give them: what a model's file
 /// says that it was trained for. `None` if this crate has no such loss.
-pub fn by_name(name: &str, settings: &[(String, f64)]) -> Option<std::sync::Arc<dyn Loss>> {
+pub fn by_name(name: &str, settings: &[(String, f64)]) -> Option<Arc<dyn Loss>> {
     let setting = |name: &str| settings.iter().find(|(n, _)| n == name).map(|(_, v)| *v);
     Some(match name {
-        "softmax_cross_entropy" => std::sync::Arc::new(
+        "softmax_cross_entropy" => Arc::new(
             SoftmaxCrossEntropy::new().label_smoothing(setting("label_smoothing").unwrap_or(0.0)),
         ),
-        "mean_squared_error" => std::sync::Arc::new(MeanSquaredError),
-        "binary_cross_entropy" => std::sync::Arc::new(BinaryCrossEntropy),
-        "token_cross_entropy" => std::sync::Arc::new(
-            TokenCrossEntropy::new().padding(setting("padding").unwrap_or(-1.0) as i64),
-        ),
+        "mean_squared_error" => Arc::new(MeanSquaredError),
+        "binary_cross_entropy" => Arc::new(BinaryCrossEntropy),
+        "token_cross_entropy" => {
+            Arc::new(TokenCrossEntropy::new().padding(setting("padding").unwrap_or(-1.0) as i64))
+        }
         _ => return None,
     })
 }

@@ -81,7 +81,8 @@ impl<F: Forward + ?Sized> Model for F {
     }
 }
 
-impl Model for Arc<dyn Model> {
+/// A model that several own.
+impl<M: Model + ?Sized> Model for Arc<M> {
     fn apply(&self, inputs: &Tensors, cx: &mut Context) -> Tensors {
         (**self).apply(inputs, cx)
     }

@@ -260,14 +260,15 @@ macro_rules! transparent {
                 (**self).visit(visitor);
             }
         }
-        impl<M: Forward + ?Sized> Forward for $type {
-            fn forward(&self, x: &Tensor, cx: &mut Context) -> Tensor {
-                (**self).forward(x, cx)
-            }
-        }
     )*};
 }
 transparent!(Box<M>, Arc<M>);
+
+impl<M: Forward + ?Sized> Forward for Box<M> {
+    fn forward(&self, x: &Tensor, cx: &mut Context) -> Tensor {
+        (**self).forward(x, cx)
+    }
+}
 
 impl<M: Module> Module for Option<M> {
     fn visit(&self, visitor: &mut Visitor<'_>) {

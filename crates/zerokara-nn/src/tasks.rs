@@ -1,6 +1,7 @@
 //! Tasks: what a model is trained for. The loss, the measures of how well it does, and what its outputs say.
 
 use crate::Loss;
+use std::sync::Arc;
 use zerokara_core::{Array, Arrays, Result, Tensor, Tensors};
 
 /// What a model is trained for: what is made small, how well it does, and how its outputs are read.
@@ -90,6 +91,33 @@ impl<L: Loss + ?Sized> Task for L {
     }
 }
 
+/// A task that is chosen when the program runs.
+impl Task for Arc<dyn Task> {
+    fn title(&self) -> &'static str {
+        (**self).title()
+    }
+
+    fn options(&self) -> Vec<(&'static str, f64)> {
+        (**self).options()
+    }
+
+    fn objective(&self, outputs: &Tensors, targets: &Tensors) -> Tensor {
+        (**self).objective(outputs, targets)
+    }
+
+    fn tally(&self, outputs: &Tensors, targets: &Tensors) -> Vec<(&'static str, Tensor)> {
+        (**self).tally(outputs, targets)
+    }
+
+    fn measures(&self, totals: &Totals) -> Vec<Measure> {
+        (**self).measures(totals)
+    }
+
+    fn answer(&self, outputs: &Arrays, sample: usize) -> Result<Answer> {
+        (**self).answer(outputs, sample)
+    }
+}
+
 /// What was summed up over batches: the loss and the sums of the task.
 ///
 /// ```
@@ -138,6 +166,21 @@ impl Totals {
                 None => {}
             }
         }
+    }
+
+    /// Puts another number in the place of a sum that is there.
+    pub(crate) fn set(&mut self, name: &str, value: f64) {
+        let mut sums = self.sums[..self.count].iter_mut();
+        if let Some((_, sum)) = sums.find(|(n, _)| *n == name) {
+            *sum = value;
+        }
+    }
+
+    /// Adds what another has summed up.
+    pub fn join(&mut self, other: &Self) {
+        self.add(0, 0.0, other.sums[..other.count].iter().copied());
+        self.samples += other.samples;
+        self.loss += other.loss;
     }
 
     /// Number of samples.

@@ -12,31 +12,44 @@ pub use adaptive::{AdaGrad, Adam, AdamW, RmsProp};
 pub use schedules::Schedule;
 pub use sgd::{Momentum, Nesterov, Sgd};
 
-use zerokara_core::{Error, Result, Tensor};
+use std::sync::Arc;
+use zerokara_core::{Error, Meta, Result, Tensor};
 
-/// The numbers of an update: up to four, kept without allocating.
+/// The numbers of an update; up to four are kept without allocating.
 ///
 /// ```
 /// use zerokara_nn::Scalars;
 /// let scalars = Scalars::from([0.1, 0.9]);
 /// assert_eq!(*scalars, [0.1, 0.9]);
+/// assert_eq!(Scalars::from(vec![0.5; 9]).len(), 9);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Scalars {
-    values: [f64; Self::MOST],
-    count: usize,
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scalars(Numbers);
+
+#[derive(Clone, Debug, PartialEq)]
+enum Numbers {
+    Few([f64; Scalars::FEW], usize),
+    Many(Vec<f64>),
 }
 
 impl Scalars {
-    const MOST: usize = 4;
+    const FEW: usize = 4;
 }
 
 impl<const N: usize> From<[f64; N]> for Scalars {
     fn from(given: [f64; N]) -> Self {
-        const { assert!(N <= Self::MOST, "an update has at most four scalars") };
-        let mut values = [0.0; Self::MOST];
+        if N > Self::FEW {
+            return Self(Numbers::Many(given.to_vec()));
+        }
+        let mut values = [0.0; Self::FEW];
         values[..N].copy_from_slice(&given);
-        Self { values, count: N }
+        Self(Numbers::Few(values, N))
+    }
+}
+
+impl From<Vec<f64>> for Scalars {
+    fn from(given: Vec<f64>) -> Self {
+        Self(Numbers::Many(given))
     }
 }
 
@@ -44,17 +57,31 @@ impl std::ops::Deref for Scalars {
     type Target = [f64];
 
     fn deref(&self) -> &[f64] {
-        &self.values[..self.count]
+        match &self.0 {
+            Numbers::Few(values, count) => &values[..*count],
+            Numbers::Many(values) => values,
+        }
     }
 }
 
-impl IntoIterator for Scalars {
-    type Item = f64;
-    type IntoIter = std::iter::Take<std::array::IntoIter<f64, { Self::MOST }>>;
+/// A parameter as an optimizer knows it before the first update.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot<'a> {
+    /// Its path in the model: `conv1.weight`.
+    pub name: &'a str,
+    /// Shape and element type.
+    pub meta: &'a Meta,
+}
 
-    fn into_iter(self) -> Self::IntoIter {
-        self.values.into_iter().take(self.count)
-    }
+/// A tensor that an optimizer remembers of a parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// The name, as files have it behind the parameter's.
+    pub name: &'static str,
+    /// Shape and element type, which need not be the parameter's.
+    pub meta: Meta,
+    /// What it is filled with at the start.
+    pub initial: f64,
 }
 
 /// How a gradient changes a parameter.
@@ -102,8 +129,19 @@ pub trait Optimizer: Send + Sync {
         Ok(())
     }
 
-    /// The names of the state tensors that each parameter has, with the number that they are filled with at the start.
+    /// The names of the state tensors that each parameter has, each of the parameter's shape, with the number that they
+    /// are filled with at the start.
     fn state(&self) -> Vec<(&'static str, f64)>;
+
+    /// The state tensors of this parameter, where they are not all of its shape, or not the same for each parameter.
+    fn states(&self, of: &Slot<'_>) -> Vec<State> {
+        let like = |(name, initial)| State {
+            name,
+            meta: of.meta.clone(),
+            initial,
+        };
+        self.state().into_iter().map(like).collect()
+    }
 
     /// The numbers that [`Optimizer::update`] takes as scalars in update number `update`, counted from 1. There are as
     /// many in every update; of most optimizers it is the learning rate alone.
@@ -120,10 +158,49 @@ pub trait Optimizer: Send + Sync {
         state: &[Tensor],
         scalars: &[Tensor],
     ) -> (Tensor, Vec<Tensor>);
+
+    /// As [`Optimizer::update`], for an optimizer whose formula differs from parameter to parameter.
+    fn update_of(
+        &self,
+        of: &Slot<'_>,
+        parameter: &Tensor,
+        gradient: &Tensor,
+        state: &[Tensor],
+        scalars: &[Tensor],
+    ) -> (Tensor, Vec<Tensor>) {
+        let _ = of;
+        self.update(parameter, gradient, state, scalars)
+    }
+}
+
+/// The optimizer of this name with these settings, as [`Optimizer::name`] and [`Optimizer::settings`] give them; a setting
+/// that is not given has its default. `None` if this crate has no such optimizer, or it has no such setting.
+///
+/// ```
+/// use zerokara_nn::{Optimizer, optimizers};
+/// let adam = optimizers::by_name("adam", 1e-3, &[("beta1".to_string(), 0.8)]).unwrap();
+/// assert_eq!(adam.settings()[0], ("beta1", 0.8));
+/// assert!(optimizers::by_name("adam", 1e-3, &[("momentum".to_string(), 0.8)]).is_none());
+/// ```
+pub fn by_name(
+    name: &str,
+    learning_rate: f64,
+    settings: &[(String, f64)],
+) -> Option<Arc<dyn Optimizer>> {
+    Some(match name {
+        "sgd" => Arc::new(Sgd::with(learning_rate, settings)?),
+        "momentum" => Arc::new(Momentum::with(learning_rate, settings)?),
+        "nesterov" => Arc::new(Nesterov::with(learning_rate, settings)?),
+        "adagrad" => Arc::new(AdaGrad::with(learning_rate, settings)?),
+        "rmsprop" => Arc::new(RmsProp::with(learning_rate, settings)?),
+        "adam" => Arc::new(Adam::with(learning_rate, settings)?),
+        "adamw" => Arc::new(AdamW::with(learning_rate, settings)?),
+        _ => return None,
+    })
 }
 
 /// An optimizer that is chosen when the program runs.
-impl<O: Optimizer + ?Sized> Optimizer for std::sync::Arc<O> {
+impl<O: Optimizer + ?Sized> Optimizer for Arc<O> {
     fn name(&self) -> &'static str {
         (**self).name()
     }
@@ -144,6 +221,10 @@ impl<O: Optimizer + ?Sized> Optimizer for std::sync::Arc<O> {
         (**self).state()
     }
 
+    fn states(&self, of: &Slot<'_>) -> Vec<State> {
+        (**self).states(of)
+    }
+
     fn scalars(&self, update: u64, learning_rate: f64) -> Scalars {
         (**self).scalars(update, learning_rate)
     }
@@ -156,6 +237,17 @@ impl<O: Optimizer + ?Sized> Optimizer for std::sync::Arc<O> {
         scalars: &[Tensor],
     ) -> (Tensor, Vec<Tensor>) {
         (**self).update(parameter, gradient, state, scalars)
+    }
+
+    fn update_of(
+        &self,
+        of: &Slot<'_>,
+        parameter: &Tensor,
+        gradient: &Tensor,
+        state: &[Tensor],
+        scalars: &[Tensor],
+    ) -> (Tensor, Vec<Tensor>) {
+        (**self).update_of(of, parameter, gradient, state, scalars)
     }
 }
 
@@ -203,6 +295,19 @@ macro_rules! optimizer {
                     $($hidden: $hidden_default,)*
                     $($field: $default,)+
                 }
+            }
+
+            /// With these settings, the others as usual; `None` if one of them is none of this optimizer's.
+            pub(super) fn with(learning_rate: f64, settings: &[(String, f64)]) -> Option<Self> {
+                let mut made = Self::new(learning_rate);
+                for (name, value) in settings {
+                    match name.as_str() {
+                        $(stringify!($hidden) => made.$hidden = *value,)*
+                        $(stringify!($field) => made.$field = *value,)+
+                        _ => return None,
+                    }
+                }
+                Some(made)
             }
 
             $(
