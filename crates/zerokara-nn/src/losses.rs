@@ -310,10 +310,11 @@ impl Loss for BinaryCrossEntropy {
     fn sums(&self, output: &Tensor, target: &Tensor) -> Vec<(&'static str, Tensor)> {
         let given = output.greater(&output.zeros_like());
         let there = target.greater(&target.full_like(0.5));
-        let count = |truth: &Tensor| truth.cast(DType::F32).sum();
+        let number = |truth: &Tensor| truth.cast(DType::F32);
+        let count = |truth: &Tensor| number(truth).sum();
         // Of each sample, whether all its labels are right.
         let axes: Vec<i64> = (1..output.shape().map_or(1, <[usize]>::len) as i64).collect();
-        let right = given.equal(&there).cast(DType::F32);
+        let right = number(&number(&given).equal(&number(&there)));
         let exact = match axes.is_empty() {
             true => right,
             false => right.min_axes(&axes, false),

@@ -83,7 +83,6 @@ impl TrainStep {
     /// Forward pass, loss and gradients of a batch; `step` is the number that random draws take.
     fn pass(&self, inputs: &Shapes, targets: &Shapes, step: &Tensor) -> Result<Forward> {
         let (x, t) = (inputs.tensors(), targets.tensors());
-        let leaves: Vec<Tensor> = self.cells.iter().map(|c| c.parameter.tensor()).collect();
         let mut cx = Context::new(Mode::Train, self.seed, step.clone());
         let outputs = in_outputs(|| self.model.apply(&x, &mut cx))?;
         let statistics = cx.finish()?;
@@ -95,6 +94,8 @@ impl TrainStep {
                 self.task.title()
             )));
         }
+        // Behind the pass, so that a leaf is made by the layer that reads it first.
+        let leaves: Vec<Tensor> = self.cells.iter().map(|c| c.parameter.tensor()).collect();
         if self.penalty != 0.0 {
             let weights = leaves
                 .iter()
