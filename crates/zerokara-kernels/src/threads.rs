@@ -326,18 +326,11 @@ impl Pool {
             || units >= CLOSED as usize
             || self.busy.swap(true, Ordering::Acquire)
         {
-            return (0..units).for_each(|unit| work(unit, 0));
+            return run_alone(units, work);
         }
+        // Also if `ends` panics: no unit is open before it has been asked for all threads.
+        let busy = Busy(&self.busy);
         let shared = &*self.shared;
-        // SAFETY: only the lifetime changes; nobody reads the reference after this function returns, since it
-        // waits for all units and no unit can be taken once all are taken.
-        let work: Work<'static> = unsafe { std::mem::transmute::<Work<'_>, Work<'static>>(work) };
-        let region = shared.region(0).wrapping_add(1);
-        // The stores to `end` and `work` are releases: seeing one of them means seeing the tickets closed.
-        shared.done.0.store(0, Ordering::Relaxed);
-        shared
-            .work
-            .store((&raw const work).cast_mut(), Ordering::Release);
         let threads = self.threads();
         let mut start = 0;
         for (thread, Line(dealt)) in shared.shares.iter().enumerate() {
@@ -346,10 +339,23 @@ impl Pool {
                 true => ends(thread).clamp(start, units),
                 false => units,
             };
+            // The stores to `end` and `work` are releases: seeing one of them means seeing the tickets closed.
             dealt.end.store(end as u32, Ordering::Release);
-            let ticket = u64::from(region) << 32 | start as u64;
-            dealt.ticket.store(ticket, Ordering::Release);
             start = end;
+        }
+        // SAFETY: only the lifetime changes; nobody reads the reference after this function returns, since it
+        // waits for all units and no unit can be taken once all are taken.
+        let work: Work<'static> = unsafe { std::mem::transmute::<Work<'_>, Work<'static>>(work) };
+        let region = shared.region(0).wrapping_add(1);
+        shared.done.0.store(0, Ordering::Relaxed);
+        shared
+            .work
+            .store((&raw const work).cast_mut(), Ordering::Release);
+        let mut start = 0;
+        for Line(dealt) in &shared.shares {
+            let ticket = u64::from(region) << 32 | start;
+            dealt.ticket.store(ticket, Ordering::Release);
+            start = u64::from(dealt.end.load(Ordering::Relaxed));
         }
         shared.wake_sleepers();
         shared.take_part(0);
@@ -371,10 +377,35 @@ impl Pool {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        self.busy.store(false, Ordering::Release);
+        drop(busy);
         if let Some(payload) = panic {
             resume_unwind(payload);
         }
+    }
+}
+
+/// Calls `work(unit, 0)` for every unit below `units`, each once, here and now.
+///
+/// # Panics
+/// If a unit panics, with the first panic, after all other units are done.
+pub(crate) fn run_alone(units: usize, work: Work<'_>) {
+    let mut first = None;
+    for unit in 0..units {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| work(unit, 0))) {
+            first.get_or_insert(payload);
+        }
+    }
+    if let Some(payload) = first {
+        resume_unwind(payload);
+    }
+}
+
+/// Marks a pool as free in the end, however that comes.
+struct Busy<'a>(&'a AtomicBool);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 
@@ -510,6 +541,43 @@ mod tests {
             ran.fetch_add(1, Ordering::Relaxed);
         });
         assert_eq!(ran.load(Ordering::Relaxed), 20);
+    }
+
+    /// Alone, within a unit, and beside another region, all units run and the first panic is passed on, as in a region of
+    /// many threads; so they do when the shares cannot be told.
+    #[test]
+    fn a_panic_of_units_that_run_alone_leaves_none_out() {
+        let panics = |pool: &Pool, ran: &AtomicUsize| {
+            let caught = catch_unwind(AssertUnwindSafe(|| {
+                pool.run(10, &|unit, _| {
+                    ran.fetch_add(1, Ordering::Relaxed);
+                    if unit == 3 || unit == 7 {
+                        resume_unwind(Box::new(unit));
+                    }
+                });
+            }));
+            assert_eq!(caught.unwrap_err().downcast_ref(), Some(&3usize));
+        };
+        let ran = AtomicUsize::new(0);
+        panics(&Pool::new(1), &ran);
+        assert_eq!(ran.load(Ordering::Relaxed), 10);
+        let pool = Pool::new(2);
+        pool.run(4, &|_, _| panics(&pool, &ran));
+        assert_eq!(ran.load(Ordering::Relaxed), 50);
+        for _ in 0..100 {
+            let caught = catch_unwind(AssertUnwindSafe(|| {
+                pool.run_shares(4, |_| resume_unwind(Box::new("ends")), &|_, _| {
+                    ran.fetch_add(1, Ordering::Relaxed);
+                });
+            }));
+            assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"ends"));
+        }
+        assert_eq!(ran.load(Ordering::Relaxed), 50);
+        assert!(!pool.busy.load(Ordering::Acquire));
+        pool.run(5, &|_, _| {
+            ran.fetch_add(1, Ordering::Relaxed);
+        });
+        assert_eq!(ran.load(Ordering::Relaxed), 55);
     }
 
     #[test]
