@@ -1,6 +1,9 @@
 //! Arrays: values in memory, dense and row-major.
 
-use crate::{DType, Error, Meta, Result, Runtime, limits};
+use crate::{
+    DType, Error, Meta, Result, Runtime,
+    limits::{self, Limits},
+};
 use std::sync::Arc;
 use zerokara_kernels::{
     plan::{Elements, ElementsMut},
@@ -58,8 +61,13 @@ impl Array {
     /// # Errors
     /// If it is more than [`Runtime::memory_limit`], or the memory is not there.
     pub fn try_zeros(meta: &Meta) -> Result<Self> {
+        Self::zeros_within(meta, &Runtime::current()?.limits())
+    }
+
+    /// An array of zeros, if it is within these limits.
+    pub(crate) fn zeros_within(meta: &Meta, limits: &Limits) -> Result<Self> {
         let meta = meta.clone().countable()?;
-        Runtime::current()?.limits().check_value(&meta)?;
+        limits.check_value(&meta)?;
         match Storage::try_zeros(meta.dtype, meta.len()) {
             Some(storage) => Ok(Self {
                 shape: meta.shape.into(),

@@ -66,22 +66,39 @@ pub(crate) struct Graph {
 impl Graph {
     /// The graph as it was written. Values that are already known are leaves.
     pub fn unfused(tensors: &[&Tensor]) -> Result<Self> {
-        Self::snapshot(tensors, false)
+        Self::snapshot(tensors, Builder::default())
     }
 
     /// The graph with composite operations replaced by their definitions and duplicates merged.
     pub fn expanded(tensors: &[&Tensor]) -> Result<Self> {
-        Self::snapshot(tensors, true)
+        let expand = true;
+        Self::snapshot(
+            tensors,
+            Builder {
+                expand,
+                ..Builder::default()
+            },
+        )
     }
 
-    fn snapshot(tensors: &[&Tensor], expand: bool) -> Result<Self> {
+    /// As [`Graph::expanded`], for a program, which reads cells: leaves of one parameter are one node, also if it had other
+    /// values when they were made.
+    pub fn of_cells(tensors: &[&Tensor]) -> Result<Self> {
+        let (expand, cells) = (true, Some(HashMap::new()));
+        Self::snapshot(
+            tensors,
+            Builder {
+                expand,
+                cells,
+                ..Builder::default()
+            },
+        )
+    }
+
+    fn snapshot(tensors: &[&Tensor], mut builder: Builder) -> Result<Self> {
         for tensor in tensors {
             tensor.meta()?;
         }
-        let mut builder = Builder {
-            expand,
-            ..Builder::default()
-        };
         for tensor in tensors {
             builder.visit(tensor)?;
         }
@@ -106,6 +123,8 @@ struct Builder {
     expansions: HashMap<u64, Tensor>,
     /// From name, attributes and inputs to positions, to merge duplicates.
     known: HashMap<(&'static str, crate::Attributes, Vec<usize>), usize>,
+    /// From the identities of parameters to positions, to merge their leaves.
+    cells: Option<HashMap<u64, usize>>,
 }
 
 impl Builder {
@@ -214,6 +233,13 @@ impl Builder {
                 return;
             }
             self.known.insert(key, self.nodes.len());
+        }
+        if let (Some(cells), Source::Parameter(parameter, _)) = (&mut self.cells, &source) {
+            let at = *cells.entry(parameter.id()).or_insert(self.nodes.len());
+            if at < self.nodes.len() {
+                self.position.insert(tensor.node.id, at);
+                return;
+            }
         }
         self.position.insert(tensor.node.id, self.nodes.len());
         let (location, path) = (tensor.node.location, tensor.node.path.clone());

@@ -38,7 +38,7 @@ pub use named::{Arrays, Metas, Named, Tensors};
 pub use ops::conv2d_output_size;
 pub use parameter::Parameter;
 pub use printable::printable;
-pub use program::{Program, StepTime, StepTimes, eval, plan_text};
+pub use program::{Program, Runner, StepTime, StepTimes, eval, eval_in, plan_text};
 pub use runtime::Runtime;
 pub use shape::Meta;
 pub use signature::{Axis, Port, Signature};

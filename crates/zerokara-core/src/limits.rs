@@ -7,7 +7,7 @@ use crate::{
     op::{Contract, Kind, Window},
 };
 use std::{env, fmt};
-use zerokara_kernels::plan::{Place, Step};
+use zerokara_kernels::plan::{Place, Plan, Step};
 
 /// The environment variable that says how many bytes of memory a plan may take.
 const MEMORY: &str = "ZEROKARA_MEMORY";
@@ -26,7 +26,7 @@ const WORK_OF_ELEMENT: f64 = 10.0;
 /// The limits of a runtime.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Limits {
-    /// Bytes of a plan's arena and outputs together.
+    /// Bytes of a plan's arena, of what it prepares, and of its outputs together.
     pub memory: usize,
     /// Operations of one pass through a graph from a file.
     pub work: f64,
@@ -59,7 +59,14 @@ impl Limits {
         let outputs = (compiled.outputs.iter()).fold(0usize, |sum, meta| {
             sum.saturating_add(meta.bytes().unwrap_or(usize::MAX))
         });
-        let wanted = compiled.plan.arena_bytes.saturating_add(outputs);
+        let Plan {
+            arena_bytes,
+            prepared_bytes,
+            ..
+        } = compiled.plan;
+        let wanted = [arena_bytes, prepared_bytes]
+            .into_iter()
+            .fold(outputs, usize::saturating_add);
         if wanted <= self.memory {
             return Ok(());
         }
@@ -113,7 +120,7 @@ pub(crate) fn no_memory(bytes: usize, what: &str) -> Error {
 fn largest_value(compiled: &Compiled) -> Option<(usize, usize)> {
     let plan = &compiled.plan;
     let is_made = |place: &Place| match place {
-        Place::Arena(_) => true,
+        Place::Arena(_) | Place::Prepared(_) => true,
         Place::External(e) => matches!(compiled.bindings.get(*e), Some(Binding::Output(_))),
         Place::Local(_) => false,
     };

@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
+use zerokara_kernels::storage::Storage;
 
 /// A named cell that holds a tensor's value, which training replaces. Cloning shares the cell.
 ///
@@ -135,23 +136,61 @@ impl Parameter {
         self.cell.version.load(Ordering::Relaxed)
     }
 
-    /// The current value, and a number that another value does not have.
-    pub(crate) fn versioned(&self) -> (Array, u64) {
-        let value = self.read();
-        (value.clone(), self.cell.version.load(Ordering::Relaxed))
+    /// The cell, closed to writers.
+    pub(crate) fn hold_to_read(&self) -> Held<'_> {
+        Held::Read(self, self.read())
     }
 
-    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Array> {
+    /// The cell, closed to everybody, with a value that nobody else holds.
+    pub(crate) fn hold_to_write(&self) -> Held<'_> {
+        let mut value = self.write();
+        if value.unique_storage().is_none() {
+            *value = value.copied();
+        }
+        Held::Write(value)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Array> {
         self.cell.value.read().unwrap_or_else(|e| e.into_inner())
     }
 
     /// The value to be replaced; leaves made before keep the old one.
-    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Array> {
+    fn write(&self) -> RwLockWriteGuard<'_, Array> {
         let guard = self.cell.value.write().unwrap_or_else(|e| e.into_inner());
         *self.cell.leaf.write().unwrap_or_else(|e| e.into_inner()) = Weak::new();
         // Readers look at it under the lock.
         self.cell.version.fetch_add(1, Ordering::Relaxed);
         guard
+    }
+}
+
+/// A cell that a run holds.
+pub(crate) enum Held<'a> {
+    /// Its value is read.
+    Read(&'a Parameter, RwLockReadGuard<'a, Array>),
+    /// Its value is replaced.
+    Write(RwLockWriteGuard<'a, Array>),
+    /// It is held no more.
+    Released,
+}
+
+impl Held<'_> {
+    /// Lets go of a cell that is read: its value, and a number that another value does not have.
+    pub(crate) fn release_read(&mut self) -> Option<(Array, u64)> {
+        let Held::Read(parameter, value) = self else {
+            return None;
+        };
+        let found = (value.clone(), parameter.version());
+        *self = Held::Released;
+        Some(found)
+    }
+
+    /// The storage of a value that is replaced.
+    pub(crate) fn replaced(&mut self) -> Option<&mut Storage> {
+        match self {
+            Held::Write(value) => value.unique_storage(),
+            _ => None,
+        }
     }
 }
 

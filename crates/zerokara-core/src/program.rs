@@ -1,38 +1,40 @@
 //! Programs: a graph compiled once and run again and again, with inputs given and parameters updated in place.
 
+mod run;
+
+pub use run::Runner;
+
 use crate::{
     Array, DType, Error, Label, Meta, Parameter, Part, Result, Runtime, Tensor,
-    compile::{self, Binding, Compiled, step_number},
+    compile::{self, Binding, Compiled},
     graph::Graph,
-    limits,
 };
+use run::{AtRest, Preparation};
 use std::{
-    cell::RefCell,
     fmt,
-    sync::{Arc, RwLockWriteGuard},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 use zerokara_kernels::{
-    arithmetic::Arithmetic,
-    executor::{Executor, External, RunError},
-    isa::Isa,
-    plan::Plan,
-    storage::Storage,
+    arithmetic::Arithmetic, executor::Executor, isa::Isa, plan::Plan, storage::Storage,
 };
-
-thread_local! {
-    /// Room for the guards of a run's updated parameters, so that a run need not allocate it.
-    static GUARDS: RefCell<Guards<'static>> = const { RefCell::new(Vec::new()) };
-}
-
-type Guards<'a> = Vec<RwLockWriteGuard<'a, Array>>;
 
 /// The values of several tensors, computed together.
 ///
 /// # Errors
 /// The error of the first operation that could not apply; a value that an operation rejects.
 pub fn eval(tensors: &[&Tensor]) -> Result<Vec<Array>> {
-    Runtime::current()?.evaluate(Graph::expanded(tensors)?)
+    let runtime = Runtime::current()?;
+    eval_in(&runtime, tensors)
+}
+
+/// As [`eval`], on the threads and within the limits of this runtime, and with its
+/// [arithmetic](Runtime::precision).
+///
+/// # Errors
+/// As [`eval`].
+pub fn eval_in(runtime: &Runtime, tensors: &[&Tensor]) -> Result<Vec<Array>> {
+    runtime.evaluate(Graph::expanded(tensors)?)
 }
 
 /// A step of a program that was timed.
@@ -55,7 +57,7 @@ pub struct StepTime {
 /// The steps of a program that were timed, in the order in which they ran.
 pub type StepTimes = Vec<StepTime>;
 
-/// A compiled graph.
+/// A compiled graph, which does not change: cloning shares it, and many threads may run it at once.
 ///
 /// ```
 /// use zerokara_core::{Array, DType, Parameter, Program, Tensor, grad};
@@ -63,37 +65,41 @@ pub type StepTimes = Vec<StepTime>;
 /// let x = Tensor::input("x", [2], DType::F32);
 /// let loss = (w.tensor() * &x).sum();
 /// let update = w.tensor() - grad(&loss, &w.tensor()) * 0.1;
-/// let mut step = Program::compile(&[&x], &[&loss], &[(w.clone(), update)])?;
+/// let step = Program::compile(&[&x], &[&loss], &[(w.clone(), update)])?;
 /// let outputs = step.run(&[Array::new([2], vec![10.0f32, 20.0])])?;
 /// assert_eq!(outputs[0].as_slice::<f32>()?, [50.0]);
 /// assert_eq!(w.tensor().to_vec::<f32>()?, [0.0, 0.0]);
 /// # Ok::<(), zerokara_core::Error>(())
 /// ```
+///
+/// What a run needs beside the values that it reads lies in a state of its own; those that are free are kept and used
+/// again. What is computed of parameters alone (packed weights) is there once for all runs, and made again by the first
+/// run that finds a parameter changed; those that run on the old values keep the old one. A run sees the parameters as
+/// they were at one moment: all or nothing of what another program updates.
+#[derive(Clone)]
 pub struct Program {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
     executor: Executor,
     plan: Plan,
     runtime: Arc<Runtime>,
     bindings: Vec<Bound>,
     inputs: Vec<(String, Meta)>,
-    outputs: Vec<Array>,
+    /// Of the outputs.
     metas: Vec<Meta>,
     labels: Vec<Label>,
     parts: Vec<Vec<Part>>,
-    /// The bindings of updated parameters in the order of their identity. All programs lock parameters in this order, so
-    /// that two of them cannot wait for each other in a circle.
+    /// The bindings of parameters in the order of their identity. All programs lock parameters in this order, so that
+    /// none of them can wait for each other in a circle.
     locks: Vec<usize>,
     /// The binding of each output.
     written: Vec<usize>,
     /// Stands in a place until what is bound there is known.
     unbound: Storage,
-    /// Kept from run to run, so that a run need not allocate them: values of parameters that are only read, and
-    /// storages.
-    read: Vec<Option<Array>>,
-    externals: Vec<External<'static>>,
-    /// Whether the last run came to its end, the versions of the values it read, and room for the next run's.
-    has_run: bool,
-    prepared: Vec<u64>,
-    versions: Vec<u64>,
+    preparation: Preparation,
+    at_rest: Mutex<AtRest>,
 }
 
 /// What an external storage is bound to.
@@ -131,7 +137,7 @@ impl Program {
     /// let x = Tensor::input("x", [1, 16, 8, 8], DType::F32);
     /// let w = Tensor::from(vec![0.1f32; 16 * 16 * 9]).reshape([16, 16, 3, 3]);
     /// let y = x.conv2d(&w, ConvOptions { padding: [1, 1], ..ConvOptions::default() });
-    /// let mut program = Program::compile_with(&[&x], &[&y], &[], Arithmetic::Direct)?;
+    /// let program = Program::compile_with(&[&x], &[&y], &[], Arithmetic::Direct)?;
     /// let mut image = Array::zeros(x.meta()?);
     /// image.as_mut_slice::<f32>()?[0] = 1e6;
     /// let y = program.run(&[image])?;
@@ -150,8 +156,21 @@ impl Program {
         Self::compile_in(Runtime::current()?, inputs, outputs, updates, arithmetic)
     }
 
-    /// As [`Program::compile_with`], for a runtime of one's own.
-    pub(crate) fn compile_in(
+    /// As [`Program::compile_with`], to run on the threads and within the limits of this runtime.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use zerokara_core::{Arithmetic, Program, Runtime, Tensor};
+    /// let runtime = Arc::new(Runtime::new(1)?);
+    /// let sum = Tensor::ones([3]).sum();
+    /// let program = Program::compile_in(runtime, &[], &[&sum], &[], Arithmetic::F32)?;
+    /// assert_eq!(program.run(&[])?[0].as_slice::<f32>()?, [3.0]);
+    /// # Ok::<(), zerokara_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Program::compile_with`].
+    pub fn compile_in(
         runtime: Arc<Runtime>,
         inputs: &[&Tensor],
         outputs: &[&Tensor],
@@ -196,7 +215,9 @@ impl Program {
         let mut written: Vec<(usize, usize)> = Vec::new();
         for (at, bound) in bindings.iter().enumerate() {
             match bound {
-                Bound::Updated(parameter) => locks.push((parameter.id(), at)),
+                Bound::Updated(parameter) | Bound::Parameter(parameter) => {
+                    locks.push((parameter.id(), at));
+                }
                 Bound::Output(i) => written.push((*i, at)),
                 _ => {}
             }
@@ -223,185 +244,38 @@ impl Program {
                 ))
             })
             .collect::<Result<_>>()?;
-        let outputs = metas.iter().map(Array::try_zeros).collect::<Result<_>>()?;
         Ok(Self {
-            executor,
-            plan,
-            runtime,
-            bindings,
-            inputs,
-            outputs,
-            metas,
-            labels,
-            parts,
-            locks: locks.into_iter().map(|(_, at)| at).collect(),
-            written: written.into_iter().map(|(_, at)| at).collect(),
-            unbound: Storage::zeros(DType::Bool, 0),
-            read: Vec::new(),
-            externals: Vec::new(),
-            has_run: false,
-            prepared: Vec::new(),
-            versions: Vec::new(),
+            shared: Arc::new(Shared {
+                executor,
+                plan,
+                runtime,
+                bindings,
+                inputs,
+                metas,
+                labels,
+                parts,
+                locks: locks.into_iter().map(|(_, at)| at).collect(),
+                written: written.into_iter().map(|(_, at)| at).collect(),
+                unbound: Storage::zeros(DType::Bool, 0),
+                preparation: Preparation::default(),
+                at_rest: Mutex::default(),
+            }),
         })
-    }
-
-    /// Runs the program: gives the outputs and replaces the updated parameters. A parameter's buffer is written in
-    /// place unless somebody else holds the value, who then keeps the old one.
-    ///
-    /// # Errors
-    /// If an input has another shape or element type than it was declared with, or a kernel rejects a value (a label
-    /// that is no class): then no parameter has been changed that was read before, but updates may be incomplete.
-    pub fn run(&mut self, inputs: &[Array]) -> Result<Vec<Array>> {
-        Ok(self.run_in_place(inputs)?.to_vec())
-    }
-
-    /// As [`Program::run`]; the outputs stay with the program, which writes over them in the next run.
-    ///
-    /// # Errors
-    /// As [`Program::run`].
-    pub fn run_in_place(&mut self, inputs: &[Array]) -> Result<&[Array]> {
-        self.execute(inputs, None)?;
-        Ok(&self.outputs)
-    }
-
-    /// As [`Program::run`]; also gives what each step computes, and its time.
-    ///
-    /// # Errors
-    /// As [`Program::run`].
-    pub fn run_timed(&mut self, inputs: &[Array]) -> Result<(Vec<Array>, StepTimes)> {
-        let mut nanoseconds = Vec::new();
-        self.execute(inputs, Some(&mut nanoseconds))?;
-        let steps = self.plan.stages.iter().flat_map(|stage| &stage.steps);
-        let times = self
-            .labels
-            .iter()
-            .zip(&self.parts)
-            .zip(steps)
-            .zip(nanoseconds)
-            .map(|(((label, parts), step), nanoseconds)| StepTime {
-                label: label.clone(),
-                parts: parts.clone(),
-                kernel: compile::dump::describe(&self.plan, step),
-                duration: Duration::from_nanos(nanoseconds),
-                flops: step.flops(),
-                bytes: step.bytes(&self.plan.buffers),
-            })
-            .collect();
-        Ok((self.outputs.clone(), times))
-    }
-
-    fn execute(&mut self, inputs: &[Array], times: Option<&mut Vec<u64>>) -> Result<()> {
-        self.check(inputs)?;
-        for (output, meta) in self.outputs.iter_mut().zip(&self.metas) {
-            // Somebody still holds the last run's output: it stays theirs.
-            if output.unique_storage().is_none() {
-                *output = Array::try_zeros(meta)?;
-            }
-        }
-        let (bindings, executor) = (&self.bindings, &mut self.executor);
-        let mut guards: Guards<'_> = GUARDS.take();
-        for &at in &self.locks {
-            if let Bound::Updated(parameter) = &bindings[at] {
-                let mut guard = parameter.write();
-                if guard.unique_storage().is_none() {
-                    *guard = guard.copied();
-                }
-                guards.push(guard);
-            }
-        }
-        self.read.clear();
-        self.versions.clear();
-        for bound in bindings {
-            self.read.push(match bound {
-                Bound::Parameter(parameter) => {
-                    let (value, version) = parameter.versioned();
-                    self.versions.push(version);
-                    Some(value)
-                }
-                _ => None,
-            });
-        }
-        let is_prepared = self.has_run && self.prepared == self.versions;
-        self.has_run = false;
-        let mut externals: Vec<External<'_>> = std::mem::take(&mut self.externals);
-        externals.extend(bindings.iter().zip(&self.read).map(|(bound, read)| {
-            External::Read(match (bound, read) {
-                (Bound::Value(value), _) | (_, Some(value)) => value.storage(),
-                (Bound::Input(i), _) => inputs[*i].storage(),
-                _ => &self.unbound,
-            })
-        }));
-        let updated = guards.iter_mut().map(|guard| guard.unique_storage());
-        let outputs = self.outputs.iter_mut().map(Array::unique_storage);
-        let places = self.locks.iter().chain(&self.written);
-        for (&at, storage) in places.zip(updated.chain(outputs)) {
-            let storage = storage.ok_or_else(|| Error::new("a buffer to be written is shared"));
-            externals[at] = External::Write(storage?);
-        }
-        let pool = self.runtime.pool();
-        let done = match times {
-            Some(times) => executor.run_timed(pool, &mut externals, times),
-            None if is_prepared => executor.run_prepared(pool, &mut externals),
-            None => executor.run(pool, &mut externals),
-        };
-        self.has_run = done.is_ok();
-        std::mem::swap(&mut self.prepared, &mut self.versions);
-        externals.clear();
-        // The same allocations, free of this run's borrows.
-        self.externals = externals.into_iter().map_while(|_| None).collect();
-        guards.clear();
-        GUARDS.set(guards.into_iter().map_while(|_| None).collect());
-        // Values that were only read must not look shared to whoever writes them next.
-        self.read.clear();
-        done.map_err(|error| match error {
-            RunError::Memory { bytes } => {
-                limits::no_memory(bytes, "the values between the operations")
-            }
-            RunError::Step {
-                stage,
-                step,
-                message,
-            } => match self.labels.get(step_number(&self.plan, stage, step)) {
-                Some(label) => label.error(message),
-                None => Error::new(message),
-            },
-            error => Error::new(error.to_string()),
-        })
-    }
-
-    fn check(&self, inputs: &[Array]) -> Result<()> {
-        if inputs.len() != self.inputs.len() {
-            return Err(Error::new(format!(
-                "the program takes {} inputs, not {}",
-                self.inputs.len(),
-                inputs.len()
-            )));
-        }
-        for ((name, meta), input) in self.inputs.iter().zip(inputs) {
-            input.valid()?;
-            if !input.is_like(meta) {
-                return Err(Error::new(format!(
-                    "input {name} must be {meta}, not {}",
-                    input.meta()
-                )));
-            }
-        }
-        Ok(())
     }
 
     /// The plan that runs.
     pub fn plan(&self) -> &Plan {
-        &self.plan
+        &self.shared.plan
     }
 
     /// The plan as text: one line per step, stage by stage.
     pub fn dump(&self) -> String {
-        compile::dump::text(&self.plan, &self.labels)
+        compile::dump::text(&self.shared.plan, &self.shared.labels)
     }
 
     /// For each step of the plan, in the order of the stages, what it computes.
     pub fn labels(&self) -> &[Label] {
-        &self.labels
+        &self.shared.labels
     }
 }
 
@@ -425,7 +299,7 @@ impl fmt::Debug for Program {
         write!(
             f,
             "Program({} steps in {} stages, arena {} bytes)",
-            self.labels.len(),
+            self.shared.labels.len(),
             plan.stages.len(),
             plan.arena_bytes
         )

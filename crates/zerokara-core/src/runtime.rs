@@ -9,11 +9,11 @@ use crate::{
 use std::{
     collections::HashMap,
     io::{self, Write},
-    sync::{Arc, Mutex, Once, OnceLock, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError, RwLock},
 };
 use zerokara_kernels::{
     arithmetic::Arithmetic,
-    executor::{Executor, External, RunError},
+    executor::{Executor, External, RunError, Workspace},
     isa::Isa,
     threads::Pool,
 };
@@ -51,20 +51,12 @@ struct Plans {
 struct Kept {
     /// When it was last asked for.
     used: u64,
-    /// Bytes that it holds, as far as is known here.
+    /// Bytes that its workspaces hold, as far as is known here.
     held: usize,
-    plan: Arc<Mutex<EagerPlan>>,
+    plan: Arc<EagerPlan>,
 }
 
 impl Plans {
-    /// Notes what a plan holds now.
-    fn note(&mut self, key: &Key, held: usize) {
-        if let Some(kept) = self.by_key.get_mut(key) {
-            self.held = self.held - kept.held + held;
-            kept.held = held;
-        }
-    }
-
     /// Lets plans that have not been used for long give back what they hold, until the rest is within the bound; those that
     /// are running are left alone.
     fn shrink(&mut self) {
@@ -75,11 +67,11 @@ impl Plans {
             if self.held <= CACHED_BYTES {
                 return;
             }
-            if let Ok(mut plan) = kept.plan.try_lock() {
-                plan.executor.release();
-                plan.noted = 0;
-                self.held -= std::mem::take(&mut kept.held);
-            }
+            let mut rest = lock(&kept.plan.at_rest);
+            rest.spaces.clear();
+            self.held -= kept.held;
+            kept.held = rest.running;
+            self.held += kept.held;
         }
     }
 
@@ -111,15 +103,39 @@ struct KeyNode {
     meta: Meta,
 }
 
+/// A plan, which any number of threads run at once.
+#[derive(Default)]
 struct EagerPlan {
+    /// Made by the first who needs it; the lock is his meanwhile.
+    compiled: OnceLock<EagerProgram>,
+    compiling: Mutex<()>,
+    at_rest: Mutex<AtRest>,
+}
+
+/// Workspaces that no run works in, and the bytes of those in which one does.
+#[derive(Default)]
+struct AtRest {
+    spaces: Vec<Workspace>,
+    running: usize,
+}
+
+impl AtRest {
+    fn bytes(&self) -> usize {
+        self.spaces.iter().map(Workspace::bytes).sum::<usize>() + self.running
+    }
+}
+
+struct EagerProgram {
     executor: Executor,
     /// For each external: the graph's leaf by its number, or the output.
     bindings: Vec<Bound>,
     outputs: Vec<Meta>,
     /// For each stage and step, the node that it computes.
     nodes: Vec<Vec<usize>>,
-    /// Bytes that the cache knows it to hold.
-    noted: usize,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 enum Bound {
@@ -307,22 +323,19 @@ impl Runtime {
             }
         }
         let key = Arc::new(key(&graph));
-        let plan = self.plan(&graph, &key)?;
-        let mut plan = plan.lock().unwrap_or_else(PoisonError::into_inner);
-        let EagerPlan {
-            executor,
-            bindings,
-            outputs,
-            nodes,
-            noted,
-        } = &mut *plan;
-        let mut results: Vec<Array> = outputs
-            .iter()
-            .map(Array::try_zeros)
-            .collect::<Result<_>>()?;
+        let plan = self.plan(&graph, &key);
+        let program = match self.compiled(&plan, &graph) {
+            Ok(program) => program,
+            Err(error) => {
+                self.forget(&key, &plan);
+                return Err(error);
+            }
+        };
+        let outputs = program.outputs.iter();
+        let mut results: Vec<Array> = outputs.map(|o| self.zeros(o)).collect::<Result<_>>()?;
         let mut slots: Vec<Option<&mut Array>> = results.iter_mut().map(Some).collect();
-        let mut externals = Vec::with_capacity(bindings.len());
-        for bound in bindings.iter() {
+        let mut externals = Vec::with_capacity(program.bindings.len());
+        for bound in &program.bindings {
             externals.push(match bound {
                 Bound::Leaf(i) => External::Read(leaves[*i].storage()),
                 Bound::Output(i) => {
@@ -331,15 +344,11 @@ impl Runtime {
                 }
             });
         }
-        let done = executor.run(&self.pool, &mut externals);
-        if executor.held_bytes() > CACHED_BYTES {
-            executor.release();
-        }
-        if executor.held_bytes() != *noted {
-            *noted = executor.held_bytes();
-            let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
-            plans.note(&key, *noted);
-            plans.shrink();
+        let mut running = Running::of(&plan);
+        let executor = &program.executor;
+        let done = executor.run(&mut running.workspace, &self.pool, &mut externals);
+        if running.finish() {
+            self.note(&key, &plan);
         }
         done.map_err(|error| match error {
             RunError::Memory { bytes } => {
@@ -349,7 +358,10 @@ impl Runtime {
                 stage,
                 step,
                 message,
-            } => match nodes[stage].get(step).and_then(|&at| graph.nodes.get(at)) {
+            } => match program.nodes[stage]
+                .get(step)
+                .and_then(|&at| graph.nodes.get(at))
+            {
                 // The plan may have been made of another graph like this one: the line is this one's.
                 Some(node) => Label::of(node).error(message),
                 None => Error::new(message),
@@ -360,14 +372,73 @@ impl Runtime {
         Ok(results)
     }
 
-    fn plan(&self, graph: &Graph, key: &Arc<Key>) -> Result<Arc<Mutex<EagerPlan>>> {
-        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+    /// An array of zeros, within the limits.
+    pub(crate) fn zeros(&self, meta: &Meta) -> Result<Array> {
+        Array::zeros_within(meta, &self.limits)
+    }
+
+    /// Notes what the workspaces of a plan hold now, if it is still kept, and lets others shrink.
+    fn note(&self, key: &Key, plan: &Arc<EagerPlan>) {
+        let mut plans = lock(&self.plans);
+        let plans = &mut *plans;
+        if let Some(kept) = plans.by_key.get_mut(key)
+            && Arc::ptr_eq(&kept.plan, plan)
+        {
+            let held = lock(&plan.at_rest).bytes();
+            plans.held = plans.held - kept.held + held;
+            kept.held = held;
+            plans.shrink();
+        }
+    }
+
+    /// The plan of this structure, which need not be compiled yet.
+    fn plan(&self, graph: &Graph, key: &Arc<Key>) -> Arc<EagerPlan> {
+        let mut plans = lock(&self.plans);
         plans.clock += 1;
         let now = plans.clock;
         if let Some(kept) = plans.by_key.get_mut(key) {
             kept.used = now;
-            return Ok(kept.plan.clone());
+            return kept.plan.clone();
         }
+        plans.make_room(graph.nodes.len());
+        plans.nodes += graph.nodes.len();
+        let plan = Arc::<EagerPlan>::default();
+        let kept = Kept {
+            used: now,
+            held: 0,
+            plan: plan.clone(),
+        };
+        plans.by_key.insert(key.clone(), kept);
+        plan
+    }
+
+    /// Lets go of a plan that cannot be compiled.
+    fn forget(&self, key: &Key, plan: &Arc<EagerPlan>) {
+        let mut plans = lock(&self.plans);
+        let is_own = |kept: &Kept| Arc::ptr_eq(&kept.plan, plan);
+        if plans.by_key.get(key).is_some_and(is_own)
+            && let Some(kept) = plans.by_key.remove(key)
+        {
+            plans.nodes -= key.0.len();
+            plans.held -= kept.held;
+        }
+    }
+
+    /// What a plan runs. Others that need the same wait while it is compiled; those that need another do not.
+    fn compiled<'a>(&self, plan: &'a EagerPlan, graph: &Graph) -> Result<&'a EagerProgram> {
+        if let Some(program) = plan.compiled.get() {
+            return Ok(program);
+        }
+        let _compiling = lock(&plan.compiling);
+        if let Some(program) = plan.compiled.get() {
+            return Ok(program);
+        }
+        let program = self.compile(graph)?;
+        lock(&self.plans).compiled += 1;
+        Ok(plan.compiled.get_or_init(|| program))
+    }
+
+    fn compile(&self, graph: &Graph) -> Result<EagerProgram> {
         let mut leaf_numbers = HashMap::new();
         for (at, node) in graph.nodes.iter().enumerate() {
             if !matches!(node.source, Source::Op(_)) {
@@ -399,23 +470,53 @@ impl Runtime {
             .collect();
         let executor =
             Executor::new(&plan, self.isa).map_err(|e| Error::new(format!("invalid plan: {e}")))?;
-        let plan = Arc::new(Mutex::new(EagerPlan {
+        Ok(EagerProgram {
             executor,
             bindings,
             outputs,
             nodes,
-            noted: 0,
-        }));
-        plans.compiled += 1;
-        plans.make_room(graph.nodes.len());
-        plans.nodes += graph.nodes.len();
-        let kept = Kept {
-            used: now,
-            held: 0,
-            plan: plan.clone(),
-        };
-        plans.by_key.insert(key.clone(), kept);
-        Ok(plan)
+        })
+    }
+}
+
+/// A workspace of a plan in which a run works.
+struct Running<'a> {
+    plan: &'a EagerPlan,
+    workspace: Workspace,
+    /// Bytes that it held before.
+    before: usize,
+}
+
+impl<'a> Running<'a> {
+    fn of(plan: &'a EagerPlan) -> Self {
+        let mut rest = lock(&plan.at_rest);
+        let workspace = rest.spaces.pop().unwrap_or_default();
+        let before = workspace.bytes();
+        rest.running += before;
+        Self {
+            plan,
+            workspace,
+            before,
+        }
+    }
+
+    /// Gives the workspace back, or what it holds if that is too much; whether the plan holds another number of bytes than
+    /// before.
+    fn finish(mut self) -> bool {
+        let mut workspace = std::mem::take(&mut self.workspace);
+        let mut bytes = workspace.bytes();
+        if bytes > CACHED_BYTES {
+            (workspace, bytes) = (Workspace::default(), 0);
+        }
+        lock(&self.plan.at_rest).spaces.push(workspace);
+        bytes != self.before
+    }
+}
+
+impl Drop for Running<'_> {
+    /// Also if the run panics: then the workspace is lost.
+    fn drop(&mut self) {
+        lock(&self.plan.at_rest).running -= self.before;
     }
 }
 

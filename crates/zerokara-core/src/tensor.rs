@@ -1,7 +1,7 @@
 //! Tensors: cheap handles on nodes of a lazy computational graph.
 
 use crate::{
-    Array, Attribute, DType, Error, Meta, Result, array::Scalar, op::Op, ops::leaf::Data,
+    Array, Attribute, DType, Error, Meta, Result, Runtime, array::Scalar, op::Op, ops::leaf::Data,
     parameter::Parameter, scope,
 };
 use std::{
@@ -384,7 +384,28 @@ impl Tensor {
         if let Some(value) = self.node.value.get() {
             return Ok(value.clone());
         }
-        let value = crate::eval(&[self])?.remove(0);
+        let runtime = Runtime::current()?;
+        self.eval_in(&runtime)
+    }
+
+    /// As [`Tensor::eval`], on the threads and within the limits of this runtime, and with its
+    /// [arithmetic](Runtime::precision). A value that is known already stays what it is.
+    ///
+    /// ```
+    /// # use zerokara_core::{Runtime, Tensor};
+    /// let runtime = Runtime::new(1)?;
+    /// let sum = Tensor::ones([3]).sum().eval_in(&runtime)?;
+    /// assert_eq!(sum.as_slice::<f32>()?, [3.0]);
+    /// # Ok::<(), zerokara_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Tensor::eval`].
+    pub fn eval_in(&self, runtime: &Runtime) -> Result<Array> {
+        if let Some(value) = self.node.value.get() {
+            return Ok(value.clone());
+        }
+        let value = crate::eval_in(runtime, &[self])?.remove(0);
         Ok(self.node.value.get_or_init(|| value).clone())
     }
 }

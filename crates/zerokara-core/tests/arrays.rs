@@ -96,7 +96,7 @@ fn another_element_type_is_an_error() {
 fn what_takes_an_invalid_array_returns_its_error() {
     let (line, bad) = (line!(), Array::new([3], vec![1.0f32]));
     let x = Tensor::input("x", [0], DType::F32);
-    let mut program = Program::compile(&[&x], &[&x], &[]).unwrap();
+    let program = Program::compile(&[&x], &[&x], &[]).unwrap();
     says(
         program.run(std::slice::from_ref(&bad)).unwrap_err(),
         line,

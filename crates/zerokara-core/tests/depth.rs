@@ -176,7 +176,7 @@ fn a_deep_program_trains() {
                 (parameters[i].clone(), other - &gradients[i] * 0.01)
             })
             .collect();
-        let mut program = Program::compile(&[&x], &[&loss], &updates).unwrap();
+        let program = Program::compile(&[&x], &[&loss], &updates).unwrap();
         let given = vector(n).eval().unwrap();
         let output = program.run(std::slice::from_ref(&given)).unwrap();
         let mut expected = given.to_f64s();
@@ -225,7 +225,7 @@ fn parameters_change_places_beside_a_large_group() {
             )
         })
         .collect();
-    let mut program = Program::compile(&[], &[&sum], &updates).unwrap();
+    let program = Program::compile(&[], &[&sum], &updates).unwrap();
     let output = program.run(&[]).unwrap();
     assert_eq!(output[0].to_f64s(), [79800.0, -79800.0]);
     for (i, value) in values.iter().enumerate() {

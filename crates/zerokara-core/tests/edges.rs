@@ -15,7 +15,7 @@ fn everywhere(x: &Array, f: impl Fn(&Tensor) -> Tensor) -> Vec<Vec<f64>> {
         let interpreted = interpret(&[&f(&x)], &[], Precision::AsWritten);
         found.push(interpreted.expect("a value")[0].to_f64s());
         found.push(f(&x).eval().expect("a value").to_f64s());
-        let mut program = Program::compile(&[], &[&f(&x)], &[]).expect("a program");
+        let program = Program::compile(&[], &[&f(&x)], &[]).expect("a program");
         found.push(program.run(&[]).expect("a value")[0].to_f64s());
     }
     found

@@ -133,7 +133,7 @@ fn the_mask_is_evaluated_at_once() -> Result<()> {
     let known = mask(&w.tensor());
     let picked = x.masked_select(&known) * w.tensor().masked_select(&known);
     let filled = x.masked_fill(&mask(&x), -1.0);
-    let mut program = Program::compile(&[&x], &[&picked, &filled], &[])?;
+    let program = Program::compile(&[&x], &[&picked, &filled], &[])?;
     let given = Array::new([2, 2], vec![1.0f32, 2.0, -3.0, 4.0]);
     let found = program.run(std::slice::from_ref(&given))?;
     assert_eq!(found[0].to_f64s(), [-1.0, 6.0]);

@@ -12,7 +12,7 @@ fn value(t: &Tensor) -> Array {
         .unwrap()
         .remove(0);
     let compiled = t.eval().unwrap();
-    let mut program = Program::compile(&[], &[t], &[]).unwrap();
+    let program = Program::compile(&[], &[t], &[]).unwrap();
     let ran = program.run(&[]).unwrap().remove(0);
     for other in [&compiled, &ran] {
         let same = interpreted.is_identical(other);

@@ -56,8 +56,8 @@ fn interleave(seed: u64) {
     let (p0, q0) = (p.tensor(), q.tensor());
     let loss = (&p0 * &x).sum();
     let updates = [(p.clone(), &p0 - grad(&loss, &p0)), (q.clone(), &q0 + &p0)];
-    let mut step = Program::compile(&[&x], &[&loss], &updates).unwrap();
-    let mut reader = Program::compile(&[], &[&(&p0 + &q0)], &[]).unwrap();
+    let step = Program::compile(&[&x], &[&loss], &updates).unwrap();
+    let reader = Program::compile(&[], &[&(&p0 + &q0)], &[]).unwrap();
     drop((p0, q0));
 
     let mut expressions: Vec<(Tensor, Values)> = Vec::new();
@@ -142,7 +142,7 @@ fn any_order_of_looking_setting_and_running() {
 fn a_step_copies_only_what_somebody_holds() {
     let p = Parameter::new("p", &Tensor::from([1.0, 2.0])).unwrap();
     let update = p.tensor() * 2.0;
-    let mut step = Program::compile(&[], &[], &[(p.clone(), update)]).unwrap();
+    let step = Program::compile(&[], &[], &[(p.clone(), update)]).unwrap();
     let address = |array: &Array| array.as_slice::<f32>().unwrap().as_ptr();
     step.run(&[]).unwrap();
     let first = address(&p.value());

@@ -1,6 +1,7 @@
 //! Iteration spaces with as few axes as their views allow, and the walk over them.
 
 use crate::plan::Element;
+use std::sync::atomic::AtomicU64;
 
 /// More axes than this, after merging, are refused.
 pub(crate) const MAX_RANK: usize = 16;
@@ -16,10 +17,15 @@ pub(crate) struct Access {
     pub(crate) strides: Vec<isize>,
 }
 
-/// Where the buffers of a plan lie during a run.
+/// Where the buffers of a plan lie during a run, and what its units leave to one another.
 #[derive(Clone, Copy)]
 pub(crate) struct Memory<'a> {
     pub(crate) buffers: &'a [*mut u8],
+    /// Of the units of a step that are done, at the places that its task [reserved](crate::executor::Room); 0 when a run
+    /// begins.
+    pub(crate) counters: &'a [AtomicU64],
+    /// What parts of a sum have come to, at the places that their task reserved.
+    pub(crate) partials: *mut f64,
 }
 
 // SAFETY: the pointers lead to memory that the executor holds exclusively while its steps run, and steps that run at

@@ -62,8 +62,11 @@ impl std::fmt::Display for Element {
 /// Where a buffer lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// In the executor's arena, at this byte offset (a multiple of 64).
+    /// In the arena of a run, at this byte offset (a multiple of 64).
     Arena(usize),
+    /// In what the stages of [`Plan::preparation`] leave to all runs, at this byte offset (a multiple of 64). They write
+    /// nothing else, and nothing later writes there.
+    Prepared(usize),
     /// The i-th storage handed to `Executor::run`: a parameter, an input, an output, a constant.
     External(usize),
     /// In memory of the thread that runs a slice of a [`ChainStep`], at this byte offset (a multiple of 64). Only the
@@ -130,12 +133,14 @@ pub struct Plan {
     pub buffers: Vec<Buffer>,
     /// Size of the arena in bytes.
     pub arena_bytes: usize,
+    /// Size in bytes of what is prepared.
+    pub prepared_bytes: usize,
     /// Number of storages that `Executor::run` takes.
     pub externals: usize,
     /// What to do, in order.
     pub stages: Vec<Stage>,
-    /// So many stages at the start need not run again while the storages that they read hold the same values: nothing
-    /// later writes to what they wrote.
+    /// So many stages at the start need not run again while the storages that they read hold the same values: what they
+    /// write is [prepared](Place::Prepared).
     pub preparation: usize,
 }
 

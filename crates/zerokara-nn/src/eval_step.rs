@@ -5,8 +5,7 @@ use crate::{
     given::{Given, Inputs, samples},
     losses::first_largest,
     train_step::{
-        offer,
-        programs::{Compiled, Programs},
+        programs::{Compiled, Programs, SharedPrograms, Site},
         trace::{in_outputs, summed},
     },
 };
@@ -78,8 +77,8 @@ fn answers(output: &Array, t: &Array) -> Option<(usize, usize)> {
 pub struct EvalStep {
     model: Arc<dyn Model>,
     task: Arc<dyn Task>,
-    arithmetic: Arithmetic,
-    programs: Programs<()>,
+    site: Site,
+    programs: Programs<(), Program>,
     inputs: Inputs,
 }
 
@@ -93,8 +92,8 @@ impl EvalStep {
         Ok(Self {
             model: Arc::new(model),
             task: Arc::new(task),
-            arithmetic: Runtime::current()?.arithmetic(),
-            programs: Programs::new(),
+            site: Site::current()?,
+            programs: Programs::default(),
             inputs: Inputs::default(),
         })
     }
@@ -104,10 +103,16 @@ impl EvalStep {
     /// # Errors
     /// As there.
     pub fn precision(mut self, arithmetic: Arithmetic) -> Result<Self> {
-        offer(arithmetic)?;
-        self.arithmetic = arithmetic;
-        self.programs = Programs::new();
+        self.site.set_arithmetic(arithmetic)?;
+        self.programs = Programs::default();
         Ok(self)
+    }
+
+    /// As [`TrainStep::runtime`](crate::TrainStep::runtime).
+    pub fn runtime(mut self, runtime: Arc<Runtime>) -> Self {
+        self.site.runtime = runtime;
+        self.programs = Programs::default();
+        self
     }
 
     /// Loss and outputs of a batch: an array, or arrays with names.
@@ -119,8 +124,8 @@ impl EvalStep {
         inputs: &(impl Given + ?Sized),
         targets: &(impl Given + ?Sized),
     ) -> Result<EvalOutput> {
-        let (model, task, arithmetic) = (&self.model, &self.task, self.arithmetic);
-        let kept = self.programs.get((), inputs, targets, |inputs, targets| {
+        let (model, task, site) = (&self.model, &self.task, &self.site);
+        let compiled = self.programs.get((), inputs, targets, |inputs, targets| {
             let (given, wanted) = (inputs.tensors(), targets.tensors());
             let outputs = evaluated(&**model, &given)?;
             let loss = task.objective(&outputs, &wanted);
@@ -129,16 +134,16 @@ impl EvalStep {
             let leaves: Vec<&Tensor> = given.values().chain(wanted.values()).collect();
             let all: Vec<&Tensor> = outputs.values().chain([&loss]).chain(&tallied).collect();
             Ok(Compiled {
-                program: Program::compile_with(&leaves, &all, &[], arithmetic)?,
-                sums,
-                outputs: outputs.map(|_, _| ()),
+                program: site.compile(&leaves, &all, &[])?,
+                sums: sums.into(),
+                outputs: Arc::new(outputs.map(|_, _| ())),
             })
         })?;
         let Compiled {
             program,
             sums,
             outputs,
-        } = &mut kept.compiled;
+        } = compiled;
         self.inputs.begin();
         self.inputs.put(inputs);
         self.inputs.put(targets);
@@ -171,11 +176,29 @@ impl EvalStep {
     }
 }
 
-/// A model's outputs in evaluation mode, compiled once per shape.
+/// A model's outputs in evaluation mode, compiled once per shape. Many threads may ask one predictor at once.
+///
+/// ```
+/// use std::{sync::Arc, thread};
+/// use zerokara_core::{Array, Tensor};
+/// use zerokara_nn::{Forward, Predictor, Sequential};
+///
+/// let model = Arc::new(Sequential::new().linear(2));
+/// let x = Tensor::ones([1, 3]).eval()?;
+/// model.build(&x, 1)?;
+/// let predictor = Predictor::new(model)?;
+/// let expected = predictor.predict(&x)?.to_f64s();
+/// thread::scope(|scope| {
+///     for _ in 0..4 {
+///         scope.spawn(|| assert_eq!(predictor.predict(&x).unwrap().to_f64s(), expected));
+///     }
+/// });
+/// # Ok::<(), zerokara_core::Error>(())
+/// ```
 pub struct Predictor {
     model: Arc<dyn Model>,
-    arithmetic: Arithmetic,
-    programs: Programs<()>,
+    site: Site,
+    programs: SharedPrograms,
 }
 
 impl Predictor {
@@ -187,8 +210,8 @@ impl Predictor {
         model.parameters()?;
         Ok(Self {
             model: Arc::new(model),
-            arithmetic: Runtime::current()?.arithmetic(),
-            programs: Programs::new(),
+            site: Site::current()?,
+            programs: SharedPrograms::default(),
         })
     }
 
@@ -197,19 +220,27 @@ impl Predictor {
     /// # Errors
     /// As there.
     pub fn precision(mut self, arithmetic: Arithmetic) -> Result<Self> {
-        offer(arithmetic)?;
-        self.arithmetic = arithmetic;
-        self.programs = Programs::new();
+        self.site.set_arithmetic(arithmetic)?;
+        self.programs = SharedPrograms::default();
         Ok(self)
+    }
+
+    /// As [`TrainStep::runtime`](crate::TrainStep::runtime).
+    pub fn runtime(mut self, runtime: Arc<Runtime>) -> Self {
+        self.site.runtime = runtime;
+        self.programs = SharedPrograms::default();
+        self
     }
 
     /// The output for a batch, or the first if the model has several.
     ///
     /// # Errors
     /// If the batch does not fit the model.
-    pub fn predict(&mut self, inputs: &(impl Given + ?Sized)) -> Result<Array> {
-        let mut outputs = self.predict_all(inputs)?.into_iter();
-        let first = outputs.next().map(|(_, output)| output);
+    pub fn predict(&self, inputs: &(impl Given + ?Sized)) -> Result<Array> {
+        let mut given = Inputs::default();
+        given.put(inputs);
+        let outputs = self.compiled(inputs)?.program.run(given.all())?;
+        let first = outputs.into_iter().next();
         first.ok_or_else(|| Error::new("the model has no output"))
     }
 
@@ -217,7 +248,7 @@ impl Predictor {
     ///
     /// # Errors
     /// If the batch does not fit the model.
-    pub fn predict_all(&mut self, inputs: &(impl Given + ?Sized)) -> Result<Arrays> {
+    pub fn predict_all(&self, inputs: &(impl Given + ?Sized)) -> Result<Arrays> {
         let mut given = Inputs::default();
         given.put(inputs);
         let compiled = self.compiled(inputs)?;
@@ -229,26 +260,25 @@ impl Predictor {
     ///
     /// # Errors
     /// As [`Predictor::predict`].
-    pub fn step_times(&mut self, inputs: &(impl Given + ?Sized)) -> Result<StepTimes> {
+    pub fn step_times(&self, inputs: &(impl Given + ?Sized)) -> Result<StepTimes> {
         let mut given = Inputs::default();
         given.put(inputs);
-        Ok(self.compiled(inputs)?.program.run_timed(given.all())?.1)
+        let mut runner = self.compiled(inputs)?.program.runner();
+        Ok(runner.run_timed(given.all())?.1)
     }
 
-    fn compiled(&mut self, inputs: &(impl Given + ?Sized)) -> Result<&mut Compiled> {
-        let (model, arithmetic) = (&self.model, self.arithmetic);
-        let kept = self.programs.get((), inputs, &Arrays::new(), |inputs, _| {
+    fn compiled(&self, inputs: &(impl Given + ?Sized)) -> Result<Compiled<Program>> {
+        self.programs.get(inputs, |inputs| {
             let given = inputs.tensors();
-            let outputs = evaluated(&**model, &given)?;
+            let outputs = evaluated(&*self.model, &given)?;
             let leaves: Vec<&Tensor> = given.values().collect();
             let all: Vec<&Tensor> = outputs.values().collect();
             Ok(Compiled {
-                program: Program::compile_with(&leaves, &all, &[], arithmetic)?,
-                sums: Vec::new(),
-                outputs: outputs.map(|_, _| ()),
+                program: self.site.compile(&leaves, &all, &[])?,
+                sums: Arc::default(),
+                outputs: Arc::new(outputs.map(|_, _| ())),
             })
-        })?;
-        Ok(&mut kept.compiled)
+        })
     }
 }
 

@@ -387,7 +387,7 @@ fn several_inputs_outputs_and_targets() {
     assert_eq!(names, ["class", "price"]);
     // The order in which inputs are given does not matter, only their names.
     let turned = Arrays::from([("picture", picture), ("author", author)]);
-    let mut predictor = Predictor::new(model).unwrap();
+    let predictor = Predictor::new(model).unwrap();
     assert_eq!(predictor.predict_all(&turned).unwrap(), found.outputs);
     let missing = Arrays::from([("picture", Array::new([1, 6], numbers(6, 0)))]);
     let said = predictor.predict(&missing).unwrap_err().to_string();

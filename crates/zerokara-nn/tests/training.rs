@@ -55,7 +55,7 @@ fn a_network_learns_what_no_line_separates() {
     let accuracy = metrics::accuracy(&found.output, &t).unwrap();
     assert_eq!(accuracy, found.correct.unwrap() as f64 / 64.0);
     assert_eq!(before, model.state().unwrap());
-    let mut predictor = Predictor::new(model).unwrap();
+    let predictor = Predictor::new(model).unwrap();
     assert_eq!(predictor.predict(&x).unwrap(), found.output);
 }
 

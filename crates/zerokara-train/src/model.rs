@@ -8,7 +8,7 @@ use crate::{
 use std::{
     fmt,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, OnceLock},
 };
 use zerokara_core::{Arithmetic, Array, DType, Meta};
 use zerokara_data::{Normalization, Pictures, Split};
@@ -40,7 +40,7 @@ pub struct SavedModel {
     info: ModelInfo,
     arithmetic: Option<Arithmetic>,
     /// Made when it is first needed; its programs serve all clones.
-    predictor: Arc<Mutex<Option<Predictor>>>,
+    predictor: Arc<OnceLock<Predictor>>,
 }
 
 impl SavedModel {
@@ -62,7 +62,7 @@ impl SavedModel {
     pub fn precision(mut self, arithmetic: Arithmetic) -> Result<Self> {
         let predictor = Predictor::new(self.module.clone())?.precision(arithmetic)?;
         self.arithmetic = Some(arithmetic);
-        self.predictor = Arc::new(Mutex::new(Some(predictor)));
+        self.predictor = Arc::new(OnceLock::from(predictor));
         Ok(self)
     }
 
@@ -76,18 +76,18 @@ impl SavedModel {
         &self.info
     }
 
-    /// The scores for samples `[N, ...]` that have been normalized.
+    /// The scores for samples `[N, ...]` that have been normalized. Many threads may ask at once: they share one copy of the
+    /// parameters, and none waits for another.
     ///
     /// # Errors
     /// If the samples do not fit the model.
     pub fn predict(&self, x: &Array) -> Result<Array> {
-        let mut predictor = self
-            .predictor
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let predictor = match &mut *predictor {
+        let predictor = match self.predictor.get() {
             Some(predictor) => predictor,
-            empty => empty.insert(Predictor::new(self.module.clone())?),
+            None => {
+                let predictor = Predictor::new(self.module.clone())?;
+                self.predictor.get_or_init(|| predictor)
+            }
         };
         Ok(predictor.predict(x)?)
     }

@@ -112,7 +112,7 @@ pub mod prelude {
     pub use crate::{Error, Result};
     pub use zerokara_core::check::{gradient_check, numerical_gradient};
     pub use zerokara_core::{
-        Array, DType, Meta, Parameter, Program, Runtime, Tensor, eval, grad, gradients,
+        Array, DType, Meta, Parameter, Program, Runner, Runtime, Tensor, eval, grad, gradients,
         value_and_grad,
     };
     #[cfg(feature = "mnist")]

@@ -15,8 +15,12 @@ use zerokara_kernels::{
 /// One line per step, stage by stage; a summary first.
 pub(crate) fn text(plan: &Plan, labels: &[Label]) -> String {
     let steps: usize = plan.stages.iter().map(|stage| stage.steps.len()).sum();
+    let prepared = match plan.prepared_bytes {
+        0 => String::new(),
+        bytes => format!(", {bytes} bytes prepared"),
+    };
     let mut out = format!(
-        "{steps} steps in {} stages, arena of {} bytes, {} external buffers\n",
+        "{steps} steps in {} stages, arena of {} bytes{prepared}, {} external buffers\n",
         plan.stages.len(),
         plan.arena_bytes,
         plan.externals
@@ -39,10 +43,11 @@ fn shape(view: &View) -> String {
     format!("[{}]", numbers.join(","))
 }
 
-/// `!` behind a shape: the buffer lies outside of the arena; `~`: it is a thread's own.
+/// `!` behind a shape: the buffer lies outside of the arena; `~`: it is a thread's own; `=`: it is prepared.
 fn place(plan: &Plan, view: &View) -> &'static str {
     match plan.buffers[view.buffer].place {
         Place::Arena(_) => "",
+        Place::Prepared(_) => "=",
         Place::External(_) => "!",
         Place::Local(_) => "~",
     }

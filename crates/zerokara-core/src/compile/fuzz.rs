@@ -384,8 +384,8 @@ impl Case {
         };
         let compiled = with_fault(fault, || -> Result<Vec<Array>> {
             // Once with all parameters kept, as a net that only answers, and once with all replaced.
-            let mut kept = compile(&[])?;
-            let mut replaced = compile(&self.updates)?;
+            let kept = compile(&[])?;
+            let replaced = compile(&self.updates)?;
             see(kept.plan());
             see(replaced.plan());
             let kept = kept.run(&[])?;

@@ -12,8 +12,9 @@ pub(super) struct HostCall {
     op: Arc<dyn Op>,
     inputs: Vec<Meta>,
     output: Meta,
-    /// Inputs and output of the last call, to be written over by the next; large ones are not kept.
-    arrays: Mutex<Option<(Vec<Array>, Array)>>,
+    /// Inputs and outputs of calls that are over, to be written over by the next ones, of which there may be several at a
+    /// time; large ones are not kept.
+    arrays: Mutex<Vec<(Vec<Array>, Array)>>,
 }
 
 impl HostCall {
@@ -35,8 +36,9 @@ const FEW: usize = 4;
 
 impl HostFunction for HostCall {
     fn run(&self, inputs: &[Elements<'_>], outputs: &mut [ElementsMut<'_>]) -> Result<(), String> {
-        let mut kept = self.arrays.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut arrays, mut output) = match kept.take() {
+        let kept = || self.arrays.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = kept().pop();
+        let (mut arrays, mut output) = match last {
             Some(kept) => kept,
             None => {
                 let inputs: Result<_> = self.inputs.iter().map(Array::try_zeros).collect();
@@ -75,7 +77,7 @@ impl HostFunction for HostCall {
         }
         let bytes = |array: &Array| array.len() * array.dtype().size();
         if arrays.iter().chain([&output]).map(bytes).sum::<usize>() <= KEPT_BYTES {
-            *kept = Some((arrays, output));
+            kept().push((arrays, output));
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use super::{
     fault::{Fault, planted},
-    lower::Lowered,
+    lower::{Lowered, LoweredBuffer},
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use zerokara_kernels::plan::{Buffer, Place, Plan, Stage, Step};
@@ -15,12 +15,9 @@ pub(super) fn place(lowered: Lowered) -> (Plan, Vec<(usize, Vec<usize>)>) {
     let constant = constant_steps(&lowered);
     let (stages, count, preparation) = stages(&lowered, &constant);
     let mut lives = lifetimes(&lowered, &stages);
-    for (step, _) in lowered.steps.iter().zip(&constant).filter(|(_, c)| **c) {
-        // What is prepared stays for all runs to come.
-        step.writes
-            .iter()
-            .for_each(|&b| lives[b] = Some((0, count)));
-    }
+    let (prepared, prepared_bytes) = prepared(&lowered, &constant, &lives);
+    // What is prepared stays for all runs to come, in a place of its own.
+    prepared.keys().for_each(|&b| lives[b] = None);
     let alias = share_in_place(&lowered, &stages, &mut lives);
     let (offsets, arena_bytes) = offsets(&lowered, &lives);
 
@@ -31,16 +28,18 @@ pub(super) fn place(lowered: Lowered) -> (Plan, Vec<(usize, Vec<usize>)>) {
         .map(|(at, buffer)| Buffer {
             element: buffer.element,
             len: buffer.len,
-            place: match (buffer.external, buffer.local) {
-                (Some(external), _) => Place::External(external),
-                (None, Some(offset)) => Place::Local(offset),
-                (None, None) => Place::Arena(offsets[at]),
+            place: match (buffer.external, buffer.local, prepared.get(&at)) {
+                (Some(external), ..) => Place::External(external),
+                (None, Some(offset), _) => Place::Local(offset),
+                (None, None, Some(&offset)) => Place::Prepared(offset),
+                (None, None, None) => Place::Arena(offsets[at]),
             },
         })
         .collect();
     let mut plan = Plan {
         buffers,
         arena_bytes,
+        prepared_bytes,
         externals: lowered.externals.len(),
         stages: vec![Stage::default(); count],
         preparation,
@@ -79,6 +78,36 @@ fn constant_steps(lowered: &Lowered) -> Vec<bool> {
         constant.push(is_constant);
     }
     constant
+}
+
+/// Where the buffers that constant steps write lie, one after another, and the end of the last.
+fn prepared(
+    lowered: &Lowered,
+    constant: &[bool],
+    lives: &[Life],
+) -> (BTreeMap<usize, usize>, usize) {
+    let (mut offsets, mut end) = (BTreeMap::new(), 0);
+    let steps = lowered.steps.iter().zip(constant);
+    for (step, _) in steps.filter(|(_, is_constant)| **is_constant) {
+        for &b in step.writes.iter().filter(|&&b| lives[b].is_some()) {
+            if lowered.buffers[b].local.is_none() {
+                offsets.entry(b).or_insert_with(|| {
+                    let start = end;
+                    end = size(&lowered.buffers[b]).saturating_add(start);
+                    start
+                });
+            }
+        }
+    }
+    (offsets, end)
+}
+
+/// Bytes of a buffer, as whole lines.
+fn size(buffer: &LoweredBuffer) -> usize {
+    let bytes = buffer.len.saturating_mul(buffer.element.size());
+    bytes
+        .checked_next_multiple_of(ALIGNMENT)
+        .unwrap_or(usize::MAX)
 }
 
 /// The earliest stage of each step: after the writers of what it reads, and after the readers and writers of what it
@@ -216,14 +245,7 @@ const MOST_SOUGHT: usize = if cfg!(test) { 12 } else { 4096 };
 
 /// Offsets such that buffers which live at the same time do not overlap, and the end of the last.
 fn offsets(lowered: &Lowered, lives: &[Life]) -> (Vec<usize>, usize) {
-    let sizes: Vec<usize> = (lowered.buffers.iter())
-        .map(|buffer| {
-            let bytes = buffer.len.saturating_mul(buffer.element.size());
-            bytes
-                .checked_next_multiple_of(ALIGNMENT)
-                .unwrap_or(usize::MAX)
-        })
-        .collect();
+    let sizes: Vec<usize> = lowered.buffers.iter().map(size).collect();
     let placed: Vec<(usize, (usize, usize))> = (0..lowered.buffers.len())
         .filter(|&b| lowered.buffers[b].external.is_none())
         .filter_map(|b| Some((b, lives[b]?)))

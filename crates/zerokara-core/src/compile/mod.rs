@@ -138,7 +138,7 @@ pub(crate) fn program(
         .copied()
         .chain(updates.iter().map(|(_, value)| value))
         .collect();
-    let graph = rewrite::rectify_after_pooling(Graph::expanded(&roots)?);
+    let graph = rewrite::rectify_after_pooling(Graph::of_cells(&roots)?);
     let graph = pooled::sum_before_scattering(pooled::add_after_pooling(graph));
     let updated: HashSet<u64> = updates.iter().map(|(p, _)| p.id()).collect();
     let is_fixed = |id: u64| !updated.contains(&id);

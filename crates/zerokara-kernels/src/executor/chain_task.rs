@@ -1,6 +1,6 @@
 //! Runs of steps over slices of the batch.
 
-use super::Task;
+use super::{Room, Task};
 use crate::{
     access::Memory,
     map::compile::Compiler,
@@ -62,9 +62,9 @@ impl Task for ChainTask {
         self.table_bytes() + self.local_bytes + most.unwrap_or(0)
     }
 
-    fn reset(&mut self) {
+    fn reserve(&mut self, room: &mut Room) {
         let tasks = self.slices.iter_mut().flatten();
-        tasks.for_each(|task| task.reset());
+        tasks.for_each(|task| task.reserve(room));
     }
 
     fn compile(&mut self, compiler: &mut Compiler) {
@@ -84,6 +84,7 @@ impl Task for ChainTask {
             }
             let memory = Memory {
                 buffers: std::slice::from_raw_parts(table, self.buffers),
+                ..memory
             };
             let scratch = local.add(self.local_bytes);
             for task in &self.slices[unit] {

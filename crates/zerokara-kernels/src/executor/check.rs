@@ -206,9 +206,14 @@ fn by_image<'a>(
 
 /// Bounds of the buffers, bounds and conflicts of all views; returns which externals are written.
 pub(super) fn plan(plan: &Plan) -> Result<Vec<bool>, PlanError> {
-    if plan.arena_bytes > isize::MAX as usize / 2 {
-        let message = format!("an arena of {} bytes is too large", plan.arena_bytes);
-        return Err(PlanError::plan(message));
+    for (what, bytes) in [
+        ("an arena", plan.arena_bytes),
+        ("a preparation", plan.prepared_bytes),
+    ] {
+        if bytes > isize::MAX as usize / 2 {
+            let message = format!("{what} of {bytes} bytes is too large");
+            return Err(PlanError::plan(message));
+        }
     }
     for (i, buffer) in plan.buffers.iter().enumerate() {
         check_buffer(buffer, plan)
@@ -228,6 +233,20 @@ pub(super) fn plan(plan: &Plan) -> Result<Vec<bool>, PlanError> {
             let (own_reads, own_writes) = extents.map_err(fault)?;
             if own_reads.iter().chain(&own_writes).any(Extent::is_local) {
                 return Err(fault("only the steps of a chain have local buffers".into()));
+            }
+            // What is prepared is read by many runs at once, so that none of them may write it; and it must not come from
+            // what belongs to one run.
+            match s < plan.preparation {
+                true if !own_writes.iter().all(Extent::is_prepared) => {
+                    return Err(fault("the preparation writes what is not prepared".into()));
+                }
+                true if own_reads.iter().any(Extent::is_arena) => {
+                    return Err(fault("the preparation reads what is a run's own".into()));
+                }
+                false if own_writes.iter().any(Extent::is_prepared) => {
+                    return Err(fault("what is prepared is written by a run".into()));
+                }
+                _ => {}
             }
             let views = views(step);
             let epilogue = views.epilogue.iter().flat_map(|(map, _)| &map.outputs);
@@ -261,16 +280,17 @@ pub(super) fn plan(plan: &Plan) -> Result<Vec<bool>, PlanError> {
 fn check_buffer(buffer: &Buffer, plan: &Plan) -> Result<(), String> {
     let bytes = buffer.len.checked_mul(buffer.element.size());
     match buffer.place {
-        Place::Arena(offset) => {
+        Place::Arena(offset) | Place::Prepared(offset) => {
             if !offset.is_multiple_of(crate::storage::ALIGNMENT) {
                 return Err(format!("its offset {offset} is no multiple of 64"));
             }
+            let (what, whole) = match buffer.place {
+                Place::Prepared(_) => ("preparation", plan.prepared_bytes),
+                _ => ("arena", plan.arena_bytes),
+            };
             let end = bytes.and_then(|bytes| offset.checked_add(bytes));
-            if end.is_none_or(|end| end > plan.arena_bytes) {
-                return Err(format!(
-                    "it ends after the arena of {} bytes",
-                    plan.arena_bytes
-                ));
+            if end.is_none_or(|end| end > whole) {
+                return Err(format!("it ends after the {what} of {whole} bytes"));
             }
         }
         Place::Local(offset) => {

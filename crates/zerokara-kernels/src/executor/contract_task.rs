@@ -1,6 +1,6 @@
 //! Matrix products.
 
-use super::Task;
+use super::{Room, Task};
 use crate::{
     access::{Access, Memory},
     gemm::{self, GemmShape, Left, Right},
@@ -90,9 +90,9 @@ impl Task for GemmTask {
         GEMM_SCRATCH + epilogue.max(statistics)
     }
 
-    fn reset(&mut self) {
+    fn reserve(&mut self, room: &mut Room) {
         if let Some(statistics) = &mut self.statistics {
-            statistics.reset();
+            statistics.reserve(room);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::slice;
 
-use super::Task;
+use super::{Room, Task};
 use crate::{
     access::{Access, Memory},
     arithmetic::Arithmetic,
@@ -107,9 +107,9 @@ impl Task for ConvTask {
         bytes(conv::scratch_len(self.isa, &self.geometry, self.pass)) + epilogue.max(statistics)
     }
 
-    fn reset(&mut self) {
+    fn reserve(&mut self, room: &mut Room) {
         if let Some(statistics) = &mut self.statistics {
-            statistics.reset();
+            statistics.reserve(room);
         }
     }
 

@@ -6,6 +6,7 @@ use crate::plan::{Buffer, Place, View};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Region {
     Arena,
+    Prepared,
     External(usize),
     Local,
 }
@@ -36,7 +37,14 @@ pub(super) fn of(view: &View, buffers: &[Buffer]) -> Result<Option<Extent>, Stri
         return Err(format!("a view has {axes} axes and {strides} strides"));
     }
     if view.shape.contains(&0) {
-        return Ok(None);
+        // It touches nothing, but kernels find its place before they see that: in the buffer, or at its end.
+        return match view.offset <= buffer.len {
+            true => Ok(None),
+            false => Err(format!(
+                "an empty view lies at element {} of buffer {}, which has {}",
+                view.offset, view.buffer, buffer.len
+            )),
+        };
     }
     let (mut first, mut last) = (view.offset as i128, view.offset as i128);
     let mut total = 1i128;
@@ -58,6 +66,7 @@ pub(super) fn of(view: &View, buffers: &[Buffer]) -> Result<Option<Extent>, Stri
     let (first, last) = (first as usize, last as usize);
     let (region, base) = match buffer.place {
         Place::Arena(offset) => (Region::Arena, offset),
+        Place::Prepared(offset) => (Region::Prepared, offset),
         Place::External(i) => (Region::External(i), 0),
         Place::Local(offset) => (Region::Local, offset),
     };
@@ -90,6 +99,16 @@ pub(super) struct Conflict {
 }
 
 impl Extent {
+    /// Whether it lies in the arena of a run.
+    pub(super) fn is_arena(&self) -> bool {
+        self.region == Region::Arena
+    }
+
+    /// Whether it is prepared for all runs.
+    pub(super) fn is_prepared(&self) -> bool {
+        self.region == Region::Prepared
+    }
+
     /// Whether it is a thread's own memory.
     pub(super) fn is_local(&self) -> bool {
         self.region == Region::Local

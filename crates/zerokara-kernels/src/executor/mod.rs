@@ -1,5 +1,8 @@
 //! Runs plans: everything is checked once, when the plan is taken, then run again and again without checks and
 //! without allocating.
+//!
+//! An [`Executor`] does not change when it runs; what a run changes lies in its [`Workspace`] and in the storages that it
+//! was given. So any number of threads may run one executor at once.
 
 mod build;
 mod chain_task;
@@ -12,24 +15,31 @@ mod map_task;
 #[cfg(test)]
 mod tests;
 mod transpose_task;
+mod workspace;
 
 use std::{
     cmp::Reverse,
     fmt,
-    sync::{Mutex, PoisonError},
+    ops::Range,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
 pub use check::PlanError;
+pub(crate) use workspace::Room;
+use workspace::{Deal, Dealt, Needs};
+pub use workspace::{Prepared, Workspace};
 
 use crate::{
     access::Memory,
     isa::Isa,
     map::compile::Compiler,
-    plan::{Buffer, Element, Place, Plan},
-    share::share,
+    plan::{Buffer, Element, Plan},
     storage::{ALIGNMENT, Storage},
-    threads::Pool,
+    threads::{Pool, run_alone},
 };
 
 /// Stages with less work than this (in tenths of a nanosecond) are not worth waking another thread for.
@@ -56,8 +66,10 @@ pub(crate) trait Task: Send + Sync {
         0
     }
 
-    /// Makes ready for the next run; no unit is running.
-    fn reset(&mut self) {}
+    /// Takes room for what it keeps from unit to unit of a run.
+    fn reserve(&mut self, room: &mut Room) {
+        let _ = room;
+    }
 
     /// Makes machine code of elementwise code.
     fn compile(&mut self, compiler: &mut Compiler) {
@@ -67,8 +79,8 @@ pub(crate) trait Task: Send + Sync {
     /// Runs one unit.
     ///
     /// # Safety
-    /// The step was checked, `memory` is that of its plan, the CPU has the instruction set; the scratch is this call's
-    /// alone; each unit runs once in a run, and no step that conflicts runs at the same time.
+    /// The step was checked, `memory` is that of its plan and holds the room that was reserved, the CPU has the instruction
+    /// set; the scratch is this call's alone; each unit runs once in a run, and no step that conflicts runs at the same time.
     unsafe fn run(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) -> Result<(), String>;
 }
 
@@ -105,6 +117,8 @@ pub enum RunError {
         /// Which storage.
         external: usize,
     },
+    /// What was prepared belongs to another plan.
+    Foreign,
     /// There is no memory for the values between the plan's steps.
     Memory {
         /// How many bytes were wanted.
@@ -143,6 +157,7 @@ impl fmt::Display for RunError {
                     "the plan writes to storage {external}, which was given for reading"
                 )
             }
+            RunError::Foreign => f.write_str("what was prepared belongs to another plan"),
             RunError::Memory { bytes } => {
                 write!(
                     f,
@@ -167,69 +182,73 @@ struct Stage {
     /// The tasks in the order in which their units are handed out: long units first, so that no thread is left with one
     /// when the others have nothing more to do.
     order: Vec<usize>,
-    /// All units, thread after thread; filled for the number of threads of the last run.
-    deal: Deal,
     inline: bool,
 }
 
-/// The units of a stage as they are dealt to threads: of each task a part, the same one whatever stands beside it, so that
-/// steps which work through the same rows one after another find them in the same cache.
-#[derive(Default)]
-struct Deal {
-    /// Task and unit.
-    units: Vec<(u32, u32)>,
-    /// For each thread, where its part ends.
-    ends: Vec<usize>,
-}
-
-impl Deal {
-    fn new(tasks: &[Box<dyn Task>], order: &[usize], threads: usize) -> Self {
-        let mut deal = Deal::default();
-        for thread in 0..threads {
-            for (place, &task) in order.iter().enumerate() {
-                let units = tasks[task].units();
-                // Where there are fewer units than threads, another thread begins with each task.
-                let first = if units < threads { place % threads } else { 0 };
-                let part = share(units, threads, (thread + threads - first) % threads);
-                deal.units
-                    .extend(part.map(|unit| (task as u32, unit as u32)));
-            }
-            deal.ends.push(deal.units.len());
-        }
-        deal
-    }
-}
-
-/// The addresses of the buffers; rewritten in each run.
-#[derive(Default)]
-struct Addresses(Vec<*mut u8>);
-
-// SAFETY: they are only followed during a run, which borrows what they lead to.
-unsafe impl Send for Addresses {}
-// SAFETY: as above.
-unsafe impl Sync for Addresses {}
-
-/// A checked plan, ready to run.
+/// A checked plan, ready to run: by any number of threads at once, each in a [`Workspace`] of its own.
+///
+/// ```
+/// use std::thread;
+/// use zerokara_kernels::{
+///     executor::{Executor, External, Workspace},
+///     isa::Isa,
+///     map::{Code, Instruction, Unary},
+///     plan::{Buffer, Element, MapStep, Place, Plan, Stage, Step, View},
+///     storage::Storage,
+///     threads::Pool,
+/// };
+///
+/// let view = |buffer| View { buffer, offset: 0, shape: vec![3], strides: vec![1] };
+/// let code = Code {
+///     instructions: vec![Instruction::Load(0), Instruction::Unary(Unary::Square, 0)],
+///     results: vec![1],
+/// };
+/// let step = MapStep { shape: vec![3], inputs: vec![view(0)], outputs: vec![view(1)], code };
+/// let external = |i| Buffer { element: Element::F32, len: 3, place: Place::External(i) };
+/// let plan = Plan {
+///     buffers: vec![external(0), external(1)],
+///     externals: 2,
+///     stages: vec![Stage { steps: vec![Step::Map(step)] }],
+///     ..Plan::default()
+/// };
+/// let executor = Executor::new(&plan, Isa::Portable)?;
+/// let pool = Pool::new(2);
+/// thread::scope(|scope| {
+///     for k in 1..4 {
+///         let (executor, pool) = (&executor, &pool);
+///         scope.spawn(move || {
+///             let mut workspace = Workspace::default();
+///             let input = Storage::from([k as f32; 3]);
+///             let mut output = Storage::zeros(Element::F32, 3);
+///             let mut both = [External::Read(&input), External::Write(&mut output)];
+///             executor.run(&mut workspace, pool, &mut both).unwrap();
+///             assert_eq!(output.f32s(), Some(&[(k * k) as f32; 3][..]));
+///         });
+///     }
+/// });
+/// # Ok::<(), zerokara_kernels::executor::PlanError>(())
+/// ```
 pub struct Executor {
+    /// Another one for each executor.
+    id: u64,
     stages: Vec<Stage>,
     preparation: usize,
     buffers: Vec<Buffer>,
     externals: usize,
     /// For each external, whether a step writes to it.
     written: Vec<bool>,
-    arena_bytes: usize,
-    /// Empty until the first run, and after [`Executor::release`].
-    arena: Storage,
-    addresses: Addresses,
-    scratch_bytes: usize,
-    scratch: Storage,
+    needs: Needs,
+    /// The units as they were dealt last.
+    dealt: Mutex<Option<Dealt>>,
 }
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 impl fmt::Debug for Executor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Executor")
             .field("stages", &self.stages.len())
-            .field("arena_bytes", &self.arena_bytes)
+            .field("arena_bytes", &self.needs.arena)
             .field("externals", &self.externals)
             .finish()
     }
@@ -265,11 +284,14 @@ impl Executor {
         let written = check::plan(plan)?;
         let mut stages = Vec::with_capacity(plan.stages.len());
         let mut scratch_bytes = 0;
+        let mut room = Room::default();
         for (s, stage) in plan.stages.iter().enumerate() {
             let mut tasks = Vec::with_capacity(stage.steps.len());
             for (i, step) in stage.steps.iter().enumerate() {
                 let task = build::task(isa, plan, step);
-                tasks.push(task.map_err(|message| PlanError::step(s, i, message))?);
+                let mut task = task.map_err(|message| PlanError::step(s, i, message))?;
+                task.reserve(&mut room);
+                tasks.push(task);
             }
             let mut order: Vec<usize> = (0..tasks.len()).collect();
             order.sort_by_key(|&t| Reverse(tasks[t].weight() / tasks[t].units().max(1)));
@@ -282,21 +304,23 @@ impl Executor {
             stages.push(Stage {
                 tasks,
                 order,
-                deal: Deal::default(),
                 inline: weight < INLINE_WEIGHT,
             });
         }
         Ok(Executor {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             stages,
-            preparation: plan.preparation,
+            preparation: plan.preparation.min(plan.stages.len()),
             buffers: plan.buffers.clone(),
             externals: plan.externals,
             written,
-            arena_bytes: plan.arena_bytes,
-            arena: Storage::zeros(Element::Bool, 0),
-            addresses: Addresses(Vec::with_capacity(plan.buffers.len())),
-            scratch_bytes: scratch_bytes.next_multiple_of(ALIGNMENT),
-            scratch: Storage::zeros(Element::Bool, 0),
+            needs: Needs {
+                arena: plan.arena_bytes,
+                prepared: plan.prepared_bytes,
+                scratch: scratch_bytes.next_multiple_of(ALIGNMENT),
+                room,
+            },
+            dealt: Mutex::new(None),
         })
     }
 
@@ -315,48 +339,81 @@ impl Executor {
     ///
     /// # Panics
     /// If the caller's code in a [`HostStep`](crate::plan::HostStep) panics, with its panic.
-    pub fn run(&mut self, pool: &Pool, externals: &mut [External<'_>]) -> Result<(), RunError> {
-        self.run_from(0, pool, externals)
+    pub fn run(
+        &self,
+        workspace: &mut Workspace,
+        pool: &Pool,
+        externals: &mut [External<'_>],
+    ) -> Result<(), RunError> {
+        let prepared = workspace.own_prepared(&self.needs)?;
+        self.begin(workspace, pool, externals, prepared)?;
+        self.run_stages(0..self.stages.len(), workspace, pool)
     }
 
-    /// Like [`run`](Executor::run), but without the stages of [`Plan::preparation`]: the last run must have done them on
-    /// the same values, and the executor must have kept what it holds.
+    /// Runs the stages of [`Plan::preparation`] alone, for runs that read the same values in the storages that these
+    /// stages read; in the place of an `old` preparation, if one is given.
     ///
     /// # Errors
     /// As [`run`](Executor::run).
-    pub fn run_prepared(
-        &mut self,
+    pub fn prepare(
+        &self,
+        workspace: &mut Workspace,
         pool: &Pool,
         externals: &mut [External<'_>],
-    ) -> Result<(), RunError> {
-        self.run_from(self.preparation, pool, externals)
+        old: Option<Prepared>,
+    ) -> Result<Prepared, RunError> {
+        let mut prepared = Prepared::place(self.id, &self.needs, old)?;
+        self.begin(workspace, pool, externals, prepared.address_mut())?;
+        self.run_stages(0..self.preparation, workspace, pool)?;
+        Ok(prepared)
     }
 
-    fn run_from(
-        &mut self,
-        first: usize,
+    /// Like [`run`](Executor::run), but without the stages of [`Plan::preparation`], whose results are given.
+    ///
+    /// # Errors
+    /// As [`run`](Executor::run); [`RunError::Foreign`] if another executor has prepared.
+    pub fn run_prepared(
+        &self,
+        workspace: &mut Workspace,
         pool: &Pool,
         externals: &mut [External<'_>],
+        prepared: &Prepared,
     ) -> Result<(), RunError> {
-        self.prepare_run(pool, externals)?;
-        let memory = Memory {
-            buffers: &self.addresses.0,
-        };
-        let scratch = Scratch(self.scratch.as_mut_ptr(), self.scratch_bytes);
-        for (s, stage) in self.stages.iter().enumerate().skip(first) {
+        if prepared.executor != self.id {
+            return Err(RunError::Foreign);
+        }
+        // The plan was checked: these stages write nothing there.
+        self.begin(workspace, pool, externals, prepared.address())?;
+        self.run_stages(self.preparation..self.stages.len(), workspace, pool)
+    }
+
+    fn run_stages(
+        &self,
+        which: Range<usize>,
+        workspace: &mut Workspace,
+        pool: &Pool,
+    ) -> Result<(), RunError> {
+        // Out of the workspace while it is borrowed.
+        let dealt = self.deal(workspace, pool.threads());
+        workspace.is_torn = true;
+        let (memory, scratch) = workspace.memory();
+        let scratch = Scratch(scratch, self.needs.scratch);
+        for s in which {
+            let (stage, Deal { units, ends }) = (&self.stages[s], &dealt.stages[s]);
             let failure = Failure::default();
-            let Deal { units, ends } = &stage.deal;
             let work = |place: usize, worker: usize| {
                 let (task, unit) = (units[place].0 as usize, units[place].1 as usize);
                 run_unit(stage, task, unit, memory, scratch.of(worker), &failure);
             };
             if stage.inline {
-                (0..units.len()).for_each(|place| work(place, 0));
+                run_alone(units.len(), &work);
             } else {
                 pool.run_shares(units.len(), |thread| ends[thread], &work);
             }
             finish(s, failure)?;
         }
+        workspace.is_torn = false;
+        workspace.dealt = Some(dealt);
         Ok(())
     }
 
@@ -366,17 +423,18 @@ impl Executor {
     /// # Errors
     /// As [`run`](Executor::run).
     pub fn run_timed(
-        &mut self,
+        &self,
+        workspace: &mut Workspace,
         pool: &Pool,
         externals: &mut [External<'_>],
         nanoseconds: &mut Vec<u64>,
     ) -> Result<(), RunError> {
         nanoseconds.clear();
-        self.prepare_run(pool, externals)?;
-        let memory = Memory {
-            buffers: &self.addresses.0,
-        };
-        let scratch = Scratch(self.scratch.as_mut_ptr(), self.scratch_bytes);
+        let prepared = workspace.own_prepared(&self.needs)?;
+        self.begin(workspace, pool, externals, prepared)?;
+        workspace.is_torn = true;
+        let (memory, scratch) = workspace.memory();
+        let scratch = Scratch(scratch, self.needs.scratch);
         for (s, stage) in self.stages.iter().enumerate() {
             for (t, task) in stage.tasks.iter().enumerate() {
                 let start = Instant::now();
@@ -385,7 +443,7 @@ impl Executor {
                     run_unit(stage, t, unit, memory, scratch.of(worker), &failure);
                 };
                 if task.weight() < INLINE_WEIGHT {
-                    (0..task.units()).for_each(|unit| work(unit, 0));
+                    run_alone(task.units(), &work);
                 } else {
                     pool.run(task.units(), &work);
                 }
@@ -393,38 +451,13 @@ impl Executor {
                 finish(s, failure)?;
             }
         }
+        workspace.is_torn = false;
         Ok(())
     }
 
     /// Bytes of the arena.
     pub fn arena_bytes(&self) -> usize {
-        self.arena_bytes
-    }
-
-    /// Bytes that it holds between runs: the arena and its threads' scratch.
-    pub fn held_bytes(&self) -> usize {
-        self.arena.len() + self.scratch.len()
-    }
-
-    /// Gives back the arena and the scratch; the next [`run`](Executor::run) takes them anew.
-    pub fn release(&mut self) {
-        self.arena = Storage::zeros(Element::Bool, 0);
-        self.scratch = Storage::zeros(Element::Bool, 0);
-    }
-
-    /// Takes what a run needs, if it is not there yet.
-    fn hold(&mut self, threads: usize) -> Result<(), RunError> {
-        let scratch_bytes = self.scratch_bytes.saturating_mul(threads);
-        for (storage, bytes) in [
-            (&mut self.arena, self.arena_bytes),
-            (&mut self.scratch, scratch_bytes),
-        ] {
-            if storage.len() < bytes {
-                *storage =
-                    Storage::try_zeros(Element::Bool, bytes).ok_or(RunError::Memory { bytes })?;
-            }
-        }
-        Ok(())
+        self.needs.arena
     }
 
     /// Units of each step, stage by stage.
@@ -433,7 +466,37 @@ impl Executor {
         self.stages.iter().map(units).collect()
     }
 
-    fn prepare_run(&mut self, pool: &Pool, externals: &mut [External<'_>]) -> Result<(), RunError> {
+    /// The units of all stages, dealt to so many threads: as the workspace knows them, or anew.
+    fn deal(&self, workspace: &mut Workspace, threads: usize) -> Dealt {
+        let fits = |dealt: &Dealt| dealt.executor == self.id && dealt.threads == threads;
+        if let Some(own) = workspace.dealt.take().filter(fits) {
+            return own;
+        }
+        let mut last = self.dealt.lock().unwrap_or_else(PoisonError::into_inner);
+        match last.as_ref().filter(|last| fits(last)) {
+            Some(dealt) => dealt.clone(),
+            None => {
+                let stages = self.stages.iter();
+                let dealt = Dealt {
+                    executor: self.id,
+                    threads,
+                    stages: stages
+                        .map(|stage| Deal::new(&stage.tasks, &stage.order, threads))
+                        .collect(),
+                };
+                last.insert(dealt).clone()
+            }
+        }
+    }
+
+    /// Checks what was given, and makes the workspace ready for a run.
+    fn begin(
+        &self,
+        workspace: &mut Workspace,
+        pool: &Pool,
+        externals: &mut [External<'_>],
+        prepared: *mut u8,
+    ) -> Result<(), RunError> {
         if externals.len() != self.externals {
             let (expected, given) = (self.externals, externals.len());
             return Err(RunError::ExternalCount { expected, given });
@@ -443,43 +506,8 @@ impl Executor {
                 return Err(RunError::ExternalReadOnly { external });
             }
         }
-        self.hold(pool.threads())?;
-        let arena = self.arena.as_mut_ptr();
-        self.addresses.0.clear();
-        for buffer in &self.buffers {
-            let address = match buffer.place {
-                Place::Arena(offset) => arena.wrapping_add(offset),
-                // Each slice of a chain puts its own address there.
-                Place::Local(_) => std::ptr::null_mut(),
-                Place::External(external) => {
-                    let (storage, address) = match &mut externals[external] {
-                        External::Read(storage) => (&**storage, storage.as_ptr().cast_mut()),
-                        External::Write(storage) => {
-                            let address = storage.as_mut_ptr();
-                            (&**storage, address)
-                        }
-                    };
-                    let expected = (buffer.element, buffer.len);
-                    let given = (storage.element(), storage.len());
-                    if given != expected {
-                        return Err(RunError::ExternalMismatch {
-                            external,
-                            expected,
-                            given,
-                        });
-                    }
-                    address
-                }
-            };
-            self.addresses.0.push(address);
-        }
-        for stage in &mut self.stages {
-            stage.tasks.iter_mut().for_each(|task| task.reset());
-            if stage.deal.ends.len() != pool.threads() {
-                stage.deal = Deal::new(&stage.tasks, &stage.order, pool.threads());
-            }
-        }
-        Ok(())
+        workspace.hold(&self.needs, pool.threads())?;
+        workspace.bind(&self.buffers, externals, prepared)
     }
 }
 
@@ -491,7 +519,7 @@ fn run_unit(
     scratch: *mut u8,
     failure: &Failure,
 ) {
-    // SAFETY: the plan was checked for the very instruction set; `prepare_run` found the addresses; the scratch is
+    // SAFETY: the plan was checked for the very instruction set; `begin` found the addresses; the scratch is
     // the worker's own; a region runs each unit once, and conflicts within a stage were refused.
     if let Err(message) = unsafe { stage.tasks[task].run(unit, memory, scratch) } {
         let mut first = failure.lock().unwrap_or_else(PoisonError::into_inner);

@@ -14,16 +14,11 @@ mod combine;
 
 use self::columns::Columns;
 use self::combine::{Combine, Max, Min, Moments, Sum, rows_of, shift_near, squares, wide_rows};
-use std::{
-    cell::UnsafeCell,
-    cmp::Reverse,
-    ops::Range,
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::{cmp::Reverse, ops::Range, sync::atomic::Ordering};
 
 use crate::{
     access::{Access, Memory, scatter},
-    executor::{Task, parts_of_unit},
+    executor::{Room, Task, parts_of_unit},
     isa::Isa,
     map::{
         Code,
@@ -146,15 +141,16 @@ impl Parting {
     }
 }
 
-/// What parts of a group gathered, in double precision, until the last part is done and folds them.
+/// Where a run keeps what parts of a group gathered, in double precision, until the last part is done and folds them.
+#[derive(Default)]
 struct Partials {
-    values: Box<[UnsafeCell<f64>]>,
-    /// Parts still to come, of each group.
-    waiting: Box<[AtomicUsize]>,
+    /// Groups that are cut into parts.
+    groups: usize,
+    /// The first group's counter of the parts that are done.
+    counter: usize,
+    /// The first number of the first group.
+    first: usize,
 }
-
-// SAFETY: each part writes its own values; who reads them has seen, by `waiting`, that all parts are written.
-unsafe impl Sync for Partials {}
 
 /// A [`ReduceStep`](crate::plan::ReduceStep) made ready.
 pub(crate) struct ReduceTask {
@@ -371,14 +367,9 @@ impl ReduceTask {
             Some(ranges) => Parting::Given(ranges),
             None => Parting::Even(chunks, chunk),
         };
-        let waiting = if whole { 0 } else { groups };
         let partials = Partials {
-            values: (0..waiting * parts.count() * gathered.len() * 2 * block)
-                .map(|_| UnsafeCell::new(0.0))
-                .collect(),
-            waiting: (0..waiting)
-                .map(|_| AtomicUsize::new(parts.count()))
-                .collect(),
+            groups: if whole { 0 } else { groups },
+            ..Partials::default()
         };
         let rows = match form {
             Form::ShortRows => {
@@ -522,35 +513,42 @@ impl ReduceTask {
     ) {
         let (count, block) = (self.parts.count(), self.block);
         let size = self.gathered.len() * 2 * block;
-        let all = &self.partials.values[group * count * size..][..count * size];
-        // The means (or sums) and the squares of a value in a part.
-        let place = |part: usize, k: usize| {
-            let (means, squares) = all[part * size + k * 2 * block..][..2 * block].split_at(block);
-            (&means[..width], &squares[..width])
-        };
-        // SAFETY: as told at `Partials`; the state holds `width` numbers.
+        let counter = &memory.counters[self.partials.counter + group];
+        // SAFETY: `reserve` took room for all groups; each part writes its own numbers, and who reads them has seen, by the
+        // counter, that all parts are written. The state holds `width` numbers, at most `block`.
         unsafe {
+            let all = memory
+                .partials
+                .add(self.partials.first + group * count * size);
+            // The means (or sums) and the squares of a value in a part.
+            let place = |part: usize, k: usize| {
+                let means = all.add(part * size + k * 2 * block);
+                (means, means.add(block))
+            };
             for k in 0..self.gathered.len() {
                 let state = self.state(scratch, k);
                 let (means, squares) = place(part, k);
-                for i in 0..width {
-                    *means[i].get() = *state.wide.add(i);
-                    *squares[i].get() = *state.wide_squares.add(i);
-                }
+                means.copy_from_nonoverlapping(state.wide, width);
+                squares.copy_from_nonoverlapping(state.wide_squares, width);
             }
-            if self.partials.waiting[group].fetch_sub(1, Ordering::AcqRel) > 1 {
+            if counter.fetch_add(1, Ordering::AcqRel) + 1 < count as u64 {
                 return;
             }
+            // For the next run, which begins after this one.
+            counter.store(0, Ordering::Relaxed);
+            let read = |part: usize, k: usize| {
+                let (means, squares) = place(part, k);
+                let slice = |from: *mut f64| std::slice::from_raw_parts(from.cast_const(), width);
+                (slice(means), slice(squares))
+            };
             for (k, gathered) in self.gathered.iter().enumerate() {
                 let state = self.state(scratch, k);
                 let wide = std::slice::from_raw_parts_mut(state.wide, width);
                 if gathered.how != How::Moments {
-                    for (wide, first) in wide.iter_mut().zip(place(0, k).0) {
-                        *wide = *first.get();
-                    }
+                    wide.copy_from_slice(read(0, k).0);
                     for part in 1..count {
-                        for (wide, next) in wide.iter_mut().zip(place(part, k).0) {
-                            *wide = gathered.how.wide(*wide, *next.get());
+                        for (wide, next) in wide.iter_mut().zip(read(part, k).0) {
+                            *wide = gathered.how.wide(*wide, *next);
                         }
                     }
                     continue;
@@ -564,15 +562,15 @@ impl ReduceTask {
                     if length == 0 {
                         continue;
                     }
-                    let (means, squares) = place(part, k);
+                    let (means, squares) = read(part, k);
                     for i in 0..width {
                         let before = Moments {
                             mean: wide[i],
                             squares: total[i],
                         };
                         let next = Moments {
-                            mean: *means[i].get(),
-                            squares: *squares[i].get(),
+                            mean: means[i],
+                            squares: squares[i],
                         };
                         let joined = before.join(seen, next, length);
                         (wide[i], total[i]) = (joined.mean, joined.squares);
@@ -787,10 +785,10 @@ impl Task for ReduceTask {
         self.gathered.len() * self.state_bytes() + code
     }
 
-    fn reset(&mut self) {
-        for waiting in &mut self.partials.waiting {
-            *waiting.get_mut() = self.parts.count();
-        }
+    fn reserve(&mut self, room: &mut Room) {
+        let groups = self.partials.groups;
+        let each = self.parts.count() * self.gathered.len() * 2 * self.block;
+        (self.partials.counter, self.partials.first) = room.take(groups, groups * each);
     }
 
     fn compile(&mut self, compiler: &mut Compiler) {

@@ -14,11 +14,11 @@ use crate::{
     replay::{nodes, replay},
 };
 use groups::{Cell, Group, ParameterGroup};
-use programs::{Compiled, Programs};
+use programs::{Compiled, Programs, Site};
 use std::sync::Arc;
 use zerokara_core::{
-    Arithmetic, Array, Arrays, DType, Error, Isa, Meta, Parameter, Program, Result, Runtime,
-    StepTimes, Tensor, plan_text,
+    Arithmetic, Array, Arrays, DType, Error, Isa, Meta, Parameter, Program, Result, Runner,
+    Runtime, StepTimes, Tensor, plan_text,
 };
 
 /// What a step looks at before it stores.
@@ -133,12 +133,12 @@ pub struct TrainStep {
     clipping: Clipping,
     penalty: f64,
     seed: u64,
-    arithmetic: Arithmetic,
+    site: Site,
     wanted: Vec<ParameterGroup>,
     /// The parameters that are trained, each with its state.
     cells: Vec<Cell>,
     groups: Vec<Group>,
-    programs: Programs<Pass>,
+    programs: Programs<Pass, Runner>,
     steps: u64,
     updates: u64,
     /// The norm of the last step's gradient.
@@ -186,11 +186,11 @@ impl TrainStep {
             clipping: Clipping::None,
             penalty: 0.0,
             seed: 0,
-            arithmetic: Runtime::current()?.arithmetic(),
+            site: Site::current()?,
             wanted: Vec::new(),
             cells,
             groups,
-            programs: Programs::new(),
+            programs: Programs::default(),
             steps: 0,
             updates: 0,
             norm: 1.0,
@@ -211,7 +211,7 @@ impl TrainStep {
         self.wanted.push(group);
         let parameters = self.model.named_parameters()?;
         (self.cells, self.groups) = groups::deal(parameters, &self.optimizer, &self.wanted)?;
-        self.programs = Programs::new();
+        self.programs = Programs::default();
         self.gradients.clear();
         Ok(self)
     }
@@ -242,10 +242,16 @@ impl TrainStep {
     /// # Errors
     /// If this CPU, or the instruction set that `ZEROKARA_ISA` asks for, lacks the arithmetic ([`Arithmetic::offer`]).
     pub fn precision(mut self, arithmetic: Arithmetic) -> Result<Self> {
-        offer(arithmetic)?;
-        self.arithmetic = arithmetic;
-        self.programs = Programs::new();
+        self.site.set_arithmetic(arithmetic)?;
+        self.programs = Programs::default();
         Ok(self)
+    }
+
+    /// The runtime whose threads run the step, within its limits; the default one unless told otherwise.
+    pub fn runtime(mut self, runtime: Arc<Runtime>) -> Self {
+        self.site.runtime = runtime;
+        self.programs = Programs::default();
+        self
     }
 
     /// The model.
@@ -398,14 +404,14 @@ impl TrainStep {
             0 => Pass::First,
             _ => Pass::Further,
         };
-        let mut programs = std::mem::replace(&mut self.programs, Programs::new());
+        let mut programs = std::mem::replace(&mut self.programs, Programs::default());
         let done = programs
             .get(pass, inputs, targets, |inputs, targets| {
-                self.compile(pass, inputs, targets)
+                Ok(self.compile(pass, inputs, targets)?.runner())
             })
-            .and_then(|kept| {
-                let Compiled { program, sums, .. } = &mut kept.compiled;
-                let outputs = program.run_in_place(self.inputs.all())?;
+            .and_then(|compiled| {
+                let Compiled { program, sums, .. } = compiled;
+                let outputs = program.run(self.inputs.all())?;
                 let mut totals = Totals::new();
                 let loss = number_of(outputs, 0)?;
                 let tallied =
@@ -463,13 +469,15 @@ impl TrainStep {
             for number in self.groups.iter().flat_map(|g| g.scalars.iter()) {
                 self.second.number(*number, DType::F32)?;
             }
-            let mut programs = std::mem::replace(&mut self.programs, Programs::new());
+            let mut programs = std::mem::replace(&mut self.programs, Programs::default());
             let none = Arrays::new();
             let pass = Pass::Update(care);
             let done = programs
-                .get(pass, &none, &none, |x, t| self.compile(pass, x, t))
-                .and_then(|kept| {
-                    let outputs = kept.compiled.program.run_in_place(self.second.all())?;
+                .get(pass, &none, &none, |x, t| {
+                    Ok(self.compile(pass, x, t)?.runner())
+                })
+                .and_then(|compiled| {
+                    let outputs = compiled.program.run(self.second.all())?;
                     Ok((number_of(outputs, 0)?, number_of(outputs, 1)? != 0.0))
                 });
             self.programs = programs;
@@ -577,19 +585,21 @@ impl TrainStep {
             self.inputs.number(*number, DType::F32)?;
         }
         // Taken out, so that compiling can read the rest.
-        let mut programs = std::mem::replace(&mut self.programs, Programs::new());
+        let mut programs = std::mem::replace(&mut self.programs, Programs::default());
         let samples = samples(inputs) as u64;
         let done = programs
-            .get(pass, inputs, targets, |x, t| self.compile(pass, x, t))
-            .and_then(|kept| {
-                let Compiled { program, sums, .. } = &mut kept.compiled;
+            .get(pass, inputs, targets, |x, t| {
+                Ok(self.compile(pass, x, t)?.runner())
+            })
+            .and_then(|compiled| {
+                let Compiled { program, sums, .. } = compiled;
                 match timed {
                     true => {
                         let (outputs, times) = program.run_timed(self.inputs.all())?;
-                        Ok((StepOutput::read(&outputs, sums, samples)?, times))
+                        Ok((StepOutput::read(outputs, sums, samples)?, times))
                     }
                     false => {
-                        let outputs = program.run_in_place(self.inputs.all())?;
+                        let outputs = program.run(self.inputs.all())?;
                         Ok((StepOutput::read(outputs, sums, samples)?, Vec::new()))
                     }
                 }
@@ -616,10 +626,10 @@ impl TrainStep {
         let (x, t) = (Shapes::one("x", x), Shapes::one("t", t));
         let traced = self.trace(&x, &t, Care::Bounds)?;
         let outputs: Vec<&Tensor> = traced.outputs.iter().collect();
-        plan_text(&outputs, &traced.updates, isa, self.arithmetic)
+        plan_text(&outputs, &traced.updates, isa, self.site.arithmetic())
     }
 
-    fn compile(&self, pass: Pass, inputs: &Shapes, targets: &Shapes) -> Result<Compiled> {
+    fn compile(&self, pass: Pass, inputs: &Shapes, targets: &Shapes) -> Result<Compiled<Program>> {
         self.clipping.check()?;
         check_penalty(self.penalty)?;
         let traced = match pass {
@@ -631,9 +641,9 @@ impl TrainStep {
         let inputs: Vec<&Tensor> = traced.inputs.iter().collect();
         let outputs: Vec<&Tensor> = traced.outputs.iter().collect();
         Ok(Compiled {
-            program: Program::compile_with(&inputs, &outputs, &traced.updates, self.arithmetic)?,
-            sums: traced.sums,
-            outputs: Default::default(),
+            program: self.site.compile(&inputs, &outputs, &traced.updates)?,
+            sums: traced.sums.into(),
+            outputs: Arc::default(),
         })
     }
 
@@ -727,10 +737,4 @@ fn restore(statistics: &[(Parameter, Array)]) -> Result<()> {
         cell.set_array(value.clone())?;
     }
     Ok(())
-}
-
-/// An error if this machine lacks the arithmetic.
-pub(crate) fn offer(arithmetic: Arithmetic) -> Result<()> {
-    let refused = arithmetic.offer(Runtime::current()?.isa());
-    refused.map_err(|reason| Error::new(reason.to_string()))
 }

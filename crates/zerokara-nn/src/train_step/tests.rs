@@ -36,7 +36,7 @@ fn looking_at_everything_changes_nothing() {
                     step.norm = if careful { 0.0 } else { 1.0 };
                     assert!(step.step(&x, &t, optimizer.learning_rate()).unwrap().ok);
                 }
-                let kind = |kept: &programs::Kept<Pass>| match kept.kind {
+                let kind = |kept: &programs::Kept<Pass, Runner>| match kept.kind {
                     Pass::Step(care) => care,
                     other => panic!("{other:?}"),
                 };

@@ -122,8 +122,7 @@ pub fn check(case: &Case) {
         .into_iter()
         .chain(&gradients)
         .collect();
-    let mut program =
-        Program::compile(&[&x], &outputs, &[]).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let program = Program::compile(&[&x], &outputs, &[]).unwrap_or_else(|e| panic!("{name}: {e}"));
     let given = noise(5, shape).eval().unwrap();
     let found = program
         .run(std::slice::from_ref(&given))

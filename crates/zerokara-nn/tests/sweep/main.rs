@@ -466,7 +466,7 @@ fn embeddings_up_to_a_million() {
         let y = layer.forward(&x, &mut Context::train(0));
         let table = layer.parameters().unwrap().remove(0);
         let d = gradients(&y.sum(), &[&table.tensor()]).remove(0);
-        let mut program = Program::compile(&[&x], &[&y, &d], &[]).unwrap();
+        let program = Program::compile(&[&x], &[&y, &d], &[]).unwrap();
         let found = program.run(&[Array::new([n], indices.as_slice())]).unwrap();
         let rows = table.value();
         let rows = rows.as_slice::<f32>().unwrap();
@@ -503,7 +503,7 @@ fn losses_up_to_a_million() {
         let t = Tensor::input("t", [n], DType::I64);
         let loss = SoftmaxCrossEntropy::new().loss(&x, &t);
         let d = gradients(&loss, &[&x]).remove(0);
-        let mut program = Program::compile(&[&x, &t], &[&loss, &d], &[]).unwrap();
+        let program = Program::compile(&[&x, &t], &[&loss, &d], &[]).unwrap();
         let logits = (noise(9, &[n, classes]) * 6.0).eval().unwrap();
         let labels: Vec<i64> = (0..n).map(|i| (i * 7 % classes) as i64).collect();
         let labels_array = Array::new([n], labels.as_slice());

@@ -186,7 +186,7 @@ fn check(seed: u64) -> Result<std::result::Result<(), String>> {
     let all: Vec<&Tensor> = [&loss].into_iter().chain(&last).chain(&gradients).collect();
     let exact = interpret(&all, &[], Precision::Double)?;
     let plain = interpret(&all, &[], Precision::AsWritten)?;
-    let compiled = match Program::compile(&[], &all, &[]).and_then(|mut program| program.run(&[])) {
+    let compiled = match Program::compile(&[], &all, &[]).and_then(|program| program.run(&[])) {
         Ok(values) => values,
         Err(error) => return Ok(Err(error.to_string())),
     };

@@ -45,6 +45,7 @@ fn chain() -> Plan {
         ],
         arena_bytes: 0,
         externals: 2,
+        prepared_bytes: 0,
         preparation: 0,
         stages: vec![PlanStage {
             steps: vec![Step::Chain(chain)],
@@ -115,9 +116,9 @@ fn preparation_is_done_once() {
     plan.buffers[1] = Buffer {
         element: Element::F32,
         len: LEN,
-        place: Place::Arena(0),
+        place: Place::Prepared(0),
     };
-    plan.arena_bytes = 64;
+    plan.prepared_bytes = 64;
     plan.preparation = 1;
     let whole = |buffer| dense(buffer, 0, &[LEN]);
     plan.stages = vec![
@@ -128,19 +129,68 @@ fn preparation_is_done_once() {
             steps: vec![scale(whole(1), whole(2), 3.0)],
         },
     ];
-    let mut executor = Executor::new(&plan, Isa::Portable).unwrap();
+    let executor = Executor::new(&plan, Isa::Portable).unwrap();
     let pool = Pool::new(2);
+    let workspace = &mut Workspace::default();
     let (one, two) = (
         Storage::from(vec![1.0f32; LEN]),
         Storage::from(vec![2.0f32; LEN]),
     );
     let mut output = Storage::zeros(Element::F32, LEN);
     let mut externals = [External::Read(&one), External::Write(&mut output)];
-    executor.run(&pool, &mut externals).unwrap();
+    let first = executor.prepare(workspace, &pool, &mut externals, None);
+    let first = first.unwrap();
     externals[0] = External::Read(&two);
-    executor.run_prepared(&pool, &mut externals).unwrap();
+    let prepared =
+        |workspace: &mut Workspace, externals: &mut [External<'_>], prepared: &Prepared| {
+            executor.run_prepared(workspace, &pool, externals, prepared)
+        };
+    prepared(workspace, &mut externals, &first).unwrap();
+    // Another preparation does not change the first, and another workspace reads both.
+    let second = executor.prepare(workspace, &pool, &mut externals, None);
+    let second = second.unwrap();
+    assert_eq!((first.bytes(), second.bytes()), (64, 64));
     assert_eq!(output.f32s().unwrap(), [6.0; LEN]);
-    let mut externals = [External::Read(&two), External::Write(&mut output)];
-    executor.run(&pool, &mut externals).unwrap();
+    let mut externals = [External::Read(&one), External::Write(&mut output)];
+    prepared(&mut Workspace::default(), &mut externals, &second).unwrap();
     assert_eq!(output.f32s().unwrap(), [12.0; LEN]);
+    let mut externals = [External::Read(&one), External::Write(&mut output)];
+    prepared(&mut Workspace::default(), &mut externals, &first).unwrap();
+    assert_eq!(output.f32s().unwrap(), [6.0; LEN]);
+    // In the place of an old one.
+    let mut externals = [External::Read(&two), External::Write(&mut output)];
+    let first = executor.prepare(workspace, &pool, &mut externals, Some(first));
+    prepared(workspace, &mut externals, &first.unwrap()).unwrap();
+    assert_eq!(output.f32s().unwrap(), [12.0; LEN]);
+    let mut externals = [External::Read(&one), External::Write(&mut output)];
+    executor.run(workspace, &pool, &mut externals).unwrap();
+    assert_eq!(output.f32s().unwrap(), [6.0; LEN]);
+    let other = Executor::new(&plan, Isa::Portable).unwrap();
+    let mut externals = [External::Read(&one), External::Write(&mut output)];
+    let refused = other.run_prepared(workspace, &pool, &mut externals, &second);
+    assert_eq!(refused, Err(RunError::Foreign));
+
+    // Only the preparation writes what is prepared, and nothing else; what it reads is no run's own.
+    let faults: [(&str, Plant); 3] = [
+        ("the preparation writes what is not", |p| p.preparation = 2),
+        ("what is prepared is written", |p| p.preparation = 0),
+        ("reads what is a run's own", |p| {
+            p.buffers.push(Buffer {
+                element: Element::F32,
+                len: LEN,
+                place: Place::Arena(0),
+            });
+            p.arena_bytes = 64;
+            p.stages[0].steps = vec![scale(dense(3, 0, &[LEN]), dense(1, 0, &[LEN]), 2.0)];
+        }),
+    ];
+    for (message, plant) in faults {
+        let mut plan = plan.clone();
+        plant(&mut plan);
+        let error = Executor::new(&plan, Isa::Portable).map(|_| ());
+        let error = error.expect_err(message).to_string();
+        assert!(error.contains(message), "{error}, not {message}");
+    }
 }
+
+type Plant = fn(&mut Plan);

@@ -102,6 +102,7 @@ fn plan(isa: Isa, batch: usize, [m, n, k]: [usize; 3], form: Form) -> (Plan, Vec
             arena_bytes,
             externals: 5,
             stages,
+            prepared_bytes: 0,
             preparation: 0,
         },
         sizes,

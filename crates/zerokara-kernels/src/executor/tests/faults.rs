@@ -37,6 +37,7 @@ fn sound() -> Plan {
         ],
         arena_bytes: 128,
         externals: 3,
+        prepared_bytes: 0,
         preparation: 0,
         stages: vec![
             PlanStage {
@@ -263,6 +264,35 @@ fn planted_faults_are_found() {
     }
 }
 
+/// An empty view touches nothing, but its place must be in the buffer or at its end: kernels find it before they see how
+/// much there is.
+#[test]
+fn empty_windows_lie_in_their_buffers() {
+    for (offset, is_sound) in [(0, true), (12, true), (13, false), (usize::MAX, false)] {
+        let mut plan = sound();
+        plan.stages.truncate(1);
+        let empty = |offset| view(0, offset, &[3, 0], &[4, 1]);
+        plan.stages[0].steps = vec![negate(
+            empty(offset),
+            View {
+                buffer: 2,
+                ..empty(0)
+            },
+        )];
+        let made = Executor::new(&plan, Isa::Portable);
+        assert_eq!(made.is_ok(), is_sound, "reads at {offset}: {made:?}");
+        plan.stages[0].steps = vec![negate(
+            empty(0),
+            View {
+                buffer: 2,
+                ..empty(offset)
+            },
+        )];
+        let made = Executor::new(&plan, Isa::Portable);
+        assert_eq!(made.is_ok(), is_sound, "writes at {offset}: {made:?}");
+    }
+}
+
 #[test]
 fn columns_of_one_matrix_are_apart() {
     // Concatenation: two steps write alternating groups of columns of one buffer.
@@ -279,12 +309,13 @@ fn columns_of_one_matrix_are_apart() {
 
 #[test]
 fn storages_that_do_not_fit_are_refused() {
-    let mut executor = Executor::new(&sound(), Isa::Portable).unwrap();
+    let executor = Executor::new(&sound(), Isa::Portable).unwrap();
     let pool = Pool::new(1);
+    let mut workspace = Workspace::default();
     let input = Storage::from(vec![1.0f32; 12]);
     let mut output = Storage::zeros(Element::F32, 12);
     let labels = Storage::zeros(Element::I64, 4);
-    let mut run = |externals: &mut [External<'_>]| executor.run(&pool, externals);
+    let mut run = |externals: &mut [External<'_>]| executor.run(&mut workspace, &pool, externals);
     use External::{Read, Write};
     assert_eq!(
         run(&mut [Read(&input)]),

@@ -9,11 +9,12 @@ mod machine_code;
 mod map;
 mod reduce;
 mod rows;
+mod shared;
 
 use super::*;
 use crate::{
     map::{Binary, Code, Instruction, Unary},
-    plan::{Stage as PlanStage, Step, View},
+    plan::{Place, Stage as PlanStage, Step, View},
     rounding::Sum,
 };
 
@@ -71,6 +72,7 @@ pub(super) fn single(step: Step, buffers: &[Storage]) -> Plan {
         buffers,
         arena_bytes: 0,
         stages: vec![PlanStage { steps: vec![step] }],
+        prepared_bytes: 0,
         preparation: 0,
     }
 }
@@ -78,19 +80,17 @@ pub(super) fn single(step: Step, buffers: &[Storage]) -> Plan {
 /// Runs a plan on pools of 1, 2 and 4 threads, four times on each, twice as machine code, and returns what the buffers hold; all
 /// runs must agree to the bit. So must the twin of the instruction set, if it has one.
 pub(super) fn run_plan(plan: &Plan, isa: Isa, buffers: &[Storage]) -> Vec<Storage> {
-    let mut executor = Executor::new(plan, isa).unwrap_or_else(|e| panic!("{e}: {plan:?}"));
+    let executor = Executor::new(plan, isa).unwrap_or_else(|e| panic!("{e}: {plan:?}"));
     let mut machine_code = Executor::new(plan, isa).unwrap();
     machine_code.compile();
     let mut first: Option<Vec<Storage>> = None;
+    // Counters are 0 again after each run, so that one workspace serves them all.
+    let workspace = &mut Workspace::default();
     for threads in [1, 2, 4] {
         let pool = Pool::new(threads);
         for (compiled, timed) in [(false, false), (false, true), (true, false), (true, true)] {
-            let executor = if compiled {
-                &mut machine_code
-            } else {
-                &mut executor
-            };
-            let own = run_once(plan, executor, &pool, timed, buffers);
+            let executor = if compiled { &machine_code } else { &executor };
+            let own = run_once(plan, executor, workspace, &pool, timed, buffers);
             match &first {
                 Some(first) => assert!(
                     first.iter().zip(&own).all(|(a, b)| same_bits(a, b)),
@@ -102,8 +102,8 @@ pub(super) fn run_plan(plan: &Plan, isa: Isa, buffers: &[Storage]) -> Vec<Storag
     }
     let first = first.unwrap();
     if let Some(twin) = isa.twin() {
-        let mut executor = Executor::new(plan, twin).unwrap();
-        let own = run_once(plan, &mut executor, &Pool::new(1), false, buffers);
+        let executor = Executor::new(plan, twin).unwrap();
+        let own = run_once(plan, &executor, workspace, &Pool::new(1), false, buffers);
         let agree = first.iter().zip(&own).all(|(a, b)| same_bits(a, b));
         assert!(agree, "{} is not {}: {plan:?}", twin.name(), isa.name());
     }
@@ -113,7 +113,8 @@ pub(super) fn run_plan(plan: &Plan, isa: Isa, buffers: &[Storage]) -> Vec<Storag
 /// What the buffers hold after a run.
 fn run_once(
     plan: &Plan,
-    executor: &mut Executor,
+    executor: &Executor,
+    workspace: &mut Workspace,
     pool: &Pool,
     timed: bool,
     buffers: &[Storage],
@@ -123,12 +124,12 @@ fn run_once(
     if timed {
         let mut times = Vec::new();
         executor
-            .run_timed(pool, &mut externals, &mut times)
+            .run_timed(workspace, pool, &mut externals, &mut times)
             .unwrap();
         let steps = plan.stages.iter().map(|s| s.steps.len()).sum::<usize>();
         assert_eq!(times.len(), steps);
     } else {
-        executor.run(pool, &mut externals).unwrap();
+        executor.run(workspace, pool, &mut externals).unwrap();
     }
     drop(externals);
     own

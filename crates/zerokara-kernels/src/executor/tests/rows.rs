@@ -128,10 +128,12 @@ fn index_of_the_first_largest() {
 }
 
 fn failure(plan: &Plan, buffers: &[Storage]) -> RunError {
-    let mut executor = Executor::new(plan, Isa::Portable).unwrap();
+    let executor = Executor::new(plan, Isa::Portable).unwrap();
     let mut own = buffers.to_vec();
     let mut externals: Vec<External> = own.iter_mut().map(External::Write).collect();
-    executor.run(&Pool::new(2), &mut externals).unwrap_err()
+    let workspace = &mut Workspace::default();
+    let run = executor.run(workspace, &Pool::new(2), &mut externals);
+    run.unwrap_err()
 }
 
 #[test]

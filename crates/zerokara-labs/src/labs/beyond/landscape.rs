@@ -276,7 +276,7 @@ impl Weights {
 
 /// What gives the loss at any point: the network, compiled once with its loss on some images.
 struct Terrain {
-    program: Program,
+    program: Runner,
     module: Sequential,
     batch: [Array; 2],
 }
@@ -294,13 +294,13 @@ impl Terrain {
         ];
         let scores = module.forward(&inputs[0], &mut Context::evaluate());
         let loss = scores.cross_entropy(&inputs[1]).mean();
-        let program = Program::compile(&[&inputs[0], &inputs[1]], &[&loss], &[])?;
+        let program = Program::compile(&[&inputs[0], &inputs[1]], &[&loss], &[])?.runner();
         Ok(Self { program, module, batch: [x, t] })
     }
 
     fn loss(&mut self, at: &Weights) -> Result<f64> {
         self.module.load_state(&at.0)?;
-        let outputs = self.program.run_in_place(&self.batch)?;
+        let outputs = self.program.run(&self.batch)?;
         Ok(outputs[0].get_f64(0).unwrap_or(f64::NAN))
     }
 }

@@ -38,7 +38,8 @@ fn run(lab: &mut Session) -> Result<()> {
         .map(|(value, name)| Tensor::input(name, value.shape(), DType::F64))
         .collect();
     let loss = loss_of(&images, &labels, &inputs);
-    let mut forward = Program::compile(&inputs.iter().collect::<Vec<_>>(), &[&loss], &[])?;
+    let forward = Program::compile(&inputs.iter().collect::<Vec<_>>(), &[&loss], &[])?;
+    let mut forward = forward.runner();
     let here = forward.run(&values)?[0].to_f64s()[0];
     let models_loss = output.cross_entropy(&labels).mean().item()?;
     let parameters: usize = values.iter().map(Array::len).sum();
@@ -47,7 +48,7 @@ fn run(lab: &mut Session) -> Result<()> {
 
     lab.section("check");
     let slopes = gradients(&loss, &inputs.iter().collect::<Vec<_>>());
-    let mut backward = Program::compile(
+    let backward = Program::compile(
         &inputs.iter().collect::<Vec<_>>(),
         &slopes.iter().collect::<Vec<_>>(),
         &[],
@@ -81,7 +82,7 @@ fn run(lab: &mut Session) -> Result<()> {
             let w = values[which].as_slice::<f64>()?[i];
             let mut at = |x: f64| -> Result<f64> {
                 values[which].as_mut_slice::<f64>()?[i] = x;
-                Ok(forward.run_in_place(&values)?[0].as_slice::<f64>()?[0])
+                Ok(forward.run(&values)?[0].as_slice::<f64>()?[0])
             };
             let (ahead, behind) = (at(w + h)?, at(w - h)?);
             values[which].as_mut_slice::<f64>()?[i] = w;
