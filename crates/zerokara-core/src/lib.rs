@@ -20,6 +20,7 @@ mod ops;
 mod parameter;
 mod printable;
 mod program;
+pub mod record;
 pub mod registry;
 mod runtime;
 pub mod scope;

@@ -1,7 +1,7 @@
 //! Files: what is written is read, other readers read it too, and what is damaged is an error of one line.
 
 use std::{collections::BTreeMap, fs, sync::Arc};
-use zerokara_core::{Array, Attributes, DType, Meta, Tensor};
+use zerokara_core::{Array, Attributes, DType, Meta, Port, Signature, Tensor};
 use zerokara_formats::{model, *};
 use zerokara_nn::{record::*, *};
 
@@ -61,11 +61,22 @@ fn info() -> ModelInfo {
     ModelInfo {
         architecture: Some("blocks".into()),
         dataset: Some("mnist".into()),
-        classes: ["zero", "一", "two", "\"three\""]
-            .map(String::from)
-            .to_vec(),
-        mean: vec![0.1307, 1.0 / 3.0],
-        std: vec![0.3081, 1e-300],
+        task: Some(TaskInfo {
+            name: "softmax_cross_entropy".into(),
+            settings: vec![("label_smoothing".into(), 0.1)],
+        }),
+        preprocessing: [(
+            "x".to_string(),
+            serde_json::json!({"mean": [0.1307, 1.0 / 3.0], "std": [0.3081, 1e-300], "of": "bytes"}),
+        )]
+        .into(),
+        classes: [(
+            "t".to_string(),
+            ["zero", "一", "two", "\"three\""]
+                .map(String::from)
+                .to_vec(),
+        )]
+        .into(),
         notes: BTreeMap::from([("epochs".into(), "3".into())]),
     }
 }
@@ -75,7 +86,7 @@ fn a_saved_model_runs_at_any_batch_and_trains_on() {
     let (model, sample) = trained();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("digits.safetensors");
-    let record = ModelRecord::trace(&model, &sample).unwrap();
+    let record = trace(&model, &sample).unwrap();
     save_model(&path, &record, &info()).unwrap();
     let (loaded, found) = load_model(&path).unwrap();
     assert_eq!(loaded, record);
@@ -254,7 +265,7 @@ fn damaged_graphs_and_missing_files_say_which_file() {
     );
 
     let (model, sample) = trained();
-    let record = ModelRecord::trace(&model, &sample).unwrap();
+    let record = trace(&model, &sample).unwrap();
     let good = model::to_file(&record, &info()).unwrap();
     let damage = |change: &dyn Fn(&mut SafeTensors)| {
         let mut file = good.clone();
@@ -270,11 +281,18 @@ fn damaged_graphs_and_missing_files_say_which_file() {
         let text = text.replace(from, to);
         file.metadata.insert("zerokara.graph".into(), text);
     };
-    let error = damage(&|f| graph(f, r#""version":1"#, r#""version":2"#));
+    let error = damage(&|f| graph(f, r#""version":2"#, r#""version":3"#));
     assert!(
-        error.contains("it is of version 2, and this program reads version 1"),
+        error.contains("its graph is of version 3, and this program reads versions up to 2"),
         "{error}"
     );
+    let error = damage(&|f| graph(f, r#""operations":1"#, r#""operations":9"#));
+    assert!(
+        error.contains("its operations are of version 9, and this program reads versions up to 1"),
+        "{error}"
+    );
+    let error = damage(&|f| graph(f, r#""version":2"#, r#""version":0"#));
+    assert!(error.contains("there is no version 0"), "{error}");
     let error = damage(&|f| drop(f.tensors.remove(0)));
     assert!(error.contains("there is no tensor conv1.weight"), "{error}");
     let error = damage(&|f| f.tensors.push(("x".into(), Array::new([1], vec![1f32]))));
@@ -282,16 +300,21 @@ fn damaged_graphs_and_missing_files_say_which_file() {
         error.contains("there is a tensor x that the graph does not know"),
         "{error}"
     );
-    let error = damage(&|f| graph(f, r#""is":"input""#, r#""is":"output""#));
+    let error = damage(&|f| graph(f, r#""input":"x""#, r#""is":"output""#));
     assert!(error.contains("is no kind of node"), "{error}");
+    let error = damage(&|f| graph(f, r#""input":"x""#, r#""input":"z""#));
+    assert!(
+        error.contains("names the input z, which there is not"),
+        "{error}"
+    );
     let error = damage(&|f| graph(f, "{", "["));
     assert!(error.contains("its graph is damaged"), "{error}");
     let error = damage(&|f| {
         f.metadata
-            .insert("zerokara.info".into(), r#"{"classes":[1]}"#.into());
+            .insert("zerokara.info".into(), r#"{"classes":{"t":[1]}}"#.into());
     });
     assert!(
-        error.contains("its info is damaged: classes: 1 is no text"),
+        error.contains("its info is damaged: t: 1 is no text"),
         "{error}"
     );
 
@@ -347,7 +370,7 @@ impl Forward for Ends {
 #[test]
 fn numbers_are_saved_to_the_bit() {
     let sample = Tensor::ones([3]);
-    let record = ModelRecord::trace(&Ends, &sample).unwrap();
+    let record = trace(&Ends, &sample).unwrap();
     let bytes = model::to_file(&record, &ModelInfo::default())
         .unwrap()
         .to_bytes()
@@ -402,15 +425,19 @@ fn attributes_are_saved_to_the_bit() {
     let graph = GraphRecord {
         nodes: vec![node(NodeSource::Op {
             name: "fill".into(),
-            attributes,
+            attributes: attributes.into(),
             inputs: Vec::new(),
         })],
-        output: 0,
+        outputs: vec![0],
         updates: Vec::new(),
     };
     let record = ModelRecord {
-        input: Meta::new([1], DType::F32),
-        any_batch: false,
+        signature: Signature {
+            inputs: vec![Port::new("x", DType::F32, [1])],
+            outputs: vec![Port::new("y", DType::F32, [1])],
+            states: Vec::new(),
+        },
+        lengths: Lengths::new(),
         evaluate: graph.clone(),
         train: graph,
         parameters: Vec::new(),
@@ -421,12 +448,19 @@ fn attributes_are_saved_to_the_bit() {
     // Attributes are equal if their bits are.
     assert_eq!(model::from_file(read).unwrap().0, record);
     let info = ModelInfo {
-        mean: vec![f64::NAN],
-        std: vec![1.0],
+        task: Some(TaskInfo {
+            name: "mine".into(),
+            settings: vec![("share".into(), f64::NAN)],
+        }),
         ..ModelInfo::default()
     };
     let error = model::to_file(&record, &info).map(|_| ()).unwrap_err();
-    assert!(error.to_string().contains("not NaN"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("share of the task mine must be finite, not NaN"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -497,13 +531,13 @@ fn a_key_that_is_there_twice_is_an_error_that_names_it() {
 
     // Within the texts of a model.
     let (model, sample) = trained();
-    let record = ModelRecord::trace(&model, &sample).unwrap();
+    let record = trace(&model, &sample).unwrap();
     let good = model::to_file(&record, &info()).unwrap();
     for (text, from, to, key) in [
         (
             "zerokara.graph",
-            r#""version":1"#,
-            r#""version":1,"version":1"#,
+            r#""version":2"#,
+            r#""version":2,"version":2"#,
             "version",
         ),
         (

@@ -37,7 +37,7 @@ fn through_a_file(
     };
     let sample = Meta::new(input, DType::F32);
     function.build(&sample, 0)?;
-    let record = ModelRecord::trace(&function, &sample)?;
+    let record = trace(&function, &sample)?;
     let bytes = model::to_file(&record, &ModelInfo::default())?.to_bytes()?;
     let (read, _) = model::from_file(SafeTensors::from_bytes(&bytes)?)?;
     assert_eq!(read, record);

@@ -1,7 +1,7 @@
 //! The context of a forward pass: its mode, its randomness and its updates.
 
 use crate::{ParameterSlot, key::stream_key};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use zerokara_core::{DType, Error, Parameter, Result, Tensor, scope};
 
 /// Whether a forward pass is part of training.
@@ -22,11 +22,31 @@ pub struct Context {
     seed: u64,
     step: Tensor,
     updates: Vec<(Parameter, Tensor)>,
+    /// The identities of the parameters that are updated.
+    updated: HashSet<u64>,
     error: Option<Error>,
     /// Number of draws made so far at each path.
     draws: HashMap<String, u64>,
-    /// While a model is built, the parameters made so far, each with its slot.
-    building: Option<Vec<(ParameterSlot, Parameter)>>,
+    /// While a model is built, the parameters made so far.
+    building: Option<Made>,
+}
+
+/// The parameters made while a model is built, each with its slot, by the identity of the slot.
+#[derive(Debug, Default)]
+pub(crate) struct Made(HashMap<usize, (ParameterSlot, Parameter)>);
+
+impl Made {
+    /// The parameter of a slot.
+    pub fn get(&self, slot: &ParameterSlot) -> Option<&Parameter> {
+        self.0.get(&slot.identity()).map(|(_, made)| made)
+    }
+
+    /// Gives every slot its parameter.
+    pub fn fill(self) {
+        for (slot, parameter) in self.0.into_values() {
+            slot.fill(parameter);
+        }
+    }
 }
 
 impl Context {
@@ -38,6 +58,7 @@ impl Context {
             seed,
             step,
             updates: Vec::new(),
+            updated: HashSet::new(),
             error: None,
             draws: HashMap::new(),
             building: None,
@@ -54,7 +75,7 @@ impl Context {
         Self::new(Mode::Evaluate, 0, Tensor::scalar(0.0, DType::I64))
     }
 
-    pub(crate) fn build(mode: Mode, seed: u64, made: Vec<(ParameterSlot, Parameter)>) -> Self {
+    pub(crate) fn build(mode: Mode, seed: u64, made: Made) -> Self {
         Self {
             building: Some(made),
             ..Self::new(mode, seed, Tensor::scalar(0.0, DType::I64))
@@ -100,7 +121,7 @@ impl Context {
             let message = format!("{} cannot be updated: it has no value yet", cell.label());
             return self.fail(Error::new(message));
         };
-        if self.updates.iter().any(|(p, _)| p.id() == parameter.id()) {
+        if self.updated.contains(&parameter.id()) {
             return self.fail(Error::new(format!(
                 "{} was updated twice in one step; a layer that keeps statistics can be used once in a forward pass",
                 parameter.name()
@@ -113,7 +134,10 @@ impl Context {
                 parameter.name(),
                 parameter.meta()
             ))),
-            Ok(_) => self.updates.push((parameter, value.clone())),
+            Ok(_) => {
+                self.updated.insert(parameter.id());
+                self.updates.push((parameter, value.clone()));
+            }
         }
     }
 
@@ -129,7 +153,7 @@ impl Context {
     }
 
     /// The parameters made while building, or the first error.
-    pub(crate) fn finish_building(self) -> Result<Vec<(ParameterSlot, Parameter)>> {
+    pub(crate) fn finish_building(self) -> Result<Made> {
         match self.error {
             Some(error) => Err(error),
             None => Ok(self.building.unwrap_or_default()),
@@ -142,11 +166,8 @@ impl Context {
 
     /// The parameter of a slot, also of one that is being built.
     pub(crate) fn find(&self, slot: &ParameterSlot) -> Option<Parameter> {
-        slot.parameter().or_else(|| {
-            let made = self.building.as_ref()?;
-            let found = made.iter().find(|(other, _)| other.is(slot))?;
-            Some(found.1.clone())
-        })
+        slot.parameter()
+            .or_else(|| self.building.as_ref()?.get(slot).cloned())
     }
 
     /// The seed, if a model is being built.
@@ -156,7 +177,7 @@ impl Context {
 
     pub(crate) fn made(&mut self, slot: ParameterSlot, parameter: Parameter) {
         if let Some(made) = &mut self.building {
-            made.push((slot, parameter));
+            made.0.insert(slot.identity(), (slot, parameter));
         }
     }
 }

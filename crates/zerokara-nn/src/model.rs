@@ -1,7 +1,8 @@
 //! Models of any signature: named tensors in, named tensors out.
 
 use crate::{
-    Context, Forward, Mode, Module, Visitor,
+    Context, Forward, GraphModule, Mode, Module, Visitor,
+    context::Made,
     module::{Part, slots},
 };
 use std::sync::Arc;
@@ -52,6 +53,11 @@ pub trait Model: Module {
         Vec::new()
     }
 
+    /// The graph that the model is made of, if it was loaded rather than written: it says its signature itself.
+    fn recorded(&self) -> Option<&GraphModule> {
+        None
+    }
+
     /// Makes the parameters: gives every layer its path, runs the model on inputs like these to learn the sizes, and
     /// initialises each parameter from the seed and its path. Parameters that exist already are kept.
     ///
@@ -77,7 +83,20 @@ pub trait Model: Module {
 
 impl<F: Forward + ?Sized> Model for F {
     fn apply(&self, inputs: &Tensors, cx: &mut Context) -> Tensors {
-        Tensors::one(OUTPUT, self.forward(&inputs.single(), cx))
+        match self.as_graph() {
+            Some(graph) => graph.pass(inputs, cx),
+            None => Tensors::one(OUTPUT, self.forward(&inputs.single(), cx)),
+        }
+    }
+
+    fn states(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        self.recorded()
+            .map(|graph| graph.signature().states.clone())
+            .unwrap_or_default()
+    }
+
+    fn recorded(&self) -> Option<&GraphModule> {
+        self.as_graph()
     }
 }
 
@@ -89,6 +108,10 @@ impl<M: Model + ?Sized> Model for Arc<M> {
 
     fn states(&self) -> Vec<(Arc<str>, Arc<str>)> {
         (**self).states()
+    }
+
+    fn recorded(&self) -> Option<&GraphModule> {
+        (**self).recorded()
     }
 }
 
@@ -124,7 +147,7 @@ fn build<M: Model + ?Sized>(model: &M, inputs: &Metas, seed: u64) -> Result<()> 
         meta
     });
     // Both modes are traced, so that a model that cannot be evaluated is found before it is trained.
-    let mut made = Vec::new();
+    let mut made = Made::default();
     for mode in [Mode::Train, Mode::Evaluate] {
         let mut cx = Context::build(mode, seed, made);
         let outputs = model.apply(&traced(&given, None), &mut cx);
@@ -134,14 +157,12 @@ fn build<M: Model + ?Sized>(model: &M, inputs: &Metas, seed: u64) -> Result<()> 
         made = cx.finish_building()?;
     }
     for (path, slot) in &slots {
-        if slot.parameter().is_none() && !made.iter().any(|(other, _)| other.is(slot)) {
+        if slot.parameter().is_none() && made.get(slot).is_none() {
             return Err(Error::new(format!(
                 "{path} is part of the model, but the forward pass does not use its layer"
             )));
         }
     }
-    for (slot, parameter) in made {
-        slot.fill(parameter);
-    }
+    made.fill();
     Ok(())
 }

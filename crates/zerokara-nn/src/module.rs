@@ -1,6 +1,6 @@
 //! Modules: structs of named parts that hold parameters, and their forward pass.
 
-use crate::{Context, Model, ParameterSlot, Place, model::INPUT};
+use crate::{Context, GraphModule, Model, ParameterSlot, Place, model::INPUT};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -132,6 +132,12 @@ pub trait Forward: Module {
     /// If the sample is invalid.
     fn least_batch(&self, sample: &dyn Sample) -> Result<usize> {
         self.least_batch_for(&Metas::one(INPUT, sample.sample_meta()?))
+    }
+
+    /// The graph that the model is made of, which may have more inputs and outputs.
+    #[doc(hidden)]
+    fn as_graph(&self) -> Option<&GraphModule> {
+        None
     }
 }
 
@@ -267,6 +273,10 @@ transparent!(Box<M>, Arc<M>);
 impl<M: Forward + ?Sized> Forward for Box<M> {
     fn forward(&self, x: &Tensor, cx: &mut Context) -> Tensor {
         (**self).forward(x, cx)
+    }
+
+    fn as_graph(&self) -> Option<&GraphModule> {
+        (**self).as_graph()
     }
 }
 

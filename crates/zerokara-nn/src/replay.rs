@@ -1,29 +1,11 @@
 //! Running a graph node by node by the reference loops, with a look at every value.
 
 use std::collections::HashMap;
+pub(crate) use zerokara_core::record::nodes;
 use zerokara_core::{
     Array, Error, Meta, Result, Tensor,
     op::{Kind, Op},
 };
-
-/// All nodes that the roots are computed from, in the order in which they were made.
-pub(crate) fn nodes(roots: &[&Tensor]) -> Vec<Tensor> {
-    let mut found: HashMap<u64, Tensor> = HashMap::new();
-    let mut stack: Vec<Tensor> = roots.iter().map(|&t| t.clone()).collect();
-    while let Some(tensor) = stack.pop() {
-        let node = tensor.node_view();
-        if found.contains_key(&node.id) {
-            continue;
-        }
-        if node.value.is_none() {
-            stack.extend(node.inputs.iter().cloned());
-        }
-        found.insert(node.id, tensor);
-    }
-    let mut nodes: Vec<Tensor> = found.into_values().collect();
-    nodes.sort_unstable_by_key(|t| t.node_view().id);
-    nodes
-}
 
 /// The values of the roots for these inputs and the current values of parameters. `look` sees every node with its
 /// value, in the order in which they were made, and may end the run by returning false; then the result is `None`.

@@ -1,7 +1,7 @@
 //! Records: a model as data computes and trains as the model did.
 
 use std::sync::Arc;
-use zerokara_core::{Array, DType, Meta, Tensor};
+use zerokara_core::{Array, Axis, DType, Meta, Port, Tensor};
 use zerokara_nn::{record::*, *};
 
 /// A residual block with everything that is hard to keep: a custom forward, batch normalization, dropout, constants.
@@ -60,8 +60,11 @@ fn train(model: Arc<dyn Forward>, seed: u64) -> Vec<f64> {
 fn a_rebuilt_model_computes_and_trains_as_the_model_did() {
     let model = net();
     let sample = Meta::new([1, 2, 5, 5], DType::F32);
-    let record = ModelRecord::trace(&model, &sample).unwrap();
-    assert!(record.any_batch);
+    let record = trace(&model, &sample).unwrap();
+    assert_eq!(
+        record.signature.to_string(),
+        "(x: f32 [batch, 2, 5, 5]) -> (y: f32 [batch, 3])"
+    );
     assert_eq!(record.train.updates.len(), 2);
     assert!(record.evaluate.updates.is_empty());
     let rebuilt = GraphModule::new(record).unwrap();
@@ -80,7 +83,7 @@ fn a_rebuilt_model_computes_and_trains_as_the_model_did() {
     assert_eq!(a.state().unwrap(), b.state().unwrap());
 
     // A record of the rebuilt model is a record of what it has become.
-    let again = ModelRecord::trace(&*b, &sample).unwrap();
+    let again = trace(&*b, &sample).unwrap();
     assert_eq!(again, b.record());
     let copy = b.as_ref().clone();
     copy.parameters().unwrap()[0]
@@ -98,7 +101,9 @@ fn a_forward_pass_that_fixes_the_batch_is_recorded_as_such() {
     impl Forward for Fixed {
         fn forward(&self, x: &Tensor, cx: &mut Context) -> Tensor {
             let n = x.shape().map_or(0, |s| s[0]);
-            self.linear.forward(x, cx) + Tensor::full([n, 2], 1.0, DType::F32)
+            // Made on the host, and no even series.
+            let roots: Vec<f32> = (0..n).map(|i| (i as f32).sqrt()).collect();
+            self.linear.forward(x, cx) + Tensor::new([n, 1], roots)
         }
     }
     let model = Fixed {
@@ -106,12 +111,30 @@ fn a_forward_pass_that_fixes_the_batch_is_recorded_as_such() {
     };
     let x = Tensor::ones([3, 4]);
     model.build(&x, 0).unwrap();
-    let record = ModelRecord::trace(&model, &x).unwrap();
-    assert!(!record.any_batch);
+    let record = trace(&model, &x).unwrap();
+    assert_eq!(
+        record.signature.to_string(),
+        "(x: f32 [3, 4]) -> (y: f32 [3, 2])"
+    );
     let rebuilt = GraphModule::new(record).unwrap();
     let run = |m: &dyn Forward, x: &Tensor| m.forward(x, &mut Context::evaluate()).to_vec::<f32>();
     assert_eq!(run(&rebuilt, &x).unwrap(), run(&model, &x).unwrap());
-    assert!(run(&rebuilt, &Tensor::ones([4, 4])).is_err());
+    let error = run(&rebuilt, &Tensor::ones([4, 4])).unwrap_err();
+    let said = error.to_string();
+    assert!(
+        said.contains("takes x: f32 [3, 4], not f32[4, 4]"),
+        "{said}"
+    );
+    let error = trace_ports(
+        &model,
+        &[Port::new("x", DType::F32, [Axis::from("rows"), 4.into()])],
+    );
+    let said = error.unwrap_err().to_string();
+    assert!(
+        said.contains("does not hold for any rows: a constant"),
+        "{said}"
+    );
+    assert!(said.contains("records.rs"), "{said}");
 }
 
 #[test]
@@ -119,13 +142,11 @@ fn every_model_is_recorded_and_rebuilt() {
     for name in models::NAMES {
         let model = models::by_name(name, 10).unwrap();
         let sample = Meta::new([1, 1, 28, 28], DType::F32);
-        assert!(
-            ModelRecord::trace(&*model, &sample).is_err(),
-            "{name} is not built"
-        );
+        assert!(trace(&*model, &sample).is_err(), "{name} is not built");
         model.build(&sample, 0).unwrap();
-        let record = ModelRecord::trace(&*model, &sample).unwrap();
-        assert!(record.any_batch, "{name}");
+        let record = trace(&*model, &sample).unwrap();
+        let signature = record.signature.to_string();
+        assert!(signature.contains("[batch, 1, 28, 28]"), "{signature}");
         let rebuilt = GraphModule::new(record).unwrap();
         assert_eq!(
             rebuilt.parameter_count().unwrap(),
@@ -145,7 +166,7 @@ fn a_record_that_contradicts_itself_is_an_error() {
     let model = Sequential::new().linear(2);
     let x = Tensor::ones([1, 3]);
     model.build(&x, 0).unwrap();
-    let good = ModelRecord::trace(&model, &x).unwrap();
+    let good = trace(&model, &x).unwrap();
     let break_it = |change: &dyn Fn(&mut ModelRecord)| {
         let mut bad = good.clone();
         change(&mut bad);
@@ -180,7 +201,7 @@ fn a_record_that_contradicts_itself_is_an_error() {
         unknown.contains("no operation named frobnicate"),
         "{unknown}"
     );
-    let output = break_it(&|r| r.evaluate.output = 99);
+    let output = break_it(&|r| r.evaluate.outputs = vec![99]);
     assert!(output.contains("node 99 of the graph"), "{output}");
     let shape = break_it(&|r| r.parameters[0].value = Array::zeros(&Meta::new([2, 9], DType::F32)));
     assert!(shape.contains("matmul"), "{shape}");

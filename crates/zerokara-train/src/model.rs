@@ -6,6 +6,7 @@ use crate::{
     report::LayerRow,
 };
 use std::{
+    collections::BTreeMap,
     fmt,
     path::Path,
     sync::{Arc, OnceLock},
@@ -13,7 +14,7 @@ use std::{
 use zerokara_core::{Arithmetic, Array, DType, Meta};
 use zerokara_data::{Normalization, Pictures, Split};
 use zerokara_nn::{
-    Forward, GraphModule, Predictor, SoftmaxCrossEntropy, Summary, is_answer, record::ModelRecord,
+    Forward, GraphModule, Predictor, SoftmaxCrossEntropy, Summary, is_answer, record,
 };
 
 /// What a model's inputs and outputs are.
@@ -211,11 +212,28 @@ impl SavedModel {
         let path = path.as_ref();
         let (record, info) = zerokara_formats::load_model(path)?;
         let bad = |what: String| Error::new(format!("{}: {what}", path.display()));
-        let shape = match record.input.shape.get(1..) {
+        let sample = record.sample().map_err(|e| bad(e.to_string()))?;
+        let shape = match sample.only().and_then(|input| input.shape.get(1..)) {
             Some(shape) if !shape.is_empty() && !shape.contains(&0) => shape.to_vec(),
-            _ => return Err(bad(format!("the model takes {}, no samples", record.input))),
+            _ => {
+                return Err(bad(format!(
+                    "the model takes {}, no samples of one shape",
+                    record.signature
+                )));
+            }
         };
-        let numbers = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<_>>();
+        let scaling = info.preprocessing.values().next();
+        let numbers = |name: &str| -> Result<Vec<f32>> {
+            let Some(numbers) = scaling.and_then(|scaling| scaling.get(name)) else {
+                return Ok(Vec::new());
+            };
+            let all = numbers.as_array().map(|all| all.iter().map(|v| v.as_f64()));
+            let all: Option<Vec<f64>> = all.and_then(Iterator::collect);
+            let all =
+                all.ok_or_else(|| bad(format!("its {name} {numbers} is no list of numbers")))?;
+            Ok(all.into_iter().map(|v| v as f32).collect())
+        };
+        let (mean, std) = (numbers("mean")?, numbers("std")?);
         let note = |name: &str| info.notes.get(name).map(String::as_str);
         let unknown = |name: &str, value: &str| {
             bad(format!(
@@ -237,11 +255,9 @@ impl SavedModel {
                 false => Pictures::Digits,
             },
         };
-        let normalization = match info.mean.is_empty() && info.std.is_empty() {
+        let normalization = match mean.is_empty() && std.is_empty() {
             true => base,
-            false => base
-                .standard(&numbers(&info.mean), &numbers(&info.std))
-                .map_err(|e| bad(e.to_string()))?,
+            false => base.standard(&mean, &std).map_err(|e| bad(e.to_string()))?,
         };
         normalization
             .check(shape[0])
@@ -251,7 +267,7 @@ impl SavedModel {
             name: info.architecture.unwrap_or_else(|| "model".into()),
             dataset: info.dataset.unwrap_or_default(),
             shape,
-            class_names: info.classes,
+            class_names: info.classes.into_values().next().unwrap_or_default(),
             normalization,
             pictures,
         };
@@ -265,15 +281,26 @@ impl SavedModel {
     /// If the file cannot be written.
     #[doc(alias("save_params", "pickle"))]
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let record = ModelRecord::trace(&*self.module, &self.sample())?;
+        let record = record::trace(&*self.module, &self.sample())?;
         let normalization = &self.info.normalization;
-        let numbers = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect();
+        let (mean, std) = (normalization.mean(), normalization.std());
+        let mut preprocessing = BTreeMap::new();
+        // JSON has no number for these.
+        if let Some(number) = mean.iter().chain(std).find(|v| !v.is_finite()) {
+            return Err(Error::new(format!(
+                "the means and deviations of a model's inputs must be finite, not {number}"
+            )));
+        }
+        if !mean.is_empty() {
+            let scaling = serde_json::json!({ "mean": mean, "std": std });
+            preprocessing.insert("x".to_string(), scaling);
+        }
         let info = zerokara_formats::ModelInfo {
             architecture: Some(self.info.name.clone()),
             dataset: Some(self.info.dataset.clone()),
-            classes: self.info.class_names.clone(),
-            mean: numbers(normalization.mean()),
-            std: numbers(normalization.std()),
+            task: None,
+            preprocessing,
+            classes: [("t".to_string(), self.info.class_names.clone())].into(),
             notes: [
                 (DIVISOR.to_string(), normalization.divisor().to_string()),
                 (PICTURES.to_string(), self.info.pictures.name().to_string()),

@@ -1,0 +1,261 @@
+//! Records of JSON, of every version.
+
+use super::CONSTANT;
+use crate::json;
+use serde_json::Value;
+use std::collections::HashMap;
+use zerokara_core::{
+    Array, Attribute, Axis, DType, Port, Signature,
+    record::{
+        BATCH, GraphRecord, Lengths, ModelRecord, NodeRecord, NodeSource, ParameterRecord,
+        RecordedAttribute, RecordedAttributes, Series, Size,
+    },
+};
+
+type Tensors = HashMap<String, Array>;
+
+/// A graph with its signature.
+pub(super) fn version2(graph: &Value, tensors: Tensors) -> Result<ModelRecord, String> {
+    let mut states = Vec::new();
+    for pair in json::list(graph, "states")? {
+        let [input, output] = named(pair, "state")?;
+        states.push((text(input)?.into(), text(output)?.into()));
+    }
+    let mut lengths = Lengths::new();
+    for pair in json::list(graph, "lengths")? {
+        let [name, length] = named(pair, "length")?;
+        let name = text(name)?;
+        if lengths.get(name).is_some() {
+            return Err(format!("the length {name:?} is there twice"));
+        }
+        lengths.insert(name, json::size(length)?);
+    }
+    let (parameters, constants) = values(graph, tensors)?;
+    let record = ModelRecord {
+        signature: Signature {
+            inputs: ports(graph, "inputs")?,
+            outputs: ports(graph, "outputs")?,
+            states,
+        },
+        lengths,
+        evaluate: nodes(json::field(graph, "evaluate")?, &constants)?,
+        train: nodes(json::field(graph, "train")?, &constants)?,
+        parameters,
+        constants,
+    };
+    record.check().map_err(|e| e.to_string())?;
+    Ok(record)
+}
+
+/// A graph with one input and one output, of which at most the batch may be any.
+pub(super) fn version1(graph: &Value, tensors: Tensors) -> Result<ModelRecord, String> {
+    let input = json::field(graph, "input")?;
+    let shape = json::sizes(input, "shape")?;
+    let mut lengths = Lengths::new();
+    let mut axes: Vec<Axis> = shape.iter().map(|&length| length.into()).collect();
+    if json::boolean(graph, "any_batch")?
+        && let (Some(axis), Some(&batch)) = (axes.first_mut(), shape.first())
+    {
+        *axis = BATCH.into();
+        lengths.insert(BATCH, batch);
+    }
+    let (parameters, constants) = values(graph, tensors)?;
+    let mut record = ModelRecord {
+        signature: Signature {
+            inputs: vec![Port::new("x", dtype(input)?, axes)],
+            outputs: vec![Port::new("y", DType::F32, [0])],
+            states: Vec::new(),
+        },
+        lengths,
+        evaluate: nodes(json::field(graph, "evaluate")?, &constants)?,
+        train: nodes(json::field(graph, "train")?, &constants)?,
+        parameters,
+        constants,
+    };
+    record
+        .check()
+        .and_then(|()| record.infer_outputs(&["y"]))
+        .map_err(|e| e.to_string())?;
+    Ok(record)
+}
+
+/// Parameters and constants; an error if a tensor is neither.
+fn values(
+    graph: &Value,
+    mut tensors: Tensors,
+) -> Result<(Vec<ParameterRecord>, Vec<Array>), String> {
+    let mut take = |name: &str| {
+        let found = tensors.remove(name);
+        found.ok_or_else(|| format!("there is no tensor {name}"))
+    };
+    let mut parameters = Vec::new();
+    for entry in json::list(graph, "parameters")? {
+        let name = json::text(entry, "name")?;
+        parameters.push(ParameterRecord {
+            name: name.to_string(),
+            trainable: json::boolean(entry, "trainable")?,
+            value: take(name)?,
+        });
+    }
+    let constants = (0..json::size(json::field(graph, "constants")?)?)
+        .map(|i| take(&format!("{CONSTANT}{i}")))
+        .collect::<Result<_, _>>()?;
+    match tensors.keys().min() {
+        Some(name) => Err(format!(
+            "there is a tensor {name} that the graph does not know"
+        )),
+        None => Ok((parameters, constants)),
+    }
+}
+
+fn dtype(value: &Value) -> Result<DType, String> {
+    let name = json::text(value, "dtype")?;
+    DType::from_name(name).ok_or_else(|| format!("{name} is no element type"))
+}
+
+fn text(value: &Value) -> Result<&str, String> {
+    value.as_str().ok_or_else(|| format!("{value} is no text"))
+}
+
+/// The two values of a pair.
+fn named<'a>(pair: &'a Value, what: &str) -> Result<[&'a Value; 2], String> {
+    match pair.as_array().map(Vec::as_slice) {
+        Some([first, second]) => Ok([first, second]),
+        _ => Err(format!("{pair} is no {what}")),
+    }
+}
+
+fn ports(graph: &Value, what: &str) -> Result<Vec<Port>, String> {
+    let port = |entry: &Value| {
+        let axes = json::list(entry, "axes")?.iter().map(|axis| match axis {
+            Value::String(name) => Ok(Axis::from(name.as_str())),
+            length => json::size(length).map(Axis::from),
+        });
+        let axes = axes.collect::<Result<Vec<_>, String>>()?;
+        Ok(Port::new(json::text(entry, "name")?, dtype(entry)?, axes))
+    };
+    let ports = json::list(graph, what)?.iter();
+    ports
+        .map(|entry| port(entry).map_err(|e: String| format!("{what}: {e}")))
+        .collect()
+}
+
+/// A pass of any version: it has one `output` in version 1, and later `outputs`.
+fn nodes(graph: &Value, constants: &[Array]) -> Result<GraphRecord, String> {
+    let nodes = json::list(graph, "nodes")?.iter().enumerate();
+    let nodes =
+        nodes.map(|(at, entry)| node(entry, constants).map_err(|e| format!("node {at}: {e}")));
+    let mut updates = Vec::new();
+    for update in json::list(graph, "updates")? {
+        let [name, at] = named(update, "update")?;
+        updates.push((text(name)?.to_string(), json::size(at)?));
+    }
+    Ok(GraphRecord {
+        nodes: nodes.collect::<Result<_, _>>()?,
+        outputs: match graph.get("output") {
+            Some(output) => vec![json::size(output)?],
+            None => json::sizes(graph, "outputs")?,
+        },
+        updates,
+    })
+}
+
+fn node(entry: &Value, constants: &[Array]) -> Result<NodeRecord, String> {
+    let source = if let Some(is) = entry.get("is") {
+        match is.as_str() {
+            // The only one of version 1.
+            Some("input") => NodeSource::Input("x".into()),
+            Some("step") => NodeSource::Step,
+            _ => return Err(format!("{is} is no kind of node")),
+        }
+    } else if entry.get("input").is_some() {
+        NodeSource::Input(json::text(entry, "input")?.to_string())
+    } else if entry.get("parameter").is_some() {
+        NodeSource::Parameter(json::text(entry, "parameter")?.to_string())
+    } else if let Some(constant) = entry.get("constant") {
+        NodeSource::Constant(json::size(constant)?)
+    } else if let Some(series) = entry.get("series") {
+        NodeSource::Series(series_of(series)?)
+    } else {
+        let mut attributes = RecordedAttributes::default();
+        if entry.get("attributes").is_some() {
+            for pair in json::list(entry, "attributes")? {
+                let [name, value] = named(pair, "attribute")?;
+                let name = text(name)?;
+                if attributes.iter().any(|(known, _)| known == name) {
+                    return Err(format!("the attribute {name:?} is there twice"));
+                }
+                let value = recorded(value, constants)?;
+                attributes = attributes.with(name.to_string(), value);
+            }
+        }
+        NodeSource::Op {
+            name: json::text(entry, "op")?.to_string(),
+            attributes,
+            inputs: json::sizes(entry, "inputs")?,
+        }
+    };
+    let layer = match entry.get("layer") {
+        Some(_) => Some(json::text(entry, "layer")?.to_string()),
+        None => None,
+    };
+    Ok(NodeRecord { source, layer })
+}
+
+fn series_of(value: &Value) -> Result<Series, String> {
+    let shape = json::list(value, "shape")?.iter().map(size);
+    let steps = json::list(value, "steps")?.iter().map(number);
+    Ok(Series {
+        dtype: dtype(value)?,
+        shape: shape.collect::<Result<_, _>>()?,
+        start: number(json::field(value, "start")?)?,
+        steps: steps.collect::<Result<_, _>>()?,
+    })
+}
+
+/// A number that stands as a text.
+fn number(value: &Value) -> Result<f64, String> {
+    let number = value.as_str().and_then(|text| text.parse().ok());
+    number.ok_or_else(|| format!("{value} is no number"))
+}
+
+fn size(value: &Value) -> Result<Size, String> {
+    let bad = || format!("{value} is no size");
+    let Value::Array(terms) = value else {
+        return Ok(value.as_i64().ok_or_else(bad)?.into());
+    };
+    let term = |term: &Value| {
+        let (coefficient, names) = term.as_array()?.split_first()?;
+        let names = names.iter().map(|name| name.as_str().map(str::to_string));
+        Some((coefficient.as_i64()?, names.collect::<Option<Vec<_>>>()?))
+    };
+    let terms = terms.iter().map(term).collect::<Option<Vec<_>>>();
+    Size::new(terms.ok_or_else(bad)?).map_err(|e| e.to_string())
+}
+
+fn recorded(value: &Value, constants: &[Array]) -> Result<RecordedAttribute, String> {
+    if let Some(one) = value.get("size") {
+        return Ok(RecordedAttribute::Size(size(one)?));
+    }
+    if value.get("sizes").is_some() {
+        let all = json::list(value, "sizes")?.iter().map(size);
+        return Ok(RecordedAttribute::Sizes(all.collect::<Result<_, _>>()?));
+    }
+    attribute(value, constants).map(RecordedAttribute::Known)
+}
+
+fn attribute(value: &Value, constants: &[Array]) -> Result<Attribute, String> {
+    let _ = constants;
+    let bad = || format!("{value} is no attribute");
+    Ok(match value {
+        Value::Bool(v) => Attribute::Bool(*v),
+        Value::Number(v) => Attribute::Int(v.as_i64().ok_or_else(bad)?),
+        Value::String(v) => Attribute::Text(v.clone()),
+        Value::Array(list) => {
+            let numbers: Option<Vec<i64>> = list.iter().map(Value::as_i64).collect();
+            Attribute::Ints(numbers.ok_or_else(bad)?)
+        }
+        Value::Object(_) => Attribute::Float(number(json::field(value, "float")?)?),
+        Value::Null => return Err(bad()),
+    })
+}
