@@ -1,12 +1,8 @@
 //! Models that carry states from step to step.
 
-use crate::{Context, Model};
-use zerokara_core::{
-    Array, Arrays, Error, Metas, Program, Result, Tensor, Tensors, scope::in_container,
-};
-
-/// Programs that are kept, one per shapes of the inputs.
-const PROGRAMS: usize = 8;
+use crate::{Model, Predictor};
+use std::sync::Arc;
+use zerokara_core::{Array, Arrays, Error, Result};
 
 /// Applies a model step by step and carries its states ([`Model::states`]) along: what a step gives for a state is what the
 /// next one takes.
@@ -37,7 +33,7 @@ const PROGRAMS: usize = 8;
 ///     ("x", Meta::new([1, 3], DType::F32)),
 ///     ("h", Meta::new([1, 4], DType::F32)),
 /// ]), 0)?;
-/// let mut stream = Stream::new(rnn);
+/// let mut stream = Stream::new(rnn)?;
 /// stream.set_state("h", Array::zeros(&Meta::new([1, 4], DType::F32)))?;
 /// let x = Array::new([1, 3], vec![1.0f32, 2.0, 3.0]);
 /// let first = stream.step(&Arrays::one("x", x.clone()))?;
@@ -45,30 +41,28 @@ const PROGRAMS: usize = 8;
 /// assert_ne!(first, second);
 /// # Ok::<(), zerokara_core::Error>(())
 /// ```
-pub struct Stream<M> {
-    model: M,
+pub struct Stream {
+    model: Arc<dyn Model>,
+    predictor: Predictor,
     states: Arrays,
-    /// Programs by the metas of their inputs, last used last.
-    programs: Vec<(Metas, Compiled)>,
 }
 
-struct Compiled {
-    program: Program,
-    outputs: Vec<String>,
-}
-
-impl<M: Model> Stream<M> {
+impl Stream {
     /// Before the first step: no state has a value yet. Those of a model that was loaded begin as zeros.
-    pub fn new(model: M) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// If the model has not been built.
+    pub fn new(model: impl Model + 'static) -> Result<Self> {
+        let model: Arc<dyn Model> = Arc::new(model);
+        Ok(Self {
+            predictor: Predictor::new(model.clone())?,
             model,
             states: Arrays::new(),
-            programs: Vec::new(),
-        }
+        })
     }
 
     /// The model.
-    pub fn model(&self) -> &M {
+    pub fn model(&self) -> &Arc<dyn Model> {
         &self.model
     }
 
@@ -120,30 +114,7 @@ impl<M: Model> Stream<M> {
                 given.insert(state.clone(), value);
             }
         }
-        let metas = given.map(|_, array| array.meta());
-        let at = match self.programs.iter().position(|(known, _)| *known == metas) {
-            Some(at) => at,
-            None => {
-                let compiled = self.compile(&given)?;
-                if self.programs.len() == PROGRAMS {
-                    self.programs.remove(0);
-                }
-                self.programs.push((metas, compiled));
-                self.programs.len() - 1
-            }
-        };
-        let entry = self.programs.remove(at);
-        self.programs.push(entry);
-        let last = self.programs.len() - 1;
-        let compiled = &mut self.programs[last].1;
-        let values: Vec<Array> = given.values().cloned().collect();
-        let values = compiled.program.run(&values)?;
-        let outputs: Arrays = compiled
-            .outputs
-            .iter()
-            .map(String::as_str)
-            .zip(values)
-            .collect();
+        let outputs = self.predictor.predict_all(&given)?;
         let mut next = self.states.clone();
         for (state, output) in carried {
             next.insert(state, outputs.find(&output)?.clone());
@@ -166,23 +137,5 @@ impl<M: Model> Stream<M> {
         let port = signature.inputs.iter().find(|port| &*port.name == state);
         let port = port.ok_or_else(|| Error::new(format!("there is no input {state:?}")))?;
         Array::try_zeros(&port.meta(|name| lengths.get(name).copied())?)
-    }
-
-    fn compile(&self, given: &Arrays) -> Result<Compiled> {
-        let mut tensors = Tensors::new();
-        for (name, array) in given.iter() {
-            let meta = array.valid()?.meta();
-            tensors.insert(name, Tensor::input(name, meta.shape, meta.dtype));
-        }
-        let mut outputs = Tensors::new();
-        let mut cx = Context::evaluate();
-        in_container("", || outputs = self.model.apply(&tensors, &mut cx));
-        cx.finish()?;
-        let inputs: Vec<&Tensor> = tensors.values().collect();
-        let results: Vec<&Tensor> = outputs.values().collect();
-        Ok(Compiled {
-            program: Program::compile(&inputs, &results, &[])?,
-            outputs: outputs.names().map(str::to_string).collect(),
-        })
     }
 }
