@@ -6,7 +6,9 @@
 //! always the results are far within what a float holds, and nothing need be looked at. Where the formula cannot be
 //! bounded, or its results may be too large, the step has to look ([`Guard::limit`] is 0).
 
-use crate::{Clipping, Optimizer, optimizers::Slot, replay::nodes, train_step::groups::Cell};
+use crate::{
+    Clipping, Optimizer, optimizers::ParameterSpec, replay::nodes, train_step::groups::Cell,
+};
 use std::collections::HashMap;
 use zerokara_core::{
     Array, Elements, Parameter, Tensor,
@@ -202,7 +204,7 @@ struct Formula {
 
 impl Formula {
     /// The update of a parameter like this; `None` if it does something for which there are no bounds.
-    fn of(optimizer: &dyn Optimizer, slot: &Slot<'_>) -> Option<Self> {
+    fn of(optimizer: &dyn Optimizer, slot: &ParameterSpec<'_>) -> Option<Self> {
         let meta = slot.meta;
         let like = |name: &str| Tensor::input(name, meta.shape.clone(), meta.dtype);
         let scalars = optimizer.scalars(1, optimizer.learning_rate()).len();
@@ -335,7 +337,7 @@ impl Guard {
     pub(crate) fn new(optimizer: &dyn Optimizer, cells: &[Cell], group: usize) -> Self {
         let mut formulas: Option<Vec<Formula>> = Some(Vec::new());
         for cell in cells.iter().filter(|cell| cell.group == group) {
-            let slot = Slot {
+            let slot = ParameterSpec {
                 name: &cell.path,
                 meta: cell.parameter.meta(),
             };

@@ -413,12 +413,12 @@ impl Optimizer for Rows {
         Vec::new()
     }
 
-    fn states(&self, of: &Slot<'_>) -> Vec<State> {
+    fn states(&self, of: &ParameterSpec<'_>) -> Vec<StateSpec> {
         let rows = match of.meta.shape[..] {
             [rows, _] => vec![rows, 1],
             _ => vec![1],
         };
-        vec![State {
+        vec![StateSpec {
             name: "largest",
             meta: Meta::new(rows, of.meta.dtype),
             initial: 1.0,

@@ -19,7 +19,7 @@ const NAMES: &[(&str, &str)] = &[
     ("RMSprop", "zerokara-nn/src/optimizers/adaptive.rs"),
     ("weight_init_std", "zerokara-nn/src/initializers.rs"),
     ("Xavier", "zerokara-nn/src/initializers.rs"),
-    ("weight_decay_lambda", "zerokara-nn/src/train_step.rs"),
+    ("weight_decay_lambda", "zerokara-nn/src/train_step/mod.rs"),
     ("MultiLayerNetExtend", "zerokara-nn/src/models.rs"),
     ("predict", "zerokara-nn/src/module.rs"),
     ("AddLayer", "zerokara-core/src/tensor.rs"),

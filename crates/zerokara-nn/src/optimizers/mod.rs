@@ -66,7 +66,7 @@ impl std::ops::Deref for Scalars {
 
 /// A parameter as an optimizer knows it before the first update.
 #[derive(Clone, Copy, Debug)]
-pub struct Slot<'a> {
+pub struct ParameterSpec<'a> {
     /// Its path in the model: `conv1.weight`.
     pub name: &'a str,
     /// Shape and element type.
@@ -75,7 +75,7 @@ pub struct Slot<'a> {
 
 /// A tensor that an optimizer remembers of a parameter.
 #[derive(Clone, Debug, PartialEq)]
-pub struct State {
+pub struct StateSpec {
     /// The name, as files have it behind the parameter's.
     pub name: &'static str,
     /// Shape and element type, which need not be the parameter's.
@@ -134,8 +134,8 @@ pub trait Optimizer: Send + Sync {
     fn state(&self) -> Vec<(&'static str, f64)>;
 
     /// The state tensors of this parameter, where they are not all of its shape, or not the same for each parameter.
-    fn states(&self, of: &Slot<'_>) -> Vec<State> {
-        let like = |(name, initial)| State {
+    fn states(&self, of: &ParameterSpec<'_>) -> Vec<StateSpec> {
+        let like = |(name, initial)| StateSpec {
             name,
             meta: of.meta.clone(),
             initial,
@@ -162,7 +162,7 @@ pub trait Optimizer: Send + Sync {
     /// As [`Optimizer::update`], for an optimizer whose formula differs from parameter to parameter.
     fn update_of(
         &self,
-        of: &Slot<'_>,
+        of: &ParameterSpec<'_>,
         parameter: &Tensor,
         gradient: &Tensor,
         state: &[Tensor],
@@ -221,7 +221,7 @@ impl<O: Optimizer + ?Sized> Optimizer for Arc<O> {
         (**self).state()
     }
 
-    fn states(&self, of: &Slot<'_>) -> Vec<State> {
+    fn states(&self, of: &ParameterSpec<'_>) -> Vec<StateSpec> {
         (**self).states(of)
     }
 
@@ -241,7 +241,7 @@ impl<O: Optimizer + ?Sized> Optimizer for Arc<O> {
 
     fn update_of(
         &self,
-        of: &Slot<'_>,
+        of: &ParameterSpec<'_>,
         parameter: &Tensor,
         gradient: &Tensor,
         state: &[Tensor],

@@ -1,6 +1,6 @@
 //! Groups of parameters that are trained in ways of their own: frozen, with another learning rate, without weight decay.
 
-use crate::{Optimizer, Scalars, bounds::Guard, optimizers, optimizers::Slot};
+use crate::{Optimizer, Scalars, bounds::Guard, optimizers, optimizers::ParameterSpec};
 use std::sync::Arc;
 use zerokara_core::{Array, Error, Parameter, Result};
 
@@ -225,7 +225,7 @@ pub(crate) fn deal(
             found.push((optimizer.clone(), rate));
             found.len() - 1
         });
-        let slot = Slot {
+        let slot = ParameterSpec {
             name: &path,
             meta: parameter.meta(),
         };

@@ -1,7 +1,7 @@
 //! The graph of a step: of the whole of it, or of one of its halves.
 
 use super::{Care, LEAST_NORM, TrainStep};
-use crate::{Context, Mode, Task, Totals, finite, given::Shapes, optimizers::Slot};
+use crate::{Context, Mode, Task, Totals, finite, given::Shapes, optimizers::ParameterSpec};
 use zerokara_core::{
     DType, Error, Parameter, Result, Tensor, Tensors, gradients,
     scope::{Phase, enter, in_container},
@@ -237,7 +237,7 @@ impl TrainStep {
             let numbers = scalars[cell.group].iter().map(|s| s.cast(dtype));
             let numbers: Vec<Tensor> = numbers.collect();
             let old_state: Vec<Tensor> = cell.state.iter().map(Parameter::tensor).collect();
-            let slot = Slot {
+            let slot = ParameterSpec {
                 name: &cell.path,
                 meta: cell.parameter.meta(),
             };
