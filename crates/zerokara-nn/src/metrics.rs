@@ -1,5 +1,6 @@
 //! Measures of a classifier, counted on the host.
 
+use std::collections::BTreeMap;
 use zerokara_core::{Array, DType, Error, Result};
 
 /// The scores `[N, C]` row by row with the labels `[N]`.
@@ -79,7 +80,8 @@ pub fn top_k_accuracy(scores: &Array, labels: &Array, k: usize) -> Result<f64> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfusionMatrix {
     classes: usize,
-    counts: Vec<u64>,
+    /// By label and predicted class, those that are not 0: they take memory as samples come, however many classes there are.
+    counts: BTreeMap<(usize, usize), u64>,
 }
 
 impl ConfusionMatrix {
@@ -87,7 +89,7 @@ impl ConfusionMatrix {
     pub fn new(classes: usize) -> Self {
         Self {
             classes,
-            counts: vec![0; classes * classes],
+            counts: BTreeMap::new(),
         }
     }
 
@@ -97,7 +99,9 @@ impl ConfusionMatrix {
         let mut matrix = Self::new(longest.max(rows.len()));
         for (label, row) in rows.iter().enumerate() {
             for (predicted, count) in row.iter().enumerate() {
-                matrix.counts[label * matrix.classes + predicted] = *count;
+                if *count > 0 {
+                    matrix.counts.insert((label, predicted), *count);
+                }
             }
         }
         matrix
@@ -106,7 +110,7 @@ impl ConfusionMatrix {
     /// Counts one sample. Classes beyond the matrix are ignored.
     pub fn add(&mut self, label: usize, predicted: usize) {
         if label < self.classes && predicted < self.classes {
-            self.counts[label * self.classes + predicted] += 1;
+            *self.counts.entry((label, predicted)).or_default() += 1;
         }
     }
 
@@ -135,32 +139,33 @@ impl ConfusionMatrix {
         self.classes
     }
 
-    /// The counts, row by row.
-    pub fn counts(&self) -> &[u64] {
-        &self.counts
+    /// The counts that are not 0, row by row: label, predicted class, how often.
+    pub fn counts(&self) -> impl Iterator<Item = (usize, usize, u64)> {
+        (self.counts.iter()).map(|(&(label, predicted), &count)| (label, predicted, count))
     }
 
     /// How often `predicted` was given for a sample of class `label`; 0 beyond the matrix.
     pub fn count(&self, label: usize, predicted: usize) -> u64 {
-        match label < self.classes && predicted < self.classes {
-            true => self.counts[label * self.classes + predicted],
-            false => 0,
-        }
+        self.counts.get(&(label, predicted)).copied().unwrap_or(0)
     }
 
     /// Number of samples of a class.
     pub fn samples(&self, label: usize) -> u64 {
-        (0..self.classes).map(|p| self.count(label, p)).sum()
+        let row = self.counts.range((label, 0)..=(label, usize::MAX));
+        row.map(|(_, count)| count).sum()
     }
 
     /// Number of all samples.
     pub fn total(&self) -> u64 {
-        self.counts.iter().sum()
+        self.counts.values().sum()
     }
 
     /// Number of samples on the diagonal.
     pub fn correct(&self) -> u64 {
-        (0..self.classes).map(|k| self.count(k, k)).sum()
+        let right = self
+            .counts()
+            .filter(|(label, predicted, _)| label == predicted);
+        right.map(|(.., count)| count).sum()
     }
 
     /// The share of samples on the diagonal; 0 if there are none.
@@ -175,16 +180,21 @@ impl ConfusionMatrix {
 
     /// Of the samples that were given this class, the share that has it; `None` if there are none.
     pub fn precision(&self, class: usize) -> Option<f64> {
-        let given = (0..self.classes).map(|label| self.count(label, class));
-        share(self.count(class, class), given.sum())
+        let given = self
+            .counts()
+            .filter(|(_, predicted, _)| *predicted == class);
+        share(
+            self.count(class, class),
+            given.map(|(.., count)| count).sum(),
+        )
     }
 
     /// The most frequent errors, as label, predicted class and count; at most `limit`.
     pub fn worst(&self, limit: usize) -> Vec<(usize, usize, u64)> {
-        let mut cells: Vec<_> = (0..self.counts.len())
-            .map(|i| (i / self.classes, i % self.classes, self.counts[i]))
-            .filter(|(label, predicted, count)| label != predicted && *count > 0)
-            .collect();
+        let wrong = self
+            .counts()
+            .filter(|(label, predicted, _)| label != predicted);
+        let mut cells: Vec<_> = wrong.collect();
         cells.sort_by_key(|(_, _, count)| std::cmp::Reverse(*count));
         cells.truncate(limit);
         cells
@@ -238,6 +248,19 @@ mod tests {
             ConfusionMatrix::new(4)
                 .add_scores(&scores, &arrays().1)
                 .is_err()
+        );
+    }
+
+    #[test]
+    fn a_matrix_takes_any_number_of_classes() {
+        let mut matrix = ConfusionMatrix::new(usize::MAX);
+        matrix.add(usize::MAX - 1, 3);
+        matrix.add(7, 7);
+        assert_eq!((matrix.total(), matrix.correct()), (2, 1));
+        assert_eq!(matrix.worst(5), [(usize::MAX - 1, 3, 1)]);
+        assert_eq!(
+            (matrix.recall(7), matrix.precision(3)),
+            (Some(1.0), Some(0.0))
         );
     }
 

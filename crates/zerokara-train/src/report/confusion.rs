@@ -97,16 +97,18 @@ fn table(matrix: &ConfusionMatrix, classes: &[String]) -> String {
 /// One pixel per cell; transparent where nothing was counted, so that it suits both themes.
 fn picture(matrix: &ConfusionMatrix) -> String {
     let most = most_errors(matrix);
-    let mut rgba = Vec::with_capacity(matrix.counts().len() * 4);
-    for (i, count) in matrix.counts().iter().enumerate() {
-        let (label, answer) = (i / matrix.classes(), i % matrix.classes());
-        let (rgb, alpha) = match *count {
-            0 => ([0, 0, 0], 0.0),
-            _ if label == answer => ([0, 114, 178], matrix.recall(label).unwrap_or(0.0)),
-            n => ([213, 94, 0], 0.2 + 0.8 * (n as f64).ln_1p() / most.ln_1p()),
+    let mut rgba = vec![0; matrix.classes() * matrix.classes() * 4];
+    for (label, answer, count) in matrix.counts() {
+        let ([red, green, blue], alpha) = match label == answer {
+            true => ([0, 114, 178], matrix.recall(label).unwrap_or(0.0)),
+            false => (
+                [213, 94, 0],
+                0.2 + 0.8 * (count as f64).ln_1p() / most.ln_1p(),
+            ),
         };
-        rgba.extend(rgb);
-        rgba.push((alpha * 255.0).round() as u8);
+        let pixel = [red, green, blue, (alpha * 255.0).round() as u8];
+        let at = (label * matrix.classes() + answer) * 4;
+        rgba[at..at + 4].copy_from_slice(&pixel);
     }
     let picture = Picture {
         width: matrix.classes(),
@@ -146,7 +148,9 @@ fn least_recognised(matrix: &ConfusionMatrix, classes: &[String]) -> String {
     if matrix.classes() <= TABLE {
         return String::new();
     }
-    let mut recalls: Vec<_> = (0..matrix.classes())
+    let mut labels: Vec<usize> = matrix.counts().map(|(label, ..)| label).collect();
+    labels.dedup();
+    let mut recalls: Vec<_> = (labels.into_iter())
         .filter_map(|k| Some((k, matrix.recall(k)?)))
         .collect();
     recalls.sort_by(|a, b| a.1.total_cmp(&b.1));
