@@ -38,9 +38,13 @@ pub(crate) fn represent(value: f64, dtype: DType) -> Result<(), String> {
     match dtype {
         DType::F32 | DType::F64 => Ok(()),
         DType::I64 if value.fract() == 0.0 && (-END..END).contains(&value) => Ok(()),
+        DType::U8 if value.fract() == 0.0 && (0.0..256.0).contains(&value) => Ok(()),
         DType::Bool if value == 0.0 || value == 1.0 => Ok(()),
         DType::I64 => Err(format!(
             "{value:?} is no {dtype}, which holds whole numbers from -2^63 to 2^63 - 1; round it, or cast the tensor to floats"
+        )),
+        DType::U8 => Err(format!(
+            "{value:?} is no {dtype}, which holds whole numbers from 0 to 255; cast the tensor to i64 or floats"
         )),
         DType::Bool => Err(format!("{value:?} is no {dtype}, which holds 0 and 1")),
     }
@@ -231,6 +235,7 @@ impl Array {
             ElementsMut::F32(x) => x.fill(value as f32),
             ElementsMut::F64(x) => x.fill(value),
             ElementsMut::I64(x) => x.fill(value as i64),
+            ElementsMut::U8(x) => x.fill(value as u8),
             ElementsMut::Bool(x) => x.fill((value != 0.0) as u8),
         }
     }
@@ -247,6 +252,7 @@ impl Array {
                 .map(|v| v.to_bits())
                 .eq(b.iter().map(|v| v.to_bits())),
             (Elements::I64(a), Elements::I64(b)) => a == b,
+            (Elements::U8(a), Elements::U8(b)) => a == b,
             (Elements::Bool(a), Elements::Bool(b)) => a == b,
             _ => false,
         };
@@ -259,7 +265,7 @@ impl Array {
             Elements::F32(x) => x.get(at).map(|&v| v as f64),
             Elements::F64(x) => x.get(at).copied(),
             Elements::I64(x) => x.get(at).map(|&v| v as f64),
-            Elements::Bool(x) => x.get(at).map(|&v| v as f64),
+            Elements::U8(x) | Elements::Bool(x) => x.get(at).map(|&v| v as f64),
         }
     }
 
@@ -269,12 +275,13 @@ impl Array {
             Elements::F32(x) => x.iter().map(|&v| v as f64).collect(),
             Elements::F64(x) => x.to_vec(),
             Elements::I64(x) => x.iter().map(|&v| v as f64).collect(),
-            Elements::Bool(x) => x.iter().map(|&v| v as f64).collect(),
+            Elements::U8(x) | Elements::Bool(x) => x.iter().map(|&v| v as f64).collect(),
         }
     }
 
     /// The elements as another element type: what a float type cannot hold rounds to nearest. Floats become integers by
-    /// truncation; those beyond the range become its nearest end, and NaN becomes 0. Anything that is not 0 is true.
+    /// truncation; those beyond the range become its nearest end, and NaN becomes 0. Integers become bytes by their lowest
+    /// eight bits, as in PyTorch. Anything that is not 0 is true.
     pub fn cast(&self, dtype: DType) -> Self {
         if dtype == self.dtype() || self.fault.is_some() {
             return self.clone();
@@ -287,6 +294,7 @@ impl Array {
                     ElementsMut::F32(y) => each(y, $x, |v| v as f32),
                     ElementsMut::F64(y) => each(y, $x, |v| v as f64),
                     ElementsMut::I64(y) => each(y, $x, |v| v as i64),
+                    ElementsMut::U8(y) => each(y, $x, |v| v as u8),
                     ElementsMut::Bool(y) => each(y, $x, |v| u8::from(v != Default::default())),
                 }
             };
@@ -295,7 +303,7 @@ impl Array {
             Elements::F32(x) => convert!(x),
             Elements::F64(x) => convert!(x),
             Elements::I64(x) => convert!(x),
-            Elements::Bool(x) => convert!(x),
+            Elements::U8(x) | Elements::Bool(x) => convert!(x),
         }
         out
     }
@@ -362,6 +370,7 @@ macro_rules! scalar {
 scalar!(f32, F32, F32);
 scalar!(f64, F64, F64);
 scalar!(i64, I64, I64);
+scalar!(u8, U8, U8);
 
 impl Array {
     /// The elements, row by row.
@@ -452,6 +461,7 @@ impl PartialEq for Array {
             (Elements::F32(a), Elements::F32(b)) => a == b,
             (Elements::F64(a), Elements::F64(b)) => a == b,
             (Elements::I64(a), Elements::I64(b)) => a == b,
+            (Elements::U8(a), Elements::U8(b)) => a == b,
             (Elements::Bool(a), Elements::Bool(b)) => a == b,
             _ => false,
         };

@@ -112,6 +112,8 @@ fn write_array(array: &Array, f: &mut fmt::Formatter<'_>, style: Style) -> fmt::
         Elements::F64(x) => float_words(x, &places, style, sign),
         Elements::I64(x) if sign => places.iter().map(|&at| format!("{:+}", x[at])).collect(),
         Elements::I64(x) => places.iter().map(|&at| x[at].to_string()).collect(),
+        Elements::U8(x) if sign => places.iter().map(|&at| format!("{:+}", x[at])).collect(),
+        Elements::U8(x) => places.iter().map(|&at| x[at].to_string()).collect(),
         Elements::Bool(x) => places.iter().map(|&at| (x[at] != 0).to_string()).collect(),
     };
     let width = f.width().unwrap_or(0);

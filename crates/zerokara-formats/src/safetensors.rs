@@ -40,16 +40,17 @@ fn code(dtype: DType) -> &'static str {
         DType::F32 => "F32",
         DType::F64 => "F64",
         DType::I64 => "I64",
+        DType::U8 => "U8",
         DType::Bool => "BOOL",
     }
 }
 
 fn dtype(code: &str) -> Result<DType, String> {
-    [DType::F32, DType::F64, DType::I64, DType::Bool]
+    DType::ALL
         .into_iter()
         .find(|&d| self::code(d) == code)
         .ok_or_else(|| {
-            format!("elements of type {code} are not supported (F32, F64, I64 and BOOL are)")
+            format!("elements of type {code} are not supported (F32, F64, I64, U8 and BOOL are)")
         })
 }
 
@@ -135,12 +136,13 @@ impl SafeTensors {
     }
 }
 
-fn append(bytes: &mut Vec<u8>, array: &Array) {
+/// The bytes of the elements, the lowest byte of each first.
+pub(crate) fn append(bytes: &mut Vec<u8>, array: &Array) {
     match array.elements() {
         Elements::F32(x) => x.iter().for_each(|v| bytes.extend(v.to_le_bytes())),
         Elements::F64(x) => x.iter().for_each(|v| bytes.extend(v.to_le_bytes())),
         Elements::I64(x) => x.iter().for_each(|v| bytes.extend(v.to_le_bytes())),
-        Elements::Bool(x) => bytes.extend(x),
+        Elements::U8(x) | Elements::Bool(x) => bytes.extend(x),
     }
 }
 
@@ -234,7 +236,8 @@ fn entry(value: &Value) -> Result<Entry, String> {
     Ok(Entry { meta, start, end })
 }
 
-fn array(meta: &Meta, bytes: &[u8]) -> Result<Array, String> {
+/// An array of so many elements from bytes as [`append`] writes them.
+pub(crate) fn array(meta: &Meta, bytes: &[u8]) -> Result<Array, String> {
     fn read<const N: usize, T: Copy>(bytes: &[u8], to: &mut [T], of: fn([u8; N]) -> T) {
         let (chunks, _) = bytes.as_chunks::<N>();
         to.iter_mut().zip(chunks).for_each(|(to, &c)| *to = of(c));
@@ -244,6 +247,7 @@ fn array(meta: &Meta, bytes: &[u8]) -> Result<Array, String> {
         ElementsMut::F32(x) => read(bytes, x, f32::from_le_bytes),
         ElementsMut::F64(x) => read(bytes, x, f64::from_le_bytes),
         ElementsMut::I64(x) => read(bytes, x, i64::from_le_bytes),
+        ElementsMut::U8(x) => x.copy_from_slice(bytes),
         ElementsMut::Bool(x) => {
             if let Some(other) = bytes.iter().find(|&&b| b > 1) {
                 return Err(format!("a truth value cannot be {other}"));

@@ -19,35 +19,48 @@ pub enum Element {
     F64,
     /// 64-bit signed integers: labels, indices, counters.
     I64,
+    /// Unsigned bytes: pixels, characters, small numbers.
+    U8,
     /// Truth values, one byte each, 0 or 1.
     Bool,
 }
 
 impl Element {
+    /// All of them.
+    pub const ALL: [Element; 5] = [
+        Element::F32,
+        Element::F64,
+        Element::I64,
+        Element::U8,
+        Element::Bool,
+    ];
+
     /// Bytes per element.
     pub fn size(self) -> usize {
         match self {
             Element::F32 => 4,
             Element::F64 | Element::I64 => 8,
-            Element::Bool => 1,
+            Element::U8 | Element::Bool => 1,
         }
     }
-}
 
-impl Element {
-    /// The element type of this name: `f32`, `f64`, `i64` or `bool`.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Element::F32, Element::F64, Element::I64, Element::Bool]
-            .into_iter()
-            .find(|e| e.name() == name)
+    /// Whether elementwise code takes and gives it: each of its values is one of f32.
+    pub fn is_mapped(self) -> bool {
+        matches!(self, Element::F32 | Element::U8 | Element::Bool)
     }
 
-    /// Its name: `f32`, `f64`, `i64` or `bool`.
+    /// The element type of this name: `f32`, `f64`, `i64`, `u8` or `bool`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|e| e.name() == name)
+    }
+
+    /// Its name: `f32`, `f64`, `i64`, `u8` or `bool`.
     pub fn name(self) -> &'static str {
         match self {
             Element::F32 => "f32",
             Element::F64 => "f64",
             Element::I64 => "i64",
+            Element::U8 => "u8",
             Element::Bool => "bool",
         }
     }
@@ -587,6 +600,7 @@ pub enum Elements<'a> {
     F32(&'a [f32]),
     F64(&'a [f64]),
     I64(&'a [i64]),
+    U8(&'a [u8]),
     Bool(&'a [u8]),
 }
 
@@ -597,6 +611,7 @@ pub enum ElementsMut<'a> {
     F32(&'a mut [f32]),
     F64(&'a mut [f64]),
     I64(&'a mut [i64]),
+    U8(&'a mut [u8]),
     Bool(&'a mut [u8]),
 }
 

@@ -35,9 +35,14 @@ unsafe impl Send for Storage {}
 // SAFETY: as above; shared references only read.
 unsafe impl Sync for Storage {}
 
+/// Bytes behind the last element that may be read: compiled loops load bytes eight at a time.
+const SLACK: usize = 7;
+
 fn try_layout(element: Element, len: usize) -> Option<Layout> {
+    let slack = if element.size() == 1 { SLACK } else { 0 };
     // Whole cache lines, so that a vector that ends in the last line never leaves the allocation.
     len.checked_mul(element.size())
+        .and_then(|bytes| bytes.checked_add(slack))
         .and_then(|bytes| bytes.max(1).checked_next_multiple_of(ALIGNMENT))
         .and_then(|bytes| Layout::from_size_align(bytes, ALIGNMENT).ok())
 }
@@ -144,6 +149,7 @@ impl Storage {
                 Element::F32 => Elements::F32(std::slice::from_raw_parts(p.cast(), self.len)),
                 Element::F64 => Elements::F64(std::slice::from_raw_parts(p.cast(), self.len)),
                 Element::I64 => Elements::I64(std::slice::from_raw_parts(p.cast(), self.len)),
+                Element::U8 => Elements::U8(std::slice::from_raw_parts(p, self.len)),
                 Element::Bool => Elements::Bool(std::slice::from_raw_parts(p, self.len)),
             }
         }
@@ -164,6 +170,7 @@ impl Storage {
                 Element::I64 => {
                     ElementsMut::I64(std::slice::from_raw_parts_mut(p.cast(), self.len))
                 }
+                Element::U8 => ElementsMut::U8(std::slice::from_raw_parts_mut(p, self.len)),
                 Element::Bool => ElementsMut::Bool(std::slice::from_raw_parts_mut(p, self.len)),
             }
         }
@@ -194,6 +201,7 @@ macro_rules! typed {
 typed!(F32, f32, f32s, f32s_mut, "32-bit floats");
 typed!(F64, f64, f64s, f64s_mut, "64-bit floats");
 typed!(I64, i64, i64s, i64s_mut, "64-bit integers");
+typed!(U8, u8, u8s, u8s_mut, "unsigned bytes");
 typed!(Bool, u8, bools, bools_mut, "truth values (bytes 0 and 1)");
 
 macro_rules! from_slice {
@@ -220,6 +228,7 @@ macro_rules! from_slice {
 from_slice!(F32, f32);
 from_slice!(F64, f64);
 from_slice!(I64, i64);
+from_slice!(U8, u8);
 
 impl From<&[bool]> for Storage {
     fn from(slice: &[bool]) -> Storage {
@@ -253,6 +262,7 @@ impl PartialEq for Storage {
             (Elements::F32(a), Elements::F32(b)) => a == b,
             (Elements::F64(a), Elements::F64(b)) => a == b,
             (Elements::I64(a), Elements::I64(b)) => a == b,
+            (Elements::U8(a), Elements::U8(b)) => a == b,
             (Elements::Bool(a), Elements::Bool(b)) => a == b,
             _ => false,
         }
@@ -271,7 +281,7 @@ mod tests {
 
     #[test]
     fn starts_on_a_cache_line_and_is_zero() {
-        for element in [Element::F32, Element::F64, Element::I64, Element::Bool] {
+        for element in Element::ALL {
             for len in [0, 1, 7, 16, 1000] {
                 let s = Storage::zeros(element, len);
                 assert_eq!(s.as_ptr() as usize % ALIGNMENT, 0);
@@ -283,7 +293,7 @@ mod tests {
                     Elements::F32(x) => x.iter().all(|&x| x.to_bits() == 0),
                     Elements::F64(x) => x.iter().all(|&x| x.to_bits() == 0),
                     Elements::I64(x) => x.iter().all(|&x| x == 0),
-                    Elements::Bool(x) => x.iter().all(|&x| x == 0),
+                    Elements::U8(x) | Elements::Bool(x) => x.iter().all(|&x| x == 0),
                 };
                 assert!(zero);
             }
@@ -306,5 +316,7 @@ mod tests {
         assert_eq!(s.bools(), Some(&[1, 0][..]));
         assert!(s.f32s().is_none() && s.f64s().is_none() && s.i64s_mut().is_none());
         assert_eq!(Storage::from([1.5_f64]).f64s(), Some(&[1.5][..]));
+        let bytes = Storage::from([7_u8, 255]);
+        assert_eq!((bytes.u8s(), bytes.bools()), (Some(&[7, 255][..]), None));
     }
 }

@@ -61,6 +61,8 @@ faults! {
     SwapsReductionKinds,
     StatisticsOfOtherAxes,
     ReductionForgetsEpilogue,
+    BytesDoNotWrap,
+    TruthsStayNumbers,
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     DType,
-    graph::{Graph, Source},
-    op::{Contract, Kind, View},
+    graph::{Graph, GraphNode, Source},
+    op::{Binary, Contract, Instruction, Kind, View, map},
 };
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 
@@ -106,12 +106,36 @@ pub(super) fn schedule(graph: &Graph, request: &Request) -> Schedule {
 
 /// Kind and class of each node.
 pub(super) fn classes(graph: &Graph, is_program: bool) -> (Vec<Kind>, Vec<Class>) {
-    let kinds: Vec<Kind> = graph.nodes.iter().map(|n| n.kind()).collect();
+    let kinds: Vec<Kind> = graph
+        .nodes
+        .iter()
+        .map(|node| kind_in(graph, node))
+        .collect();
     let mut classes: Vec<Class> = Vec::with_capacity(kinds.len());
     for at in 0..kinds.len() {
         classes.push(classify(graph, &kinds, &classes, at, is_program));
     }
     (kinds, classes)
+}
+
+/// The kind of a node among its inputs: code that makes truth values of numbers has them as 0 and 1, also for those who read
+/// them from a register.
+fn kind_in(graph: &Graph, node: &GraphNode) -> Kind {
+    let kind = node.kind();
+    let is_copy = matches!(&kind, Kind::Map(code) if code.instructions == [Instruction::Load(0)]);
+    let of_numbers = |&input: &usize| graph.nodes[input].meta.dtype != DType::Bool;
+    if is_copy
+        && node.meta.dtype == DType::Bool
+        && node.inputs.iter().any(of_numbers)
+        && !planted(Fault::TruthsStayNumbers)
+    {
+        return map([
+            Instruction::Load(0),
+            Instruction::Constant(0.0),
+            Instruction::Binary(Binary::NotEqual, 0, 1),
+        ]);
+    }
+    kind
 }
 
 /// The nodes that read each node.
@@ -141,10 +165,6 @@ pub(super) fn narrow(graph: &Graph, kinds: &[Kind], classes: &[Class]) -> Vec<bo
     narrow
 }
 
-fn fast(dtype: DType) -> bool {
-    matches!(dtype, DType::F32 | DType::Bool)
-}
-
 fn classify(
     graph: &Graph,
     kinds: &[Kind],
@@ -156,7 +176,7 @@ fn classify(
     if let Source::Value(array) = &node.source
         && is_program
         && array.len() == 1
-        && fast(array.dtype())
+        && array.dtype().is_mapped()
     {
         return Class::Constant(array.to_f64s()[0]);
     }
@@ -166,15 +186,21 @@ fn classify(
     {
         return Class::Constant(value);
     }
-    let of_fast_types =
-        fast(node.meta.dtype) && node.inputs.iter().all(|&i| fast(graph.nodes[i].meta.dtype));
+    let mut types =
+        (node.inputs.iter().map(|&i| graph.nodes[i].meta.dtype)).chain([node.meta.dtype]);
+    let is_mapped = types.all(DType::is_mapped);
     match &kinds[at] {
         Kind::Leaf => Class::Leaf,
-        Kind::Fill(value) if fast(node.meta.dtype) => Class::Constant(*value),
+        Kind::Fill(value) if node.meta.dtype.is_mapped() => Class::Constant(*value),
         // Reshaping is for all types: other types always lie in row-major order.
         Kind::View(View::Reshape) => Class::View,
-        Kind::View(_) if of_fast_types => Class::View,
-        Kind::Map(_) if of_fast_types => Class::Map,
+        Kind::View(_) if is_mapped => Class::View,
+        // Bytes wrap around, which code on f32 does not: it reads them, and gives other types.
+        Kind::Map(_)
+            if is_mapped && (node.meta.dtype != DType::U8 || planted(Fault::BytesDoNotWrap)) =>
+        {
+            Class::Map
+        }
         _ => Class::Kernel,
     }
 }

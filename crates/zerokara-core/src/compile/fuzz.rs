@@ -2,6 +2,7 @@
 //! operations, shapes, views and parameter updates, for every description of a machine, which decides what the compiler makes
 //! of a graph. It must find every planted [`Fault`], and reach every kind of step, for each of them.
 
+mod bytes;
 mod special;
 
 use super::fault::{Fault, with_fault};
@@ -77,7 +78,28 @@ impl Garden {
                 .collect();
             garden.plant(i, &shape);
         }
+        // Now and then, and without a change to what else is drawn.
+        if seed % 4 == 1 {
+            garden.sow(&mut Random(!seed));
+        }
         garden
+    }
+
+    /// Bytes, widened: as they lie or in another order, after arithmetic that wraps around, as truth values.
+    fn sow(&mut self, random: &mut Random) {
+        let shape = [1 + random.below(3), 1 + random.below(9)];
+        let bytes: Vec<u8> = (0..shape[0] * shape[1])
+            .map(|_| random.below(256) as u8)
+            .collect();
+        let bytes = Tensor::new(shape, bytes);
+        let bytes = match random.below(5) {
+            0 => bytes.t(),
+            1 => bytes.slice(1, .., -1),
+            2 => &bytes + &bytes,
+            3 => bytes.cast(DType::Bool),
+            _ => bytes,
+        };
+        self.pool.push(bytes.cast(DType::F32) / 255.0 - 0.25);
     }
 
     fn plant(&mut self, number: usize, shape: &[usize]) -> Tensor {

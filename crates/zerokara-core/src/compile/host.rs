@@ -52,6 +52,7 @@ impl HostFunction for HostCall {
                 (ElementsMut::F32(x), Elements::F32(y)) => x.copy_from_slice(y),
                 (ElementsMut::F64(x), Elements::F64(y)) => x.copy_from_slice(y),
                 (ElementsMut::I64(x), Elements::I64(y)) => x.copy_from_slice(y),
+                (ElementsMut::U8(x), Elements::U8(y)) => x.copy_from_slice(y),
                 (ElementsMut::Bool(x), Elements::Bool(y)) => x.copy_from_slice(y),
                 _ => return Err(format!("{} got another element type", self.op.name())),
             }
@@ -72,6 +73,7 @@ impl HostFunction for HostCall {
             [ElementsMut::F32(y)] => y.copy_from_slice(output.slice()),
             [ElementsMut::F64(y)] => y.copy_from_slice(output.slice()),
             [ElementsMut::I64(y)] => y.copy_from_slice(output.slice()),
+            [ElementsMut::U8(y)] => y.copy_from_slice(output.slice()),
             [ElementsMut::Bool(y)] => y.copy_from_slice(output.bools()),
             _ => return Err(format!("{} has one output", self.op.name())),
         }

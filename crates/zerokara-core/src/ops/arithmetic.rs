@@ -8,8 +8,8 @@
 //! | `a / b` | `g / b` | `-g (a / b) / b` |
 //!
 //! The rules see inputs of one shape: [`Tensor::binary`] broadcasts the inputs first, and the gradient of a
-//! broadcast sums over the axes that it repeated. Integers wrap around on overflow, as in NumPy and PyTorch, and are not
-//! divided. A number beside a tensor is made a scalar tensor by the rule of [`scalar`](super::scalar).
+//! broadcast sums over the axes that it repeated. Integers, bytes too, wrap around on overflow, as in NumPy and
+//! PyTorch, and are not divided. Bytes beside integers or floats become those; other types do not mix. A number beside a tensor is made a scalar tensor by the rule of [`scalar`](super::scalar).
 
 use super::{elementwise::elementwise_pair, loops::Number, prelude::*};
 use std::ops;
@@ -50,9 +50,16 @@ impl Tensor {
         Tensor::apply(op, &[&a, &b])
     }
 
-    /// Both tensors broadcast to one shape; unchanged if they do not fit, so that the operation reports it.
+    /// Both tensors broadcast to one shape, bytes beside wider numbers as such; unchanged if they do not fit, so that the
+    /// operation reports it.
     #[track_caller]
     pub(crate) fn broadcast_pair(a: &Tensor, b: &Tensor) -> (Tensor, Tensor) {
+        let wider = |d| matches!(d, DType::I64 | DType::F32 | DType::F64);
+        match (a.dtype(), b.dtype()) {
+            (Ok(DType::U8), Ok(d)) if wider(d) => return Self::broadcast_pair(&a.cast(d), b),
+            (Ok(d), Ok(DType::U8)) if wider(d) => return Self::broadcast_pair(a, &b.cast(d)),
+            _ => {}
+        }
         match (a.shape(), b.shape()) {
             (Ok(x), Ok(y)) if x != y => match shape::broadcast(x, y) {
                 // Broadcasting to the other tensor, not to numbers, keeps the graph valid for other batch sizes.

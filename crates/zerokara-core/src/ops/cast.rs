@@ -1,5 +1,6 @@
 //! Another element type. What a float type cannot hold rounds to nearest. Floats become integers by truncation; those
-//! beyond the range become its nearest end, and NaN becomes 0. What is not 0 is true, NaN as well.
+//! beyond the range become its nearest end, and NaN becomes 0. Integers become bytes by their lowest eight bits, as in
+//! PyTorch. What is not 0 is true, NaN as well.
 
 use super::prelude::*;
 
@@ -24,7 +25,8 @@ impl Op for Cast {
     }
 
     fn kind(&self) -> Kind {
-        // The compiler takes the code between f32 and truth values, and calls the reference otherwise.
+        // The compiler takes the code from bytes, truth values and f32 to f32 and truth values, and calls the reference
+        // otherwise.
         map([Instruction::Load(0)])
     }
 
@@ -54,12 +56,17 @@ impl Cast {
 
 impl Tensor {
     /// The elements as another element type. What a float type cannot hold rounds to nearest. Floats become integers by
-    /// truncation; those beyond the range become its nearest end, and NaN becomes 0. What is not 0 is true, NaN as well.
+    /// truncation; those beyond the range become its nearest end, and NaN becomes 0. Integers become bytes by their lowest
+    /// eight bits, as in PyTorch. What is not 0 is true, NaN as well.
+    ///
+    /// Bytes that a compiled step takes are widened by whoever reads them first, so that pixels stay bytes until then.
     ///
     /// ```
     /// # use zerokara_core::{DType, Tensor};
     /// let x = Tensor::from([-1.5, 1e30, f32::NAN]).cast(DType::I64);
     /// assert_eq!(x.to_vec::<i64>()?, [-1, i64::MAX, 0]);
+    /// let pixels = Tensor::new([3], [0u8, 51, 255]);
+    /// assert_eq!((pixels.cast(DType::F32) / 255.0).to_vec::<f32>()?, [0.0, 0.2, 1.0]);
     /// # Ok::<(), zerokara_core::Error>(())
     /// ```
     #[track_caller]

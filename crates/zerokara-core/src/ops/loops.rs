@@ -46,7 +46,7 @@ impl Real for f64 {
     }
 }
 
-/// `f32`, `f64` and `i64`, as the references calculate with them: integers wrap around, on every build.
+/// `f32`, `f64`, `i64` and `u8`, as the references calculate with them: integers wrap around, on every build.
 pub trait Number: Scalar {
     /// `self + other`
     fn plus(self, other: Self) -> Self;
@@ -85,6 +85,13 @@ number!(
     i64::wrapping_mul,
     i64::wrapping_neg
 );
+number!(
+    u8,
+    u8::wrapping_add,
+    u8::wrapping_sub,
+    u8::wrapping_mul,
+    u8::wrapping_neg
+);
 
 /// Runs the body with `$T` as the Rust type of a float element type.
 macro_rules! floats {
@@ -109,6 +116,10 @@ macro_rules! numbers {
         match $dtype {
             $crate::DType::I64 => {
                 type $T = i64;
+                $body
+            }
+            $crate::DType::U8 => {
+                type $T = u8;
                 $body
             }
             other => $crate::ops::loops::floats!(other, $T => $body),
@@ -160,6 +171,7 @@ pub fn copy(x: &Array, y: &mut Array, pairs: impl Iterator<Item = (usize, usize)
         DType::F32 => go(x.slice::<f32>(), y.slice_mut::<f32>(), pairs),
         DType::F64 => go(x.slice::<f64>(), y.slice_mut::<f64>(), pairs),
         DType::I64 => go(x.slice::<i64>(), y.slice_mut::<i64>(), pairs),
+        DType::U8 => go(x.slice::<u8>(), y.slice_mut::<u8>(), pairs),
         DType::Bool => go(x.bools(), y.bools_mut(), pairs),
     }
 }

@@ -490,9 +490,9 @@ pub(super) fn check_map(map: &MapStep, buffers: &[Buffer]) -> Result<(), String>
     for view in map.inputs.iter().chain(&map.outputs) {
         expect_shape(view, &map.shape)?;
         extent::of(view, buffers)?;
-        if !matches!(buffers[view.buffer].element, Element::F32 | Element::Bool) {
+        if !buffers[view.buffer].element.is_mapped() {
             return Err(format!(
-                "elementwise code on {:?}; it takes F32 and Bool",
+                "elementwise code on {:?}; it takes F32, U8 and Bool",
                 buffers[view.buffer].element
             ));
         }

@@ -37,6 +37,7 @@ impl Task for HostTask {
                 Element::F32 => Elements::F32(slice::from_raw_parts(p.cast(), *n)),
                 Element::F64 => Elements::F64(slice::from_raw_parts(p.cast(), *n)),
                 Element::I64 => Elements::I64(slice::from_raw_parts(p.cast(), *n)),
+                Element::U8 => Elements::U8(slice::from_raw_parts(p, *n)),
                 Element::Bool => Elements::Bool(slice::from_raw_parts(p, *n)),
             }
         };
@@ -47,6 +48,7 @@ impl Task for HostTask {
                 Element::F32 => ElementsMut::F32(slice::from_raw_parts_mut(p.cast(), *n)),
                 Element::F64 => ElementsMut::F64(slice::from_raw_parts_mut(p.cast(), *n)),
                 Element::I64 => ElementsMut::I64(slice::from_raw_parts_mut(p.cast(), *n)),
+                Element::U8 => ElementsMut::U8(slice::from_raw_parts_mut(p, *n)),
                 Element::Bool => ElementsMut::Bool(slice::from_raw_parts_mut(p, *n)),
             }
         };

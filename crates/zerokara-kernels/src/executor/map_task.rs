@@ -109,7 +109,7 @@ unsafe fn holds(memory: Memory<'_>, condition: &Access) -> bool {
     // SAFETY: as the caller vouches.
     unsafe {
         match condition.element {
-            Element::Bool => *memory.at(condition) != 0,
+            Element::U8 | Element::Bool => *memory.at(condition) != 0,
             _ => *memory.f32s(condition) != 0.0,
         }
     }

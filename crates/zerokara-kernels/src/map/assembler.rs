@@ -19,6 +19,8 @@ pub(super) enum Operand {
     Register(Vector),
     /// The numbers at `base + 4 * rax`.
     Row(General),
+    /// The bytes at `base + rax`.
+    Bytes(General),
     /// The number at `base`.
     At(General),
     /// The number, or the numbers, that the label leads to.
@@ -40,12 +42,14 @@ pub(super) const OR: Instruction = Instruction(1, 0, 0x56);
 pub(super) const XOR: Instruction = Instruction(1, 0, 0x57);
 pub(super) const ADD: Instruction = Instruction(1, 0, 0x58);
 pub(super) const MULTIPLY: Instruction = Instruction(1, 0, 0x59);
+pub(super) const CONVERT: Instruction = Instruction(1, 0, 0x5b);
 pub(super) const SUBTRACT: Instruction = Instruction(1, 0, 0x5c);
 pub(super) const MINIMUM: Instruction = Instruction(1, 0, 0x5d);
 pub(super) const DIVIDE: Instruction = Instruction(1, 0, 0x5e);
 pub(super) const MAXIMUM: Instruction = Instruction(1, 0, 0x5f);
 pub(super) const COMPARE: Instruction = Instruction(1, 0, 0xc2);
 pub(super) const BROADCAST: Instruction = Instruction(2, 1, 0x18);
+pub(super) const WIDEN: Instruction = Instruction(2, 1, 0x31);
 pub(super) const MASKED_LOAD: Instruction = Instruction(2, 1, 0x2c);
 pub(super) const MASKED_STORE: Instruction = Instruction(2, 1, 0x2e);
 pub(super) const ROUND: Instruction = Instruction(3, 1, 0x08);
@@ -122,7 +126,7 @@ impl Assembler {
         // High bits of the registers, inverted.
         let (index, base) = match second {
             Operand::Register(r) => (0, r),
-            Operand::Row(base) | Operand::At(base) => (RAX, base),
+            Operand::Row(base) | Operand::Bytes(base) | Operand::At(base) => (RAX, base),
             Operand::Mask(base) => (RSI, base),
             Operand::Label(_) => (0, 0),
         };
@@ -141,6 +145,10 @@ impl Assembler {
             Operand::Register(r) => self.code.push(0xc0 | reg | (r & 7)),
             Operand::Row(base) => {
                 let sib = SCALE_4 | RAX << 3 | (base & 7);
+                self.code.extend([0x40 | reg | 4, sib, 0]);
+            }
+            Operand::Bytes(base) => {
+                let sib = RAX << 3 | (base & 7);
                 self.code.extend([0x40 | reg | 4, sib, 0]);
             }
             Operand::Mask(base) => {

@@ -2,8 +2,8 @@
 //! each result once, where a [kernel](super::kernels) for each operation would read and write a tile.
 //!
 //! Every operation rounds as its kernel does, so that the bits are the same. What has no short instruction sequence
-//! (exponentials, powers, truth values in bytes) stays with its kernel, between the loops. On AVX-512 too the loops are of
-//! 256 bits: what they wait for is mostly memory.
+//! (exponentials, powers, results in bytes) stays with its kernel, between the loops. Bytes are widened as they are loaded.
+//! On AVX-512 too the loops are of 256 bits: what they wait for is mostly memory.
 
 use super::{
     Binary, Unary,
@@ -52,7 +52,8 @@ impl Code {
     /// Runs it on `n` elements of the tiles that the slots lead to.
     ///
     /// # Safety
-    /// The CPU has AVX2; the slots are those it was compiled for, with `n` elements each, or one for what is uniform.
+    /// The CPU has AVX2; the slots are those it was compiled for, with `n` elements each, or one for what is uniform. Behind
+    /// bytes, a last partial vector reads up to seven more, which a [`Storage`](crate::storage::Storage) of bytes has.
     #[inline(always)]
     pub(crate) unsafe fn run(&self, slots: *const *mut f32, n: usize) {
         // SAFETY: the memory holds code of this type, made by `loop_over`.
@@ -156,8 +157,7 @@ fn is_compiled(op: Op) -> bool {
                 | Unary::IsFinite
         ),
         Op::Binary(f) => f != Binary::Power,
-        Op::Select | Op::Splat | Op::Copy => true,
-        Op::Widen => false,
+        Op::Select | Op::Splat | Op::Copy | Op::Widen => true,
     }
 }
 
@@ -474,7 +474,14 @@ impl Emitter<'_> {
         for node in &self.own.nodes {
             for &(value, slot) in &node.loads {
                 let to = self.own.values[value].register;
-                let from = Operand::Row(self.own.pointers[&slot]);
+                let pointer = self.own.pointers[&slot];
+                if node.op == Op::Widen {
+                    // All eight, of which a mask lets the last ones go.
+                    let from = Operand::Bytes(pointer);
+                    self.code.vector(x86::WIDEN, to, None, from, None);
+                    continue;
+                }
+                let from = Operand::Row(pointer);
                 match self.masked {
                     false => self.code.vector(x86::LOAD, to, None, from, None),
                     true => self
@@ -686,7 +693,10 @@ impl Emitter<'_> {
                 self.code
                     .vector(x86::COPY, to, None, Operand::Register(x), None);
             }
-            Op::Widen => return None,
+            Op::Widen => {
+                self.code
+                    .vector(x86::CONVERT, to, None, Operand::Register(x), None);
+            }
         }
         Some(())
     }

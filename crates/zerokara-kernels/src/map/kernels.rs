@@ -262,6 +262,17 @@ pub(crate) unsafe fn narrow(d: *mut u8, s: *const f32, n: usize) {
     }
 }
 
+/// Writes numbers as bytes: truncated, those beyond the range as its nearest end, NaN as 0.
+///
+/// # Safety
+/// As for [`narrow`].
+pub(crate) unsafe fn bytes(d: *mut u8, s: *const f32, n: usize) {
+    for i in 0..n {
+        // SAFETY: the caller vouches for the pointers.
+        unsafe { *d.add(i) = *s.add(i) as u8 };
+    }
+}
+
 /// Copies `n` elements.
 pub(crate) fn copy() -> Kernel {
     copy_kernel

@@ -403,7 +403,7 @@ impl Builder<'_> {
             uniform
         } else if access.is_dense(self.shape) && !(copied && access.element == Element::F32) {
             let stream = self.stream(access, false);
-            if access.element == Element::Bool {
+            if access.element != Element::F32 {
                 // Widened before any output is written.
                 let to = self.define();
                 let widen = (Op::Widen, kernels::widen(self.isa), to, [stream; 3]);
@@ -538,15 +538,16 @@ impl Builder<'_> {
             stores: self
                 .stores
                 .iter()
-                .map(|(value, to, access)| match to {
-                    Some(to) => Store::Narrow {
-                        from: slot(*value),
-                        to: slot(*to),
-                    },
-                    None => Store::Scatter {
-                        from: slot(*value),
-                        access: access.clone(),
-                    },
+                .map(|(value, to, access)| {
+                    let from = slot(*value);
+                    match to.map(slot) {
+                        Some(to) if access.element == Element::Bool => Store::Narrow { from, to },
+                        Some(to) => Store::Bytes { from, to },
+                        None => Store::Scatter {
+                            from,
+                            access: access.clone(),
+                        },
+                    }
                 })
                 .collect(),
             results: read.iter().copied().map(slot).collect(),

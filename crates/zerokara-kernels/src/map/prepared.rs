@@ -68,8 +68,10 @@ pub(super) struct Fill {
 /// How a result leaves the registers at the end of a tile.
 #[derive(Debug)]
 pub(super) enum Store {
-    /// To neighbouring bytes at a stream's slot.
+    /// To neighbouring truth values at a stream's slot.
     Narrow { from: usize, to: usize },
+    /// To neighbouring bytes at a stream's slot.
+    Bytes { from: usize, to: usize },
     /// To a strided view.
     Scatter { from: usize, access: Access },
 }
@@ -162,7 +164,9 @@ impl Prepared {
             return;
         };
         let stored = self.stores.iter().map(|store| match store {
-            Store::Narrow { from, .. } | Store::Scatter { from, .. } => *from,
+            Store::Narrow { from, .. }
+            | Store::Bytes { from, .. }
+            | Store::Scatter { from, .. } => *from,
         });
         let slots = Slots {
             registers: self.registers,
@@ -286,7 +290,7 @@ impl Prepared {
             }
             for (uniform, access) in &self.uniform_loads {
                 *uniforms.add(*uniform) = match access.element {
-                    Element::Bool => f32::from(*memory.at(access)),
+                    Element::U8 | Element::Bool => f32::from(*memory.at(access)),
                     _ => *memory.f32s(access),
                 };
             }
@@ -357,6 +361,9 @@ impl Prepared {
                         Store::Narrow { from, to } => {
                             kernels::narrow((*slots.add(*to)).cast(), *slots.add(*from), n);
                         }
+                        Store::Bytes { from, to } => {
+                            kernels::bytes((*slots.add(*to)).cast(), *slots.add(*from), n);
+                        }
                         Store::Scatter { from, access } => {
                             self.scatter(*slots.add(*from), memory, access, position, n);
                         }
@@ -388,7 +395,7 @@ impl Prepared {
         // SAFETY: the view covers the shape.
         unsafe {
             match access.element {
-                Element::Bool => {
+                Element::U8 | Element::Bool => {
                     let base = memory.at(access).cast_const();
                     gather(
                         &self.shape,
@@ -419,9 +426,12 @@ impl Prepared {
         // SAFETY: the view covers the shape.
         unsafe {
             match access.element {
-                Element::Bool => {
+                Element::U8 | Element::Bool => {
                     let base = memory.at(access);
-                    let convert = |x: f32| u8::from(x != 0.0);
+                    let convert = match access.element {
+                        Element::Bool => |x: f32| u8::from(x != 0.0),
+                        _ => |x: f32| x as u8,
+                    };
                     scatter(
                         &self.shape,
                         &access.strides,

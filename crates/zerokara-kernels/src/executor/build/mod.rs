@@ -399,7 +399,7 @@ fn reduce_parts<'a>(step: &'a ReduceStep, buffers: &[Buffer]) -> Result<Parts<'a
     }
     for input in &step.inputs {
         expect_shape(input, &step.shape)?;
-        if !matches!(buffers[input.buffer].element, Element::F32 | Element::Bool) {
+        if !buffers[input.buffer].element.is_mapped() {
             return Err(format!(
                 "elementwise code on {:?}",
                 buffers[input.buffer].element

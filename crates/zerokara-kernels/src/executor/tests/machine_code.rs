@@ -115,6 +115,9 @@ fn random_code_gives_the_same_bits() {
         let rows = [1, 2, 5][random.below(3)];
         let (shape, n) = ([rows, columns], rows * columns);
         let truths: Vec<bool> = (0..n).map(|_| random.below(2) == 0).collect();
+        // From any byte on, up to the last.
+        let skip = random.below(12);
+        let bytes: Vec<u8> = (0..skip + n).map(|_| random.below(256) as u8).collect();
         let buffers = [
             Storage::from(special(&mut random, n)),
             Storage::from(special(&mut random, n)),
@@ -123,6 +126,8 @@ fn random_code_gives_the_same_bits() {
             Storage::from(truths),
             Storage::zeros(Element::F32, n),
             Storage::zeros(Element::Bool, n),
+            Storage::from(bytes),
+            Storage::zeros(Element::U8, n),
         ];
         let with = |buffer: usize, strides: [isize; 2]| view(buffer, 0, &shape, &strides);
         let inputs = vec![
@@ -131,9 +136,10 @@ fn random_code_gives_the_same_bits() {
             with(2, [0, 1]),
             with(3, [0, 0]),
             dense(4, 0, &shape),
+            dense(7, skip, &shape),
         ];
-        // In place of an input, to a value of its own, as truth values.
-        let outputs: Vec<View> = [0, 5, 6][..1 + random.below(3)]
+        // In place of an input, to a value of its own, as truth values, as bytes.
+        let outputs: Vec<View> = [0, 5, 6, 8][..1 + random.below(4)]
             .iter()
             .map(|&b| dense(b, 0, &shape))
             .collect();
