@@ -54,11 +54,15 @@ def ints(low, high, *shape):
     return RNG.integers(low, high, shape, dtype=np.int64)
 
 
+BYTES = np.array([0, 1, 2, 100, 127, 128, 200, 255, 255], np.uint8)
+TURNED = BYTES[::-1].copy()
+
+
 def bools(*shape):
     return RNG.random(shape) < 0.5
 
 
-DTYPES = {np.dtype("float32"): "f32", np.dtype("float64"): "f64", np.dtype("int64"): "i64", np.dtype("bool"): "bool"}
+DTYPES = {np.dtype("float32"): "f32", np.dtype("float64"): "f64", np.dtype("int64"): "i64", np.dtype("uint8"): "u8", np.dtype("bool"): "bool"}
 
 
 def number(v):
@@ -267,12 +271,14 @@ def pairs():
     add("minimum", tie, torch.minimum, kink=True)
     for op in ["add", "subtract", "multiply"]:
         add(op, [ints(-9, 9, 2, 3), ints(-9, 9, 2, 3)], getattr(torch, op), wrt=[])
+        add(op, [BYTES, TURNED], getattr(torch, op), wrt=[])
     nan = [np.array([1.0, math.nan, math.inf, 2.0, 0.0]), np.array([1.0, 1.0, math.inf, 3.0, -0.0])]
     for op, function in [("equal", torch.eq), ("not_equal", torch.ne), ("less", torch.lt), ("less_equal", torch.le),
                          ("greater", torch.gt), ("greater_equal", torch.ge)]:
         binary(op, function, wrt=[])
         add(op, nan, function, wrt=[])
         add(op, [ints(0, 3, 3, 5), ints(0, 3, 3, 5)], function, wrt=[])
+        add(op, [BYTES, TURNED], function, wrt=[])
     for op in ["logical_and", "logical_or"]:
         Fixed(op)
         for shape in [(), (7,), (3, 5), (0,)]:
@@ -289,6 +295,7 @@ def pairs():
         add("where", [bools(*shape), rand(*shape), rand(*shape)], torch.where)
     add("where", [bools(4), ints(0, 9, 4), ints(0, 9, 4)], torch.where)
     add("where", [np.array([True, False] * 3), np.array([1.0, NAN, INF, 2.0, -INF, INF]), np.array([NAN, 1.0, -INF, NAN, 0.0, 1e38])], torch.where)
+    add("where", [BYTES > 100, BYTES, TURNED], torch.where)
     Fixed("cast")
     x = np.array([-2.75, -0.5, 0.0, 0.5, 3.25], np.float32)
     add("cast", [x], lambda x: x.to(torch.int64), wrt=[], dtype="i64")
@@ -299,6 +306,11 @@ def pairs():
     add("cast", [ints(-1, 2, 7)], lambda x: x != 0, dtype="bool")
     add("cast", [bools(7)], lambda x: x.double(), dtype="f32")
     add("cast", [bools(7)], lambda x: x.to(torch.int64), dtype="i64")
+    add("cast", [BYTES], lambda x: x.double(), dtype="f32")
+    add("cast", [BYTES], lambda x: x.to(torch.int64), dtype="i64")
+    add("cast", [BYTES], lambda x: x != 0, dtype="bool")
+    add("cast", [np.array([-1, 0, 255, 256, 300, -257])], lambda x: x.to(torch.uint8), dtype="u8")
+    add("cast", [np.array([0.0, 0.9, 254.5, 255.0])], lambda x: x.to(torch.uint8), wrt=[], dtype="u8")
 
 
 # Shapes and views.
@@ -339,6 +351,7 @@ def views():
     ]:
         add("slice", [rand(*shape)], lambda x: take(x, starts, lengths, steps), starts=starts, lengths=lengths, steps=steps)
     add("slice", [ints(0, 9, 5)], lambda x: take(x, [4], [2], [-2]), starts=[4], lengths=[2], steps=[-2])
+    add("slice", [BYTES], lambda x: take(x, [7], [3], [-2]), starts=[7], lengths=[3], steps=[-2])
     Fixed("pad")
     for shape, before, after, value in [
         ((3,), [1], [2], 0.0), ((2, 3), [0, 1], [1, 0], -1.5), ((1, 2, 3, 3), [0, 0, 1, 2], [0, 0, 2, 1], 0.0), ((), [], [], 0.0),
@@ -347,6 +360,7 @@ def views():
         widths = [n for pair in zip(reversed(before), reversed(after)) for n in pair]
         add("pad", [rand(*shape)], lambda x: F.pad(x, widths, value=value) if widths else x * 1.0, before=before, after=after, value=value)
     add("pad", [ints(0, 9, 3)], lambda x: F.pad(x, [1, 1], value=7), before=[1], after=[1], value=7.0)
+    add("pad", [BYTES], lambda x: F.pad(x, [1, 1], value=7), before=[1], after=[1], value=7.0)
     Fixed("concat")
     for shapes, axis in [
         ([(2,), (3,)], 0), ([(2, 3), (2, 1), (2, 4)], 1), ([(1, 2, 3), (2, 2, 3)], 0), ([(2, 3, 2, 2), (2, 1, 2, 2)], 1), ([(2, 0), (2, 3)], 1),
@@ -354,12 +368,14 @@ def views():
     ]:
         add("concat", [rand(*s) for s in shapes], lambda *x: torch.cat(x, axis), axis=axis, rank=len(shapes[0]), lengths=[s[axis] for s in shapes])
     add("concat", [ints(0, 9, 2), ints(0, 9, 3)], lambda *x: torch.cat(x), axis=0, rank=1, lengths=[2, 3])
+    add("concat", [BYTES[:4], BYTES], lambda *x: torch.cat(x), axis=0, rank=1, lengths=[4, 9])
     Fixed("fill")
     add("fill", [], lambda: torch.full([2, 3], 1.5, dtype=torch.float64), value=1.5, shape=[2, 3], dtype="f32")
     add("fill", [], lambda: torch.full([], -2, dtype=torch.int64), value=-2.0, shape=[], dtype="i64")
     add("fill", [], lambda: torch.full([3], True), value=1.0, shape=[3], dtype="bool")
     add("fill", [rand(2, 3)], lambda x: torch.full_like(x, 0.25), wrt=[], value=0.25)
     add("fill", [ints(0, 9, 2)], lambda x: torch.full_like(x, 3), wrt=[], value=3.0)
+    add("fill", [BYTES], lambda x: torch.full_like(x, 255), wrt=[], value=255.0)
 
 
 # Reductions.
@@ -472,6 +488,7 @@ def indexing():
     for shape, axis, count in cases:
         add("gather", [rand(*shape), ints(0, shape[axis], *count)], lambda x, i: torch.gather(x, axis, i), axis=axis)
     add("gather", [ints(0, 9, 5), ints(0, 5, 2)], lambda x, i: x[i], axis=0)
+    add("gather", [BYTES, np.array([8, 0, 3])], lambda x, i: x[i], axis=0)
     Fixed("scatter_add")
     for shape, axis, count in cases:
         add("scatter_add", [rand(*count), ints(0, shape[axis], *count)],
@@ -479,6 +496,18 @@ def indexing():
 
 
 # Matrices, convolutions and windows.
+
+
+def padded(x, padding, value=0.0):
+    """The images with two numbers of padding, or four: above, left, below, right."""
+    above, left, below, right = padding if len(padding) == 4 else padding * 2
+    return F.pad(x, (left, right, above, below), value=value)
+
+
+def cropped(wide, shape, padding):
+    """Images of this shape, of which `wide` is padded."""
+    above, left = padding[:2]
+    return wide[:, :, above:above + shape[2], left:left + shape[3]]
 
 
 def contractions():
@@ -503,6 +532,11 @@ def contractions():
         ((1, 1, 3, 3), (1, 1, 3, 3), [1, 1], [0, 0], [1, 1], 1),
         ((0, 2, 4, 4), (3, 2, 3, 3), [1, 1], [0, 0], [1, 1], 1),
         ((1, 2, 4, 3), (17, 2, 5, 5), [1, 1], [2, 2], [1, 1], 1),
+        # Four numbers: above, left, below, right.
+        ((2, 2, 5, 4), (3, 2, 2, 2), [1, 1], [0, 0, 1, 1], [1, 1], 1),
+        ((1, 2, 6, 7), (17, 2, 3, 3), [1, 1], [2, 0, 0, 1], [1, 1], 1),
+        ((2, 4, 5, 6), (2, 2, 3, 2), [2, 3], [1, 0, 0, 2], [1, 2], 2),
+        ((1, 1, 3, 3), (2, 1, 3, 5), [1, 1], [0, 4, 3, 1], [1, 1], 1),
     ]
     for op in ["conv2d", "conv2d_input_gradient", "conv2d_weight_gradient"]:
         Fixed(op)
@@ -510,10 +544,11 @@ def contractions():
             options = dict(stride=stride, padding=padding, dilation=dilation, groups=groups)
 
             def conv(x, w):
+                rest = dict(options, padding=[0, 0])
                 if x.shape[0] == 0:
-                    y = F.conv2d(torch.zeros((1, *x.shape[1:]), dtype=x.dtype), w, None, **options)
+                    y = F.conv2d(padded(torch.zeros((1, *x.shape[1:]), dtype=x.dtype), padding), w, None, **rest)
                     return (y[:0] + x.sum() + 0 * w.sum())
-                return F.conv2d(x, w, None, **options)
+                return F.conv2d(padded(x, padding), w, None, **rest)
 
             y = tuple(conv(torch.zeros(x, dtype=torch.float64), torch.zeros(w, dtype=torch.float64)).shape)
 
@@ -532,7 +567,7 @@ def contractions():
             else:
                 add(op, [rand(*x), rand(*y)], by(1, lambda x, g, w: (conv(x, w) * g).sum()), **options, kernel=list(w[2:]))
     pools = [
-        # x, kernel, stride, padding
+        # x, kernel, stride, padding (two numbers, or four: above, left, below, right)
         ((1, 1, 4, 4), [2, 2], [2, 2], [0, 0]),
         ((2, 3, 5, 7), [3, 2], [1, 2], [0, 0]),
         ((2, 2, 6, 5), [3, 3], [2, 2], [1, 1]),
@@ -540,25 +575,36 @@ def contractions():
         ((2, 1, 3, 3), [3, 3], [1, 1], [0, 0]),
         ((1, 1, 1, 1), [1, 1], [1, 1], [0, 0]),
         ((2, 17, 4, 4), [2, 2], [2, 2], [0, 0]),
+        ((2, 2, 5, 5), [2, 2], [2, 2], [0, 0, 1, 1]),
+        ((1, 17, 4, 5), [3, 2], [1, 2], [2, 1, 0, 0]),
     ]
 
+    def max_pool(x, kernel, stride, padding):
+        return F.max_pool2d(padded(x, padding, -INF), kernel, stride)
+
+    def places(x, kernel, stride, padding):
+        """For each window the place of its largest element, in the padded image."""
+        return F.max_pool2d(padded(x, padding, -INF), kernel, stride, return_indices=True)[1]
+
     def select(x, v, kernel, stride, padding):
-        at = F.max_pool2d(x, kernel, stride, padding, return_indices=True)[1]
-        return v.flatten(2).gather(2, at.flatten(2)).reshape(at.shape)
+        at = places(x, kernel, stride, padding)
+        return padded(v, padding).flatten(2).gather(2, at.flatten(2)).reshape(at.shape)
 
     for op in ["max_pool2d", "max_pool2d_gradient", "max_pool2d_select"]:
         Fixed(op)
         for x, kernel, stride, padding in pools:
             options = dict(kernel=kernel, stride=stride, padding=padding)
-            y = tuple(F.max_pool2d(torch.zeros(x), kernel, stride, padding).shape)
+            y = tuple(max_pool(torch.zeros(x), kernel, stride, padding).shape)
             if op == "max_pool2d":
-                add(op, [distinct(*x)], lambda x: F.max_pool2d(x, kernel, stride, padding), **options)
+                add(op, [distinct(*x)], lambda x: max_pool(x, kernel, stride, padding), **options)
             elif op == "max_pool2d_select":
                 add(op, [distinct(*x), rand(*x)], lambda x, v: select(x, v, kernel, stride, padding), wrt=[1], **options)
             else:
                 def scatter(x, g):
-                    at = F.max_pool2d(x, kernel, stride, padding, return_indices=True)[1]
-                    return torch.zeros_like(x).flatten(2).scatter_add(2, at.flatten(2), g.flatten(2)).reshape(x.shape)
+                    at = places(x, kernel, stride, padding)
+                    wide = padded(torch.zeros_like(x), padding)
+                    wide = wide.flatten(2).scatter_add(2, at.flatten(2), g.flatten(2)).reshape(wide.shape)
+                    return cropped(wide, x.shape, padding)
                 add(op, [distinct(*x), rand(*y)], scatter, wrt=[1], **options)
         if op == "max_pool2d":
             options = dict(kernel=[2, 2], stride=[1, 1], padding=[0, 0])
@@ -574,7 +620,11 @@ def contractions():
                 options = dict(kernel=kernel, stride=stride, padding=padding, count_padding=count)
 
                 def pool(x):
-                    return F.avg_pool2d(x, kernel, stride, padding, count_include_pad=count)
+                    if len(padding) == 2:
+                        return F.avg_pool2d(x, kernel, stride, padding, count_include_pad=count)
+                    mean = F.avg_pool2d(padded(x, padding), kernel, stride)
+                    inside = F.avg_pool2d(padded(torch.ones_like(x), padding), kernel, stride)
+                    return mean if count else mean / inside
 
                 y = tuple(pool(torch.zeros(x)).shape)
                 if op == "avg_pool2d":
@@ -594,6 +644,7 @@ def contractions():
         ((1, 2, 7, 6), [2, 3], [1, 2], [2, 1], [3, 2]),
         ((2, 1, 1, 1), [1, 1], [1, 1], [0, 0], [1, 1]),
         ((0, 2, 4, 4), [3, 3], [1, 1], [1, 1], [1, 1]),
+        ((2, 2, 4, 5), [2, 3], [1, 2], [0, 2, 1, 0], [1, 2]),
     ]
     for op in ["im2col", "col2im"]:
         Fixed(op)
@@ -602,12 +653,13 @@ def contractions():
 
             def columns(x):
                 # [N, C KH KW, Y X] -> [N Y X, C KH KW]
-                col = F.unfold(x, kernel, dilation, padding, stride)
+                col = F.unfold(padded(x, padding), kernel, dilation, 0, stride)
                 return col.transpose(1, 2).reshape(-1, x.shape[1] * kernel[0] * kernel[1])
 
             def images(col):
                 cells = col.reshape(x[0], -1, x[1] * kernel[0] * kernel[1]).transpose(1, 2)
-                return F.fold(cells, x[2:], kernel, dilation, padding, stride)
+                wide = padded(torch.zeros(1, 1, *x[2:]), padding).shape[2:]
+                return cropped(F.fold(cells, wide, kernel, dilation, 0, stride), x, padding)
 
             if x[0] == 0:
                 one = columns(torch.zeros((1, *x[1:]), dtype=torch.float64))

@@ -2,8 +2,11 @@
 
 use crate::{Array, Attributes, Meta, Tensor};
 use std::fmt::Debug;
-pub use zerokara_kernels::map::{Binary, Code, Instruction, Unary};
 use zerokara_kernels::plan::{Pooling, Reduction};
+pub use zerokara_kernels::{
+    map::{Binary, Code, Instruction, Unary},
+    padding::Padding,
+};
 
 /// An operation: a pure function of tensors, known by its name and attributes.
 ///
@@ -168,8 +171,8 @@ pub enum Contract {
 pub struct ConvOptions {
     /// Steps of the filter, down and across.
     pub stride: [usize; 2],
-    /// Zeros around the input, above and below, left and right.
-    pub padding: [usize; 2],
+    /// Zeros around the input: `[down, across].into()`, or `[above, left, below, right].into()`.
+    pub padding: Padding,
     /// Distance between neighbouring elements of the filter.
     pub dilation: [usize; 2],
     /// Number of groups of channels.
@@ -180,7 +183,7 @@ impl Default for ConvOptions {
     fn default() -> Self {
         Self {
             stride: [1, 1],
-            padding: [0, 0],
+            padding: Padding::default(),
             dilation: [1, 1],
             groups: 1,
         }
@@ -203,8 +206,8 @@ pub struct PoolOptions {
     pub kernel: [usize; 2],
     /// Steps of the window, down and across.
     pub stride: [usize; 2],
-    /// Padding around the input, above and below, left and right.
-    pub padding: [usize; 2],
+    /// Padding around the input: `[down, across].into()`, or `[above, left, below, right].into()`.
+    pub padding: Padding,
 }
 
 /// Code of one function of the first input.

@@ -136,7 +136,7 @@ impl Program {
     /// // One large number in a corner of zeros: by direct sums, what is far from it is zero, to the bit.
     /// let x = Tensor::input("x", [1, 16, 8, 8], DType::F32);
     /// let w = Tensor::from(vec![0.1f32; 16 * 16 * 9]).reshape([16, 16, 3, 3]);
-    /// let y = x.conv2d(&w, ConvOptions { padding: [1, 1], ..ConvOptions::default() });
+    /// let y = x.conv2d(&w, ConvOptions { padding: [1, 1].into(), ..ConvOptions::default() });
     /// let program = Program::compile_with(&[&x], &[&y], &[], Arithmetic::Direct)?;
     /// let mut image = Array::zeros(x.meta()?);
     /// image.as_mut_slice::<f32>()?[0] = 1e6;

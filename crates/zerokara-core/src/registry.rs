@@ -1,23 +1,161 @@
 //! The table of operations: a name and attributes give the operation back. Saved models, tests and documents read it.
 
 use crate::ops::*;
-use crate::{Attributes, Error, Tensor, op::Op};
+use crate::{Attribute, Attributes, DType, Error, Tensor, op::Op};
 use std::sync::Arc;
+
+/// An attribute that an operation takes.
+pub struct Declared {
+    /// The name.
+    pub name: &'static str,
+    /// The version of the operation's definition that it came with.
+    pub version: u32,
+    absent: Absent,
+}
+
+/// What is, if an attribute is not given.
+enum Absent {
+    /// An error.
+    Refused,
+    /// The operation does without.
+    Allowed,
+    /// The default stands for it.
+    Filled(fn() -> Attribute),
+}
+
+impl Declared {
+    const fn new(name: &'static str, absent: Absent) -> Self {
+        Self {
+            name,
+            version: 1,
+            absent,
+        }
+    }
+
+    /// An attribute that came with this version of the operation's definition.
+    pub const fn since(self, version: u32) -> Self {
+        Self { version, ..self }
+    }
+
+    /// What stands for it where it is not given, if something does.
+    pub fn default(&self) -> Option<Attribute> {
+        match self.absent {
+            Absent::Filled(default) => Some(default()),
+            Absent::Refused | Absent::Allowed => None,
+        }
+    }
+}
+
+/// An attribute that must be given.
+const fn needed(name: &'static str) -> Declared {
+    Declared::new(name, Absent::Refused)
+}
+
+/// An attribute without which the operation means something else: a shape, if no tensor gives it.
+const fn optional(name: &'static str) -> Declared {
+    Declared::new(name, Absent::Allowed)
+}
+
+/// An attribute with a default. One that an operation did not have at first says since which version of its definition it
+/// has it: files that were written before load with the default.
+const fn with_default(name: &'static str, default: fn() -> Attribute) -> Declared {
+    Declared::new(name, Absent::Filled(default))
+}
 
 /// An operation's entry.
 pub struct Entry {
     /// The name.
     pub name: &'static str,
-    /// The operation with these attributes.
-    pub build: fn(&Attributes) -> Result<Arc<dyn Op>, String>,
+    /// The attributes that it takes, in groups that operations share.
+    takes: &'static [&'static [Declared]],
+    /// The operation with these attributes, all of which are there.
+    build: fn(&Attributes) -> Result<Arc<dyn Op>, String>,
 }
 
-/// One line per operation: `name => constructor(attributes)`.
+impl Entry {
+    /// The attributes that the operation takes.
+    pub fn takes(&self) -> impl Iterator<Item = &'static Declared> + use<> {
+        self.takes.iter().copied().flatten()
+    }
+
+    /// The version of its definition: it rises by one with attributes that are added.
+    pub fn version(&self) -> u32 {
+        self.takes().map(|a| a.version).max().unwrap_or(1)
+    }
+
+    /// The attributes, with defaults for those that are missing.
+    ///
+    /// # Errors
+    /// If one is missing that has none, or the operation does not take one.
+    pub fn complete(&self, attributes: &Attributes) -> Result<Attributes, String> {
+        if let Some((name, _)) = attributes.iter().find(|(name, _)| !self.has(name)) {
+            let all: Vec<&str> = self.takes().map(|a| a.name).collect();
+            let takes = match all.is_empty() {
+                true => "none".into(),
+                false => all.join(", "),
+            };
+            return Err(format!("there is no attribute {name}; it takes {takes}"));
+        }
+        let mut complete = attributes.clone();
+        for declared in self.takes() {
+            match declared.absent {
+                Absent::Filled(default) => complete = complete.or(declared.name, default()),
+                Absent::Refused if !complete.has(declared.name) => {
+                    return Err(format!("attribute {} is missing", declared.name));
+                }
+                Absent::Refused | Absent::Allowed => {}
+            }
+        }
+        Ok(complete)
+    }
+
+    /// The attributes that must be written: those that are not what their default says.
+    pub fn shortened(&self, mut attributes: Attributes) -> Attributes {
+        attributes.retain(|name, value| {
+            let declared = self.takes().find(|a| a.name == name);
+            declared.and_then(Declared::default).as_ref() != Some(value)
+        });
+        attributes
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.takes().any(|a| a.name == name)
+    }
+}
+
+const CONVOLUTION: &[Declared] = &[
+    with_default("stride", || [1, 1].into()),
+    with_default("padding", || [0, 0].into()),
+    with_default("dilation", || [1, 1].into()),
+    with_default("groups", || 1usize.into()),
+];
+const UNFOLDING: &[Declared] = &[
+    needed("kernel"),
+    with_default("stride", || [1, 1].into()),
+    with_default("padding", || [0, 0].into()),
+    with_default("dilation", || [1, 1].into()),
+];
+const POOLING: &[Declared] = &[
+    needed("kernel"),
+    needed("stride"),
+    with_default("padding", || [0, 0].into()),
+];
+const COUNT_PADDING: &[Declared] = &[with_default("count_padding", || true.into())];
+const REDUCTION: &[Declared] = &[
+    with_default("axes", || Attribute::Ints(Vec::new())),
+    with_default("keep", || false.into()),
+];
+const AXIS: &[Declared] = &[needed("axis")];
+const DTYPE: &[Declared] = &[needed("dtype")];
+const EPSILON: &[Declared] = &[needed("epsilon")];
+
+/// One line per operation: `name [attributes] => constructor(attributes)`; without attributes `name => constructor`.
 macro_rules! registry {
-    ($($name:literal => |$attributes:ident| $build:expr;)*) => {
+    ($($name:literal $([$($takes:expr),+])? => |$attributes:ident| $build:expr;)*) => {
         /// All operations, sorted by name.
         pub static REGISTRY: &[Entry] = &[$(Entry {
             name: $name,
+            takes: &[$($($takes),+)?],
             build: |$attributes| Ok(Arc::new($build)),
         }),*];
     };
@@ -26,41 +164,41 @@ macro_rules! registry {
 registry! {
     "abs" => |_a| piecewise::Abs;
     "add" => |_a| arithmetic::Add;
-    "argmax" => |a| argmax::ArgReduce::from_attributes(false, a)?;
-    "argmin" => |a| argmax::ArgReduce::from_attributes(true, a)?;
-    "avg_pool2d" => |a| avg_pool2d::AvgPool2d::from_attributes(a)?;
-    "avg_pool2d_gradient" => |a| avg_pool2d::AvgPool2dGradient::from_attributes(a)?;
-    "batch_norm" => |a| normalize::BatchNorm::from_attributes(a)?;
-    "broadcast" => |a| broadcast::Broadcast::from_attributes(a)?;
-    "cast" => |a| cast::Cast::from_attributes(a)?;
-    "clamp" => |a| extremes::Clamp::from_attributes(a)?;
-    "col2im" => |a| im2col::Col2im::from_attributes(a)?;
-    "concat" => |a| concat::Concat::from_attributes(a)?;
-    "conv2d" => |a| conv2d::Conv2d::from_attributes(a)?;
-    "conv2d_input_gradient" => |a| conv2d::Conv2dInputGradient::from_attributes(a)?;
-    "conv2d_weight_gradient" => |a| conv2d::Conv2dWeightGradient::from_attributes(a)?;
+    "argmax" [AXIS] => |a| argmax::ArgReduce::from_attributes(false, a)?;
+    "argmin" [AXIS] => |a| argmax::ArgReduce::from_attributes(true, a)?;
+    "avg_pool2d" [POOLING, COUNT_PADDING] => |a| avg_pool2d::AvgPool2d::from_attributes(a)?;
+    "avg_pool2d_gradient" [POOLING, COUNT_PADDING, &[needed("input")]] => |a| avg_pool2d::AvgPool2dGradient::from_attributes(a)?;
+    "batch_norm" [EPSILON] => |a| normalize::BatchNorm::from_attributes(a)?;
+    "broadcast" [&[optional("shape")]] => |a| broadcast::Broadcast::from_attributes(a)?;
+    "cast" [DTYPE] => |a| cast::Cast::from_attributes(a)?;
+    "clamp" [&[needed("low"), needed("high")]] => |a| extremes::Clamp::from_attributes(a)?;
+    "col2im" [UNFOLDING, &[needed("images")]] => |a| im2col::Col2im::from_attributes(a)?;
+    "concat" [AXIS, &[needed("rank"), needed("lengths")]] => |a| concat::Concat::from_attributes(a)?;
+    "conv2d" [CONVOLUTION] => |a| conv2d::Conv2d::from_attributes(a)?;
+    "conv2d_input_gradient" [CONVOLUTION, &[needed("input")]] => |a| conv2d::Conv2dInputGradient::from_attributes(a)?;
+    "conv2d_weight_gradient" [CONVOLUTION, &[needed("kernel")]] => |a| conv2d::Conv2dWeightGradient::from_attributes(a)?;
     "cos" => |_a| trigonometric::Cos;
-    "cross_entropy" => |a| cross_entropy::CrossEntropy::from_attributes(a)?;
-    "cumsum" => |a| cumsum::Cumsum::from_attributes(a)?;
+    "cross_entropy" [&[with_default("smoothing", || 0.0.into())]] => |a| cross_entropy::CrossEntropy::from_attributes(a)?;
+    "cumsum" [AXIS] => |a| cumsum::Cumsum::from_attributes(a)?;
     "divide" => |_a| arithmetic::Divide;
-    "elu" => |a| rectifiers::Elu::from_attributes(a)?;
+    "elu" [&[needed("alpha")]] => |a| rectifiers::Elu::from_attributes(a)?;
     "equal" => |_a| comparison::Equal;
     "erf" => |_a| erf::Erf;
     "erfc" => |_a| erf::Erfc;
     "exp" => |_a| exp::Exp;
-    "fill" => |a| fill::Fill::from_attributes(a)?;
+    "fill" [&[needed("value"), optional("shape"), optional("dtype")]] => |a| fill::Fill::from_attributes(a)?;
     "floor" => |_a| piecewise::Floor;
-    "gather" => |a| gather::Gather::from_attributes(a)?;
+    "gather" [AXIS] => |a| gather::Gather::from_attributes(a)?;
     "gelu" => |_a| gelu::Gelu;
     "gelu_tanh" => |_a| gelu::GeluTanh;
     "greater" => |_a| comparison::Greater;
     "greater_equal" => |_a| comparison::GreaterEqual;
-    "im2col" => |a| im2col::Im2col::from_attributes(a)?;
-    "index_add" => |a| index_select::IndexAdd::from_attributes(a)?;
-    "index_select" => |a| index_select::IndexSelect::from_attributes(a)?;
+    "im2col" [UNFOLDING] => |a| im2col::Im2col::from_attributes(a)?;
+    "index_add" [AXIS, &[needed("length")]] => |a| index_select::IndexAdd::from_attributes(a)?;
+    "index_select" [AXIS] => |a| index_select::IndexSelect::from_attributes(a)?;
     "is_finite" => |_a| logical::IsFinite;
-    "layer_norm" => |a| normalize::LayerNorm::from_attributes(a)?;
-    "leaky_relu" => |a| rectifiers::LeakyRelu::from_attributes(a)?;
+    "layer_norm" [&[needed("axes")], EPSILON] => |a| normalize::LayerNorm::from_attributes(a)?;
+    "leaky_relu" [&[needed("slope")]] => |a| rectifiers::LeakyRelu::from_attributes(a)?;
     "less" => |_a| comparison::Less;
     "less_equal" => |_a| comparison::LessEqual;
     "log" => |_a| log::Log;
@@ -69,32 +207,32 @@ registry! {
     "logical_not" => |_a| logical::LogicalNot;
     "logical_or" => |_a| logical::Logical { or: true };
     "matmul" => |_a| matmul::MatMul;
-    "max" => |a| reduce::Reduce::from_attributes(reduce::Combine::Max, a)?;
-    "max_pool2d" => |a| max_pool2d::MaxPool2d::from_attributes(max_pool2d::Role::Forward, a)?;
-    "max_pool2d_gradient" => |a| max_pool2d::MaxPool2d::from_attributes(max_pool2d::Role::Gradient, a)?;
-    "max_pool2d_select" => |a| max_pool2d::MaxPool2d::from_attributes(max_pool2d::Role::Select, a)?;
+    "max" [REDUCTION] => |a| reduce::Reduce::from_attributes(reduce::Combine::Max, a)?;
+    "max_pool2d" [POOLING] => |a| max_pool2d::MaxPool2d::from_attributes(max_pool2d::Role::Forward, a)?;
+    "max_pool2d_gradient" [POOLING] => |a| max_pool2d::MaxPool2d::from_attributes(max_pool2d::Role::Gradient, a)?;
+    "max_pool2d_select" [POOLING] => |a| max_pool2d::MaxPool2d::from_attributes(max_pool2d::Role::Select, a)?;
     "maximum" => |_a| extremes::Maximum;
-    "mean" => |a| reduce::Mean::from_attributes(a)?;
-    "min" => |a| reduce::Reduce::from_attributes(reduce::Combine::Min, a)?;
+    "mean" [REDUCTION] => |a| reduce::Mean::from_attributes(a)?;
+    "min" [REDUCTION] => |a| reduce::Reduce::from_attributes(reduce::Combine::Min, a)?;
     "minimum" => |_a| extremes::Minimum;
     "multiply" => |_a| arithmetic::Multiply;
     "negate" => |_a| negate::Negate;
     "not_equal" => |_a| comparison::NotEqual;
-    "one_hot" => |a| one_hot::OneHot::from_attributes(a)?;
-    "pad" => |a| pad::Pad::from_attributes(a)?;
-    "permute" => |a| permute::Permute::from_attributes(a)?;
+    "one_hot" [&[needed("classes"), with_default("dtype", || DType::F32.into())]] => |a| one_hot::OneHot::from_attributes(a)?;
+    "pad" [&[needed("before"), needed("after"), with_default("value", || 0.0.into())]] => |a| pad::Pad::from_attributes(a)?;
+    "permute" [&[needed("axes")]] => |a| permute::Permute::from_attributes(a)?;
     "pow" => |_a| power::Pow;
-    "powf" => |a| power::Powf::from_attributes(a)?;
+    "powf" [&[needed("exponent")]] => |a| power::Powf::from_attributes(a)?;
     "reciprocal" => |_a| power::Reciprocal;
     "relu" => |_a| relu::Relu;
-    "reshape" => |a| reshape::Reshape::from_attributes(a)?;
+    "reshape" [&[needed("lengths"), with_default("exact", || false.into())]] => |a| reshape::Reshape::from_attributes(a)?;
     "rsqrt" => |_a| power::Rsqrt;
-    "scatter_add" => |a| gather::ScatterAdd::from_attributes(a)?;
+    "scatter_add" [AXIS, &[needed("length")]] => |a| gather::ScatterAdd::from_attributes(a)?;
     "sigmoid" => |_a| sigmoid::Sigmoid;
     "sign" => |_a| piecewise::Sign;
     "silu" => |_a| gelu::Silu;
     "sin" => |_a| trigonometric::Sin;
-    "slice" => |a| slice::Slice::from_attributes(a)?;
+    "slice" [&[needed("starts"), needed("lengths"), needed("steps")]] => |a| slice::Slice::from_attributes(a)?;
     "softmax" => |_a| log_softmax::Softmax { log: false };
     "softplus" => |_a| rectifiers::Softplus;
     "sqrt" => |_a| sqrt::Sqrt;
@@ -102,22 +240,44 @@ registry! {
     "step" => |_a| piecewise::Step;
     "stop_gradient" => |_a| stop_gradient::StopGradient;
     "subtract" => |_a| arithmetic::Subtract;
-    "sum" => |a| reduce::Reduce::from_attributes(reduce::Combine::Sum, a)?;
+    "sum" [REDUCTION] => |a| reduce::Reduce::from_attributes(reduce::Combine::Sum, a)?;
     "tanh" => |_a| tanh::Tanh;
-    "uniform" => |a| uniform::Uniform::from_attributes(a)?;
-    "var" => |a| variance::Variance::from_attributes(a)?;
+    "uniform" [&[needed("key"), optional("shape")]] => |a| uniform::Uniform::from_attributes(a)?;
+    "var" [REDUCTION, &[needed("correction")]] => |a| variance::Variance::from_attributes(a)?;
     "where" => |_a| where_::Where;
 }
 
-/// The operation of this name with these attributes.
+/// The entry of the operation of this name.
 ///
 /// # Errors
-/// If there is no such operation, or an attribute is missing or wrong.
-pub fn build(name: &str, attributes: &Attributes) -> Result<Arc<dyn Op>, String> {
+/// If there is none.
+pub fn entry(name: &str) -> Result<&'static Entry, String> {
     match REGISTRY.binary_search_by_key(&name, |entry| entry.name) {
-        Ok(at) => (REGISTRY[at].build)(attributes).map_err(|e| format!("operation {name}: {e}")),
+        Ok(at) => Ok(&REGISTRY[at]),
         Err(_) => Err(format!("there is no operation named {name}")),
     }
+}
+
+/// The operation of this name with these attributes; a missing one is its default.
+///
+/// ```
+/// use zerokara_core::{Attributes, registry};
+/// let op = registry::build("conv2d", &Attributes::none().with("padding", [1, 1]))?;
+/// assert_eq!(op.attributes().to_string(), "stride=[1, 1], padding=[1, 1], dilation=[1, 1], groups=1");
+/// let error = registry::build("conv2d", &Attributes::none().with("pading", [1, 1])).unwrap_err();
+/// assert_eq!(
+///     error,
+///     "operation conv2d: there is no attribute pading; it takes stride, padding, dilation, groups"
+/// );
+/// # Ok::<(), String>(())
+/// ```
+///
+/// # Errors
+/// If there is no such operation, it does not take an attribute, or one is missing or wrong.
+pub fn build(name: &str, attributes: &Attributes) -> Result<Arc<dyn Op>, String> {
+    let entry = entry(name)?;
+    let built = (entry.complete(attributes)).and_then(|attributes| (entry.build)(&attributes));
+    built.map_err(|e| format!("operation {name}: {e}"))
 }
 
 /// The operation of this name with these attributes, applied to tensors: an invalid tensor if there is no such
@@ -128,5 +288,37 @@ pub fn apply(name: &str, attributes: &Attributes, inputs: &[Tensor]) -> Tensor {
     match build(name, attributes) {
         Ok(op) => Tensor::apply_shared(op, inputs.to_vec()),
         Err(reason) => Tensor::invalid(Error::new(reason)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attribute_that_came_later_has_its_default_in_older_files() {
+        let entry = Entry {
+            name: "example",
+            takes: &[
+                &[needed("kernel"), optional("shape")],
+                &[with_default("slope", || 0.5.into()).since(3)],
+            ],
+            build: |_| Err("it is an example".into()),
+        };
+        assert_eq!(entry.version(), 3);
+        let old = Attributes::none().with("kernel", [2, 2]);
+        let complete = entry.complete(&old).unwrap();
+        assert_eq!(complete, old.clone().with("slope", 0.5));
+        assert_eq!(entry.shortened(complete), old);
+        let other = old.clone().with("slope", 0.25);
+        assert_eq!(entry.complete(&other), Ok(other.clone()));
+        assert_eq!(entry.shortened(other.clone()), other);
+        let error = entry.complete(&Attributes::none()).unwrap_err();
+        assert_eq!(error, "attribute kernel is missing");
+        let error = entry.complete(&old.with("pading", 1i64)).unwrap_err();
+        assert_eq!(
+            error,
+            "there is no attribute pading; it takes kernel, shape, slope"
+        );
     }
 }

@@ -81,7 +81,7 @@ fn a_convolutional_network_agrees() -> Result<()> {
     let pool = PoolOptions {
         kernel: [2, 2],
         stride: [2, 2],
-        padding: [0, 0],
+        padding: [0, 0].into(),
     };
     let loss = (x.conv2d(&w1, ConvOptions::default()) + b1.reshape([5, 1, 1]))
         .relu()

@@ -182,7 +182,7 @@ fn equal_numbers_have_their_mean_and_no_variance() {
         let pool = |kernel| PoolOptions {
             kernel,
             stride: [1, 1],
-            padding: [0, 0],
+            padding: [0, 0].into(),
         };
         for kernel in [[2, 2], [3, 3], [5, 7]] {
             let count = 6 * (6 - kernel[0]) * (8 - kernel[1]);

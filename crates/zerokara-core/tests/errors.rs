@@ -42,7 +42,7 @@ fn wrong_shapes_and_types_are_reported() {
     let (i, wide) = (Tensor::from([1, 2]), Tensor::full([2, 3], 0.0, DType::F64));
     let images = Tensor::zeros([1, 2, 4, 4]);
     let truth = a.greater(&a);
-    let pool = |k, p| PoolOptions { kernel: [k, k], stride: [1, 1], padding: [p, p] };
+    let pool = |k, p| PoolOptions { kernel: [k, k], stride: [1, 1], padding: [p, p].into() };
 
     fails!(&a + &b, "add", "f32[2, 3]", "f32[4, 5]");
     fails!(&a + &wide, "add", "f32", "f64");

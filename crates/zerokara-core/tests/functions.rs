@@ -176,7 +176,7 @@ fn im2col_turns_convolution_into_a_product() -> Result<()> {
     let w = Tensor::normal(2, &Tensor::from(0i64), [4, 3, 3, 2]);
     let options = zerokara_core::op::ConvOptions {
         stride: [2, 1],
-        padding: [1, 0],
+        padding: [1, 0].into(),
         ..Default::default()
     };
     let direct = x.conv2d(&w, options);
@@ -196,7 +196,7 @@ fn pooling_of_everything_is_a_reduction() -> Result<()> {
     let all = PoolOptions {
         kernel: [3, 4],
         stride: [1, 1],
-        padding: [0, 0],
+        padding: [0, 0].into(),
     };
     assert_eq!(x.avg_pool2d(all, true).item()?, 5.5);
     assert_eq!(x.max_pool2d(all).item()?, 11.0);

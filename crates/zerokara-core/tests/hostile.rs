@@ -146,13 +146,13 @@ fn pairs_of_sizes() {
             let pool = PoolOptions {
                 kernel: [a, 1],
                 stride: [b, 1],
-                padding: [0, a.min(b)],
+                padding: [0, a.min(b)].into(),
             };
             look(&name("max_pool2d"), &x, || x.max_pool2d(pool));
             look(&name("avg_pool2d"), &x, || x.avg_pool2d(pool, true));
             let conv = ConvOptions {
                 stride: [a, 1],
-                padding: [1, b],
+                padding: [1, b].into(),
                 dilation: [b, 1],
                 groups: 1,
             };

@@ -25,7 +25,7 @@ fn array(shape: &[usize], values: &[f32]) -> Array {
 
 fn padded(padding: usize) -> ConvOptions {
     ConvOptions {
-        padding: [padding; 2],
+        padding: [padding; 2].into(),
         ..ConvOptions::default()
     }
 }
@@ -34,7 +34,7 @@ fn pool(x: &Tensor, kernel: usize, stride: usize, padding: usize) -> Tensor {
     x.max_pool2d(PoolOptions {
         kernel: [kernel; 2],
         stride: [stride; 2],
-        padding: [padding; 2],
+        padding: [padding; 2].into(),
     })
 }
 
@@ -118,7 +118,7 @@ fn nets() -> Vec<Net> {
                     &l[1],
                     ConvOptions {
                         stride: [2, 1],
-                        padding: [2, 1],
+                        padding: [2, 1].into(),
                         dilation: [1, 2],
                         groups: 2,
                     },

@@ -109,7 +109,7 @@ fn sizes_beyond_all_memory_are_errors() {
             x.conv2d(
                 &w,
                 ConvOptions {
-                    padding: [huge, 1],
+                    padding: [huge, 1].into(),
                     ..options
                 },
             ),
@@ -119,7 +119,7 @@ fn sizes_beyond_all_memory_are_errors() {
             x.conv2d(
                 &w,
                 ConvOptions {
-                    padding: [huge / 2, huge / 2],
+                    padding: [huge / 2, huge / 2].into(),
                     ..options
                 },
             ),
@@ -139,7 +139,7 @@ fn sizes_beyond_all_memory_are_errors() {
             x.conv2d(
                 &w,
                 ConvOptions {
-                    padding: [huge / 4, 0],
+                    padding: [huge / 4, 0].into(),
                     stride: [0, 1],
                     ..options
                 },

@@ -265,6 +265,40 @@ fn name_and_attributes_give_the_operation_back() {
     });
 }
 
+/// What an operation lists is what its entry says that it takes; what is at its default need not be given.
+#[test]
+fn entries_say_which_attributes_an_operation_takes() {
+    sweep(|case| {
+        let entry = registry::entry(case.op)?;
+        let listed: Vec<&str> = case.attributes.iter().map(|(name, _)| name).collect();
+        let taken = entry.takes().map(|declared| declared.name);
+        let taken: Vec<&str> = taken.filter(|name| listed.contains(name)).collect();
+        if taken != listed {
+            return Err(format!("lists {listed:?}, and takes {taken:?} of them"));
+        }
+        let needed = entry.shortened(case.attributes.clone());
+        let op = registry::build(case.op, &needed)?;
+        if op.attributes() != case.attributes {
+            return Err(format!("({needed}) becomes ({})", op.attributes()));
+        }
+        for (name, _) in needed.iter() {
+            let missing = needed.iter().filter(|(other, _)| *other != name);
+            let missing = missing.fold(Attributes::none(), |sum, (name, value)| {
+                sum.with(name.to_string(), value.clone())
+            });
+            if registry::build(case.op, &missing).is_ok_and(|op| op.attributes() == case.attributes)
+            {
+                return Err(format!("{name} is written, and needed for nothing"));
+            }
+        }
+        match registry::build(case.op, &case.attributes.clone().with("no_such", 1i64)) {
+            Err(error) if error.contains("there is no attribute no_such") => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => Err("takes any attribute".into()),
+        }
+    });
+}
+
 /// An operation whose rule gives gradients must have samples of them.
 #[test]
 fn every_gradient_rule_has_samples() {

@@ -241,7 +241,7 @@ fn convolutions(isa: Isa, peak: f64, filter: &str) {
             output: [out; 2],
             kernel: [kernel; 2],
             stride: [stride; 2],
-            padding: [padding; 2],
+            padding: padding.into(),
             dilation: [1; 2],
             groups: 1,
             direct: false,

@@ -173,7 +173,7 @@ mod tests {
             output: [5, 5],
             kernel: [3, 3],
             stride: [1, 1],
-            padding: [1, 1],
+            padding: [1, 1].into(),
             dilation: [1, 1],
             groups: 2,
             direct: false,

@@ -12,6 +12,7 @@ pub mod gemm;
 pub mod isa;
 pub mod machine;
 pub mod map;
+pub mod padding;
 pub mod peak;
 pub mod plan;
 pub mod pooling;

@@ -5,7 +5,7 @@ use zerokara::core::op::{ConvOptions, PoolOptions};
 use zerokara::prelude::*;
 
 fn conv(stride: usize, padding: usize) -> ConvOptions {
-    ConvOptions { stride: [stride; 2], padding: [padding; 2], ..Default::default() }
+    ConvOptions { stride: [stride; 2], padding: [padding; 2].into(), ..Default::default() }
 }
 
 fn numbers(t: &Tensor) -> Vec<f32> {
@@ -103,7 +103,7 @@ fn the_books_pooling_and_its_gradient() {
         [3.0, 0.0, 1.0, 2.0],
         [2.0, 4.0, 0.0, 1.0],
     ]]]);
-    let two = PoolOptions { kernel: [2, 2], stride: [2, 2], padding: [0, 0] };
+    let two = PoolOptions { kernel: [2, 2], stride: [2, 2], padding: [0, 0].into() };
     let y = x.max_pool2d(two);
     assert_eq!(numbers(&y), [2.0, 3.0, 4.0, 2.0]);
     assert_eq!(numbers(&x.avg_pool2d(two, true)), [1.0, 1.5, 2.25, 1.0]);
@@ -167,7 +167,7 @@ fn simple_convnets_gradient_is_its_layers_gradients_in_reverse() {
     let whole =
         gradients(&scores.cross_entropy(&t).mean(), &parameters.iter().collect::<Vec<_>>());
 
-    let pool = PoolOptions { kernel: [2, 2], stride: [2, 2], padding: [0, 0] };
+    let pool = PoolOptions { kernel: [2, 2], stride: [2, 2], padding: [0, 0].into() };
     let a1 = x.conv2d(w1, conv(1, 0)) + b1.reshape([-1, 1, 1]);
     let z1 = a1.relu();
     let p1 = z1.max_pool2d(pool);

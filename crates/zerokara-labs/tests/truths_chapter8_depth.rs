@@ -12,7 +12,7 @@ fn plain(x: &Tensor, w: &Tensor) -> Tensor {
 fn field(side: usize, count: usize) -> usize {
     let x = Tensor::zeros([1, 1, 15, 15]);
     let w = Tensor::ones([1, 1, side, side]);
-    let options = ConvOptions { padding: [side / 2; 2], ..Default::default() };
+    let options = ConvOptions { padding: [side / 2; 2].into(), ..Default::default() };
     let y = (0..count).fold(x.clone(), |y, _| y.conv2d(&w, options));
     let seen = grad(&y.narrow(2, 7, 1).narrow(3, 7, 1).sum(), &x).to_vec::<f32>().unwrap();
     let rows: Vec<usize> = (0..225).filter(|&i| seen[i] != 0.0).map(|i| i / 15).collect();

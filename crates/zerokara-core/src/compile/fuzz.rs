@@ -10,7 +10,7 @@ use crate::{
     Array, DType, Parameter, Precision, Program, Result, Runtime, Tensor, gradients,
     graph::Graph,
     interpret,
-    op::{ConvOptions, PoolOptions},
+    op::{ConvOptions, Padding, PoolOptions},
 };
 use std::{collections::BTreeSet, io::Write, sync::Arc};
 use zerokara_kernels::{
@@ -57,6 +57,14 @@ struct Garden {
     parameters: Vec<Parameter>,
     /// Whether leaves hold special values.
     special: bool,
+}
+
+/// The same padding before and behind, or another behind.
+fn uneven(before: [usize; 2], behind: [usize; 2], is_uneven: bool) -> Padding {
+    match is_uneven {
+        true => Padding { before, behind },
+        false => before.into(),
+    }
 }
 
 fn dims(t: &Tensor) -> Vec<usize> {
@@ -278,7 +286,11 @@ impl Garden {
         let filters = self.plant(number + 1, &[out, channels, side, side]);
         let options = ConvOptions {
             stride: [1, 1 + self.random.below(2) * usize::from(!is_first)],
-            padding: [side / 2 - self.random.below(2), side / 2],
+            padding: uneven(
+                [side / 2 - self.random.below(2), side / 2],
+                [side / 2, side / 2 - 1],
+                number % 3 == 0,
+            ),
             ..ConvOptions::default()
         };
         let bias = self.plant(number + 2, &[out, 1, 1]);
@@ -292,7 +304,7 @@ impl Garden {
         let pooling = PoolOptions {
             kernel: [2, 2],
             stride: [1 + self.random.below(2).max(usize::from(is_first)), 2],
-            padding: [0, 0],
+            padding: uneven([0, 0], [1, 1], number % 3 == 1),
         };
         match if is_first { 4 } else { self.random.below(5) } {
             0 => active.max_pool2d(pooling).reshape([0, -1]),
@@ -317,7 +329,7 @@ impl Garden {
         let [height, width] = [[8, 8], [7, 9]][self.random.below(2)];
         let images = self.plant(number, &[2, 2, height, width]) * (x.mean() + 1.0);
         let options = ConvOptions {
-            padding: [1, self.random.below(2)],
+            padding: uneven([1, self.random.below(2)], [0, 1], number % 2 == 0),
             ..ConvOptions::default()
         };
         let first = self.plant(number + 1, &[between, 2, 3, 3]);

@@ -164,13 +164,14 @@ impl Op for AvgPool2dGradient {
 const MOST_WINDOWS: usize = 1 << 16;
 
 impl Tensor {
-    /// The mean of each window of images `[N, C, H, W]`; padding counts as zeros with `count_padding`, else it is left
-    /// out of the mean.
+    /// The mean of each window of images `[N, C, H, W]`; padding counts as zeros with `count_padding` (`count_include_pad` of
+    /// PyTorch and ONNX), else it is left out of the mean. With it every window is divided by its height times its width,
+    /// wherever the padding lies: more of it on one side makes the means there smaller.
     ///
     /// ```
     /// # use zerokara_core::{Tensor, op::PoolOptions};
     /// let x = Tensor::from([[[[1.0, 2.0], [4.0, 3.0]]]]);
-    /// let y = x.avg_pool2d(PoolOptions { kernel: [2, 2], stride: [2, 2], padding: [0, 0] }, false);
+    /// let y = x.avg_pool2d(PoolOptions { kernel: [2, 2], stride: [2, 2], padding: 0.into() }, false);
     /// assert_eq!(y.to_vec::<f32>()?, [2.5]);
     /// # Ok::<(), zerokara_core::Error>(())
     /// ```

@@ -76,7 +76,10 @@ impl Broadcast {
     /// From its attributes.
     pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
         Ok(Self {
-            shape: attributes.sizes("shape").ok(),
+            shape: match attributes.has("shape") {
+                true => Some(attributes.sizes("shape")?),
+                false => None,
+            },
         })
     }
 }

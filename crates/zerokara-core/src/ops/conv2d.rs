@@ -1,14 +1,15 @@
 //! Two-dimensional convolution (cross-correlation, as the field calls it) and its two gradients.
 //!
-//! With `x [N, C, H, W]`, filters `w [O, C / groups, KH, KW]`, stride s, padding p, dilation d:
+//! With `x [N, C, H, W]`, filters `w [O, C / groups, KH, KW]`, stride s, padding p above and left and q below and right,
+//! dilation d:
 //!
 //! ```text
 //! out[n, o, y, x'] = sum over c, k, l of in[n, c, y s + k d - p, x' s + l d - p] * w[o, c, k, l]
 //! ```
 //!
 //! What lies outside the input has no terms in the sum, as if it were zero (an infinite filter element makes no NaN of it). The
-//! output has `floor((H + 2p - d (KH - 1) - 1) / s) + 1` rows (page
-//! 212 of the book). All three operations are the same sum over the same index map, with another operand as the
+//! output has `floor((H + p + q - d (KH - 1) - 1) / s) + 1` rows (page
+//! 212 of the book, where p and q are the same). All three operations are the same sum over the same index map, with another operand as the
 //! result; so each one's gradients are the other two.
 
 use super::prelude::*;
@@ -16,7 +17,8 @@ use crate::op::{Contract, ConvOptions};
 use loops::Real;
 use std::ops::Range;
 
-/// Length of the output along one axis: `floor((input + 2 padding - dilation (kernel - 1) - 1) / stride) + 1`.
+/// Length of the output along one axis, with padding before and behind:
+/// `floor((input + before + behind - dilation (kernel - 1) - 1) / stride) + 1`.
 ///
 /// # Errors
 /// If the filter does not fit into the padded input, or a size is 0.
@@ -24,7 +26,7 @@ pub fn conv2d_output_size(
     input: usize,
     kernel: usize,
     stride: usize,
-    padding: usize,
+    [before, behind]: [usize; 2],
     dilation: usize,
 ) -> Result<usize, String> {
     if kernel == 0 || stride == 0 || dilation == 0 {
@@ -33,13 +35,17 @@ pub fn conv2d_output_size(
     let reach = (kernel - 1)
         .checked_mul(dilation)
         .and_then(|n| n.checked_add(1));
-    let padded = padding.checked_mul(2).and_then(|n| n.checked_add(input));
+    let padded = (before.checked_add(behind)).and_then(|n| n.checked_add(input));
     let (Some(reach), Some(padded)) = (reach, padded) else {
         return Err("kernel size, padding or dilation is too large".into());
     };
     if padded < reach {
         return Err(format!(
-            "a window of {reach} does not fit into an input of {input} with padding {padding}"
+            "a window of {reach} does not fit into an input of {input} with padding {before}{}",
+            match before == behind {
+                true => String::new(),
+                false => format!(" and {behind}"),
+            }
         ));
     }
     Ok((padded - reach) / stride + 1)
@@ -92,7 +98,7 @@ fn sizes(options: &ConvOptions, x: &[usize], w: &[usize]) -> Result<Sizes, Strin
             input,
             kernel,
             options.stride[axis],
-            options.padding[axis],
+            [options.padding.before[axis], options.padding.behind[axis]],
             options.dilation[axis],
         )?;
     }
@@ -120,14 +126,14 @@ struct Row {
 fn rows(options: &ConvOptions, s: &Sizes) -> Vec<Row> {
     // The outputs along an axis at which tap k meets the input and not the padding.
     let meets = |axis: usize, k: usize| {
-        let (stride, padding) = (options.stride[axis], options.padding[axis]);
+        let (stride, padding) = (options.stride[axis], options.padding.before[axis]);
         let offset = k * options.dilation[axis];
         let first = padding.saturating_sub(offset).div_ceil(stride);
         let end = (s.input[axis] + padding).saturating_sub(offset);
         first..end.div_ceil(stride).min(s.output[axis])
     };
     let position = |axis: usize, y: usize, k: usize| {
-        y * options.stride[axis] + k * options.dilation[axis] - options.padding[axis]
+        y * options.stride[axis] + k * options.dilation[axis] - options.padding.before[axis]
     };
     let mut rows = Vec::new();
     for (k, l) in (0..s.kernel[0]).flat_map(|k| (0..s.kernel[1]).map(move |l| (k, l))) {
@@ -178,7 +184,7 @@ fn options_attributes(options: &ConvOptions) -> Attributes {
 fn options_of(attributes: &Attributes) -> Result<ConvOptions, String> {
     Ok(ConvOptions {
         stride: attributes.pair("stride")?,
-        padding: attributes.pair("padding")?,
+        padding: attributes.padding()?,
         dilation: attributes.pair("dilation")?,
         groups: attributes.size("groups")?,
     })

@@ -52,9 +52,12 @@ impl Op for Fill {
 impl Fill {
     /// From its attributes.
     pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        let meta = match attributes.sizes("shape") {
-            Ok(shape) => Some(Meta::new(shape, attributes.dtype("dtype")?)),
-            Err(_) => None,
+        let meta = match attributes.has("shape") {
+            true => Some(Meta::new(
+                attributes.sizes("shape")?,
+                attributes.dtype("dtype")?,
+            )),
+            false => None,
         };
         Ok(Self {
             value: attributes.float("value")?,

@@ -7,6 +7,7 @@
 //! Elements outside the images are zero. `col2im` adds the elements up at their places. Each is the other's gradient.
 
 use super::{conv2d::conv2d_output_size, prelude::*};
+use crate::op::Padding;
 use loops::Real;
 
 /// Options of the unfolding.
@@ -14,7 +15,7 @@ use loops::Real;
 struct Unfolding {
     kernel: [usize; 2],
     stride: [usize; 2],
-    padding: [usize; 2],
+    padding: Padding,
     dilation: [usize; 2],
 }
 
@@ -31,7 +32,7 @@ impl Unfolding {
         Ok(Self {
             kernel: attributes.pair("kernel")?,
             stride: attributes.pair("stride")?,
-            padding: attributes.pair("padding")?,
+            padding: attributes.padding()?,
             dilation: attributes.pair("dilation")?,
         })
     }
@@ -43,7 +44,7 @@ impl Unfolding {
                 input[axis],
                 self.kernel[axis],
                 self.stride[axis],
-                self.padding[axis],
+                [self.padding.before[axis], self.padding.behind[axis]],
                 self.dilation[axis],
             )
         };
@@ -59,10 +60,10 @@ impl Unfolding {
         let [rows, columns] = self.output([h, w])?;
         let [kh, kw] = self.kernel;
         for (at, i) in shape::indices(&[n, rows, columns, c, kh, kw]).enumerate() {
-            let row =
-                (i[1] * self.stride[0] + i[4] * self.dilation[0]).wrapping_sub(self.padding[0]);
-            let column =
-                (i[2] * self.stride[1] + i[5] * self.dilation[1]).wrapping_sub(self.padding[1]);
+            let row = (i[1] * self.stride[0] + i[4] * self.dilation[0])
+                .wrapping_sub(self.padding.before[0]);
+            let column = (i[2] * self.stride[1] + i[5] * self.dilation[1])
+                .wrapping_sub(self.padding.before[1]);
             if row < h && column < w {
                 visit(((i[0] * c + i[3]) * h + row) * w + column, at);
             }
@@ -203,14 +204,14 @@ impl Tensor {
         &self,
         kernel: [usize; 2],
         stride: [usize; 2],
-        padding: [usize; 2],
+        padding: impl Into<Padding>,
         dilation: [usize; 2],
     ) -> Tensor {
         Tensor::apply(
             Im2col(Unfolding {
                 kernel,
                 stride,
-                padding,
+                padding: padding.into(),
                 dilation,
             }),
             &[self],
@@ -225,13 +226,13 @@ impl Tensor {
         images: [usize; 4],
         kernel: [usize; 2],
         stride: [usize; 2],
-        padding: [usize; 2],
+        padding: impl Into<Padding>,
         dilation: [usize; 2],
     ) -> Tensor {
         let unfolding = Unfolding {
             kernel,
             stride,
-            padding,
+            padding: padding.into(),
             dilation,
         };
         Tensor::apply(Col2im { unfolding, images }, &[self])

@@ -15,7 +15,8 @@ pub fn pooled_shape(options: &PoolOptions, x: &[usize]) -> Result<[usize; 4], St
     };
     let mut output = [0; 2];
     for (axis, input) in [h, w].into_iter().enumerate() {
-        if options.padding[axis] >= options.kernel[axis].max(1) {
+        let padding = [options.padding.before[axis], options.padding.behind[axis]];
+        if padding[0].max(padding[1]) >= options.kernel[axis].max(1) {
             return Err(
                 "padding must be smaller than the window, else some windows are empty".into(),
             );
@@ -24,7 +25,7 @@ pub fn pooled_shape(options: &PoolOptions, x: &[usize]) -> Result<[usize; 4], St
             input,
             options.kernel[axis],
             options.stride[axis],
-            options.padding[axis],
+            padding,
             1,
         )?;
     }
@@ -46,8 +47,10 @@ pub fn windows(
         window.clear();
         for k in 0..options.kernel[0] {
             for l in 0..options.kernel[1] {
-                let row = (index[1] * options.stride[0] + k).wrapping_sub(options.padding[0]);
-                let column = (index[2] * options.stride[1] + l).wrapping_sub(options.padding[1]);
+                let row =
+                    (index[1] * options.stride[0] + k).wrapping_sub(options.padding.before[0]);
+                let column =
+                    (index[2] * options.stride[1] + l).wrapping_sub(options.padding.before[1]);
                 if row < h && column < w {
                     window.push((index[0] * h + row) * w + column);
                 }
@@ -81,7 +84,7 @@ pub fn pool_options(attributes: &Attributes) -> Result<PoolOptions, String> {
     Ok(PoolOptions {
         kernel: attributes.pair("kernel")?,
         stride: attributes.pair("stride")?,
-        padding: attributes.pair("padding")?,
+        padding: attributes.padding()?,
     })
 }
 
@@ -196,7 +199,7 @@ impl Tensor {
     /// ```
     /// # use zerokara_core::{Tensor, op::PoolOptions};
     /// let x = Tensor::from([[[[1.0, 2.0], [4.0, 3.0]]]]);
-    /// let y = x.max_pool2d(PoolOptions { kernel: [2, 2], stride: [2, 2], padding: [0, 0] });
+    /// let y = x.max_pool2d(PoolOptions { kernel: [2, 2], stride: [2, 2], padding: 0.into() });
     /// assert_eq!(y.to_vec::<f32>()?, [4.0]);
     /// # Ok::<(), zerokara_core::Error>(())
     /// ```

@@ -16,11 +16,14 @@ pub struct Uniform {
 impl Uniform {
     /// From its attributes.
     pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        let shape = attributes.sizes("shape").ok();
+        let like = !attributes.has("shape");
         Ok(Self {
             key: attributes.int("key")? as u64,
-            like: shape.is_none(),
-            shape: shape.unwrap_or_default(),
+            like,
+            shape: match like {
+                true => Vec::new(),
+                false => attributes.sizes("shape")?,
+            },
         })
     }
 }

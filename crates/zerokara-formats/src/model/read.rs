@@ -245,15 +245,29 @@ fn recorded(value: &Value, constants: &[Array]) -> Result<RecordedAttribute, Str
 }
 
 fn attribute(value: &Value, constants: &[Array]) -> Result<Attribute, String> {
-    let _ = constants;
     let bad = || format!("{value} is no attribute");
+    fn all<T>(list: &[Value], of: impl Fn(&Value) -> Option<T>) -> Option<Vec<T>> {
+        list.iter().map(of).collect()
+    }
     Ok(match value {
         Value::Bool(v) => Attribute::Bool(*v),
         Value::Number(v) => Attribute::Int(v.as_i64().ok_or_else(bad)?),
         Value::String(v) => Attribute::Text(v.clone()),
         Value::Array(list) => {
-            let numbers: Option<Vec<i64>> = list.iter().map(Value::as_i64).collect();
-            Attribute::Ints(numbers.ok_or_else(bad)?)
+            let of_ints = || all(list, Value::as_i64).map(Attribute::Ints);
+            let of_bools = || all(list, Value::as_bool).map(Attribute::Bools);
+            let of_texts = || all(list, |v| Some(v.as_str()?.into())).map(Attribute::Texts);
+            (of_ints().or_else(of_bools).or_else(of_texts)).ok_or_else(bad)?
+        }
+        Value::Object(object) if object.contains_key("floats") => {
+            let numbers = json::list(value, "floats")?.iter().map(number);
+            Attribute::Floats(numbers.collect::<Result<_, _>>()?)
+        }
+        Value::Object(object) if object.contains_key("tensor") => {
+            let at = json::size(json::field(value, "tensor")?)?;
+            let constant = constants.get(at);
+            let constant = constant.ok_or_else(|| format!("there is no constant {at}"))?;
+            Attribute::Tensor(constant.clone())
         }
         Value::Object(_) => Attribute::Float(number(json::field(value, "float")?)?),
         Value::Null => return Err(bad()),

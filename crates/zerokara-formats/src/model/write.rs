@@ -129,14 +129,27 @@ fn recorded(value: &RecordedAttribute, constants: &mut Vec<Array>) -> Value {
     }
 }
 
-/// Numbers with a fraction are texts, `{"float": "0.1"}`.
+/// Numbers with a fraction are texts, `{"float": "0.1"}`, `{"floats": ["0.1"]}`: JSON knows no infinity, and readers differ
+/// in digits. A tensor is one of the constants, `{"tensor": 3}`.
 fn attribute(attribute: &Attribute, constants: &mut Vec<Array>) -> Value {
-    let _ = constants;
     match attribute {
         Attribute::Int(v) => (*v).into(),
         Attribute::Ints(v) => v.clone().into(),
         Attribute::Float(v) => json::object([("float", number(*v))]),
+        Attribute::Floats(v) => json::object([("floats", v.iter().map(|&v| number(v)).collect())]),
         Attribute::Bool(v) => (*v).into(),
+        Attribute::Bools(v) => v.clone().into(),
         Attribute::Text(v) => v.as_str().into(),
+        Attribute::Texts(v) => v.clone().into(),
+        Attribute::Tensor(v) => {
+            let known = constants
+                .iter()
+                .position(|constant| constant.is_identical(v));
+            let at = known.unwrap_or_else(|| {
+                constants.push(v.clone());
+                constants.len() - 1
+            });
+            json::object([("tensor", at.into())])
+        }
     }
 }

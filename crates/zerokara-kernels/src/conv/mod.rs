@@ -23,6 +23,7 @@ mod winograd;
 use crate::{
     arithmetic::Arithmetic,
     isa::{Isa, multiversion},
+    padding::Padding,
     plan::ConvPass,
     share::share,
     simd::Simd,
@@ -46,8 +47,8 @@ pub struct ConvGeometry {
     pub kernel: [usize; 2],
     /// Steps of the filter, down and across.
     pub stride: [usize; 2],
-    /// Zeros around the input, above and below, left and right.
-    pub padding: [usize; 2],
+    /// Zeros around the input.
+    pub padding: Padding,
     /// Distance between neighbouring elements of the filter.
     pub dilation: [usize; 2],
     /// Number of groups that C and O are cut into.
@@ -90,15 +91,13 @@ impl ConvGeometry {
     #[inline(always)]
     fn source(&self, axis: usize, at: usize, tap: usize) -> Option<usize> {
         let padded = at * self.stride[axis] + tap * self.dilation[axis];
-        let position = padded.checked_sub(self.padding[axis])?;
+        let position = padded.checked_sub(self.padding.before[axis])?;
         (position < self.input[axis]).then_some(position)
     }
 
     /// How far the filter can move along an axis of the padded input.
     fn room(&self, axis: usize) -> Option<usize> {
-        let padded = self.padding[axis]
-            .checked_mul(2)?
-            .checked_add(self.input[axis])?;
+        let padded = self.padding.along(axis)?.checked_add(self.input[axis])?;
         let last_tap = (self.kernel[axis] - 1).checked_mul(self.dilation[axis])?;
         padded.checked_sub(last_tap)?.checked_sub(1)
     }

@@ -46,7 +46,7 @@ impl Phase {
 
     /// Phase `residue` along `axis`.
     pub fn new(g: &ConvGeometry, pass: ConvPass, axis: usize, residue: usize) -> Phase {
-        let (stride, padding) = (g.stride[axis], g.padding[axis]);
+        let (stride, padding) = (g.stride[axis], g.padding.before[axis]);
         let (dilation, kernel) = (g.dilation[axis], g.kernel[axis]);
         if pass == ConvPass::Forward {
             return Phase {

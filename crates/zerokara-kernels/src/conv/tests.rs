@@ -23,8 +23,10 @@ fn products(g: &ConvGeometry, mut f: impl FnMut(usize, usize, usize, usize)) {
             for x in 0..g.output[1] {
                 for kh in 0..g.kernel[0] {
                     for kw in 0..g.kernel[1] {
-                        let h = (y * g.stride[0] + kh * g.dilation[0]).wrapping_sub(g.padding[0]);
-                        let w = (x * g.stride[1] + kw * g.dilation[1]).wrapping_sub(g.padding[1]);
+                        let h = (y * g.stride[0] + kh * g.dilation[0])
+                            .wrapping_sub(g.padding.before[0]);
+                        let w = (x * g.stride[1] + kw * g.dilation[1])
+                            .wrapping_sub(g.padding.before[1]);
                         if h >= g.input[0] || w >= g.input[1] {
                             continue;
                         }
@@ -203,11 +205,14 @@ fn geometry(
     input: [usize; 2],
     kernel: [usize; 2],
     stride: [usize; 2],
-    padding: [usize; 2],
+    padding: impl Into<Padding>,
     dilation: [usize; 2],
 ) -> ConvGeometry {
-    let output = [0, 1]
-        .map(|i| (input[i] + 2 * padding[i] - (kernel[i] - 1) * dilation[i] - 1) / stride[i] + 1);
+    let padding = padding.into();
+    let output = [0, 1].map(|i| {
+        let padded = input[i] + padding.along(i).unwrap();
+        (padded - (kernel[i] - 1) * dilation[i] - 1) / stride[i] + 1
+    });
     ConvGeometry {
         batch,
         in_channels,
@@ -253,7 +258,13 @@ fn plain_layers() {
 fn strides_paddings_and_dilations() {
     for kernel in [[1, 1], [3, 2], [2, 5]] {
         for stride in [[1, 2], [2, 3], [3, 1], [4, 4]] {
-            for padding in [[0, 0], [1, 3], [4, 2]] {
+            for padding in [
+                [0, 0, 0, 0],
+                [1, 3, 1, 3],
+                [4, 2, 4, 2],
+                [0, 3, 2, 0],
+                [3, 0, 0, 1],
+            ] {
                 for dilation in [[1, 1], [2, 1], [3, 2]] {
                     check_everywhere(&geometry(
                         2,
@@ -328,12 +339,14 @@ fn fewer_multiplications(batches: &[usize], each: impl Fn(&ConvGeometry)) -> (us
         [64, 70, 1],
     ] {
         for (size, padding) in [
-            ([8, 8], [1, 1]),
-            ([7, 11], [0, 0]),
-            ([3, 14], [1, 0]),
-            ([5, 6], [2, 2]),
-            ([17, 4], [0, 3]),
-            ([10, 10], [0, 0]),
+            ([8, 8], [1, 1, 1, 1]),
+            ([7, 11], [0, 0, 0, 0]),
+            ([3, 14], [1, 0, 1, 0]),
+            ([5, 6], [2, 2, 2, 2]),
+            ([17, 4], [0, 3, 0, 3]),
+            ([10, 10], [0, 0, 0, 0]),
+            ([9, 7], [0, 2, 1, 0]),
+            ([8, 10], [2, 0, 0, 3]),
         ] {
             for &batch in batches {
                 let g = geometry(batch, channels, size, [3; 2], [1; 2], padding, [1; 2]);
@@ -423,17 +436,21 @@ fn small_batches_of_large_images_are_cut_into_bands_of_tiles() {
 #[test]
 fn filters_gradient_summed_over_windows() {
     for (channels, size, kernel, stride, padding, dilation) in [
-        ([1, 30], [28, 28], [5, 5], [1, 1], [0, 0], [1, 1]),
-        ([1, 7], [11, 9], [3, 3], [1, 1], [1, 2], [1, 1]),
-        ([3, 5], [10, 13], [3, 3], [1, 2], [2, 0], [2, 1]),
-        ([1, 6], [12, 14], [7, 7], [1, 1], [3, 3], [1, 1]),
-        ([2, 9], [9, 10], [2, 3], [2, 1], [0, 1], [1, 1]),
-        ([1, 4], [8, 8], [1, 9], [1, 1], [0, 4], [1, 1]),
-        ([1, 3], [6, 6], [4, 4], [1, 1], [1, 1], [1, 1]),
+        ([1, 30], [28, 28], [5, 5], [1, 1], [0, 0, 0, 0], [1, 1]),
+        ([1, 7], [11, 9], [3, 3], [1, 1], [1, 2, 1, 2], [1, 1]),
+        ([3, 5], [10, 13], [3, 3], [1, 2], [2, 0, 2, 0], [2, 1]),
+        ([1, 6], [12, 14], [7, 7], [1, 1], [3, 3, 3, 3], [1, 1]),
+        ([2, 9], [9, 10], [2, 3], [2, 1], [0, 1, 0, 1], [1, 1]),
+        ([1, 4], [8, 8], [1, 9], [1, 1], [0, 4, 0, 4], [1, 1]),
+        ([1, 3], [6, 6], [4, 4], [1, 1], [1, 1, 1, 1], [1, 1]),
+        ([1, 5], [10, 12], [3, 3], [1, 1], [0, 2, 1, 0], [1, 1]),
+        ([2, 4], [9, 11], [3, 2], [1, 2], [2, 0, 0, 1], [1, 1]),
         // Summed by lines, in windows of 2 x 2.
-        ([6, 5], [22, 22], [5, 5], [1, 1], [0, 0], [1, 1]),
-        ([1, 6], [21, 30], [3, 3], [1, 1], [1, 2], [1, 1]),
-        ([3, 9], [32, 31], [3, 3], [1, 1], [1, 1], [1, 1]),
+        ([1, 6], [21, 30], [3, 3], [1, 1], [2, 0, 0, 1], [1, 1]),
+        ([6, 5], [22, 22], [5, 5], [1, 1], [0, 1, 3, 0], [1, 1]),
+        ([6, 5], [22, 22], [5, 5], [1, 1], [0, 0, 0, 0], [1, 1]),
+        ([1, 6], [21, 30], [3, 3], [1, 1], [1, 2, 1, 2], [1, 1]),
+        ([3, 9], [32, 31], [3, 3], [1, 1], [1, 1, 1, 1], [1, 1]),
     ] {
         for (window, step, batch) in [
             ([2, 2], [2, 2], 9),
@@ -453,7 +470,7 @@ fn filters_gradient_summed_over_windows() {
                 output: [0, 1].map(|i| (g.output[i] - window[i]) / step[i] + 1),
                 kernel: window,
                 stride: step,
-                padding: [0, 0],
+                padding: [0, 0].into(),
             };
             check_windows(&g, &pool);
         }

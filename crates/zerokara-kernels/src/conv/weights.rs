@@ -139,8 +139,8 @@ pub(super) unsafe fn run_unit_body<S: Simd>(
                 let mut runs = [(0isize, 0usize); ROWS];
                 for i in 0..count {
                     for (r, y) in rows.clone().enumerate() {
-                        let line = (y * g.stride[0]) as isize - g.padding[0] as isize;
-                        let column = -((g.padding[1] * g.in_channels) as isize);
+                        let line = (y * g.stride[0]) as isize - g.padding.before[0] as isize;
+                        let column = -((g.padding.before[1] * g.in_channels) as isize);
                         let offset = (i * image_step) as isize + line * pitch + column;
                         runs[i * rows.len() + r] = (offset, width);
                     }

@@ -98,13 +98,14 @@ impl Layout {
     fn new(lanes: usize, g: &ConvGeometry) -> Layout {
         let across = (g.kernel[1] * g.in_channels).div_ceil(lanes);
         let vectors = g.kernel[0] * across;
-        let row = (g.input[1] + 2 * g.padding[1]) * g.in_channels;
+        let row = (g.input[1] + g.padding.before[1] + g.padding.behind[1]) * g.in_channels;
         let pitch = row.next_multiple_of(lanes);
         Layout {
             across,
             vectors,
             pitch,
-            image: (g.input[0] + 2 * g.padding[0]) * pitch + across * lanes,
+            image: (g.input[0] + g.padding.before[0] + g.padding.behind[0]) * pitch
+                + across * lanes,
             sums: g.out_channels * (vectors + 1) * lanes,
         }
     }
@@ -124,7 +125,7 @@ pub fn pay(isa: Isa, g: &ConvGeometry, pool: &PoolGeometry) -> bool {
 pub(super) fn pay_for(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry) -> bool {
     let fits = (pool.batch, pool.channels, pool.input) == (g.batch, g.out_channels, g.output);
     let whole = |i: usize| {
-        pool.padding[i] == 0
+        pool.padding.before[i] == 0
             && pool.stride[i] >= pool.kernel[i]
             && (pool.output[i] - 1) * pool.stride[i] + pool.kernel[i] <= pool.input[i]
     };
@@ -303,7 +304,7 @@ unsafe fn copy_image<S: Simd>(
     unsafe {
         let mut noted = S::zero();
         for y in 0..g.input[0] {
-            let at = (y + g.padding[0]) * layout.pitch + g.padding[1] * g.in_channels;
+            let at = (y + g.padding.before[0]) * layout.pitch + g.padding.before[1] * g.in_channels;
             let (from, to) = (image.add(y * row), to[at..at + row].as_mut_ptr());
             let whole = row / S::LANES * S::LANES;
             for i in (0..whole).step_by(S::LANES) {

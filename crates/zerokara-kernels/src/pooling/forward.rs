@@ -131,7 +131,7 @@ unsafe fn pool_row_body<S: Lanes>(
         let mut done = 0;
         if pooling == Pooling::Max
             && g.kernel == [2, 2]
-            && g.padding == [0, 0]
+            && g.padding.before == [0, 0]
             && rows.1 - rows.0 == 2
         {
             if g.input[1] >= 2 {

@@ -6,7 +6,7 @@ mod gradient;
 pub(crate) use forward::PoolTask;
 pub(crate) use gradient::PoolGradientTask;
 
-use crate::{isa::Isa, map::lanes::Lanes, plan::Pooling, transpose::transpose};
+use crate::{isa::Isa, map::lanes::Lanes, padding::Padding, plan::Pooling, transpose::transpose};
 
 /// The place of a window that chose none.
 pub const NOWHERE: u8 = 255;
@@ -26,8 +26,8 @@ pub struct PoolGeometry {
     pub kernel: [usize; 2],
     /// Steps of the window, down and across.
     pub stride: [usize; 2],
-    /// Padding around the input, above and below, left and right.
-    pub padding: [usize; 2],
+    /// Padding around the input.
+    pub padding: Padding,
 }
 
 impl PoolGeometry {
@@ -49,11 +49,13 @@ impl PoolGeometry {
                     self.stride[i],
                 ];
                 !sizes.contains(&0)
-                    && self.padding[i] < self.kernel[i]
+                    && self.padding.before[i].max(self.padding.behind[i]) < self.kernel[i]
                     && (self.output[i] - 1)
                         .checked_mul(self.stride[i])
                         .filter(|last| last.checked_add(self.kernel[i]).is_some())
-                        .is_some_and(|last| last < self.input[i].saturating_add(self.padding[i]))
+                        .is_some_and(|last| {
+                            last < self.input[i].saturating_add(self.padding.before[i])
+                        })
             })
     }
 
@@ -61,9 +63,9 @@ impl PoolGeometry {
     #[inline(always)]
     fn window(&self, axis: usize, at: usize) -> (usize, usize) {
         let start = at * self.stride[axis];
-        let end = (start + self.kernel[axis]).saturating_sub(self.padding[axis]);
+        let end = (start + self.kernel[axis]).saturating_sub(self.padding.before[axis]);
         (
-            start.saturating_sub(self.padding[axis]),
+            start.saturating_sub(self.padding.before[axis]),
             end.min(self.input[axis]),
         )
     }
@@ -91,7 +93,8 @@ impl PoolGeometry {
             if count_padding {
                 let start = at[axis] * self.stride[axis];
                 let end = start + self.kernel[axis];
-                end.min(self.input[axis] + 2 * self.padding[axis]) - start
+                let Padding { before, behind } = self.padding;
+                end.min(self.input[axis] + before[axis] + behind[axis]) - start
             } else {
                 let (start, end) = self.window(axis, at[axis]);
                 end - start

@@ -2,7 +2,10 @@
 
 use super::{Pair, beside, weight_and_bias};
 use crate::{Context, Forward, Initializer, ParameterSlot, Place};
-use zerokara_core::{Tensor, op::ConvOptions};
+use zerokara_core::{
+    Tensor,
+    op::{ConvOptions, Padding},
+};
 
 /// Convolution of images: the book's `Convolution` (chapter 7).
 ///
@@ -54,9 +57,19 @@ impl Conv2d {
         self
     }
 
-    /// Zeros around the image, above and below, left and right.
-    pub fn padding(mut self, padding: impl Into<Pair>) -> Self {
-        self.options.padding = padding.into().0;
+    /// Zeros around the image, above and below, left and right (one number: on all sides; four: above, left, below,
+    /// right, so that an even filter keeps the size).
+    ///
+    /// ```
+    /// use zerokara_core::Tensor;
+    /// use zerokara_nn::{Context, Conv2d, Forward};
+    /// let conv = Conv2d::new(1, 2).padding([0, 0, 1, 1]);
+    /// let y = conv.forward(&Tensor::zeros([1, 1, 8, 8]), &mut Context::evaluate());
+    /// assert_eq!(y.shape()?, [1, 1, 8, 8]);
+    /// # Ok::<(), zerokara_core::Error>(())
+    /// ```
+    pub fn padding(mut self, padding: impl Into<Padding>) -> Self {
+        self.options.padding = padding.into();
         self
     }
 

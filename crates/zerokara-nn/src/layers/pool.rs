@@ -2,14 +2,17 @@
 
 use super::{Pair, place_only};
 use crate::{Context, Forward, Place};
-use zerokara_core::{Tensor, op::PoolOptions};
+use zerokara_core::{
+    Tensor,
+    op::{Padding, PoolOptions},
+};
 
 /// Sliding windows of this size, side by side until a stride is given.
 #[derive(Clone, Copy, Debug)]
 struct Windows {
     kernel: [usize; 2],
     stride: Option<[usize; 2]>,
-    padding: [usize; 2],
+    padding: Padding,
 }
 
 impl Windows {
@@ -17,7 +20,7 @@ impl Windows {
         Self {
             kernel: kernel.0,
             stride: None,
-            padding: [0, 0],
+            padding: Padding::default(),
         }
     }
 
@@ -56,9 +59,10 @@ macro_rules! pooling {
                 self
             }
 
-            /// Padding around the image, above and below, left and right; less than the window.
-            pub fn padding(mut self, padding: impl Into<Pair>) -> Self {
-                self.windows.padding = padding.into().0;
+            /// Padding around the image, above and below, left and right (one number: on all sides; four: above, left,
+            /// below, right); less than the window.
+            pub fn padding(mut self, padding: impl Into<Padding>) -> Self {
+                self.windows.padding = padding.into();
                 self
             }
         }

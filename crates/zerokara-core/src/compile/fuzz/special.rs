@@ -103,7 +103,7 @@ impl Garden {
                 let options = PoolOptions {
                     kernel: [2, 2],
                     stride: [1, 1],
-                    padding: [0, 0],
+                    padding: [0, 0].into(),
                 };
                 match keep {
                     true => images.max_pool2d(options),

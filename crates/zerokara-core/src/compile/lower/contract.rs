@@ -361,7 +361,7 @@ fn geometry(
         false => options.stride,
     };
     // A step beyond the padded image is as good as one to its end, and there are no more phases than that.
-    let padded = |axis: usize| images[2 + axis] + 2 * options.padding[axis];
+    let padded = |axis: usize| images[2 + axis] + options.padding.along(axis).unwrap_or(0);
     ConvGeometry {
         batch: images[0],
         in_channels: images[1],

@@ -109,7 +109,9 @@ pub(in crate::conv) unsafe fn rest_is_finite(
 ) -> bool {
     let reached = [0, 1].map(|axis| {
         let positions = 2 * pool.output[axis] + g.kernel[axis] - 1;
-        positions.saturating_sub(g.padding[axis]).min(g.input[axis])
+        positions
+            .saturating_sub(g.padding.before[axis])
+            .min(g.input[axis])
     });
     let [height, width] = g.input;
     images.into_iter().all(|n| {

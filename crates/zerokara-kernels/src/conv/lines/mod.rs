@@ -71,7 +71,7 @@ impl Layout {
             points,
             len: g.in_channels * points * 2 * pitch,
             reach,
-            row: reach.max(g.input[1] + 2 * g.padding[1]),
+            row: reach.max(g.input[1] + g.padding.before[1] + g.padding.behind[1]),
         }
     }
 
@@ -124,18 +124,18 @@ unsafe fn transform_image<S: Simd, F: Filtering>(
     let columns = working.wrapping_add(layout.row);
     // Rows of one channel without a border, behind which there is enough of the image.
     let in_place = |y: usize| {
-        g.in_channels == 1 && g.padding[1] == 0 && y * width + layout.reach <= height * width
+        g.in_channels == 1 && g.padding.before[1] == 0 && y * width + layout.reach <= height * width
     };
     for c in 0..g.in_channels {
         for y in 0..2 * layout.rows {
-            let source = y.wrapping_sub(g.padding[0]);
+            let source = y.wrapping_sub(g.padding.before[0]);
             let to = layout.at(c, 0, y % 2) + y / 2 * layout.lines;
             // SAFETY: rows, lines and vectors lie within what the caller vouches for.
             unsafe {
                 let mut row = working.cast_const();
                 if source < height {
                     let image = image.add(source * width * g.in_channels + c);
-                    let to = working.add(g.padding[1]);
+                    let to = working.add(g.padding.before[1]);
                     if in_place(source) {
                         row = image;
                     } else if g.in_channels == 1 {

@@ -148,7 +148,7 @@ pub(super) fn is_possible(g: &ConvGeometry, pool: &PoolGeometry) -> bool {
         && (pool.batch, pool.channels, pool.input) == (g.batch, g.out_channels, g.output)
         && pool.kernel == [2, 2]
         && pool.stride == [2, 2]
-        && pool.padding == [0, 0]
+        && pool.padding.before == [0, 0]
         && (0..2).all(|i| 2 * pool.output[i] <= pool.input[i])
 }
 

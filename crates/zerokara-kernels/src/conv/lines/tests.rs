@@ -4,7 +4,7 @@ use super::{
     ERROR,
     pooled::{self, Pooled},
 };
-use crate::{conv::ConvGeometry, isa::Isa, pooling::PoolGeometry, rounding::Sum};
+use crate::{conv::ConvGeometry, isa::Isa, padding::Padding, pooling::PoolGeometry, rounding::Sum};
 
 /// Numbers between -1 and 1, the same for the same seed.
 fn numbers(len: usize, seed: u32) -> Vec<f32> {
@@ -21,9 +21,10 @@ fn geometries(
     [c, o]: [usize; 2],
     input: [usize; 2],
     kernel: usize,
-    padding: [usize; 2],
+    padding: impl Into<Padding>,
 ) -> (ConvGeometry, PoolGeometry) {
-    let output = [0, 1].map(|i| input[i] + 2 * padding[i] + 1 - kernel);
+    let padding = padding.into();
+    let output = [0, 1].map(|i| input[i] + padding.along(i).unwrap() + 1 - kernel);
     let conv = ConvGeometry {
         batch,
         in_channels: c,
@@ -44,7 +45,7 @@ fn geometries(
         output: output.map(|n| n / 2),
         kernel: [2; 2],
         stride: [2; 2],
-        padding: [0; 2],
+        padding: [0; 2].into(),
     };
     (conv, pool)
 }
@@ -58,8 +59,11 @@ fn output(g: &ConvGeometry, input: &[f32], filters: &[f32], at: [usize; 4]) -> S
         for (i, j) in (0..g.kernel[0]).flat_map(|i| (0..g.kernel[1]).map(move |j| (i, j))) {
             let (row, column) = (y + i, x + j);
             let (Some(row), Some(column)) = (
-                row.checked_sub(g.padding[0]).filter(|&row| row < height),
-                column.checked_sub(g.padding[1]).filter(|&x| x < width),
+                row.checked_sub(g.padding.before[0])
+                    .filter(|&row| row < height),
+                column
+                    .checked_sub(g.padding.before[1])
+                    .filter(|&x| x < width),
             ) else {
                 continue;
             };
@@ -187,19 +191,22 @@ fn convolutions_pooled_at_once() {
     let mut all = [0, 0];
     // Channels in and out, input, kernel, padding.
     for (channels, size, kernel, padding) in [
-        ([1, 30], [28, 28], 5, [0, 0]),
-        ([1, 6], [28, 28], 5, [2, 2]),
-        ([1, 1], [12, 36], 5, [0, 0]),
-        ([3, 7], [33, 21], 5, [1, 2]),
-        ([6, 16], [14, 14], 5, [0, 0]),
-        ([2, 3], [20, 70], 5, [2, 0]),
-        ([1, 32], [28, 28], 3, [1, 1]),
-        ([1, 13], [20, 34], 3, [0, 0]),
-        ([3, 8], [32, 32], 3, [1, 1]),
-        ([3, 5], [17, 19], 3, [0, 1]),
-        ([4, 2], [9, 66], 3, [1, 1]),
-        ([1, 4], [66, 9], 3, [1, 0]),
-        ([2, 11], [50, 40], 3, [2, 2]),
+        ([1, 30], [28, 28], 5, [0, 0, 0, 0]),
+        ([1, 6], [28, 28], 5, [2, 2, 2, 2]),
+        ([1, 1], [12, 36], 5, [0, 0, 0, 0]),
+        ([3, 7], [33, 21], 5, [1, 2, 1, 2]),
+        ([6, 16], [14, 14], 5, [0, 0, 0, 0]),
+        ([2, 3], [20, 70], 5, [2, 0, 2, 0]),
+        ([1, 32], [28, 28], 3, [1, 1, 1, 1]),
+        ([1, 13], [20, 34], 3, [0, 0, 0, 0]),
+        ([3, 8], [32, 32], 3, [1, 1, 1, 1]),
+        ([3, 5], [17, 19], 3, [0, 1, 0, 1]),
+        ([4, 2], [9, 66], 3, [1, 1, 1, 1]),
+        ([1, 4], [66, 9], 3, [1, 0, 1, 0]),
+        ([2, 11], [50, 40], 3, [2, 2, 2, 2]),
+        ([1, 6], [28, 28], 5, [0, 3, 4, 1]),
+        ([3, 5], [32, 31], 3, [2, 0, 0, 1]),
+        ([1, 30], [27, 28], 5, [1, 0, 0, 4]),
     ] {
         for isa in Isa::available() {
             let geometries = geometries(2, channels, size, kernel, padding);
@@ -247,9 +254,10 @@ fn ties_go_to_the_first_and_nan_wins() {
 #[test]
 fn odd_numbers_stay_where_they_belong() {
     for (channels, size, kernel, padding) in [
-        ([1, 7], [15, 14], 5, [2, 1]),
-        ([1, 3], [18, 21], 3, [0, 1]),
-        ([2, 4], [13, 34], 3, [1, 1]),
+        ([1, 7], [15, 14], 5, [2, 1, 2, 1]),
+        ([1, 3], [18, 21], 3, [0, 1, 0, 1]),
+        ([2, 4], [13, 34], 3, [1, 1, 1, 1]),
+        ([1, 3], [18, 21], 3, [2, 0, 0, 1]),
     ] {
         let geometries = geometries(1, channels, size, kernel, padding);
         let [c, o] = channels;

@@ -22,7 +22,7 @@ fn geometries() -> (ConvGeometry, PoolGeometry) {
         output,
         kernel: [5, 5],
         stride: [1, 1],
-        padding: [2, 2],
+        padding: [2, 2].into(),
         dilation: [1, 1],
         groups: 1,
         direct: false,
@@ -34,7 +34,7 @@ fn geometries() -> (ConvGeometry, PoolGeometry) {
         output: WINDOWS,
         kernel: [2, 2],
         stride: [2, 2],
-        padding: [0, 0],
+        padding: [0, 0].into(),
     };
     (conv, pool)
 }

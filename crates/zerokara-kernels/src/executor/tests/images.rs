@@ -43,7 +43,7 @@ fn geometries() -> Vec<ConvGeometry> {
         output: [5, 4],
         kernel: [5, 5],
         stride: [1, 1],
-        padding: [0, 0],
+        padding: [0, 0].into(),
         dilation: [1, 1],
         groups: 1,
         direct: false,
@@ -53,8 +53,14 @@ fn geometries() -> Vec<ConvGeometry> {
         ConvGeometry {
             in_channels: 16,
             out_channels: 20,
-            padding: [2, 2],
+            padding: [2, 2].into(),
             output: [9, 8],
+            ..base
+        },
+        ConvGeometry {
+            in_channels: 3,
+            padding: [4, 0, 1, 3].into(),
+            output: [10, 7],
             ..base
         },
         ConvGeometry {
@@ -63,7 +69,7 @@ fn geometries() -> Vec<ConvGeometry> {
             groups: 2,
             kernel: [3, 2],
             stride: [2, 1],
-            padding: [1, 1],
+            padding: [1, 1].into(),
             output: [5, 9],
             ..base
         },
@@ -83,9 +89,10 @@ pub(super) fn products(g: &ConvGeometry, mut visit: impl FnMut(usize, usize, usi
                             for kw in 0..g.kernel[1] {
                                 let h = y * g.stride[0] + kh * g.dilation[0];
                                 let w = x * g.stride[1] + kw * g.dilation[1];
-                                let (Some(h), Some(w)) =
-                                    (h.checked_sub(g.padding[0]), w.checked_sub(g.padding[1]))
-                                else {
+                                let (Some(h), Some(w)) = (
+                                    h.checked_sub(g.padding.before[0]),
+                                    w.checked_sub(g.padding.before[1]),
+                                ) else {
                                     continue;
                                 };
                                 if h >= g.input[0] || w >= g.input[1] {
@@ -266,7 +273,7 @@ fn pool_geometries() -> Vec<PoolGeometry> {
         output: [3, 4],
         kernel: [2, 2],
         stride: [2, 2],
-        padding: [0, 0],
+        padding: [0, 0].into(),
     };
     vec![
         base,
@@ -288,7 +295,19 @@ fn pool_geometries() -> Vec<PoolGeometry> {
         },
         PoolGeometry {
             kernel: [3, 3],
-            padding: [1, 1],
+            padding: [1, 1].into(),
+            ..base
+        },
+        // More above and left, and more below and right.
+        PoolGeometry {
+            kernel: [3, 3],
+            padding: [2, 1, 0, 1].into(),
+            ..base
+        },
+        PoolGeometry {
+            channels: 9,
+            padding: [0, 0, 1, 1].into(),
+            input: [5, 7],
             ..base
         },
         PoolGeometry {
@@ -325,8 +344,8 @@ fn windows(g: &PoolGeometry) -> Vec<(usize, [usize; 2], Vec<usize>)> {
                     let mut inside = Vec::new();
                     for i in 0..g.kernel[0] {
                         for j in 0..g.kernel[1] {
-                            let h = (y * g.stride[0] + i).wrapping_sub(g.padding[0]);
-                            let w = (x * g.stride[1] + j).wrapping_sub(g.padding[1]);
+                            let h = (y * g.stride[0] + i).wrapping_sub(g.padding.before[0]);
+                            let w = (x * g.stride[1] + j).wrapping_sub(g.padding.before[1]);
                             if h < g.input[0] && w < g.input[1] {
                                 let pixel = (n * g.input[0] + h) * g.input[1] + w;
                                 inside.push(pixel * g.channels + c);
@@ -349,7 +368,7 @@ fn divisor(g: &PoolGeometry, count_padding: bool, at: [usize; 2], inside: usize)
     }
     let length = |i: usize| {
         let start = at[i] * g.stride[i];
-        (start + g.kernel[i]).min(g.input[i] + 2 * g.padding[i]) - start
+        (start + g.kernel[i]).min(g.input[i] + g.padding.along(i).unwrap()) - start
     };
     (length(0) * length(1)) as f64
 }
@@ -506,7 +525,7 @@ fn filters_gradient_from_what_was_pooled() {
             output: g.output.map(|n| n / 2),
             kernel: [2, 2],
             stride: [2, 2],
-            padding: [0, 0],
+            padding: [0, 0].into(),
         };
         let input = [g.batch, g.input[0], g.input[1], g.in_channels];
         let output = [g.batch, g.output[0], g.output[1], g.out_channels];

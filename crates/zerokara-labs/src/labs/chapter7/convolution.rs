@@ -35,7 +35,7 @@ fn run(lab: &mut Session) -> Result<()> {
     )?;
 
     lab.section("padding");
-    let padding = |p| ConvOptions { padding: [p, p], ..Default::default() };
+    let padding = |p| ConvOptions { padding: [p, p].into(), ..Default::default() };
     let same = x.conv2d(&w, padding(1));
     let padded = x.pad(&[0, 0, 1, 1], &[0, 0, 1, 1], 0.0);
     lab.figure(drawing("One ring of zeros: 4 × 4 stays 4 × 4", &padded, &w, &same, 0..3)?);
@@ -71,7 +71,8 @@ fn run(lab: &mut Session) -> Result<()> {
         (10, 10, 0, 3, 3, 3),
     ] {
         let image = Tensor::zeros([1, 1, h, w]);
-        let options = ConvOptions { stride: [s, s], padding: [p, p], ..Default::default() };
+        let options =
+            ConvOptions { stride: [s, s], padding: [p, p].into(), ..Default::default() };
         let output = image.conv2d(&Tensor::zeros([1, 1, fh, fw]), options);
         let formula = |length: usize, filter: usize| {
             (length + 2 * p - filter) as f64 / s as f64 + 1.0
@@ -156,7 +157,7 @@ fn run(lab: &mut Session) -> Result<()> {
     let pixels: Vec<f32> = test.sample(index).iter().map(|v| v / 255.0).collect();
     let options = ConvOptions {
         stride: [stride; 2],
-        padding: [pad as usize; 2],
+        padding: [pad as usize; 2].into(),
         ..Default::default()
     };
     let filter = Tensor::new([1, 1, side, side], &numbers);

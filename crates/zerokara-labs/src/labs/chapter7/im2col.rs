@@ -119,8 +119,11 @@ fn run(lab: &mut Session) -> Result<()> {
     let volume = Tensor::normal(lab.seed(), &Tensor::from(5), [2, 3, 6, 6]);
     let windows = volume.im2col([2, 2], [2, 2], [0, 0], [1, 1]).reshape([-1, 4]);
     let largest = windows.max_axes(&[1], false).reshape([2, 3, 3, 3]).permute([0, 3, 1, 2]);
-    let pooled =
-        volume.max_pool2d(PoolOptions { kernel: [2, 2], stride: [2, 2], padding: [0, 0] });
+    let pooled = volume.max_pool2d(PoolOptions {
+        kernel: [2, 2],
+        stride: [2, 2],
+        padding: [0, 0].into(),
+    });
     lab.fact(
         "the largest of each row is max pooling",
         distance(&largest, &pooled)? == 0.0,

@@ -9,7 +9,7 @@ lab!("pooling", chapter 7, pages "219–221",
 
 fn run(lab: &mut Session) -> Result<()> {
     lab.section("example");
-    let two = PoolOptions { kernel: [2, 2], stride: [2, 2], padding: [0, 0] };
+    let two = PoolOptions { kernel: [2, 2], stride: [2, 2], padding: [0, 0].into() };
     let x = Tensor::from([[[
         [1.0, 2.0, 1.0, 0.0],
         [0.0, 1.0, 2.0, 3.0],
@@ -78,8 +78,11 @@ fn run(lab: &mut Session) -> Result<()> {
                 .item()?)
         };
         let by = |size| {
-            let options =
-                PoolOptions { kernel: [size, size], stride: [size, size], padding: [0, 0] };
+            let options = PoolOptions {
+                kernel: [size, size],
+                stride: [size, size],
+                padding: [0, 0].into(),
+            };
             move |t: &Tensor| t.max_pool2d(options)
         };
         rows.push(vec![

@@ -195,7 +195,8 @@ fn run(lab: &mut Session) -> Result<()> {
 fn paths(side: usize, count: usize) -> Result<Vec<f32>> {
     let x = Tensor::zeros([1, 1, 9, 9]);
     let w = Tensor::ones([1, 1, side, side]);
-    let options = ConvOptions { padding: [side / 2, side / 2], ..Default::default() };
+    let options =
+        ConvOptions { padding: [side / 2, side / 2].into(), ..Default::default() };
     let y = (0..count).fold(x.clone(), |y, _| y.conv2d(&w, options));
     let middle = y.narrow(2, 4, 1).narrow(3, 4, 1).sum();
     Ok(grad(&middle, &x).to_vec::<f32>()?)
@@ -203,7 +204,7 @@ fn paths(side: usize, count: usize) -> Result<Vec<f32>> {
 
 /// The one filter of 5 x 5 that does what a filter of 3 x 3 after several of 3 x 3 does.
 fn merge(first: &Tensor, second: &Tensor) -> Tensor {
-    let options = ConvOptions { padding: [2, 2], ..Default::default() };
+    let options = ConvOptions { padding: [2, 2].into(), ..Default::default() };
     // Each weight of the second moves a copy of the first: a convolution of the filters in mathematics' sense.
     first.permute([1, 0, 2, 3]).conv2d(&second.flip(&[2, 3]), options)
 }
