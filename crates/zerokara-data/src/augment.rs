@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::random::{Purpose, Random};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Shifts and turns each image by chance.
@@ -20,7 +21,8 @@ use std::fmt;
 /// augment.apply(&mut images, &[1, 3, 3], &[7], 0)?;
 /// # Ok::<(), zerokara_data::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Augment {
     seed: u64,
     shift: usize,

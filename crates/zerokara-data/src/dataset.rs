@@ -9,7 +9,7 @@ use crate::normalization::Normalization;
 use crate::pictures::Pictures;
 use crate::split::{Samples, Split};
 
-/// A training set and a test set of labelled samples of one shape.
+/// Samples to train on, to validate on and to judge by, each part optional: a part that is not there is an empty split.
 ///
 /// # Example
 ///
@@ -22,18 +22,36 @@ use crate::split::{Samples, Split};
 /// assert_eq!(dataset.classes(), 2);
 /// # Ok::<(), zerokara_data::Error>(())
 /// ```
+///
+/// Prices of houses, which are no classes:
+///
+/// ```
+/// use zerokara_core::Array;
+/// use zerokara_data::{Columns, Dataset, Split};
+///
+/// let columns = Columns::new()
+///     .with("x", Array::new([4, 2], vec![80.0f32, 3.0, 55.0, 2.0, 120.0, 5.0, 95.0, 4.0]))
+///     .with("price", Array::new([4, 1], vec![300.0f32, 210.0, 480.0, 370.0]));
+/// let houses = Split::of(columns)?.targets(["price"])?;
+/// let (train, validation) = houses.validation(1, 1)?;
+/// let dataset = Dataset::of("houses").train(train)?.validation(validation)?;
+/// assert!(dataset.test.is_empty() && dataset.class_names.is_empty());
+/// # Ok::<(), zerokara_data::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Dataset {
     /// A short name, such as `mnist`.
     pub name: String,
-    /// What is trained on.
+    /// What is trained on; empty in a data set that only judges.
     pub train: Split,
-    /// What is held back to judge by.
+    /// What is looked at while training, to choose by; empty if there is none.
+    pub validation: Split,
+    /// What is held back to judge by; empty if there is none.
     pub test: Split,
-    /// A name for each label, from label 0.
+    /// A name for each label, from label 0; none where the target is no class.
     pub class_names: Vec<String>,
-    /// How stored values become a network's inputs; `x / 255` for bytes unless it was changed.
+    /// How stored values of the first input become a network's inputs; `x / 255` for bytes unless it was changed.
     pub normalization: Normalization,
     /// How picture files become samples; what the training set looks like unless it was changed.
     pub pictures: Pictures,
@@ -42,52 +60,149 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Puts a data set together; the normalization is `x / 255` for bytes and `x` for numbers.
+    /// Puts a data set of classes together; the normalization is `x / 255` for bytes and `x` for numbers. Either part may be
+    /// empty.
     ///
     /// # Errors
     ///
-    /// The training set is empty, the two sets differ in the shape or type of their samples, or a label has no name.
+    /// There is no sample at all, the two sets differ in the shape or type of their samples, or a label has no name.
     pub fn new<T: Into<String>>(
         name: impl Into<String>,
         train: Split,
         test: Split,
         class_names: impl IntoIterator<Item = T>,
     ) -> Result<Self> {
-        let name = name.into();
-        let class_names: Vec<String> = class_names.into_iter().map(Into::into).collect();
-        if train.is_empty() {
-            return Err(Error::new(format!(
-                "data set {name}: there is no sample to train on"
-            )));
+        let dataset = Dataset::of(name).train(train)?.test(test)?;
+        if dataset.any().is_empty() {
+            return Err(dataset.error("there is no sample in it"));
         }
-        if train.shape() != test.shape() || train.is_u8() != test.is_u8() {
-            return Err(Error::new(format!(
-                "data set {name}: training set and test set differ in their samples: {train:?} and {test:?}"
-            )));
-        }
-        for (part, split) in [("training", &train), ("test", &test)] {
-            check_labels(split.labels(), class_names.len())
-                .map_err(|error| Error::new(format!("data set {name}, {part} set: {error}")))?;
-        }
-        Ok(Dataset {
-            name,
-            normalization: Normalization::for_values(&train),
-            pictures: Pictures::of(&train),
-            source: None,
-            train,
-            test,
-            class_names,
-        })
+        dataset.class_names(class_names)
     }
 
-    /// Number of classes.
+    /// A data set of this name without samples, to which parts are added: any columns, any targets.
+    pub fn of(name: impl Into<String>) -> Self {
+        Dataset {
+            name: name.into(),
+            train: Split::empty(),
+            validation: Split::empty(),
+            test: Split::empty(),
+            class_names: Vec::new(),
+            normalization: Normalization::none(),
+            pictures: Pictures::Plain,
+            source: None,
+        }
+    }
+
+    /// With these samples to train on. Unless there is another part, they say how values are normalized and what pictures
+    /// look like.
+    ///
+    /// # Errors
+    ///
+    /// The columns differ from those of another part.
+    pub fn train(mut self, split: Split) -> Result<Self> {
+        self.train = Split::empty();
+        self.with_part("training", &split)?;
+        self.train = split;
+        Ok(self)
+    }
+
+    /// With these samples to validate on, while training.
+    ///
+    /// # Errors
+    ///
+    /// The columns differ from those of another part.
+    pub fn validation(mut self, split: Split) -> Result<Self> {
+        self.validation = Split::empty();
+        self.with_part("validation", &split)?;
+        self.validation = split;
+        Ok(self)
+    }
+
+    /// With these samples to judge by.
+    ///
+    /// # Errors
+    ///
+    /// The columns differ from those of another part.
+    pub fn test(mut self, split: Split) -> Result<Self> {
+        self.test = Split::empty();
+        self.with_part("test", &split)?;
+        self.test = split;
+        Ok(self)
+    }
+
+    /// With a name for each class.
+    ///
+    /// # Errors
+    ///
+    /// A label has no name.
+    pub fn class_names<T: Into<String>>(
+        mut self,
+        names: impl IntoIterator<Item = T>,
+    ) -> Result<Self> {
+        self.class_names = names.into_iter().map(Into::into).collect();
+        for (part, split) in self.parts() {
+            check_labels(split.labels(), self.classes()).map_err(|error| {
+                Error::new(format!("data set {}, {part} set: {error}", self.name))
+            })?;
+        }
+        Ok(self)
+    }
+
+    fn error(&self, why: impl std::fmt::Display) -> Error {
+        Error::new(format!("data set {}: {why}", self.name))
+    }
+
+    fn parts(&self) -> [(&'static str, &Split); 3] {
+        [
+            ("training", &self.train),
+            ("validation", &self.validation),
+            ("test", &self.test),
+        ]
+    }
+
+    /// A part that has samples, the training set first.
+    fn any(&self) -> &Split {
+        let mut parts = self.parts().into_iter().map(|(_, split)| split);
+        parts.find(|split| !split.is_empty()).unwrap_or(&self.train)
+    }
+
+    /// Looks whether a part goes together with the others.
+    fn with_part(&mut self, name: &str, split: &Split) -> Result<()> {
+        if split.is_empty() {
+            return Ok(());
+        }
+        let like = |other: &Split| {
+            other.input_ports() == split.input_ports()
+                && other.target_ports() == split.target_ports()
+        };
+        let other = self
+            .parts()
+            .into_iter()
+            .find(|(_, other)| !other.is_empty() && !like(other));
+        if let Some((other, of)) = other {
+            return Err(self.error(format_args!(
+                "{other} set and {name} set differ in their samples: {of:?} and {split:?}"
+            )));
+        }
+        if !self.class_names.is_empty() {
+            check_labels(split.labels(), self.classes())
+                .map_err(|error| self.error(format_args!("{name} set: {error}")))?;
+        }
+        if self.any().is_empty() {
+            self.normalization = Normalization::for_values(split);
+            self.pictures = Pictures::of(split);
+        }
+        Ok(())
+    }
+
+    /// Number of classes; 0 where the target is no class.
     pub fn classes(&self) -> usize {
         self.class_names.len()
     }
 
-    /// Shape of one sample, `[C, H, W]` for images.
+    /// Shape of one sample of the first input, `[C, H, W]` for images.
     pub fn shape(&self) -> &[usize] {
-        self.train.shape()
+        self.any().shape()
     }
 
     /// The data set of this name: `mnist` (inside the program), `fashion-mnist` (installed on the machine), or the

@@ -14,8 +14,8 @@ use std::path::Path;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Error(Box<str>);
 
-/// `Result` with this crate's [`Error`].
-pub type Result<T> = std::result::Result<T, Error>;
+/// `Result` with this crate's [`Error`], unless another is named.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub(crate) fn new(message: impl Into<String>) -> Self {
@@ -41,6 +41,12 @@ impl fmt::Debug for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl From<zerokara_core::Error> for Error {
+    fn from(error: zerokara_core::Error) -> Self {
+        Error::new(error.to_string())
+    }
+}
 
 #[cfg(feature = "mnist")]
 impl From<zerokara_mnist::Error> for Error {

@@ -23,11 +23,15 @@
 //!
 //! Features: `mnist` (on by default) puts the MNIST data set into the program; `images` reads PNG and JPEG files.
 
+mod ahead;
 mod augment;
+mod collate;
+mod columns;
 mod dataset;
 #[cfg(feature = "images")]
 mod digit;
 mod error;
+mod feed;
 pub mod idx;
 #[cfg(feature = "images")]
 mod image;
@@ -36,21 +40,28 @@ mod jpeg;
 mod labels;
 mod loader;
 mod normalization;
+mod parts;
 #[cfg(feature = "images")]
 mod picture;
 mod pictures;
 mod random;
+mod source;
 mod split;
 
 pub use augment::Augment;
+pub use collate::Pad;
+pub use columns::Columns;
 #[cfg(feature = "mnist")]
 pub use dataset::Mnist;
 pub use dataset::{Dataset, FashionMnist};
 pub use error::{Error, Result};
+pub use feed::{Feed, Feeder};
 #[cfg(feature = "images")]
 pub use image::{digit_from_image, sample_from_image};
 pub use labels::{flatten, one_hot};
-pub use loader::{Batch, Batches, Loader, Spread};
+pub use loader::{Batch, Batches, Loader, Position, Spread};
 pub use normalization::Normalization;
+pub use parts::{Amount, Rule};
 pub use pictures::Pictures;
-pub use split::{Amount, Samples, Split};
+pub use source::{Failure, Lazy, Source};
+pub use split::{Samples, Split};

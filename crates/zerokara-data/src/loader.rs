@@ -1,23 +1,44 @@
 //! Batches of samples, ready for a network.
 
+use crate::ahead::Ahead;
 use crate::augment::Augment;
+use crate::collate::{Pad, in_parts, place};
 use crate::error::{Error, Result};
+use crate::feed::{Feed, Feeder};
 use crate::labels;
 use crate::normalization::Normalization;
 use crate::random::{Purpose, Random};
+use crate::source::{fixed_shape, make};
 use crate::split::Split;
-use std::sync::{Mutex, PoisonError};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use zerokara_core::{Array, Arrays, Axis, DType, Elements, ElementsMut, Meta, Port};
 
 /// Runs `work(unit)` for every unit below a number, each once, in any order and on any threads.
 pub type Spread<'a> = dyn Fn(usize, &(dyn Fn(usize) + Sync)) + 'a;
 
-/// Parts that [`Loader::gather_parallel`] cuts a batch into at most.
-const PARTS: usize = 16;
+/// A place between two batches: what a loader gives next. Kept and put back ([`Loader::seek`]), exactly the same batches
+/// follow.
+///
+/// ```
+/// use zerokara_data::{Loader, Position, Split};
+///
+/// let split = Split::new(vec![0u8; 10], &[1], vec![0; 10])?;
+/// let mut loader = Loader::new(&split, 4)?.shuffle(1);
+/// loader.seek(Position { epoch: 2, batch: 1 })?;
+/// assert_eq!(loader.iter().len(), 2);
+/// assert!(loader.seek(Position { epoch: 2, batch: 4 }).is_err());
+/// # Ok::<(), zerokara_data::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Position {
+    /// The epoch, from 0.
+    pub epoch: u64,
+    /// The batch in the epoch, from 0; the number of batches at its end.
+    pub batch: u64,
+}
 
-/// Values that a part has at least: fewer are copied sooner than handed to another thread.
-const PART_VALUES: usize = 1 << 13;
-
-/// Samples gathered for one step.
+/// Labelled samples gathered for one step, as plain numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
     /// Normalized values, row-major in [`shape`](Self::shape).
@@ -86,10 +107,71 @@ pub struct Loader {
     drop_last: bool,
     /// A last batch of fewer samples joins the one before.
     least: usize,
-    normalization: Normalization,
+    /// Of each input; none where it is fed as it is stored.
+    normalizations: Vec<Option<Normalization>>,
     augment: Option<Augment>,
-    epoch: u64,
+    raw: bool,
+    /// By the column's number.
+    pads: Vec<(usize, Pad)>,
+    bucket: Option<Bucket>,
+    workers: usize,
+    position: Position,
     order: Vec<usize>,
+}
+
+/// Batches of samples of like lengths.
+#[derive(Clone, Debug)]
+struct Bucket {
+    lengths: Arc<[usize]>,
+    batches: usize,
+}
+
+/// Samples to gather: in memory, by their numbers in the split, or made.
+#[derive(Clone, Copy)]
+pub(crate) enum Items<'a> {
+    Stored(&'a Split, &'a [usize]),
+    Made(&'a Split, &'a [Arrays]),
+}
+
+impl<'a> Items<'a> {
+    fn len(self) -> usize {
+        match self {
+            Items::Stored(_, indices) => indices.len(),
+            Items::Made(_, made) => made.len(),
+        }
+    }
+
+    /// Elements and shape of a sample in the column of this number.
+    fn get(self, at: usize, column: usize) -> Option<(Elements<'a>, &'a [usize])> {
+        match self {
+            Items::Stored(split, indices) => split.stored(indices[at], column),
+            Items::Made(split, made) => {
+                let array = made[at].get(&split.source().columns()[column].name)?;
+                Some((array.elements(), array.shape()))
+            }
+        }
+    }
+}
+
+/// The arrays of a feed, in order.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    inputs: Vec<Fed>,
+    targets: Vec<Fed>,
+}
+
+/// One array of a feed.
+#[derive(Clone, Debug)]
+struct Fed {
+    column: usize,
+    name: Arc<str>,
+    dtype: DType,
+    /// The shape of one sample, if all have the same.
+    fixed: Option<Vec<usize>>,
+    /// What is fed is where the samples have values, rather than these.
+    is_mask: bool,
+    normalization: Option<Normalization>,
+    pad: Option<Pad>,
 }
 
 impl Loader {
@@ -108,15 +190,21 @@ impl Loader {
                 "there are no samples to make batches of: the split is empty",
             ));
         }
+        let inputs = split.input_ports();
+        let unit = |port: &Port| (port.dtype == DType::U8).then(Normalization::unit);
         Ok(Loader {
             split: split.clone(),
             batch_size: batch_size.min(split.len()),
             shuffle: None,
             drop_last: false,
             least: 1,
-            normalization: Normalization::for_values(split),
+            normalizations: inputs.iter().map(unit).collect(),
             augment: None,
-            epoch: 0,
+            raw: false,
+            pads: Vec::new(),
+            bucket: None,
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            position: Position::default(),
             order: (0..split.len()).collect(),
         })
     }
@@ -125,7 +213,7 @@ impl Loader {
     /// and on every platform.
     pub fn shuffle(mut self, seed: u64) -> Self {
         self.shuffle = Some(seed);
-        self.set_epoch(self.epoch);
+        self.arrange();
         self
     }
 
@@ -159,43 +247,266 @@ impl Loader {
         (!self.drop_last && last > self.batch_size).then_some(last)
     }
 
-    /// Another normalization, such as [`Dataset::normalization`](crate::Dataset::normalization).
+    /// Another normalization of the first input, such as [`Dataset::normalization`](crate::Dataset::normalization).
     ///
     /// # Errors
     ///
-    /// It has a mean for each of several channels, and the samples have another number of channels.
+    /// It has a mean for each of several channels, and the samples have another number of channels; they are neither bytes
+    /// nor f32.
     pub fn normalization(mut self, normalization: Normalization) -> Result<Self> {
-        normalization.check(self.split.shape()[0])?;
-        self.normalization = normalization;
+        self.set_normalization(0, normalization)?;
         Ok(self)
     }
 
-    /// Changes each image by chance, anew in every epoch.
+    /// Another normalization of the input of this name.
     ///
     /// # Errors
     ///
-    /// The samples are not images `[C, H, W]`.
+    /// As [`normalization`](Self::normalization); there is no such input.
+    pub fn normalize(mut self, input: &str, normalization: Normalization) -> Result<Self> {
+        let inputs = self.split.input_ports();
+        let Some(at) = inputs.iter().position(|port| &*port.name == input) else {
+            return Err(Error::new(format!(
+                "there is no input {input:?} to normalize; there are {}",
+                crate::source::list(&inputs)
+            )));
+        };
+        self.set_normalization(at, normalization)?;
+        Ok(self)
+    }
+
+    fn set_normalization(&mut self, input: usize, normalization: Normalization) -> Result<()> {
+        let inputs = self.split.input_ports();
+        let Some(port) = inputs.get(input) else {
+            return Err(Error::new("there is no input to normalize"));
+        };
+        if !matches!(port.dtype, DType::U8 | DType::F32) {
+            // What changes nothing fits everything.
+            return match normalization == Normalization::none() {
+                true => Ok(()),
+                false => Err(Error::new(format!(
+                    "the input {port} cannot be normalized; bytes and f32 can"
+                ))),
+            };
+        }
+        normalization.check(channels(port))?;
+        self.normalizations[input] = Some(normalization);
+        Ok(())
+    }
+
+    /// Feeds inputs as they are stored: bytes stay bytes, to be widened and normalized in the compiled step
+    /// ([`Normalization::tensor`]). Images that are changed by chance ([`augment`](Self::augment)) are f32 of the stored scale.
+    /// [`Batch`]es are normalized all the same.
+    ///
+    /// ```
+    /// use zerokara_core::DType;
+    /// use zerokara_data::{Loader, Split};
+    ///
+    /// let split = Split::new(vec![0u8; 40], &[1, 2, 2], vec![0; 10])?;
+    /// let feed = Loader::new(&split, 10)?.raw().feed(0)?;
+    /// assert_eq!(feed.inputs.find("x")?.dtype(), DType::U8);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn raw(mut self) -> Self {
+        self.raw = true;
+        self
+    }
+
+    /// Changes each image of the first input by chance, anew in every epoch.
+    ///
+    /// # Errors
+    ///
+    /// The samples are not images `[C, H, W]` of bytes or f32.
     pub fn augment(mut self, augment: Augment) -> Result<Self> {
         Augment::check(self.split.shape())?;
+        let port = &self.split.input_ports()[0];
+        if !matches!(port.dtype, DType::U8 | DType::F32) || fixed_shape(port).is_none() {
+            return Err(Error::new(format!(
+                "only images of one size, of bytes or f32, can be shifted and turned, not {port}"
+            )));
+        }
         self.augment = Some(augment);
         Ok(self)
     }
 
+    /// How samples of a column that differ in size become one array. Without a rule, the samples of a batch must be of one
+    /// size.
+    ///
+    /// # Errors
+    ///
+    /// There is no such column among inputs and targets, or its samples do not differ in size; the value is none of its element
+    /// type; a column whose lengths are the same by name has another rule; the name of the mask is taken.
+    pub fn pad(mut self, column: &str, pad: Pad) -> Result<Self> {
+        let (inputs, targets) = self.split.columns();
+        let columns = self.split.source().columns();
+        let mut used = inputs.iter().chain(targets);
+        let Some(&at) = used.find(|&&at| &*columns[at].name == column) else {
+            return Err(Error::new(format!(
+                "there is no input or target {column:?} to pad; there are {}",
+                crate::source::list(columns)
+            )));
+        };
+        let port = &columns[at];
+        pad.check(port.dtype)?;
+        if fixed_shape(port).is_some() {
+            return Err(Error::new(format!(
+                "samples of the column {port} are of one size; there is nothing to pad"
+            )));
+        }
+        let mask = mask_name(column);
+        if pad.mask_type().is_some() && columns.iter().any(|other| *other.name == *mask) {
+            return Err(Error::new(format!(
+                "the mask of {column:?} would be named as the column {mask:?} is; rename that column"
+            )));
+        }
+        for (other, rule) in &self.pads {
+            let shared = port
+                .axes
+                .iter()
+                .find(|axis| matches!(axis, Axis::Any(_)) && columns[*other].axes.contains(axis));
+            if let (true, Some(axis)) = (*other != at && !rule.is_as_long_as(&pad), shared) {
+                return Err(Error::new(format!(
+                    "the columns {:?} and {column:?} have the length {axis} in common, but their rules give other lengths",
+                    columns[*other].name
+                )));
+            }
+        }
+        self.pads.retain(|(other, _)| *other != at);
+        self.pads.push((at, pad));
+        Ok(self)
+    }
+
+    /// Puts samples of like lengths together, so that little is padded: of so many batches at a time, the samples are
+    /// sorted by their lengths in this column; if the loader shuffles, these batches come in an order by chance. Each sample
+    /// still comes once an epoch, and seed and epoch fix the order.
+    ///
+    /// # Errors
+    ///
+    /// There is no such column; how long samples are is not known without making them ([`Source::length`](crate::Source::length));
+    /// the number of batches is 0.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use zerokara_core::{Array, DType, Port};
+    /// use zerokara_data::{Columns, Loader, Pad, Split};
+    ///
+    /// let texts = (0..100usize).map(|i| Array::new([1 + i * 37 % 50], vec![1i64; 1 + i * 37 % 50]));
+    /// let columns = Columns::new().ragged(Port::new("tokens", DType::I64, ["length"]), texts);
+    /// let loader = Loader::new(&Split::of(columns)?, 10)?.pad("tokens", Pad::with(0.0))?.shuffle(1);
+    /// let total = |loader: &Loader| -> usize {
+    ///     let feeds = (0..10).filter_map(|at| loader.feed(at).ok());
+    ///     feeds.map(|feed| feed.inputs.values().map(|x| x.len()).sum::<usize>()).sum()
+    /// };
+    /// assert!(total(&loader.clone().bucket("tokens", 10)?) * 10 < total(&loader) * 7);
+    /// # Ok::<(), zerokara_data::Error>(())
+    /// ```
+    pub fn bucket(mut self, column: &str, batches: usize) -> Result<Self> {
+        if batches == 0 {
+            return Err(Error::new(
+                "samples of 0 batches cannot be sorted by length; the number of batches must be at least 1",
+            ));
+        }
+        let columns = self.split.source().columns();
+        if !columns.iter().any(|port| &*port.name == column) {
+            return Err(Error::new(format!(
+                "there is no column {column:?}; there are {}",
+                crate::source::list(columns)
+            )));
+        }
+        let lengths: Option<Arc<[usize]>> = (0..self.split.len())
+            .map(|index| self.split.length(index, column))
+            .collect();
+        let Some(lengths) = lengths else {
+            return Err(Error::new(format!(
+                "how long samples are in the column {column:?} is not known without making them; a source says it by its                  `length`, `Lazy` by `lengths`"
+            )));
+        };
+        self.bucket = Some(Bucket { lengths, batches });
+        self.arrange();
+        Ok(self)
+    }
+
+    /// How many threads make samples ahead of the step where they are made on demand; one for each core unless told
+    /// otherwise. With 0, samples are made when their batch is asked for. Two batches ahead are made at most, or as many
+    /// samples as there are threads if that is more.
+    pub fn workers(mut self, threads: usize) -> Self {
+        self.workers = threads;
+        self
+    }
+
     /// Starts an epoch: sets the order of the samples, and what [`augment`](Self::augment) does to them.
     pub fn set_epoch(&mut self, epoch: u64) {
-        self.epoch = epoch;
-        if let Some(seed) = self.shuffle {
-            // From the plain order, so that an epoch's order does not depend on those before it.
+        self.position = Position { epoch, batch: 0 };
+        self.arrange();
+    }
+
+    /// Puts the samples in the order of the epoch.
+    fn arrange(&mut self) {
+        // From the plain order, so that an epoch's order does not depend on those before it.
+        if self.shuffle.is_some() || self.bucket.is_some() {
             for (place, index) in self.order.iter_mut().enumerate() {
                 *index = place;
             }
+        }
+        let epoch = self.position.epoch;
+        if let Some(seed) = self.shuffle {
             Random::new(seed, Purpose::Shuffle, epoch, 0).shuffle(&mut self.order);
+        }
+        let Some(bucket) = &self.bucket else {
+            return;
+        };
+        let full = self.order.len() / self.batch_size * self.batch_size;
+        let pool = bucket.batches.saturating_mul(self.batch_size);
+        for pool in self.order[..full].chunks_mut(pool) {
+            pool.sort_by_key(|&index| bucket.lengths[index]);
+        }
+        if let Some(seed) = self.shuffle {
+            let mut batches: Vec<usize> = (0..full / self.batch_size).collect();
+            Random::new(seed, Purpose::Bucket, epoch, 0).shuffle(&mut batches);
+            let sorted = self.order.clone();
+            for (batch, to) in batches
+                .iter()
+                .zip(self.order.chunks_exact_mut(self.batch_size))
+            {
+                let start = batch * self.batch_size;
+                to.copy_from_slice(&sorted[start..start + self.batch_size]);
+            }
         }
     }
 
     /// The epoch that was set last; 0 at first.
     pub fn epoch(&self) -> u64 {
-        self.epoch
+        self.position.epoch
+    }
+
+    /// The batch that comes next: what was set by [`set_epoch`](Self::set_epoch) and [`seek`](Self::seek), and where a
+    /// [`Feeder`] has come to.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Goes to a position. From it on, the batches of [`iter`](Self::iter) and [`feeder`](Self::feeder) are those that came
+    /// when the position was kept, if samples, batch size, seed and all else are the same.
+    ///
+    /// # Errors
+    ///
+    /// An epoch does not have so many batches.
+    pub fn seek(&mut self, position: Position) -> Result<()> {
+        if position.batch > self.len() as u64 {
+            return Err(Error::new(format!(
+                "there is no batch {}: an epoch has {} batches; do samples and batch size differ from before?",
+                position.batch,
+                self.len()
+            )));
+        }
+        self.position = position;
+        self.arrange();
+        Ok(())
+    }
+
+    pub(crate) fn advance(&mut self) {
+        self.position.batch += 1;
     }
 
     /// The split that batches are taken from.
@@ -324,47 +635,290 @@ impl Loader {
                 labels.len()
             )));
         }
-        let images = &mut images[..needed];
-        if let Some(index) = indices.iter().find(|&&index| index >= self.split.len()) {
+        for &index in indices {
+            self.split.check_index(index)?;
+        }
+        let (&[column, ..], targets) = self.split.columns() else {
+            return Err(Error::new("the samples have no input"));
+        };
+        let port = &self.split.source().columns()[column];
+        if !matches!(port.dtype, DType::U8 | DType::F32) || fixed_shape(port).is_none() {
             return Err(Error::new(format!(
-                "sample {index} is out of range: there are {} samples, numbered from 0",
-                self.split.len()
+                "samples of the column {port} are no plain numbers of one size; take them as `feed`"
             )));
         }
+        let images = &mut images[..needed];
         let labels = &mut labels[..indices.len()];
-        let parts = (needed / PART_VALUES).clamp(1, PARTS);
-        let part = indices.len().div_ceil(parts).max(1);
-        let mut left = images
-            .chunks_mut((part * length).max(1))
-            .zip(labels.chunks_mut(part))
-            .zip(indices.chunks(part));
-        let parts = indices.len().div_ceil(part);
-        // Each part is taken by the one unit of its number.
-        let cells: [_; PARTS] = std::array::from_fn(|_| Mutex::new(left.next()));
-        spread(parts, &|unit| {
-            let mut cell = cells[unit].lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(((images, labels), indices)) = cell.take() {
-                self.fill(indices, images, labels);
+        let class = match *targets {
+            [target] if is_class(&self.split.source().columns()[target]) => Some(target),
+            _ => None,
+        };
+        let gather = |items: Items<'_>, images: &mut [f32], labels: &mut [i64]| {
+            let plain = Normalization::none();
+            let normalization = self.normalizations[0].as_ref().unwrap_or(&plain);
+            let fill = |first: usize, room: &mut [f32]| {
+                write_normalized(items, first, column, normalization, room, length);
+            };
+            in_parts(images, items.len(), spread, &fill);
+            for (at, label) in labels.iter_mut().enumerate() {
+                let found = class.and_then(|target| items.get(at, target));
+                if let Some((Elements::I64(&[class]), _)) = found {
+                    *label = class;
+                }
             }
-        });
+        };
+        match self.split.source().in_memory() {
+            Some(_) => gather(Items::Stored(&self.split, indices), images, labels),
+            None => {
+                let made = self.make(indices)?;
+                gather(Items::Made(&self.split, &made), images, labels);
+            }
+        }
         if let Some(augment) = &self.augment {
-            augment.apply_with(images, shape, indices, self.epoch, |channel| {
-                self.normalization.background(channel)
+            let normalization = self.normalizations[0].clone();
+            let normalization = normalization.unwrap_or_else(Normalization::none);
+            augment.apply_with(images, shape, indices, self.epoch(), |channel| {
+                normalization.background(channel)
             })?;
         }
         Ok(indices.len())
     }
 
-    /// Writes samples that are there into room that is there.
-    fn fill(&self, indices: &[usize], images: &mut [f32], labels: &mut [i64]) {
-        let channels = self.split.shape()[0];
-        let outs = images.chunks_exact_mut(self.split.sample_len());
-        for ((out, label), &index) in outs.zip(labels).zip(indices) {
-            if let Some(values) = self.split.values(index) {
-                self.normalization.write(values, channels, out);
-                *label = self.split.labels()[index];
+    fn make(&self, indices: &[usize]) -> Result<Vec<Arrays>> {
+        let each = indices.iter().map(|&index| {
+            self.split.check_index(index)?;
+            make(&**self.split.source(), self.split.place(index))
+        });
+        each.collect()
+    }
+
+    /// Begins to make the samples of the epoch from this batch on.
+    pub(crate) fn ahead(&self, batch: usize) -> Ahead {
+        let start = (batch * self.batch_size).min(self.order.len());
+        let end = match self.drop_last {
+            true => (self.len() * self.batch_size).min(self.order.len()),
+            false => self.order.len(),
+        };
+        let room = self.batch_size.saturating_mul(2).max(self.workers);
+        Ahead::new(
+            &self.split,
+            self.order[start..end].to_vec(),
+            self.workers,
+            room,
+        )
+    }
+
+    /// Which arrays are fed.
+    pub(crate) fn plan(&self) -> Plan {
+        let (inputs, targets) = self.split.columns();
+        let columns = self.split.source().columns();
+        let list = |numbers: &[usize], are_inputs: bool| {
+            let mut list = Vec::new();
+            for (at, &column) in numbers.iter().enumerate() {
+                let port = &columns[column];
+                let normalization = match are_inputs {
+                    // Pixels between pixels are no bytes.
+                    true if self.raw => {
+                        (at == 0 && self.augment.is_some()).then(Normalization::none)
+                    }
+                    true => self.normalizations[at].clone(),
+                    false => None,
+                };
+                let pad = self.pads.iter().find(|(padded, _)| *padded == column);
+                let pad = pad.map(|(_, pad)| *pad);
+                let dtype = normalization.as_ref().map_or(port.dtype, |_| DType::F32);
+                let values = Fed {
+                    column,
+                    name: Arc::clone(&port.name),
+                    dtype,
+                    fixed: fixed_shape(port),
+                    is_mask: false,
+                    normalization,
+                    pad,
+                };
+                let mask = pad.and_then(|pad| pad.mask_type()).map(|dtype| Fed {
+                    name: mask_name(&port.name).into(),
+                    dtype,
+                    is_mask: true,
+                    normalization: None,
+                    ..values.clone()
+                });
+                list.push(values);
+                list.extend(mask);
             }
+            list
+        };
+        Plan {
+            inputs: list(inputs, true),
+            targets: list(targets, false),
         }
+    }
+
+    /// Name, element type and axes of each input as it is fed, masks included: `[batch, ...]`.
+    pub fn input_ports(&self) -> Vec<Port> {
+        self.fed_ports(&self.plan().inputs)
+    }
+
+    /// Name, element type and axes of each target as it is fed, masks included: `[batch, ...]`.
+    pub fn target_ports(&self) -> Vec<Port> {
+        self.fed_ports(&self.plan().targets)
+    }
+
+    fn fed_ports(&self, fed: &[Fed]) -> Vec<Port> {
+        let columns = self.split.source().columns();
+        let port = |fed: &Fed| {
+            let own = &columns[fed.column].axes;
+            let axes = own
+                .iter()
+                .filter(|axis| !fed.is_mask || matches!(axis, Axis::Any(_)));
+            let batch = std::iter::once(Axis::from("batch"));
+            Port::new(Arc::clone(&fed.name), fed.dtype, batch.chain(axes.cloned()))
+        };
+        fed.iter().map(port).collect()
+    }
+
+    /// A batch of the current epoch as named arrays.
+    ///
+    /// # Errors
+    ///
+    /// There is no such batch; a sample cannot be made; samples of different sizes have no rule by which they become one array.
+    pub fn feed(&self, batch: usize) -> Result<Feed> {
+        self.feed_of(self.indices(batch)?)
+    }
+
+    /// As [`feed`](Self::feed), for samples of one's own choice.
+    ///
+    /// # Errors
+    ///
+    /// As [`feed`](Self::feed); a number is not one of a sample.
+    pub fn feed_of(&self, indices: &[usize]) -> Result<Feed> {
+        for &index in indices {
+            self.split.check_index(index)?;
+        }
+        let mut feed = Feed {
+            indices: indices.to_vec(),
+            ..Feed::default()
+        };
+        let made;
+        let items = match self.split.source().in_memory() {
+            Some(_) => Items::Stored(&self.split, indices),
+            None => {
+                made = self.make(indices)?;
+                Items::Made(&self.split, &made)
+            }
+        };
+        self.fill_feed(&self.plan(), items, &mut feed, &|units, work| {
+            (0..units).for_each(work)
+        })?;
+        Ok(feed)
+    }
+
+    /// The batches of this loader as named arrays, from its position on.
+    pub fn feeder(&self) -> Feeder {
+        Feeder::new(self.clone())
+    }
+
+    /// Fills a feed whose indices are there; arrays that are of the right size are used again.
+    pub(crate) fn fill_feed(
+        &self,
+        plan: &Plan,
+        items: Items<'_>,
+        feed: &mut Feed,
+        spread: &Spread<'_>,
+    ) -> Result<()> {
+        self.fill_arrays(&plan.inputs, items, &mut feed.inputs, spread)?;
+        self.fill_arrays(&plan.targets, items, &mut feed.targets, spread)?;
+        let (Some(augment), Some(first), Some(images)) = (
+            &self.augment,
+            plan.inputs.first(),
+            feed.inputs.values_mut().next(),
+        ) else {
+            return Ok(());
+        };
+        let background = |channel| match &first.normalization {
+            Some(normalization) => normalization.background(channel),
+            None => 0.0,
+        };
+        let (images, shape) = (images.as_mut_slice::<f32>()?, self.split.shape());
+        augment.apply_with(images, shape, &feed.indices, self.epoch(), background)
+    }
+
+    fn fill_arrays(
+        &self,
+        plan: &[Fed],
+        items: Items<'_>,
+        arrays: &mut Arrays,
+        spread: &Spread<'_>,
+    ) -> Result<()> {
+        if arrays.len() != plan.len() {
+            let none = |fed: &Fed| {
+                let array = Array::zeros(&Meta::new([0], fed.dtype));
+                (Arc::clone(&fed.name), array)
+            };
+            *arrays = plan.iter().map(none).collect();
+        }
+        for (fed, array) in plan.iter().zip(arrays.values_mut()) {
+            let made;
+            let shape = match &fed.fixed {
+                Some(shape) => shape,
+                None => {
+                    made = self.batch_shape(fed, items)?;
+                    &made
+                }
+            };
+            let fits = array.dtype() == fed.dtype
+                && array.shape().first() == Some(&items.len())
+                && array.shape()[1..] == shape[..];
+            if !fits {
+                let whole = [&[items.len()], &shape[..]].concat();
+                *array = Array::try_zeros(&Meta::new(whole, fed.dtype))?;
+            }
+            fill(
+                fed,
+                self.split.source().columns(),
+                items,
+                array,
+                shape,
+                spread,
+            );
+        }
+        Ok(())
+    }
+
+    /// The shape of one sample's room in a batch of samples of different sizes.
+    fn batch_shape(&self, fed: &Fed, items: Items<'_>) -> Result<Vec<usize>> {
+        let port = &self.split.source().columns()[fed.column];
+        let mut shape = Vec::with_capacity(port.axes.len());
+        for (axis, length) in port.axes.iter().enumerate() {
+            let Axis::Any(name) = length else {
+                if let (Axis::Fixed(length), false) = (length, fed.is_mask) {
+                    shape.push(*length);
+                }
+                continue;
+            };
+            let lengths = || {
+                (0..items.len())
+                    .filter_map(|at| items.get(at, fed.column))
+                    .map(|(_, shape)| shape[axis])
+            };
+            let longest = lengths().max().unwrap_or(0);
+            let padded = match &fed.pad {
+                Some(pad) => pad
+                    .length(longest)
+                    .map_err(|error| Error::new(format!("column {port}: {error}")))?,
+                None => match lengths().find(|&length| length != longest) {
+                    None => longest,
+                    Some(other) => {
+                        return Err(Error::new(format!(
+                            "samples differ in the {name} of the column {port}: {other} and {longest}; say by \
+                             `Loader::pad` how they become one array"
+                        )));
+                    }
+                },
+            };
+            shape.push(padded);
+        }
+        Ok(shape)
     }
 
     /// A batch of the current epoch, in buffers of its own.
@@ -413,11 +967,11 @@ impl Loader {
         self.batch_of(&self.split.random_indices(self.batch_size, seed, draw))
     }
 
-    /// The batches of the current epoch.
+    /// The batches of the current epoch from the position on.
     pub fn iter(&self) -> Batches<'_> {
         Batches {
             loader: self,
-            next: 0,
+            next: self.position.batch as usize,
         }
     }
 }
@@ -454,3 +1008,121 @@ impl Iterator for Batches<'_> {
 }
 
 impl ExactSizeIterator for Batches<'_> {}
+
+/// The step along the first axis of a sample's shape is a channel.
+fn channels(port: &Port) -> usize {
+    match port.axes.first() {
+        Some(Axis::Fixed(channels)) => *channels,
+        _ => 1,
+    }
+}
+
+fn is_class(port: &Port) -> bool {
+    port.dtype == DType::I64 && port.axes.is_empty()
+}
+
+fn mask_name(column: &str) -> String {
+    format!("{column}_mask")
+}
+
+/// Writes the normalized values of the samples from the number `first` on.
+fn write_normalized(
+    items: Items<'_>,
+    first: usize,
+    column: usize,
+    normalization: &Normalization,
+    room: &mut [f32],
+    length: usize,
+) {
+    if length == 0 {
+        return;
+    }
+    for (at, room) in room.chunks_exact_mut(length).enumerate() {
+        if let Some((values, shape)) = items.get(first + at, column) {
+            normalization.write(values, shape.first().copied().unwrap_or(1), room);
+        }
+    }
+}
+
+/// Fills an array `[N, ...]` of the right type and size with the samples' values, or with where they have some.
+fn fill(
+    fed: &Fed,
+    columns: &[Port],
+    items: Items<'_>,
+    array: &mut Array,
+    dims: &[usize],
+    spread: &Spread<'_>,
+) {
+    let length = dims.iter().product::<usize>();
+    if length == 0 || items.len() == 0 {
+        return;
+    }
+    let axes = &columns[fed.column].axes;
+    let value = fed.pad.map_or(0.0, |pad| pad.value());
+    macro_rules! masked {
+        ($room:ident, $type:ty) => {{
+            let one = vec![1 as $type; length];
+            in_parts($room, items.len(), spread, &|first, room| {
+                for (at, room) in room.chunks_exact_mut(length).enumerate() {
+                    room.fill(0 as $type);
+                    let Some((_, shape)) = items.get(first + at, fed.column) else {
+                        continue;
+                    };
+                    let free = axes.iter().zip(shape);
+                    let shape: Vec<usize> = free
+                        .filter(|(axis, _)| matches!(axis, Axis::Any(_)))
+                        .map(|(_, &length)| length)
+                        .collect();
+                    let ones = shape.iter().product::<usize>();
+                    place(&one[..ones], &shape, room, dims);
+                }
+            });
+        }};
+    }
+    macro_rules! copied {
+        ($room:ident, $variant:ident, $type:ty) => {
+            in_parts($room, items.len(), spread, &|first, room| {
+                for (at, room) in room.chunks_exact_mut(length).enumerate() {
+                    let Some((Elements::$variant(values), shape)) =
+                        items.get(first + at, fed.column)
+                    else {
+                        continue;
+                    };
+                    if shape != dims {
+                        room.fill(value as $type);
+                    }
+                    place(values, shape, room, dims);
+                }
+            })
+        };
+    }
+    match (array.elements_mut(), &fed.normalization, fed.is_mask) {
+        (ElementsMut::F32(room), Some(normalization), false) if fed.fixed.is_some() => {
+            in_parts(room, items.len(), spread, &|first, room| {
+                write_normalized(items, first, fed.column, normalization, room, length);
+            });
+        }
+        (ElementsMut::F32(room), Some(normalization), false) => {
+            in_parts(room, items.len(), spread, &|first, room| {
+                for (at, room) in room.chunks_exact_mut(length).enumerate() {
+                    let Some((values, shape)) = items.get(first + at, fed.column) else {
+                        continue;
+                    };
+                    let mut own = vec![0.0; shape.iter().product::<usize>()];
+                    normalization.write(values, shape.first().copied().unwrap_or(1), &mut own);
+                    room.fill(value as f32);
+                    place(&own, shape, room, dims);
+                }
+            });
+        }
+        (ElementsMut::F32(room), _, true) => masked!(room, f32),
+        (ElementsMut::F64(room), _, true) => masked!(room, f64),
+        (ElementsMut::I64(room), _, true) => masked!(room, i64),
+        (ElementsMut::U8(room) | ElementsMut::Bool(room), _, true) => masked!(room, u8),
+        (ElementsMut::F32(room), None, false) => copied!(room, F32, f32),
+        (ElementsMut::F64(room), _, false) => copied!(room, F64, f64),
+        (ElementsMut::I64(room), _, false) => copied!(room, I64, i64),
+        (ElementsMut::U8(room), _, false) => copied!(room, U8, u8),
+        (ElementsMut::Bool(room), _, false) => copied!(room, Bool, u8),
+    }
+}

@@ -1,7 +1,10 @@
 //! From stored values to the numbers that a network sees.
 
+use crate::columns::part;
 use crate::error::{Error, Result};
-use crate::split::{Split, Values};
+use crate::split::Split;
+use serde::{Deserialize, Serialize};
+use zerokara_core::{Array, DType, Elements, Tensor};
 
 /// `x ↦ (x / divisor − mean) / std`, with one mean and deviation for all values or one for each channel.
 ///
@@ -21,12 +24,48 @@ use crate::split::{Split, Values};
 /// assert_eq!(pixels, [-2.0, 2.0]);
 /// # Ok::<(), zerokara_data::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Record", into = "Record")]
 pub struct Normalization {
     divisor: f32,
     /// Empty for no mean and deviation; else of the same length, 1 or the number of channels.
     mean: Vec<f32>,
     std: Vec<f32>,
+}
+
+/// As files have it. The numbers are those of f32, written as f64, so that reading gives the same bits.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    divisor: f64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    mean: Vec<f64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    std: Vec<f64>,
+}
+
+impl From<Normalization> for Record {
+    fn from(normalization: Normalization) -> Self {
+        let numbers = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
+        Record {
+            divisor: f64::from(normalization.divisor),
+            mean: numbers(normalization.mean),
+            std: numbers(normalization.std),
+        }
+    }
+}
+
+impl TryFrom<Record> for Normalization {
+    type Error = Error;
+
+    fn try_from(record: Record) -> Result<Self> {
+        let numbers = |values: Vec<f64>| values.into_iter().map(|x| x as f32).collect::<Vec<_>>();
+        let base = Normalization::divided_by(record.divisor as f32)?;
+        match record.mean.is_empty() && record.std.is_empty() {
+            true => Ok(base),
+            false => base.standard(&numbers(record.mean), &numbers(record.std)),
+        }
+    }
 }
 
 impl Normalization {
@@ -119,20 +158,27 @@ impl Normalization {
     /// # Ok::<(), zerokara_data::Error>(())
     /// ```
     pub fn of(split: &Split) -> Result<Self> {
-        let channels = split.shape()[0];
-        let plane = split.sample_len() / channels;
+        let channels = split.shape().first().copied().unwrap_or(1);
         let base = Normalization::for_values(split);
         if split.is_empty() {
             return Err(Error::new(
                 "an empty split has no mean and no deviation to normalize by",
             ));
         }
+        if split.sample_len() == 0
+            || !matches!(split.first(0), Some(Elements::U8(_) | Elements::F32(_)))
+        {
+            return Err(Error::new(format!(
+                "{split:?}: only bytes or f32 of one size, held in memory, have a mean and a deviation to normalize by"
+            )));
+        }
+        let plane = split.sample_len() / channels;
         let count = (split.len() * plane) as f64;
         let planes = |channel: usize| {
             let range = channel * plane..(channel + 1) * plane;
             (0..split.len())
-                .filter_map(|index| split.values(index))
-                .map(move |values| values.slice(range.clone()))
+                .filter_map(|index| split.first(index))
+                .map(move |values| part(values, range.clone()))
         };
         let (means, variances): (Vec<f64>, Vec<f64>) = (0..channels)
             .map(|channel| {
@@ -140,7 +186,7 @@ impl Normalization {
                     // Sums of whole numbers are exact, so one pass is enough.
                     let (mut sum, mut squares) = (0, 0);
                     for values in planes(channel) {
-                        if let Values::U8(values) = values {
+                        if let Elements::U8(values) = values {
                             let (s, q) = sums(values);
                             sum += s;
                             squares += q;
@@ -152,8 +198,8 @@ impl Normalization {
                     let mean_of = |term: &dyn Fn(&[f32]) -> f64| {
                         planes(channel)
                             .map(|values| match values {
-                                Values::F32(values) => term(values),
-                                Values::U8(_) => 0.0,
+                                Elements::F32(values) => term(values),
+                                _ => 0.0,
                             })
                             .sum::<f64>()
                             / count
@@ -236,15 +282,61 @@ impl Normalization {
         Ok(())
     }
 
+    /// The same in a graph, so that bytes are widened and normalized in the compiled step: of `[N, C, ...]` in bytes or f32,
+    /// the normalized f32, with the bits that [`apply`](Self::apply) gives. An invalid tensor where the number of channels
+    /// does not fit.
+    ///
+    /// ```
+    /// use zerokara_core::{Array, Tensor};
+    /// use zerokara_data::Normalization;
+    ///
+    /// let normalization = Normalization::unit().standard(&[0.5], &[0.25])?;
+    /// let pixels = Tensor::from(Array::new([1, 1, 1, 2], vec![0u8, 255]));
+    /// assert_eq!(normalization.tensor(&pixels).to_vec::<f32>()?, [-2.0, 2.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn tensor(&self, x: &Tensor) -> Tensor {
+        let Ok(meta) = x.meta() else {
+            return x.clone();
+        };
+        let channels = meta.shape.get(1).copied().unwrap_or(1);
+        if let Err(error) = self.check(channels) {
+            return Tensor::invalid(zerokara_core::Error::new(error.to_string()));
+        }
+        let mut x = x.cast(DType::F32);
+        if self.divisor != 1.0 {
+            x = x / f64::from(self.divisor);
+        }
+        // One number stands beside the tensor; of several, each belongs to a channel.
+        let along = |values: &[f32]| {
+            let mut shape = vec![1; meta.shape.len()];
+            if let Some(length) = shape.get_mut(1) {
+                *length = values.len();
+            }
+            Tensor::from(Array::new(shape, values))
+        };
+        match (&self.mean[..], &self.std[..]) {
+            ([], _) | (_, []) => x,
+            (&[mean], &[std]) => (x - f64::from(mean)) / f64::from(std),
+            (mean, std) => (x - along(mean)) / along(std),
+        }
+    }
+
     /// Writes a sample's normalized values; lengths are equal and [`check`](Self::check) has passed.
-    pub(crate) fn write(&self, values: Values<'_>, channels: usize, out: &mut [f32]) {
+    pub(crate) fn write(&self, values: Elements<'_>, channels: usize, out: &mut [f32]) {
+        if out.is_empty() || channels == 0 {
+            return;
+        }
         let plane = out.len() / channels;
         for (channel, out) in out.chunks_exact_mut(plane).enumerate() {
             let map = self.channel(channel);
             let range = channel * plane..(channel + 1) * plane;
             match values {
-                Values::U8(values) => map.fill(out, &values[range], f32::from),
-                Values::F32(values) => map.fill(out, &values[range], |x| x),
+                Elements::U8(values) => map.fill(out, &values[range], f32::from),
+                Elements::F32(values) => map.fill(out, &values[range], |x| x),
+                // Nothing else is normalized.
+                _ => {}
             }
         }
     }

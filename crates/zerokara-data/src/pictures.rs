@@ -1,9 +1,11 @@
 //! How picture files become samples of a data set.
 
 use crate::split::Split;
+use serde::{Deserialize, Serialize};
 
 /// What is done to a picture so that it looks like the samples that a model was trained on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Pictures {
     /// A picture of one digit on whatever ground: found, cropped, made light on dark, scaled into the middle 20/28, its
     /// centre of mass in the middle, as the authors of MNIST did it.

@@ -8,6 +8,9 @@ pub(crate) enum Purpose {
     Choice = 2,
     Validation = 3,
     Augment = 4,
+    Stratify = 5,
+    Group = 6,
+    Bucket = 7,
 }
 
 /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).

@@ -1,11 +1,12 @@
-//! A list of labelled samples, and the ways to cut it.
+//! A list of samples, and the ways to look at it.
 
-use std::fmt;
-use std::ops::Range;
-use std::sync::Arc;
-
+use crate::columns::{Column, Columns, copy_into};
 use crate::error::{Error, Result};
 use crate::random::{Purpose, Random};
+use crate::source::{Source, check_columns, fixed_shape, list, make};
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use zerokara_core::{Array, Arrays, Axis, DType, Elements, Meta, Port};
 
 /// The values of all samples of a set, one sample after the other.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,33 +44,14 @@ impl From<Vec<f32>> for Samples {
     }
 }
 
-/// How much to set aside, for [`Split::validation`]: a number of samples or a share of them.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Amount {
-    /// This many samples.
-    Count(usize),
-    /// This share of the samples, from 0 to 1.
-    Fraction(f64),
-}
-
-impl From<usize> for Amount {
-    fn from(count: usize) -> Self {
-        Amount::Count(count)
-    }
-}
-
-impl From<f64> for Amount {
-    fn from(fraction: f64) -> Self {
-        Amount::Fraction(fraction)
-    }
-}
-
-/// Labelled samples of one shape: the training set, the test set, or a part of one.
+/// Samples to train on or to judge by: all of a [`Source`], or some of them, and which columns are inputs and which targets.
 ///
-/// Pixels stay bytes until a batch is gathered. The values are shared: cloning a split, or cutting it with
-/// [`subset`](Split::subset), [`take`](Split::take) or [`validation`](Split::validation), copies no sample.
+/// The source is shared: cloning a split, or cutting it with [`subset`](Split::subset), [`take`](Split::take),
+/// [`validation`](Split::validation) or [`part`](Split::part), copies no sample.
 ///
 /// # Example
+///
+/// Labelled samples of one shape, the inputs `x` with the targets `t`:
 ///
 /// ```
 /// use zerokara_data::Split;
@@ -81,18 +63,41 @@ impl From<f64> for Amount {
 /// assert_eq!(split.sample(1), [4.0, 5.0, 6.0, 7.0]);
 /// # Ok::<(), zerokara_data::Error>(())
 /// ```
+///
+/// Any columns:
+///
+/// ```
+/// use zerokara_core::Array;
+/// use zerokara_data::{Columns, Split};
+///
+/// let columns = Columns::new()
+///     .with("image", Array::new([2, 1, 2, 2], vec![0.0f32; 8]))
+///     .with("author", Array::new([2], vec![7i64, 3]))
+///     .with("score", Array::new([2, 1], vec![4.5f32, 2.0]));
+/// let split = Split::of(columns)?.targets(["score"])?; // all others are inputs
+/// assert_eq!(split.input_ports()[1].to_string(), "author: i64 []");
+/// assert_eq!(split.column("score")?.shape(), [2, 1]);
+/// # Ok::<(), zerokara_data::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Split {
-    samples: Arc<Samples>,
-    shape: Arc<[usize]>,
-    labels: Arc<[i64]>,
-    /// For a part of a set, the place of each of its samples in `samples`.
+    source: Arc<dyn Source>,
+    /// For a part of a set, the place of each of its samples in the source.
     places: Option<Arc<[usize]>>,
+    /// Numbers of the columns.
+    inputs: Arc<[usize]>,
+    targets: Arc<[usize]>,
+    /// Whether the inputs were named, rather than being all columns that are no targets.
+    named: bool,
+    /// Shape of one sample of the first input; a length that differs is 0.
+    shape: Arc<[usize]>,
+    /// Made when they are asked for.
+    labels: OnceLock<Arc<[i64]>>,
 }
 
 impl Split {
     /// Makes a split of samples of the given shape, such as `[1, 28, 28]` for grey images (channels, height, width) or
-    /// `[4]` for rows of a table, with one label each.
+    /// `[4]` for rows of a table, with one label each: the column `x` and the target `t`.
     ///
     /// # Errors
     ///
@@ -127,25 +132,155 @@ impl Split {
                 labels[at]
             )));
         }
+        let whole = [&[labels.len()], shape].concat();
+        let values = match samples {
+            Samples::U8(values) => Array::new(whole, values),
+            Samples::F32(values) => Array::new(whole, values),
+        };
+        let columns = Columns::new()
+            .with("x", values)
+            .with("t", Array::new([labels.len()], labels));
+        Split::of(columns)
+    }
+
+    /// All samples of a source. Until [`inputs`](Self::inputs) and [`targets`](Self::targets) say otherwise, the column
+    /// named `t` is the target, if there is one, and all others are inputs.
+    ///
+    /// # Errors
+    ///
+    /// Columns do not fit each other: numbers of samples differ, a name is there twice, a sample is not what its column says.
+    pub fn of(source: impl Source + 'static) -> Result<Self> {
+        if let Some(columns) = source.in_memory() {
+            columns.check()?;
+        }
+        check_columns(source.columns())?;
+        let (targets, inputs) =
+            (0..source.columns().len()).partition(|&at| &*source.columns()[at].name == "t");
         Ok(Split {
-            samples: Arc::new(samples),
-            shape: shape.into(),
-            labels: labels.into(),
             places: None,
+            inputs: Arc::default(),
+            targets: Arc::default(),
+            named: false,
+            shape: Arc::default(),
+            labels: OnceLock::new(),
+            source: Arc::new(source),
+        }
+        .with_columns(inputs, targets))
+    }
+
+    /// No samples: what stands for a part that a data set does not have.
+    pub fn empty() -> Self {
+        Split {
+            source: Arc::new(Columns::new()),
+            places: None,
+            inputs: Arc::default(),
+            targets: Arc::default(),
+            named: false,
+            shape: Arc::default(),
+            labels: OnceLock::new(),
+        }
+    }
+
+    fn with_columns(mut self, inputs: Vec<usize>, targets: Vec<usize>) -> Self {
+        let first = inputs.first().map(|&at| &self.source.columns()[at]);
+        let length = |axis: &Axis| match axis {
+            Axis::Fixed(length) => *length,
+            Axis::Any(_) => 0,
+        };
+        self.shape = first
+            .map(|port| port.axes.iter().map(length).collect())
+            .unwrap_or_default();
+        self.labels = OnceLock::new();
+        self.inputs = inputs.into();
+        self.targets = targets.into();
+        self
+    }
+
+    fn numbers<N: AsRef<str>>(&self, names: impl IntoIterator<Item = N>) -> Result<Vec<usize>> {
+        let mut numbers = Vec::new();
+        for name in names {
+            let at = self.number(name.as_ref())?;
+            if numbers.contains(&at) {
+                return Err(Error::new(format!(
+                    "the column {:?} is named twice",
+                    name.as_ref()
+                )));
+            }
+            numbers.push(at);
+        }
+        Ok(numbers)
+    }
+
+    fn number(&self, name: &str) -> Result<usize> {
+        let columns = self.source.columns();
+        let found = columns.iter().position(|port| &*port.name == name);
+        found.ok_or_else(|| {
+            Error::new(format!(
+                "there is no column {name:?}; there are {}",
+                list(columns)
+            ))
         })
+    }
+
+    /// The columns that a model is given, in this order; a column may be both input and target.
+    ///
+    /// # Errors
+    ///
+    /// There is no such column.
+    pub fn inputs<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Result<Self> {
+        self.named = true;
+        let inputs = self.numbers(names)?;
+        let targets = self.targets.to_vec();
+        Ok(self.with_columns(inputs, targets))
+    }
+
+    /// The columns that a model is to learn, in this order. Unless [`inputs`](Self::inputs) names the inputs, they are all other
+    /// columns. A target may be a class (`i64 []`), several classes (`f32 [C]` of 0 and 1), numbers (`f32 [D]`), or tokens
+    /// (`i64 [length]`); there may be none.
+    ///
+    /// # Errors
+    ///
+    /// There is no such column.
+    pub fn targets<N: AsRef<str>>(self, names: impl IntoIterator<Item = N>) -> Result<Self> {
+        let targets = self.numbers(names)?;
+        let inputs = match self.named {
+            true => self.inputs.to_vec(),
+            false => (0..self.source.columns().len())
+                .filter(|at| !targets.contains(at))
+                .collect(),
+        };
+        Ok(self.with_columns(inputs, targets))
     }
 
     /// Number of samples.
     pub fn len(&self) -> usize {
-        self.labels.len()
+        match &self.places {
+            None => self.source.len(),
+            Some(places) => places.len(),
+        }
     }
 
     /// Whether there is no sample.
     pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
+        self.len() == 0
     }
 
-    /// Shape of one sample, `[C, H, W]` for images.
+    /// Name, element type and axes of each input, for one sample.
+    pub fn input_ports(&self) -> Vec<Port> {
+        self.ports(&self.inputs)
+    }
+
+    /// Name, element type and axes of each target, for one sample.
+    pub fn target_ports(&self) -> Vec<Port> {
+        self.ports(&self.targets)
+    }
+
+    fn ports(&self, columns: &[usize]) -> Vec<Port> {
+        let all = self.source.columns();
+        columns.iter().map(|&at| all[at].clone()).collect()
+    }
+
+    /// Shape of one sample of the first input, `[C, H, W]` for images; a length that differs from sample to sample is 0.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
@@ -155,17 +290,37 @@ impl Split {
         self.shape.iter().product()
     }
 
-    /// The labels, in the order of the samples.
+    /// The labels, in the order of the samples; empty unless the target is one class in memory, `i64 [N]`.
     pub fn labels(&self) -> &[i64] {
-        &self.labels
+        let Some(all) = self.classes() else {
+            return &[];
+        };
+        match &self.places {
+            None => all,
+            Some(places) => self
+                .labels
+                .get_or_init(|| places.iter().map(|&place| all[place]).collect()),
+        }
     }
 
-    /// Whether the values are bytes, as pixels are.
+    /// The classes of all samples of the source.
+    fn classes(&self) -> Option<&[i64]> {
+        let &[target] = &*self.targets else {
+            return None;
+        };
+        match self.source.in_memory()?.column(target) {
+            Column::Dense(array) if array.shape().len() == 1 => array.as_slice::<i64>().ok(),
+            _ => None,
+        }
+    }
+
+    /// Whether the values of the first input are bytes, as pixels are.
     pub fn is_u8(&self) -> bool {
-        matches!(*self.samples, Samples::U8(_))
+        let first = self.inputs.first();
+        first.is_some_and(|&at| self.source.columns()[at].dtype == DType::U8)
     }
 
-    /// The number that sample `index` of this split had in the set that was loaded; `None` if there is no such sample.
+    /// The number that sample `index` of this split has in its source; `None` if there is no such sample.
     ///
     /// ```
     /// let split = zerokara_data::Split::new(vec![0u8; 5], &[1], vec![0; 5])?;
@@ -176,37 +331,122 @@ impl Split {
         (index < self.len()).then(|| self.place(index))
     }
 
-    fn place(&self, index: usize) -> usize {
+    pub(crate) fn place(&self, index: usize) -> usize {
         match &self.places {
             None => index,
             Some(places) => places[index],
         }
     }
 
-    /// The values of sample `index` as they are stored, not normalized; empty if there is no such sample.
+    /// The first input's values of sample `index` as they are stored, not normalized, as numbers; empty if there is no such
+    /// sample, or it cannot be made.
     pub fn sample(&self, index: usize) -> Vec<f32> {
-        match self.values(index) {
-            Some(Values::U8(values)) => values.iter().map(|&value| f32::from(value)).collect(),
-            Some(Values::F32(values)) => values.to_vec(),
-            None => Vec::new(),
+        let Some(&column) = self.inputs.first() else {
+            return Vec::new();
+        };
+        if let Some((elements, _)) = self.stored(index, column) {
+            return floats(elements);
         }
+        let name = &self.source.columns()[column].name;
+        let made = self.at(index).unwrap_or_default();
+        made.get(name)
+            .map(|array| floats(array.elements()))
+            .unwrap_or_default()
     }
 
-    /// The bytes of sample `index`; `None` if the values are not bytes or there is no such sample.
+    /// All columns of sample `index`.
+    ///
+    /// # Errors
+    ///
+    /// There is no such sample, or its source cannot make it.
+    pub fn at(&self, index: usize) -> Result<Arrays> {
+        self.check_index(index)?;
+        make(&*self.source, self.place(index))
+    }
+
+    /// A column of all samples, `[N, ...]`.
+    ///
+    /// # Errors
+    ///
+    /// There is no such column, its samples differ in size, or a sample cannot be made.
+    pub fn column(&self, name: &str) -> Result<Array> {
+        let at = self.number(name)?;
+        let port = &self.source.columns()[at];
+        let Some(shape) = fixed_shape(port) else {
+            return Err(Error::new(format!(
+                "samples of the column {port} differ in size; they are no array"
+            )));
+        };
+        if let (None, Some(columns)) = (&self.places, self.source.in_memory())
+            && let Some(array) = columns.array(name)
+        {
+            return Ok(array.clone());
+        }
+        let length = shape.iter().product::<usize>();
+        let whole = [&[self.len()], &shape[..]].concat();
+        let mut out = Array::try_zeros(&Meta::new(whole, port.dtype))?;
+        for index in 0..self.len() {
+            match self.stored(index, at) {
+                Some((elements, _)) => copy_into(&mut out, index * length, elements),
+                None => {
+                    let made = self.at(index)?;
+                    copy_into(&mut out, index * length, made.find(name)?.elements());
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// The bytes of the first input of sample `index`; `None` if the values are not bytes in memory or there is no such
+    /// sample.
     pub fn bytes(&self, index: usize) -> Option<&[u8]> {
-        match self.values(index) {
-            Some(Values::U8(values)) => Some(values),
+        match self.stored(index, *self.inputs.first()?)? {
+            (Elements::U8(bytes), _) => Some(bytes),
             _ => None,
         }
     }
 
-    pub(crate) fn values(&self, index: usize) -> Option<Values<'_>> {
-        let length = self.sample_len();
-        let start = self.origin(index)? * length;
-        Some(match &*self.samples {
-            Samples::U8(values) => Values::U8(&values[start..start + length]),
-            Samples::F32(values) => Values::F32(&values[start..start + length]),
-        })
+    /// Elements and shape of a sample in memory.
+    pub(crate) fn stored(&self, index: usize, column: usize) -> Option<(Elements<'_>, &[usize])> {
+        let columns = self.source.in_memory()?;
+        Some(columns.column(column).sample(self.origin(index)?))
+    }
+
+    /// The first input of a sample in memory.
+    pub(crate) fn first(&self, index: usize) -> Option<Elements<'_>> {
+        Some(self.stored(index, *self.inputs.first()?)?.0)
+    }
+
+    pub(crate) fn source(&self) -> &Arc<dyn Source> {
+        &self.source
+    }
+
+    /// The numbers of the inputs and the targets among the columns of the source.
+    pub(crate) fn columns(&self) -> (&[usize], &[usize]) {
+        (&self.inputs, &self.targets)
+    }
+
+    /// How long a sample is in this column, if that is known without making it.
+    pub(crate) fn length(&self, index: usize, column: &str) -> Option<usize> {
+        self.source.length(self.origin(index)?, column)
+    }
+
+    pub(crate) fn check_index(&self, index: usize) -> Result<()> {
+        match index < self.len() {
+            true => Ok(()),
+            false => Err(Error::new(format!(
+                "sample {index} is out of range: there are {} samples, numbered from 0",
+                self.len()
+            ))),
+        }
+    }
+
+    fn at_places(&self, places: Arc<[usize]>) -> Split {
+        Split {
+            places: Some(places),
+            labels: OnceLock::new(),
+            ..self.clone()
+        }
     }
 
     /// The samples with these numbers, in this order; a number may appear more than once.
@@ -215,76 +455,16 @@ impl Split {
     ///
     /// A number is not below [`len`](Split::len).
     pub fn subset(&self, indices: &[usize]) -> Result<Split> {
-        if let Some(bad) = indices.iter().find(|&&index| index >= self.len()) {
-            return Err(Error::new(format!(
-                "sample {bad} is out of range: there are {} samples, numbered from 0",
-                self.len()
-            )));
+        for &index in indices {
+            self.check_index(index)?;
         }
-        Ok(Split {
-            samples: Arc::clone(&self.samples),
-            shape: Arc::clone(&self.shape),
-            labels: indices.iter().map(|&index| self.labels[index]).collect(),
-            places: Some(indices.iter().map(|&index| self.place(index)).collect()),
-        })
+        Ok(self.at_places(indices.iter().map(|&index| self.place(index)).collect()))
     }
 
     /// The first `n` samples, or all if there are fewer.
     pub fn take(&self, n: usize) -> Split {
         let n = n.min(self.len());
-        Split {
-            samples: Arc::clone(&self.samples),
-            shape: Arc::clone(&self.shape),
-            labels: self.labels[..n].into(),
-            places: Some((0..n).map(|index| self.place(index)).collect()),
-        }
-    }
-
-    /// Sets samples aside by chance: returns the samples to train on and those to validate on. Both keep the order that
-    /// the samples have here. The same seed gives the same parts.
-    ///
-    /// `amount` is a number of samples (`5000`) or a share (`0.1`, rounded to the nearest number of samples).
-    ///
-    /// # Errors
-    ///
-    /// A count above [`len`](Split::len), or a share that is not between 0 and 1.
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// let split = zerokara_data::Split::new(vec![0u8; 100], &[1], vec![0; 100])?;
-    /// let (train, validation) = split.validation(0.2, 1)?;
-    /// assert_eq!((train.len(), validation.len()), (80, 20));
-    /// let (train, validation) = split.validation(5, 1)?;
-    /// assert_eq!((train.len(), validation.len()), (95, 5));
-    /// # Ok::<(), zerokara_data::Error>(())
-    /// ```
-    #[doc(alias = "shuffle_dataset")]
-    pub fn validation(&self, amount: impl Into<Amount>, seed: u64) -> Result<(Split, Split)> {
-        let count = match amount.into() {
-            Amount::Count(count) if count <= self.len() => count,
-            Amount::Count(count) => {
-                return Err(Error::new(format!(
-                    "cannot set {count} samples aside for validation: there are only {}",
-                    self.len()
-                )));
-            }
-            Amount::Fraction(share) if (0.0..=1.0).contains(&share) => {
-                (share * self.len() as f64).round() as usize
-            }
-            Amount::Fraction(share) => {
-                return Err(Error::new(format!(
-                    "cannot set a share of {share} aside for validation: give a share from 0 to 1, \
-                     or a whole number of samples"
-                )));
-            }
-        };
-        let mut order: Vec<usize> = (0..self.len()).collect();
-        Random::new(seed, Purpose::Validation, 0, 0).shuffle(&mut order);
-        let (validation, train) = order.split_at_mut(count);
-        validation.sort_unstable();
-        train.sort_unstable();
-        Ok((self.subset(train)?, self.subset(validation)?))
+        self.at_places((0..n).map(|index| self.place(index)).collect())
     }
 
     /// Numbers of `n` samples drawn by chance with replacement, as the book's `np.random.choice(train_size, n)` does:
@@ -306,31 +486,24 @@ impl Split {
     }
 }
 
-/// The values of one sample.
-#[derive(Clone, Copy)]
-pub(crate) enum Values<'a> {
-    U8(&'a [u8]),
-    F32(&'a [f32]),
-}
-
-impl<'a> Values<'a> {
-    /// A part of the sample; `range` must lie within it.
-    pub(crate) fn slice(self, range: Range<usize>) -> Values<'a> {
-        match self {
-            Values::U8(values) => Values::U8(&values[range]),
-            Values::F32(values) => Values::F32(&values[range]),
-        }
+fn floats(elements: Elements<'_>) -> Vec<f32> {
+    match elements {
+        Elements::F32(x) => x.to_vec(),
+        Elements::F64(x) => x.iter().map(|&x| x as f32).collect(),
+        Elements::I64(x) => x.iter().map(|&x| x as f32).collect(),
+        Elements::U8(x) | Elements::Bool(x) => x.iter().map(|&x| f32::from(x)).collect(),
     }
 }
 
 impl fmt::Debug for Split {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (inputs, targets) = (self.input_ports(), self.target_ports());
+        let samples = self.len();
         write!(
             f,
-            "Split({} samples of {} {:?})",
-            self.len(),
-            if self.is_u8() { "u8" } else { "f32" },
-            self.shape
+            "Split({samples} samples of {} -> {})",
+            list(&inputs),
+            list(&targets)
         )
     }
 }
