@@ -22,11 +22,41 @@ use std::fmt;
 /// # Ok::<(), zerokara_data::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Record", into = "Record")]
 pub struct Augment {
     seed: u64,
     shift: usize,
     degrees: f64,
+}
+
+/// As files have it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    seed: u64,
+    #[serde(default)]
+    shift: usize,
+    #[serde(default)]
+    degrees: f64,
+}
+
+impl From<Augment> for Record {
+    fn from(augment: Augment) -> Self {
+        Record {
+            seed: augment.seed,
+            shift: augment.shift,
+            degrees: augment.degrees,
+        }
+    }
+}
+
+impl TryFrom<Record> for Augment {
+    type Error = Error;
+
+    fn try_from(record: Record) -> Result<Self> {
+        let augment = Augment::new(record.seed).shift(record.shift);
+        augment.rotate(record.degrees)
+    }
 }
 
 /// In words, as reports say it: `shift by up to 2, turn by up to 10°`.

@@ -7,7 +7,10 @@ use crate::idx::{self, Values};
 use crate::labels::check_labels;
 use crate::normalization::Normalization;
 use crate::pictures::Pictures;
+use crate::preprocessing::{Categories, Preprocessing};
 use crate::split::{Samples, Split};
+use std::sync::Arc;
+use zerokara_core::{DType, Named, Port};
 
 /// Samples to train on, to validate on and to judge by, each part optional: a part that is not there is an empty split.
 ///
@@ -53,6 +56,9 @@ pub struct Dataset {
     pub class_names: Vec<String>,
     /// How stored values of the first input become a network's inputs; `x / 255` for bytes unless it was changed.
     pub normalization: Normalization,
+    /// How raw values became other inputs, and the names of other targets' classes, by the column's name: learned on the
+    /// training set, kept in a model's file.
+    pub preprocessing: Named<Preprocessing>,
     /// How picture files become samples; what the training set looks like unless it was changed.
     pub pictures: Pictures,
     /// The folder that the data were read from, if they were, by its whole path.
@@ -88,6 +94,7 @@ impl Dataset {
             test: Split::empty(),
             class_names: Vec::new(),
             normalization: Normalization::none(),
+            preprocessing: Named::new(),
             pictures: Pictures::Plain,
             source: None,
         }
@@ -146,6 +153,48 @@ impl Dataset {
             })?;
         }
         Ok(self)
+    }
+
+    /// With what made the input or target of this name from raw values, such as a [`Table`](crate::Table) or a
+    /// [`Vocabulary`](crate::Vocabulary) that was fitted to the training set.
+    ///
+    /// ```
+    /// use zerokara_core::{Array, DType, Port};
+    /// use zerokara_data::{Columns, Dataset, Split, Vocabulary};
+    ///
+    /// let lines = ["no", "yes", "oh yes"];
+    /// let letters = Vocabulary::characters(lines)?;
+    /// let tokens = lines.map(|line| letters.encode(line));
+    /// let columns = Columns::new()
+    ///     .ragged(Port::new("tokens", DType::I64, ["length"]), tokens.map(|ids| Array::new([ids.len()], ids)));
+    /// let dataset = Dataset::of("words").train(Split::of(columns)?)?.preprocess("tokens", letters);
+    /// assert!(dataset.preprocessing_of("tokens").is_some());
+    /// # Ok::<(), zerokara_data::Error>(())
+    /// ```
+    pub fn preprocess(
+        mut self,
+        column: impl Into<Arc<str>>,
+        preprocessing: impl Into<Preprocessing>,
+    ) -> Self {
+        self.preprocessing.insert(column, preprocessing.into());
+        self
+    }
+
+    /// What makes the column of this name from raw values: what was [named](Self::preprocess), else the normalization for the
+    /// first input, and the names of the classes for the target.
+    pub fn preprocessing_of(&self, column: &str) -> Option<Preprocessing> {
+        if let Some(named) = self.preprocessing.get(column) {
+            return Some(named.clone());
+        }
+        let split = self.any();
+        let is = |ports: &[Port]| ports.first().is_some_and(|port| &*port.name == column);
+        let (inputs, targets) = (split.input_ports(), split.target_ports());
+        if is(&inputs) && matches!(inputs[0].dtype, DType::U8 | DType::F32) {
+            return Some(self.normalization.clone().into());
+        }
+        let is_only = targets.len() == 1 && is(&targets);
+        let names = is_only.then(|| Categories::of(self.class_names.iter().cloned()));
+        names?.ok().map(Preprocessing::from)
     }
 
     fn error(&self, why: impl std::fmt::Display) -> Error {

@@ -2,7 +2,8 @@
 
 use crate::ahead::Ahead;
 use crate::error::Result;
-use crate::loader::{Items, Loader, Plan, Position};
+use crate::gather::{Items, Plan};
+use crate::loader::{Loader, Position};
 use zerokara_core::{Arrays, Runtime};
 
 /// The inputs and targets of one step, `[N, ...]` each, and which samples they are.

@@ -25,6 +25,7 @@
 
 mod ahead;
 mod augment;
+mod batch;
 mod collate;
 mod columns;
 mod dataset;
@@ -32,6 +33,7 @@ mod dataset;
 mod digit;
 mod error;
 mod feed;
+mod gather;
 pub mod idx;
 #[cfg(feature = "images")]
 mod image;
@@ -44,11 +46,13 @@ mod parts;
 #[cfg(feature = "images")]
 mod picture;
 mod pictures;
+mod preprocessing;
 mod random;
 mod source;
 mod split;
 
 pub use augment::Augment;
+pub use batch::Batch;
 pub use collate::Pad;
 pub use columns::Columns;
 #[cfg(feature = "mnist")]
@@ -58,10 +62,13 @@ pub use error::{Error, Result};
 pub use feed::{Feed, Feeder};
 #[cfg(feature = "images")]
 pub use image::{digit_from_image, sample_from_image};
-pub use labels::{flatten, one_hot};
-pub use loader::{Batch, Batches, Loader, Position, Spread};
+pub use labels::{flatten, multi_hot, one_hot};
+pub use loader::{Batches, Loader, Position, Spread};
 pub use normalization::Normalization;
 pub use parts::{Amount, Rule};
 pub use pictures::Pictures;
+pub use preprocessing::{
+    Categories, ColumnKind, Missing, Preprocessing, Raw, Table, Unit, Unseen, Vocabulary,
+};
 pub use source::{Failure, Lazy, Source};
 pub use split::{Samples, Split};

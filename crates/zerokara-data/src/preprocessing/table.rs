@@ -1,0 +1,347 @@
+//! Rows of a table as rows of numbers.
+
+use super::categories::{Categories, Unseen};
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use zerokara_core::Array;
+
+/// What becomes of a missing number. A cell is missing if it is empty, or `NA`, `N/A`, `NaN`, `null` or `?`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// It is an error.
+    #[default]
+    Error,
+    /// It is the column's mean.
+    Mean,
+    /// It is the column's mean, and a column of its own says that it was missing: 1, else 0.
+    Indicator,
+}
+
+/// What a column of a table holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnKind {
+    /// Numbers, brought to the mean 0 and the deviation 1.
+    Number(Missing),
+    /// One of a list of texts: a column for each, 1 where it is.
+    Categories(Unseen),
+}
+
+/// How the cells of a row become a row of f32, column by column: learned on rows to train on, then the same for every row.
+///
+/// # Example
+///
+/// ```
+/// use zerokara_data::{ColumnKind, Missing, Table, Unseen};
+///
+/// let rows = [["20", "red"], ["40", "blue"], ["NA", "red"]];
+/// let kinds = [
+///     ("age", ColumnKind::Number(Missing::Indicator)),
+///     ("colour", ColumnKind::Categories(Unseen::Place)),
+/// ];
+/// let table = Table::fit(kinds, &rows)?;
+/// assert_eq!(table.names(), ["age", "age is missing", "colour = blue", "colour = red", "colour is another"]);
+/// assert_eq!(table.row(&["40", "red"])?, [1.0, 0.0, 0.0, 1.0, 0.0]);
+/// assert_eq!(table.row(&["", "green"])?, [0.0, 1.0, 0.0, 0.0, 1.0]);
+/// let error = table.row(&["old", "red"]).unwrap_err().to_string();
+/// assert_eq!(error, "column \"age\": \"old\" is not a number");
+/// # Ok::<(), zerokara_data::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Record", into = "Record")]
+pub struct Table {
+    columns: Vec<(String, Encoding)>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Encoding {
+    Number {
+        mean: f64,
+        std: f64,
+        missing: Missing,
+    },
+    Categories(Categories),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    columns: Vec<ColumnRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+enum ColumnRecord {
+    Number {
+        name: String,
+        mean: f64,
+        std: f64,
+        #[serde(default)]
+        missing: Missing,
+    },
+    Categories {
+        name: String,
+        values: Vec<String>,
+        #[serde(default)]
+        unseen: Unseen,
+    },
+}
+
+impl From<Table> for Record {
+    fn from(table: Table) -> Self {
+        let record = |(name, encoding)| match encoding {
+            Encoding::Number { mean, std, missing } => ColumnRecord::Number {
+                name,
+                mean,
+                std,
+                missing,
+            },
+            Encoding::Categories(categories) => ColumnRecord::Categories {
+                name,
+                values: categories.values().to_vec(),
+                unseen: categories.unseen(),
+            },
+        };
+        Record {
+            columns: table.columns.into_iter().map(record).collect(),
+        }
+    }
+}
+
+impl TryFrom<Record> for Table {
+    type Error = Error;
+
+    fn try_from(record: Record) -> Result<Self> {
+        let read = |record| match record {
+            ColumnRecord::Number {
+                name,
+                mean,
+                std,
+                missing,
+            } => match mean.is_finite() && std.is_finite() && std > 0.0 {
+                true => Ok((name, Encoding::Number { mean, std, missing })),
+                false => Err(Error::new(format!(
+                    "column {name:?}: the mean {mean} and the deviation {std} are none"
+                ))),
+            },
+            ColumnRecord::Categories {
+                name,
+                values,
+                unseen,
+            } => {
+                let categories = match unseen {
+                    Unseen::Error => Categories::of(values),
+                    Unseen::Place => Categories::of(values).map(Categories::with_place),
+                };
+                let categories = categories.map_err(|error| at(&name, error))?;
+                Ok((name, Encoding::Categories(categories)))
+            }
+        };
+        let columns = record.columns.into_iter().map(read).collect::<Result<_>>()?;
+        Table { columns }.checked()
+    }
+}
+
+fn at(column: &str, error: impl std::fmt::Display) -> Error {
+    Error::new(format!("column {column:?}: {error}"))
+}
+
+/// The number in a cell, or none if it is missing.
+fn number(cell: &str) -> Result<Option<f64>> {
+    let cell = cell.trim();
+    if matches!(cell, "" | "NA" | "N/A" | "NaN" | "nan" | "null" | "NULL" | "?") {
+        return Ok(None);
+    }
+    match cell.parse::<f64>() {
+        Ok(number) if number.is_finite() => Ok(Some(number)),
+        Ok(_) => Err(Error::new(format!("{cell:?} is not finite"))),
+        Err(_) => Err(Error::new(format!("{cell:?} is not a number"))),
+    }
+}
+
+impl Table {
+    /// Learns how these columns become numbers from rows to train on, whose cells are in the order of the columns.
+    ///
+    /// # Errors
+    ///
+    /// There is no row, or one that has another number of cells; a cell is no number, or is missing where that is an error; a
+    /// column has no number at all, or two have one name.
+    pub fn fit<N: Into<String>, R: AsRef<[S]>, S: AsRef<str>>(
+        columns: impl IntoIterator<Item = (N, ColumnKind)>,
+        rows: &[R],
+    ) -> Result<Self> {
+        let kinds: Vec<(String, ColumnKind)> = columns
+            .into_iter()
+            .map(|(name, kind)| (name.into(), kind))
+            .collect();
+        for (row, cells) in rows.iter().enumerate() {
+            check_width(cells.as_ref().len(), kinds.len())
+                .map_err(|error| Error::new(format!("row {row}: {error}")))?;
+        }
+        let learned = kinds.into_iter().enumerate().map(|(place, (name, kind))| {
+            let cells = rows.iter().map(|cells| cells.as_ref()[place].as_ref());
+            let encoding = match kind {
+                ColumnKind::Number(missing) => numbers(&name, cells, missing)?,
+                ColumnKind::Categories(unseen) => {
+                    let categories = Categories::fit(cells.map(str::trim), unseen);
+                    Encoding::Categories(categories.map_err(|error| at(&name, error))?)
+                }
+            };
+            Ok((name, encoding))
+        });
+        Table {
+            columns: learned.collect::<Result<_>>()?,
+        }
+        .checked()
+    }
+
+    fn checked(self) -> Result<Self> {
+        if self.columns.is_empty() {
+            return Err(Error::new("a table without columns gives no numbers"));
+        }
+        let mut names: Vec<&str> = self.columns.iter().map(|(name, _)| &**name).collect();
+        names.sort_unstable();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(Error::new(format!("two columns are named {:?}", pair[0]))),
+            None => Ok(self),
+        }
+    }
+
+    /// The names of the columns whose cells it takes, in order.
+    pub fn columns(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.columns.iter().map(|(name, _)| &**name)
+    }
+
+    /// What each number of a row says.
+    pub fn names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for (name, encoding) in &self.columns {
+            match encoding {
+                Encoding::Number { missing, .. } => {
+                    names.push(name.clone());
+                    if *missing == Missing::Indicator {
+                        names.push(format!("{name} is missing"));
+                    }
+                }
+                Encoding::Categories(categories) => {
+                    names.extend(categories.values().iter().map(|v| format!("{name} = {v}")));
+                    if categories.unseen() == Unseen::Place {
+                        names.push(format!("{name} is another"));
+                    }
+                }
+            }
+        }
+        names
+    }
+
+    /// How many numbers a row becomes.
+    pub fn width(&self) -> usize {
+        self.columns
+            .iter()
+            .map(|(_, encoding)| match encoding {
+                Encoding::Number { missing, .. } => 1 + usize::from(*missing == Missing::Indicator),
+                Encoding::Categories(categories) => categories.len(),
+            })
+            .sum()
+    }
+
+    /// The numbers of a row.
+    ///
+    /// # Errors
+    ///
+    /// There is another number of cells; a cell is no number, or is missing or unseen where that is an error.
+    pub fn row<S: AsRef<str>>(&self, cells: &[S]) -> Result<Vec<f32>> {
+        let mut row = Vec::with_capacity(self.width());
+        self.write(cells, &mut row)?;
+        Ok(row)
+    }
+
+    /// The numbers of many rows, `[N, D]`.
+    ///
+    /// # Errors
+    ///
+    /// As [`row`](Self::row); the row is named.
+    pub fn rows<R: AsRef<[S]>, S: AsRef<str>>(&self, rows: &[R]) -> Result<Array> {
+        let mut numbers = Vec::with_capacity(rows.len().saturating_mul(self.width()));
+        for (row, cells) in rows.iter().enumerate() {
+            self.write(cells.as_ref(), &mut numbers)
+                .map_err(|error| Error::new(format!("row {row}: {error}")))?;
+        }
+        Ok(Array::new([rows.len(), self.width()], numbers))
+    }
+
+    fn write<S: AsRef<str>>(&self, cells: &[S], row: &mut Vec<f32>) -> Result<()> {
+        check_width(cells.len(), self.columns.len())?;
+        for ((name, encoding), cell) in self.columns.iter().zip(cells) {
+            let cell = cell.as_ref();
+            match encoding {
+                Encoding::Number { mean, std, missing } => {
+                    let found = number(cell).map_err(|error| at(name, error))?;
+                    if found.is_none() && *missing == Missing::Error {
+                        return Err(at(name, "the number is missing"));
+                    }
+                    let value = found.map_or(0.0, |x| (x - mean) / std) as f32;
+                    if !value.is_finite() {
+                        return Err(at(name, format!("{cell:?} is too large")));
+                    }
+                    row.push(value);
+                    if *missing == Missing::Indicator {
+                        row.push(f32::from(u8::from(found.is_none())));
+                    }
+                }
+                Encoding::Categories(categories) => {
+                    let hot = categories
+                        .index(cell.trim())
+                        .map_err(|error| at(name, error))?;
+                    row.extend((0..categories.len()).map(|at| f32::from(u8::from(at == hot))));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_width(cells: usize, columns: usize) -> Result<()> {
+    match cells == columns {
+        true => Ok(()),
+        false => Err(Error::new(format!(
+            "it has {cells} cells, but there are {columns} columns"
+        ))),
+    }
+}
+
+/// Mean and deviation of a column.
+fn numbers<'a>(
+    name: &str,
+    cells: impl Iterator<Item = &'a str>,
+    missing: Missing,
+) -> Result<Encoding> {
+    let mut found = Vec::new();
+    for (row, cell) in cells.enumerate() {
+        let wrong = |error: Error| Error::new(format!("row {row}, column {name:?}: {error}"));
+        match number(cell).map_err(wrong)? {
+            Some(number) => found.push(number),
+            None if missing == Missing::Error => {
+                return Err(wrong(Error::new("the number is missing")));
+            }
+            None => {}
+        }
+    }
+    let Some(&first) = found.first() else {
+        return Err(at(name, "there is no number to learn the mean from"));
+    };
+    // Of equal numbers the mean is that number, whatever their sum rounds to.
+    let (mean, std) = match found.iter().all(|&x| x == first) {
+        true => (first, 1.0),
+        false => {
+            let count = found.len() as f64;
+            let mean = found.iter().sum::<f64>() / count;
+            let variance = found.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count;
+            (mean, variance.sqrt())
+        }
+    };
+    if !(mean.is_finite() && std.is_finite() && std > 0.0) {
+        return Err(at(name, "the numbers are too large or too near to each other to be scaled"));
+    }
+    Ok(Encoding::Number { mean, std, missing })
+}
