@@ -405,3 +405,53 @@ fn sizes_of_a_file_that_want_all_memory_are_refused_before_they_are_made() {
         assert!(record.run(&[("x", x)].into()).is_ok());
     }
 }
+
+/// Whatever a file says, it is read or refused.
+#[test]
+fn no_change_of_a_graph_makes_its_reader_panic() {
+    let (reader, ports) = reader();
+    let record = trace_ports(&reader, &ports).unwrap();
+    let good = model::to_file(&record, &ModelInfo::default()).unwrap();
+    let text = good.metadata["zerokara.graph"].clone();
+    let words = [
+        "0",
+        "-1",
+        "99999999999999999999",
+        "1e9",
+        "4611686018427387904",
+        "[]",
+        "{}",
+        "null",
+        "\"h\"",
+        "[[1,\"batch\",\"length\"]]",
+        "\"batch\"",
+        "true",
+        "\"-inf\"",
+    ];
+    // The values between separators, each replaced by each word in turn as the numbers fall.
+    let cuts: Vec<usize> = text
+        .char_indices()
+        .filter(|(_, c)| ",:[]{}".contains(*c))
+        .map(|(at, _)| at)
+        .collect();
+    let mut state = 1u64;
+    let mut next = |n: usize| {
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        (state >> 33) as usize % n
+    };
+    let (mut read, mut refused) = (0, 0);
+    for _ in 0..1500 {
+        let at = next(cuts.len() - 1);
+        let word = words[next(words.len())];
+        let changed = [&text[..=cuts[at]], word, &text[cuts[at + 1]..]].concat();
+        let mut file = good.clone();
+        file.metadata.insert("zerokara.graph".into(), changed);
+        match model::from_file(file).and_then(|(record, _)| GraphModule::new(record)) {
+            Ok(_) => read += 1,
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(read > 0 && refused > 1000, "{read} {refused}");
+}

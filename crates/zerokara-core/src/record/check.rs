@@ -12,6 +12,19 @@ impl ModelRecord {
     /// a size takes a length that no input has.
     pub fn check(&self) -> Result<()> {
         let signature = &self.signature;
+        for (what, count) in [
+            ("inputs", signature.inputs.len()),
+            ("outputs", signature.outputs.len()),
+            ("states", signature.states.len()),
+            ("lengths", self.lengths.len()),
+        ] {
+            if count > Self::MOST_PORTS {
+                return Err(Error::new(format!(
+                    "there are {count} {what}; a record has at most {}",
+                    Self::MOST_PORTS
+                )));
+            }
+        }
         for (what, ports) in [
             ("inputs", &signature.inputs),
             ("outputs", &signature.outputs),

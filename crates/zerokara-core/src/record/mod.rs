@@ -236,6 +236,9 @@ impl ModelRecord {
         self.signature.metas(&lengths)
     }
 
+    /// The most inputs, outputs, states and lengths, of each: they are looked up by going through all.
+    pub const MOST_PORTS: usize = 1000;
+
     fn sample_lengths(&self) -> Lengths {
         self.lengths.map(|name, &length| match name {
             BATCH => length.max(2),

@@ -192,7 +192,7 @@ impl ModelRecord {
         let first = self.sample_lengths();
         let mut other = Lengths::new();
         for (at, (name, length)) in first.iter().enumerate() {
-            other.insert(name, length + 1 + at);
+            other.insert(name, length.saturating_add(1 + at));
         }
         let mut found: Vec<(Meta, Meta)> = Vec::new();
         let a = self.on_paper(&first, false)?.outputs;

@@ -3,7 +3,7 @@
 use super::CONSTANT;
 use crate::json;
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use zerokara_core::{
     Array, Attribute, Axis, DType, Port, Signature,
     record::{
@@ -22,7 +22,11 @@ pub(super) fn version2(graph: &Value, tensors: Tensors) -> Result<ModelRecord, S
         states.push((text(input)?.into(), text(output)?.into()));
     }
     let mut lengths = Lengths::new();
-    for pair in json::list(graph, "lengths")? {
+    let all = json::list(graph, "lengths")?;
+    if all.len() > ModelRecord::MOST_PORTS {
+        return Err(format!("it has {} lengths, too many", all.len()));
+    }
+    for pair in all {
         let [name, length] = named(pair, "length")?;
         let name = text(name)?;
         if lengths.get(name).is_some() {
@@ -179,10 +183,11 @@ fn node(entry: &Value, constants: &[Array]) -> Result<NodeRecord, String> {
     } else {
         let mut attributes = RecordedAttributes::default();
         if entry.get("attributes").is_some() {
+            let mut known = HashSet::new();
             for pair in json::list(entry, "attributes")? {
                 let [name, value] = named(pair, "attribute")?;
                 let name = text(name)?;
-                if attributes.iter().any(|(known, _)| known == name) {
+                if !known.insert(name) {
                     return Err(format!("the attribute {name:?} is there twice"));
                 }
                 let value = recorded(value, constants)?;
