@@ -297,12 +297,13 @@ mod tests {
 
     #[test]
     fn an_attribute_that_came_later_has_its_default_in_older_files() {
+        const TAKES: &[&[Declared]] = &[
+            &[needed("kernel"), optional("shape")],
+            &[with_default("slope", || 0.5.into()).since(3)],
+        ];
         let entry = Entry {
             name: "example",
-            takes: &[
-                &[needed("kernel"), optional("shape")],
-                &[with_default("slope", || 0.5.into()).since(3)],
-            ],
+            takes: TAKES,
             build: |_| Err("it is an example".into()),
         };
         assert_eq!(entry.version(), 3);

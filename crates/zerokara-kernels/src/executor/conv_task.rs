@@ -253,7 +253,7 @@ impl Task for ConvPoolTask {
 pub(super) enum OutputGradientAccess {
     Stored(Access),
     Pooled {
-        pool: PoolGeometry,
+        pool: Box<PoolGeometry>,
         gradient: Access,
         places: Access,
         totals: Option<Access>,

@@ -238,7 +238,7 @@ fn pooled_gradient(
     }
     Ok(OutputGradientAccess::Pooled {
         totals: pooled.totals.as_ref().map(|view| access(view, buffers)),
-        pool: pooled.geometry,
+        pool: Box::new(pooled.geometry),
         gradient: access(&pooled.gradient, buffers),
         places: places(&pooled.geometry, &pooled.places, &output, buffers)?,
     })
