@@ -59,14 +59,6 @@ struct Garden {
     special: bool,
 }
 
-/// The same padding before and behind, or another behind.
-fn uneven(before: [usize; 2], behind: [usize; 2], is_uneven: bool) -> Padding {
-    match is_uneven {
-        true => Padding { before, behind },
-        false => before.into(),
-    }
-}
-
 fn dims(t: &Tensor) -> Vec<usize> {
     t.shape().map(<[usize]>::to_vec).unwrap_or_default()
 }
@@ -284,13 +276,15 @@ impl Garden {
         let out = [channels, 4][self.random.below(2)];
         let side = [3, 3, 5][self.random.below(3)];
         let filters = self.plant(number + 1, &[out, channels, side, side]);
+        let across = 1 + self.random.below(2) * usize::from(!is_first);
+        let above = side / 2 - self.random.below(2);
         let options = ConvOptions {
-            stride: [1, 1 + self.random.below(2) * usize::from(!is_first)],
-            padding: uneven(
-                [side / 2 - self.random.below(2), side / 2],
-                [side / 2, side / 2 - 1],
-                number % 3 == 0,
-            ),
+            stride: [1, across],
+            // All on the right, or the same on both sides.
+            padding: match number.is_multiple_of(3) {
+                true => [above, 0, side / 2, side - 1].into(),
+                false => [above, side / 2].into(),
+            },
             ..ConvOptions::default()
         };
         let bias = self.plant(number + 2, &[out, 1, 1]);
@@ -304,7 +298,10 @@ impl Garden {
         let pooling = PoolOptions {
             kernel: [2, 2],
             stride: [1 + self.random.below(2).max(usize::from(is_first)), 2],
-            padding: uneven([0, 0], [1, 1], number % 3 == 1),
+            padding: match number % 3 {
+                1 => [0, 0, 1, 1].into(),
+                _ => Padding::default(),
+            },
         };
         match if is_first { 4 } else { self.random.below(5) } {
             0 => active.max_pool2d(pooling).reshape([0, -1]),
@@ -329,7 +326,10 @@ impl Garden {
         let [height, width] = [[8, 8], [7, 9]][self.random.below(2)];
         let images = self.plant(number, &[2, 2, height, width]) * (x.mean() + 1.0);
         let options = ConvOptions {
-            padding: uneven([1, self.random.below(2)], [0, 1], number % 2 == 0),
+            padding: match self.random.below(2) {
+                left if number.is_multiple_of(2) => [1, left, 0, 1].into(),
+                left => [1, left].into(),
+            },
             ..ConvOptions::default()
         };
         let first = self.plant(number + 1, &[between, 2, 3, 3]);

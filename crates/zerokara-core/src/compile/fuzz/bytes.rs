@@ -51,7 +51,7 @@ fn compiled_steps_widen_bytes_to_the_same_bits_on_every_machine() -> Result<()> 
             let mut program =
                 Program::compile_in(runtime, &[&input], &outputs, &[], Arithmetic::F32)?;
             for _ in 0..2 {
-                let got = program.run(&[value.clone()])?;
+                let got = program.run(std::slice::from_ref(&value))?;
                 for (i, (got, expected)) in got.iter().zip(&expected).enumerate() {
                     // A mean is rounded once, from a sum whose order is the kernel's.
                     let close = got

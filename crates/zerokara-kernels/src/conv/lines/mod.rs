@@ -124,7 +124,9 @@ unsafe fn transform_image<S: Simd, F: Filtering>(
     let columns = working.wrapping_add(layout.row);
     // Rows of one channel without a border, behind which there is enough of the image.
     let in_place = |y: usize| {
-        g.in_channels == 1 && g.padding.before[1] == 0 && y * width + layout.reach <= height * width
+        g.in_channels == 1
+            && g.padding.along(1) == Some(0)
+            && y * width + layout.reach <= height * width
     };
     for c in 0..g.in_channels {
         for y in 0..2 * layout.rows {

@@ -258,6 +258,7 @@ fn odd_numbers_stay_where_they_belong() {
         ([1, 3], [18, 21], 3, [0, 1, 0, 1]),
         ([2, 4], [13, 34], 3, [1, 1, 1, 1]),
         ([1, 3], [18, 21], 3, [2, 0, 0, 1]),
+        ([1, 2], [40, 40], 3, [1, 0, 1, 2]),
     ] {
         let geometries = geometries(1, channels, size, kernel, padding);
         let [c, o] = channels;
