@@ -42,4 +42,3 @@ impl Batch {
         labels::one_hot(&self.labels, classes)
     }
 }
-

@@ -1,7 +1,9 @@
 //! Data sets, loaders and transforms of Zerokara.
 //!
-//! A [`Dataset`] has two [`Split`]s of labelled samples, `train` and `test`. A [`Loader`] cuts a split into batches of
-//! `f32`, in order or shuffled, normalized, and augmented if wished. Pixels stay bytes until a batch is gathered.
+//! A [`Dataset`] has up to three [`Split`]s: to train on, to validate on, to judge by. A split is a view on a [`Source`] of named
+//! columns, which is in memory ([`Columns`]) or makes samples on demand ([`Lazy`]). A [`Loader`] cuts a split into batches, in order
+//! or shuffled, and its [`Feeder`] gives them to a step as named arrays; labelled samples also come as plain numbers
+//! ([`Batch`]), normalized, and augmented if wished. [`Preprocessing`] turns raw values into inputs, in training and after it.
 //!
 //! ```
 //! # #[cfg(feature = "mnist")] {

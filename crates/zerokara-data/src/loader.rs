@@ -784,4 +784,3 @@ fn channels(port: &Port) -> usize {
 fn is_class(port: &Port) -> bool {
     port.dtype == DType::I64 && port.axes.is_empty()
 }
-

@@ -106,9 +106,15 @@ proptest! {
 #[test]
 fn columns_of_every_type_are_fed_as_they_are() {
     let columns = Columns::new()
-        .with("image", Array::new([3, 1, 1, 2], vec![0u8, 255, 51, 102, 1, 2]))
+        .with(
+            "image",
+            Array::new([3, 1, 1, 2], vec![0u8, 255, 51, 102, 1, 2]),
+        )
         .with("age", Array::new([3], vec![1.5f32, 2.5, 3.5]))
-        .with("exact", Array::new([3, 2], vec![0.1f64, 0.2, 0.3, 0.4, 0.5, 0.6]))
+        .with(
+            "exact",
+            Array::new([3, 2], vec![0.1f64, 0.2, 0.3, 0.4, 0.5, 0.6]),
+        )
         .with("flag", Array::new([3], vec![true, false, true]))
         .with("author", Array::new([3], vec![7i64, 8, 9]))
         .with("score", Array::new([3, 1], vec![1.0f32, 2.0, 3.0]));
@@ -133,24 +139,55 @@ fn columns_of_every_type_are_fed_as_they_are() {
         ]
     );
     let feed = loader.feed(0).unwrap();
-    assert_eq!(feed.inputs.names().collect::<Vec<_>>(), ["author", "image", "exact", "flag"]);
-    assert_eq!(feed.inputs.find("author").unwrap().as_slice::<i64>().unwrap(), [9, 7]);
     assert_eq!(
-        feed.inputs.find("image").unwrap().as_slice::<f32>().unwrap(),
+        feed.inputs.names().collect::<Vec<_>>(),
+        ["author", "image", "exact", "flag"]
+    );
+    assert_eq!(
+        feed.inputs
+            .find("author")
+            .unwrap()
+            .as_slice::<i64>()
+            .unwrap(),
+        [9, 7]
+    );
+    assert_eq!(
+        feed.inputs
+            .find("image")
+            .unwrap()
+            .as_slice::<f32>()
+            .unwrap(),
         [1.0 / 255.0, 2.0 / 255.0, 0.0, 1.0]
     );
     assert_eq!(
-        feed.inputs.find("exact").unwrap().as_slice::<f64>().unwrap(),
+        feed.inputs
+            .find("exact")
+            .unwrap()
+            .as_slice::<f64>()
+            .unwrap(),
         [0.5, 0.6, 0.1, 0.2]
     );
-    assert_eq!(feed.inputs.find("flag").unwrap().as_bools().unwrap(), [1, 1]);
-    assert_eq!(feed.targets.find("score").unwrap().as_slice::<f32>().unwrap(), [3.0, 1.0]);
+    assert_eq!(
+        feed.inputs.find("flag").unwrap().as_bools().unwrap(),
+        [1, 1]
+    );
+    assert_eq!(
+        feed.targets
+            .find("score")
+            .unwrap()
+            .as_slice::<f32>()
+            .unwrap(),
+        [3.0, 1.0]
+    );
     let raw = loader.raw().feed(0).unwrap();
     assert_eq!(
         raw.inputs.find("image").unwrap().as_slice::<u8>().unwrap(),
         [1, 2, 0, 255]
     );
-    assert_eq!(split.column("author").unwrap().as_slice::<i64>().unwrap(), [9, 7]);
+    assert_eq!(
+        split.column("author").unwrap().as_slice::<i64>().unwrap(),
+        [9, 7]
+    );
     assert_eq!(split.at(0).unwrap().find("score").unwrap().to_f64s(), [3.0]);
 }
 
@@ -159,8 +196,16 @@ fn columns_of_every_type_are_fed_as_they_are() {
 fn a_column_is_input_and_target() {
     let columns = Columns::new().with("x", Array::new([2, 1], vec![1.0f32, 2.0]));
     for split in [
-        Split::of(columns.clone()).unwrap().inputs(["x"]).unwrap().targets(["x"]),
-        Split::of(columns.clone()).unwrap().targets(["x"]).unwrap().inputs(["x"]),
+        Split::of(columns.clone())
+            .unwrap()
+            .inputs(["x"])
+            .unwrap()
+            .targets(["x"]),
+        Split::of(columns.clone())
+            .unwrap()
+            .targets(["x"])
+            .unwrap()
+            .inputs(["x"]),
     ] {
         let feed = Loader::new(&split.unwrap(), 2).unwrap().feed(0).unwrap();
         assert_eq!(feed.inputs, feed.targets);
@@ -180,18 +225,28 @@ fn images_of_many_sizes_are_padded_along_both_axes() {
     let columns = Columns::new().ragged(port, [image(1, 2), image(2, 1), image(0, 0)]);
     let loader = Loader::new(&Split::of(columns).unwrap(), 3).unwrap();
     let error = loader.feed(0).unwrap_err().to_string();
-    assert!(error.contains("differ in the height") && error.contains("Loader::pad"), "{error}");
-    let loader = loader.pad("image", Pad::with(9.0).mask_as(DType::F32)).unwrap();
+    assert!(
+        error.contains("differ in the height") && error.contains("Loader::pad"),
+        "{error}"
+    );
+    let loader = loader
+        .pad("image", Pad::with(9.0).mask_as(DType::F32))
+        .unwrap();
     let feed = loader.feed(0).unwrap();
     let (x, mask) = (
         feed.inputs.find("image").unwrap(),
         feed.inputs.find("image_mask").unwrap(),
     );
-    assert_eq!((x.shape(), mask.shape()), (&[3, 1, 2, 2][..], &[3, 2, 2][..]));
+    assert_eq!(
+        (x.shape(), mask.shape()),
+        (&[3, 1, 2, 2][..], &[3, 2, 2][..])
+    );
     let (one, none) = (1.0, 9.0);
     assert_eq!(
         x.as_slice::<f32>().unwrap(),
-        [one, one, none, none, one, none, one, none, none, none, none, none]
+        [
+            one, one, none, none, one, none, one, none, none, none, none, none
+        ]
     );
     assert_eq!(
         mask.as_slice::<f32>().unwrap(),
@@ -205,7 +260,9 @@ fn what_cannot_be_padded_is_said() {
     let loader = Loader::new(&split, 6).unwrap();
     let error = |loader: zerokara_data::Result<Loader>| loader.unwrap_err().to_string();
     let pad = |pad| error(loader.clone().pad("tokens", pad));
-    assert!(error(loader.clone().pad("words", Pad::with(0.0))).contains("no input or target \"words\""));
+    assert!(
+        error(loader.clone().pad("words", Pad::with(0.0))).contains("no input or target \"words\"")
+    );
     assert!(error(loader.clone().pad("t", Pad::with(0.0))).contains("of one size"));
     assert!(pad(Pad::with(0.5)).contains("whole numbers"));
     assert!(pad(Pad::with(0.0).multiple_of(0)).contains("multiple of 0"));
@@ -222,10 +279,20 @@ fn what_cannot_be_padded_is_said() {
     let next = Port::new("next", DType::I64, ["length"]);
     let columns = Columns::new().ragged(port(), texts()).ragged(next, texts());
     let split = Split::of(columns).unwrap().targets(["next"]).unwrap();
-    let loader = Loader::new(&split, 2).unwrap().pad("tokens", Pad::with(0.0).multiple_of(8)).unwrap();
+    let loader = Loader::new(&split, 2)
+        .unwrap()
+        .pad("tokens", Pad::with(0.0).multiple_of(8))
+        .unwrap();
     assert!(error(loader.clone().pad("next", Pad::with(0.0))).contains("length in common"));
-    let feed = loader.pad("next", Pad::with(-1.0).multiple_of(8).mask()).unwrap().feed(0).unwrap();
-    assert_eq!(feed.targets.names().collect::<Vec<_>>(), ["next", "next_mask"]);
+    let feed = loader
+        .pad("next", Pad::with(-1.0).multiple_of(8).mask())
+        .unwrap()
+        .feed(0)
+        .unwrap();
+    assert_eq!(
+        feed.targets.names().collect::<Vec<_>>(),
+        ["next", "next_mask"]
+    );
     assert_eq!(feed.targets.find("next").unwrap().shape(), [2, 8]);
 }
 
@@ -234,23 +301,56 @@ fn columns_that_do_not_fit_are_refused() {
     let error = |columns: Columns| Split::of(columns).unwrap_err().to_string();
     let three = || Array::new([3], vec![0i64; 3]);
     let one = Columns::new().with("a", three());
-    assert!(error(one.clone().with("b", Array::new([2], vec![0i64; 2]))).contains("2 samples, but column \"a\" has 3"));
+    assert!(
+        error(one.clone().with("b", Array::new([2], vec![0i64; 2])))
+            .contains("2 samples, but column \"a\" has 3")
+    );
     assert!(error(one.clone().with("a", three())).contains("two columns are named \"a\""));
     assert!(error(one.clone().with("", three())).contains("no name"));
     assert!(error(one.clone().with("b", Array::new([4], vec![0i64; 3]))).contains("3 elements"));
     assert!(error(one.clone().with("b", Array::new([], vec![0i64]))).contains("[N, ...]"));
-    assert!(error(one.clone().with("b", Array::new([3, 0], vec![0i64; 0]))).contains("length of 0"));
+    assert!(
+        error(one.clone().with("b", Array::new([3, 0], vec![0i64; 0]))).contains("length of 0")
+    );
     let wrong = Columns::new().ragged(port(), [Array::new([1], vec![0.5f32])]);
     assert!(error(wrong).contains("sample 0, f32 [1]"));
     let lengths = |lengths: [usize; 2]| lengths.map(|n| Array::new([n], vec![0i64; n]));
     let next = Port::new("next", DType::I64, ["length"]);
-    let uneven = Columns::new().ragged(port(), lengths([1, 2])).ragged(next, lengths([1, 3]));
+    let uneven = Columns::new()
+        .ragged(port(), lengths([1, 2]))
+        .ragged(next, lengths([1, 3]));
     assert!(error(uneven).contains("sample 1: length is 2"));
     let split = stored(3);
-    assert!(split.clone().inputs(["x"]).unwrap_err().to_string().contains("no column \"x\""));
-    assert!(split.clone().inputs(["t", "t"]).unwrap_err().to_string().contains("named twice"));
-    assert!(split.column("tokens").unwrap_err().to_string().contains("differ in size"));
-    assert!(split.at(3).unwrap_err().to_string().contains("sample 3 is out of range"));
+    assert!(
+        split
+            .clone()
+            .inputs(["x"])
+            .unwrap_err()
+            .to_string()
+            .contains("no column \"x\"")
+    );
+    assert!(
+        split
+            .clone()
+            .inputs(["t", "t"])
+            .unwrap_err()
+            .to_string()
+            .contains("named twice")
+    );
+    assert!(
+        split
+            .column("tokens")
+            .unwrap_err()
+            .to_string()
+            .contains("differ in size")
+    );
+    assert!(
+        split
+            .at(3)
+            .unwrap_err()
+            .to_string()
+            .contains("sample 3 is out of range")
+    );
 }
 
 /// What a source makes is held against what it says, and each fault is told with the sample.
@@ -275,17 +375,42 @@ fn a_source_that_errs_is_an_error_at_its_batch() {
         Ok(Arrays::from([("tokens", ids(n)), ("next", ids(m))]))
     }
     let error = texts(|i| if i < 2 { both(1, 1) } else { both(1, 2) });
-    assert!(error.starts_with("sample 2: length is 1 in the column tokens"), "{error}");
+    assert!(
+        error.starts_with("sample 2: length is 1 in the column tokens"),
+        "{error}"
+    );
     let error = texts(|i| if i < 2 { both(1, 1) } else { Ok(Arrays::new()) });
-    assert!(error.contains("sample 2: there is no value for the column tokens"), "{error}");
-    let error = texts(|i| if i < 2 { both(1, 1) } else { Err(format!("line {i} is empty").into()) });
+    assert!(
+        error.contains("sample 2: there is no value for the column tokens"),
+        "{error}"
+    );
+    let error = texts(|i| {
+        if i < 2 {
+            both(1, 1)
+        } else {
+            Err(format!("line {i} is empty").into())
+        }
+    });
     assert_eq!(error, "sample 2: line 2 is empty");
-    let error = texts(|i| if i < 2 { both(1, 1) } else { panic!("broken {i}") });
+    let error = texts(|i| {
+        if i < 2 {
+            both(1, 1)
+        } else {
+            panic!("broken {i}")
+        }
+    });
     assert_eq!(error, "sample 2: the source panicked: broken 2");
     let error = texts(|i| {
-        if i < 2 { both(1, 1) } else { Ok(both(1, 1)?.with("next", Array::new([1], vec![0.5f32]))) }
+        if i < 2 {
+            both(1, 1)
+        } else {
+            Ok(both(1, 1)?.with("next", Array::new([1], vec![0.5f32])))
+        }
     });
-    assert!(error.contains("f32 [1] does not fit the column next: i64 [length]"), "{error}");
+    assert!(
+        error.contains("f32 [1] does not fit the column next: i64 [length]"),
+        "{error}"
+    );
 }
 
 /// Several samples are in the making at once, while a step is at work.
@@ -302,11 +427,21 @@ fn samples_are_made_by_several_threads_ahead_of_the_step() {
         busy.fetch_sub(1, Ordering::SeqCst);
         Ok(Arrays::one("x", Array::new([1], vec![index as i64])))
     });
-    let loader = Loader::new(&Split::of(source).unwrap(), 4).unwrap().workers(4);
-    let order: Vec<usize> = feeds(&loader).into_iter().flat_map(|feed| feed.indices).collect();
+    let loader = Loader::new(&Split::of(source).unwrap(), 4)
+        .unwrap()
+        .workers(4);
+    let order: Vec<usize> = feeds(&loader)
+        .into_iter()
+        .flat_map(|feed| feed.indices)
+        .collect();
     assert_eq!(order, (0..40).collect::<Vec<_>>());
     assert!(most.load(Ordering::SeqCst) > 1);
-    assert!(!threads.lock().unwrap().contains(&std::thread::current().id()));
+    assert!(
+        !threads
+            .lock()
+            .unwrap()
+            .contains(&std::thread::current().id())
+    );
 }
 
 /// Two sets of arrays take turns and are used again; what somebody still holds is not written to.
@@ -314,7 +449,9 @@ fn samples_are_made_by_several_threads_ahead_of_the_step() {
 fn what_is_held_keeps_its_values() {
     let split = Split::new((0..40).collect::<Vec<u8>>(), &[1], vec![0; 40]).unwrap();
     let mut feeder = Loader::new(&split, 10).unwrap().feeder();
-    let kept: Vec<Feed> = (0..4).map(|_| feeder.next_feed().unwrap().unwrap().clone()).collect();
+    let kept: Vec<Feed> = (0..4)
+        .map(|_| feeder.next_feed().unwrap().unwrap().clone())
+        .collect();
     for (at, feed) in kept.iter().enumerate() {
         let x = feed.inputs.find("x").unwrap().as_slice::<f32>().unwrap();
         assert_eq!(x[3], (at * 10 + 3) as f32 / 255.0);
@@ -330,22 +467,47 @@ fn a_graph_normalizes_to_the_same_bits() {
     for normalization in [
         Normalization::none(),
         Normalization::unit(),
-        Normalization::unit().standard(&[0.1307], &[0.3081]).unwrap(),
-        Normalization::unit().standard(&[0.1307, 0.7], &[0.3081, 0.1]).unwrap(),
-        Normalization::divided_by(3.0).unwrap().standard(&[1.0, 7.0], &[0.7, 3.0]).unwrap(),
+        Normalization::unit()
+            .standard(&[0.1307], &[0.3081])
+            .unwrap(),
+        Normalization::unit()
+            .standard(&[0.1307, 0.7], &[0.3081, 0.1])
+            .unwrap(),
+        Normalization::divided_by(3.0)
+            .unwrap()
+            .standard(&[1.0, 7.0], &[0.7, 3.0])
+            .unwrap(),
     ] {
-        let host = Loader::new(&split, 4).unwrap().normalization(normalization.clone()).unwrap();
+        let host = Loader::new(&split, 4)
+            .unwrap()
+            .normalization(normalization.clone())
+            .unwrap();
         let raw = host.clone().raw().feed(0).unwrap();
         let bytes = raw.inputs.find("x").unwrap();
         assert_eq!(bytes.dtype(), DType::U8);
         let in_graph = normalization.tensor(&bytes.clone().into()).eval().unwrap();
         let on_host = host.feed(0).unwrap();
-        assert!(in_graph.is_identical(on_host.inputs.find("x").unwrap()), "{normalization:?}");
-        assert_eq!(host.batch(0).unwrap().images, in_graph.as_slice::<f32>().unwrap());
+        assert!(
+            in_graph.is_identical(on_host.inputs.find("x").unwrap()),
+            "{normalization:?}"
+        );
+        assert_eq!(
+            host.batch(0).unwrap().images,
+            in_graph.as_slice::<f32>().unwrap()
+        );
     }
-    let three = Normalization::unit().standard(&[0.0; 3], &[1.0; 3]).unwrap();
+    let three = Normalization::unit()
+        .standard(&[0.0; 3], &[1.0; 3])
+        .unwrap();
     let x = zerokara_core::Tensor::zeros([1, 2, 2, 2]);
-    assert!(three.tensor(&x).eval().unwrap_err().to_string().contains("3 means"));
+    assert!(
+        three
+            .tensor(&x)
+            .eval()
+            .unwrap_err()
+            .to_string()
+            .contains("3 means")
+    );
 }
 
 /// The thin form and the general one are one machine: pixels, labels and augmentation agree.
@@ -354,17 +516,37 @@ fn batches_are_feeds() {
     let pixels: Vec<u8> = (0..20 * 25).map(|at| (at * 7 % 251) as u8).collect();
     let split = Split::new(pixels, &[1, 5, 5], (0..20).collect()).unwrap();
     let normalization = Normalization::unit().standard(&[0.5], &[0.5]).unwrap();
-    let loader = Loader::new(&split, 8).unwrap().shuffle(3).normalization(normalization.clone()).unwrap();
+    let loader = Loader::new(&split, 8)
+        .unwrap()
+        .shuffle(3)
+        .normalization(normalization.clone())
+        .unwrap();
     let augment = Augment::new(5).shift(1).rotate(20.0).unwrap();
     for loader in [loader.clone(), loader.augment(augment).unwrap()] {
         for (batch, feed) in loader.iter().zip(feeds(&loader)) {
-            assert_eq!(batch.images, feed.inputs.find("x").unwrap().as_slice::<f32>().unwrap());
-            assert_eq!(batch.labels, feed.targets.find("t").unwrap().as_slice::<i64>().unwrap());
-            assert_eq!((batch.shape, batch.indices), (vec![feed.len(), 1, 5, 5], feed.indices));
+            assert_eq!(
+                batch.images,
+                feed.inputs.find("x").unwrap().as_slice::<f32>().unwrap()
+            );
+            assert_eq!(
+                batch.labels,
+                feed.targets.find("t").unwrap().as_slice::<i64>().unwrap()
+            );
+            assert_eq!(
+                (batch.shape, batch.indices),
+                (vec![feed.len(), 1, 5, 5], feed.indices)
+            );
         }
         // Of the raw scale, the same pictures up to rounding.
         let raw = loader.clone().raw().feed(0).unwrap();
-        let mut raw: Vec<f32> = raw.inputs.find("x").unwrap().to_f64s().iter().map(|&x| x as f32).collect();
+        let mut raw: Vec<f32> = raw
+            .inputs
+            .find("x")
+            .unwrap()
+            .to_f64s()
+            .iter()
+            .map(|&x| x as f32)
+            .collect();
         normalization.apply(&mut raw, 1).unwrap();
         let batch = loader.batch(0).unwrap().images;
         assert!(raw.iter().zip(&batch).all(|(a, b)| (a - b).abs() < 1e-5));

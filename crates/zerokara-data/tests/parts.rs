@@ -10,7 +10,9 @@ fn labelled(labels: &[i64]) -> Split {
 }
 
 fn origins(split: &Split) -> Vec<usize> {
-    (0..split.len()).map(|at| split.origin(at).unwrap()).collect()
+    (0..split.len())
+        .map(|at| split.origin(at).unwrap())
+        .collect()
 }
 
 /// Both parts are in order, and together they are all samples, each once.
@@ -102,13 +104,18 @@ fn requests_that_make_no_sense_are_errors() {
     assert!(error(0.01, Rule::Random).contains("nothing set aside"));
     assert!(error(1.5, Rule::Random).contains("share of 1.5"));
     assert!(error(f64::NAN, Rule::Random).contains("share of NaN"));
-    assert!(count(4, Rule::Stratified).contains("4 samples are of classes that have more than one"));
+    assert!(
+        count(4, Rule::Stratified).contains("4 samples are of classes that have more than one")
+    );
     assert!(count(2, Rule::groups([1, 1, 1, 1, 1])).contains("one group"));
     assert!(count(2, Rule::groups([1, 2])).contains("2 groups are named for 5 samples"));
     assert!(count(2, Rule::grouped_by("who")).contains("no column \"who\""));
     let numbers = Columns::new().with("x", Array::new([3, 1], vec![0.0f32; 3]));
     let numbers = Split::of(numbers).unwrap();
-    let error = numbers.part(1, Rule::Stratified, 1).unwrap_err().to_string();
+    let error = numbers
+        .part(1, Rule::Stratified, 1)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("no classes to stratify by"), "{error}");
     // Its only sample is left to learn from.
     let (_, aside) = split.part(2, Rule::Stratified, 1).unwrap();
@@ -121,12 +128,18 @@ fn parts_of_a_data_set_are_optional() {
     let names = ["no", "yes"];
     let judged = Dataset::new("judged", Split::empty(), split.clone(), names).unwrap();
     assert!(judged.train.is_empty() && judged.validation.is_empty());
-    assert_eq!((judged.shape(), judged.normalization.divisor()), (&[1][..], 255.0));
+    assert_eq!(
+        (judged.shape(), judged.normalization.divisor()),
+        (&[1][..], 255.0)
+    );
     let none = Dataset::new("none", Split::empty(), Split::empty(), names).unwrap_err();
     assert!(none.to_string().contains("no sample"), "{none}");
     let other = Split::new(vec![0.0f32; 4], &[2], vec![0, 1]).unwrap();
     let error = judged.clone().validation(other).unwrap_err().to_string();
     assert!(error.contains("differ in their samples"), "{error}");
     let error = judged.train(labelled(&[2])).unwrap_err().to_string();
-    assert!(error.contains("training set: label 2 of sample 0"), "{error}");
+    assert!(
+        error.contains("training set: label 2 of sample 0"),
+        "{error}"
+    );
 }

@@ -56,7 +56,10 @@ fn one_raw_sample_is_what_training_saw() {
     let pixels: Vec<u8> = (0..4 * 8).map(|i| (i * 37 % 256) as u8).collect();
     let split = Split::new(pixels.clone(), &[2, 2, 2], vec![0; 4]).unwrap();
     let normalization = Normalization::of(&split).unwrap();
-    let loader = Loader::new(&split, 4).unwrap().normalization(normalization.clone()).unwrap();
+    let loader = Loader::new(&split, 4)
+        .unwrap()
+        .normalization(normalization.clone())
+        .unwrap();
     let fed = loader.feed(0).unwrap();
     let read = through_text(normalization);
     for (at, pixels) in pixels.chunks(8).enumerate() {
@@ -68,14 +71,22 @@ fn one_raw_sample_is_what_training_saw() {
     let error = read.array(Raw::Text("seven")).unwrap_err().to_string();
     assert_eq!(error, "this input is made from values, not from a text");
     let wrong = Array::new([2], vec![1i64, 2]);
-    assert!(read.array(Raw::Values(&wrong)).unwrap_err().to_string().contains("i64"));
+    assert!(
+        read.array(Raw::Values(&wrong))
+            .unwrap_err()
+            .to_string()
+            .contains("i64")
+    );
 }
 
 #[test]
 fn numbers_of_a_table_are_standardized() {
     let rows = [["1", "a"], ["3", "b"], ["5", "a"], ["7", "a"]];
     let kinds = |missing, unseen| {
-        [("n", ColumnKind::Number(missing)), ("c", ColumnKind::Categories(unseen))]
+        [
+            ("n", ColumnKind::Number(missing)),
+            ("c", ColumnKind::Categories(unseen)),
+        ]
     };
     let table = Table::fit(kinds(Missing::Mean, Unseen::Error), &rows).unwrap();
     // The mean of 1, 3, 5, 7 is 4, their variance 5.
@@ -104,12 +115,26 @@ fn tables_that_teach_nothing_are_refused() {
     let error = |result: zerokara_data::Result<Table>| result.unwrap_err().to_string();
     assert!(error(Table::fit(number(Missing::Mean), &[["NA"], [""]])).contains("no number"));
     assert!(error(Table::fit(number(Missing::Mean), &[] as &[[&str; 1]])).contains("no number"));
-    assert!(error(Table::fit(number(Missing::Error), &[["1"], [""]])).contains("row 1, column \"n\""));
-    assert!(error(Table::fit(number(Missing::Error), &[["1"], ["x"]])).contains("\"x\" is not a number"));
-    assert!(error(Table::fit(number(Missing::Error), &[vec!["1", "2"]])).contains("row 0: it has 2 cells"));
+    assert!(
+        error(Table::fit(number(Missing::Error), &[["1"], [""]])).contains("row 1, column \"n\"")
+    );
+    assert!(
+        error(Table::fit(number(Missing::Error), &[["1"], ["x"]]))
+            .contains("\"x\" is not a number")
+    );
+    assert!(
+        error(Table::fit(number(Missing::Error), &[vec!["1", "2"]]))
+            .contains("row 0: it has 2 cells")
+    );
     let twice = [("n", ColumnKind::Number(Missing::Mean)); 2];
     assert!(error(Table::fit(twice, &[["1", "2"]])).contains("two columns are named \"n\""));
-    assert!(error(Table::fit([] as [(&str, ColumnKind); 0], &[[] as [&str; 0]])).contains("without columns"));
+    assert!(
+        error(Table::fit(
+            [] as [(&str, ColumnKind); 0],
+            &[[] as [&str; 0]]
+        ))
+        .contains("without columns")
+    );
 }
 
 #[test]
@@ -127,7 +152,10 @@ fn words_are_counted() {
     assert!(Vocabulary::of(Unit::Words, vec!["a".into(), "a".into()]).is_err());
     // Numbers from outside may be any.
     let letters = Vocabulary::characters(["ab"]).unwrap();
-    assert_eq!(letters.decode(&[i64::MIN, -1, 99, i64::MAX, 2]), "\u{fffd}\u{fffd}\u{fffd}\u{fffd}a");
+    assert_eq!(
+        letters.decode(&[i64::MIN, -1, 99, i64::MAX, 2]),
+        "\u{fffd}\u{fffd}\u{fffd}\u{fffd}a"
+    );
     assert_eq!(Vocabulary::bytes().decode(&[i64::MIN, 99]), "\u{fffd}a");
 }
 
@@ -135,12 +163,21 @@ fn words_are_counted() {
 fn classes_have_names() {
     let classes = Categories::of(["cat", "dog"]).unwrap();
     let read = through_text(classes);
-    assert_eq!(read.array(Raw::Text("dog")).unwrap().as_slice::<i64>().unwrap(), [1]);
+    assert_eq!(
+        read.array(Raw::Text("dog"))
+            .unwrap()
+            .as_slice::<i64>()
+            .unwrap(),
+        [1]
+    );
     assert!(Categories::of(["cat", "cat"]).is_err());
     assert!(Categories::of([] as [&str; 0]).is_err());
     let many = Categories::of((0..100).map(|i| i.to_string())).unwrap();
     let error = many.index("x").unwrap_err().to_string();
-    assert!(error.contains("\"9\" and 90 more") && error.len() < 200, "{error}");
+    assert!(
+        error.contains("\"9\" and 90 more") && error.len() < 200,
+        "{error}"
+    );
 }
 
 #[test]
@@ -153,9 +190,14 @@ fn what_is_not_known_is_refused_by_name() {
     assert!(error(r#"{"kind":"table","version":2}"#).contains("version 2, newer"));
     assert!(error(r#"{"kind":"table","version":1}"#).contains("columns"));
     assert!(error(r#"{"kind":"normalization","version":1,"divisor":0}"#).contains("divided by 0"));
-    assert!(error(r#"{"kind":"normalization","version":1,"divisor":1,"mode":"x"}"#).contains("mode"));
+    assert!(
+        error(r#"{"kind":"normalization","version":1,"divisor":1,"mode":"x"}"#).contains("mode")
+    );
     assert!(error(r#"{"kind":"table","version":1,"columns":[{"kind":"number","name":"a","mean":0,"std":0}]}"#).contains("deviation 0"));
-    assert!(error(r#"{"kind":"table","version":1,"columns":[{"kind":"hash","name":"a"}]}"#).contains("hash"));
+    assert!(
+        error(r#"{"kind":"table","version":1,"columns":[{"kind":"hash","name":"a"}]}"#)
+            .contains("hash")
+    );
     assert!(error(r#"{"divisor":1}"#).contains("version"));
     assert!(error("[1]").contains("object"));
 }
@@ -166,7 +208,10 @@ fn what_a_run_is_goes_through_json() {
     let text = serde_json::to_string(&augment).unwrap();
     assert_eq!(serde_json::from_str::<Augment>(&text).unwrap(), augment);
     assert!(serde_json::from_str::<Augment>(r#"{"seed":1,"degrees":400}"#).is_err());
-    let position = Position { epoch: u64::MAX, batch: 3 };
+    let position = Position {
+        epoch: u64::MAX,
+        batch: 3,
+    };
     let text = serde_json::to_string(&position).unwrap();
     assert_eq!(serde_json::from_str::<Position>(&text).unwrap(), position);
 }

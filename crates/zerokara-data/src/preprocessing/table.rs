@@ -137,7 +137,11 @@ impl TryFrom<Record> for Table {
                 Ok((name, Encoding::Categories(categories)))
             }
         };
-        let columns = record.columns.into_iter().map(read).collect::<Result<_>>()?;
+        let columns = record
+            .columns
+            .into_iter()
+            .map(read)
+            .collect::<Result<_>>()?;
         Table { columns }.checked()
     }
 }
@@ -149,7 +153,10 @@ fn at(column: &str, error: impl std::fmt::Display) -> Error {
 /// The number in a cell, or none if it is missing.
 fn number(cell: &str) -> Result<Option<f64>> {
     let cell = cell.trim();
-    if matches!(cell, "" | "NA" | "N/A" | "NaN" | "nan" | "null" | "NULL" | "?") {
+    if matches!(
+        cell,
+        "" | "NA" | "N/A" | "NaN" | "nan" | "null" | "NULL" | "?"
+    ) {
         return Ok(None);
     }
     match cell.parse::<f64>() {
@@ -341,7 +348,10 @@ fn numbers<'a>(
         }
     };
     if !(mean.is_finite() && std.is_finite() && std > 0.0) {
-        return Err(at(name, "the numbers are too large or too near to each other to be scaled"));
+        return Err(at(
+            name,
+            "the numbers are too large or too near to each other to be scaled",
+        ));
     }
     Ok(Encoding::Number { mean, std, missing })
 }

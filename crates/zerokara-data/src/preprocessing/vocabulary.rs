@@ -201,7 +201,10 @@ impl Vocabulary {
     /// The text of these numbers: padding is left out, `\u{fffd}` stands for what is unknown, spaces stand between words.
     pub fn decode(&self, numbers: &[i64]) -> String {
         let kept = numbers.iter().filter(|&&n| n != Self::PADDING);
-        let place = |n: &i64| n.checked_sub(Self::FIRST).and_then(|n| usize::try_from(n).ok());
+        let place = |n: &i64| {
+            n.checked_sub(Self::FIRST)
+                .and_then(|n| usize::try_from(n).ok())
+        };
         if self.unit == Unit::Bytes {
             // What is no byte is no UTF-8 either.
             let byte = |n: &i64| place(n).and_then(|n| u8::try_from(n).ok()).unwrap_or(0xff);
