@@ -9,7 +9,7 @@ use crate::feed::{Feed, Feeder};
 use crate::gather::{Fed, Items, mask_name, write_normalized};
 use crate::normalization::Normalization;
 use crate::random::{Purpose, Random};
-use crate::source::{fixed_shape, make};
+use crate::source::{is_fixed, make};
 use crate::split::Split;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -233,7 +233,7 @@ impl Loader {
     pub fn augment(mut self, augment: Augment) -> Result<Self> {
         Augment::check(self.split.shape())?;
         let port = &self.split.input_ports()[0];
-        if !matches!(port.dtype, DType::U8 | DType::F32) || fixed_shape(port).is_none() {
+        if !matches!(port.dtype, DType::U8 | DType::F32) || !is_fixed(port) {
             return Err(Error::new(format!(
                 "only images of one size, of bytes or f32, can be shifted and turned, not {port}"
             )));
@@ -261,7 +261,7 @@ impl Loader {
         };
         let port = &columns[at];
         pad.check(port.dtype)?;
-        if fixed_shape(port).is_some() {
+        if is_fixed(port) {
             return Err(Error::new(format!(
                 "samples of the column {port} are of one size; there is nothing to pad"
             )));
@@ -555,7 +555,7 @@ impl Loader {
             return Err(Error::new("the samples have no input"));
         };
         let port = &self.split.source().columns()[column];
-        if !matches!(port.dtype, DType::U8 | DType::F32) || fixed_shape(port).is_none() {
+        if !matches!(port.dtype, DType::U8 | DType::F32) || !is_fixed(port) {
             return Err(Error::new(format!(
                 "samples of the column {port} are no plain numbers of one size; take them as `feed`"
             )));

@@ -260,6 +260,11 @@ pub(crate) fn fits(port: &Port, array: &Array) -> bool {
             })
 }
 
+/// Whether all samples of the column have the same shape.
+pub(crate) fn is_fixed(port: &Port) -> bool {
+    port.axes.iter().all(|axis| matches!(axis, Axis::Fixed(_)))
+}
+
 /// The shape of one sample, if all samples have the same.
 pub(crate) fn fixed_shape(port: &Port) -> Option<Vec<usize>> {
     port.axes

@@ -313,7 +313,7 @@ fn columns_that_do_not_fit_are_refused() {
         error(one.clone().with("b", Array::new([3, 0], vec![0i64; 0]))).contains("length of 0")
     );
     let wrong = Columns::new().ragged(port(), [Array::new([1], vec![0.5f32])]);
-    assert!(error(wrong).contains("sample 0, f32 [1]"));
+    assert!(error(wrong).contains("sample 0, f32[1]"));
     let lengths = |lengths: [usize; 2]| lengths.map(|n| Array::new([n], vec![0i64; n]));
     let next = Port::new("next", DType::I64, ["length"]);
     let uneven = Columns::new()
@@ -408,7 +408,7 @@ fn a_source_that_errs_is_an_error_at_its_batch() {
         }
     });
     assert!(
-        error.contains("f32 [1] does not fit the column next: i64 [length]"),
+        error.contains("f32[1] does not fit the column next: i64 [length]"),
         "{error}"
     );
 }
