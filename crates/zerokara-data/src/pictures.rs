@@ -53,7 +53,8 @@ impl Pictures {
             return Self::Plain;
         };
         let looked_at = split.len().min(LOOKED_AT);
-        if looked_at == 0 || height < 8 || width < 8 {
+        // Samples that are made on demand are not made to be looked at.
+        if split.first(0).is_none() || height < 8 || width < 8 {
             return Self::Plain;
         }
         let prepared = (0..looked_at)
