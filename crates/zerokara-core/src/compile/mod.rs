@@ -10,25 +10,14 @@
 //!    compute, and `slices` takes other large values from step to step without going through memory;
 //! 7. `memory` cuts the steps into stages and places the buffers.
 
-mod code;
-mod conv_pool;
 pub(crate) mod dump;
-pub(crate) mod fault;
-mod flatten;
-mod fusion;
-#[cfg(test)]
-mod fuzz;
-mod host;
 mod lower;
 mod memory;
+pub(crate) mod oracle;
 mod parts;
-mod pooled;
-mod recompute;
-mod rewrite;
-mod slices;
-mod strided;
-mod times;
-mod windows;
+mod rules;
+mod schedule;
+mod steps;
 
 use crate::{
     Array, Attributes, Error, Meta, Parameter, Result, Tensor,
@@ -37,12 +26,16 @@ use crate::{
     scope::Phase,
 };
 use lower::ExternalSource;
+pub(crate) use oracle::fault;
 pub use parts::Part;
+use rules::{flatten, pooled, rewrite};
+use schedule::{fusion, recompute};
 use std::{
     collections::{HashMap, HashSet},
     panic::Location,
     sync::Arc,
 };
+use steps::{conv_pool, slices, windows};
 use zerokara_kernels::{arithmetic::Arithmetic, isa::Isa, map::Instruction, plan::Plan};
 
 /// What is wanted of a graph.

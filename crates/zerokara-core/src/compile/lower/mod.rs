@@ -1,17 +1,17 @@
 //! Turns scheduled units into kernel steps on buffers.
 
+mod code;
 mod contract;
+mod host;
 mod kernels;
 mod maps;
 mod reduce;
+mod strided;
 
 use super::{
     Request,
-    code::CodeBuilder,
     fault::{Fault, planted},
-    fusion::{Class, Schedule, Unit, inside},
-    host::HostCall,
-    strided::Strided,
+    schedule::fusion::{Class, Schedule, Unit, inside},
 };
 use crate::{
     DType, Meta, Result,
@@ -19,10 +19,13 @@ use crate::{
     op::{Contract, ConvOptions, Kind, PoolOptions, View, Window},
     shape,
 };
+use code::CodeBuilder;
+use host::HostCall;
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
 };
+use strided::Strided;
 use zerokara_kernels::{
     arithmetic::Arithmetic,
     conv::{self, ConvGeometry},
@@ -145,7 +148,7 @@ pub(super) struct Lowering<'a> {
     pub request: &'a Request,
     pub schedule: &'a Schedule,
     pub isa: Isa,
-    pub values: Vec<Option<Strided>>,
+    values: Vec<Option<Strided>>,
     pub out: Lowered,
     /// The parameters that are replaced.
     stored: HashSet<u64>,

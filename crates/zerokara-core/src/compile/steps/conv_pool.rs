@@ -1,7 +1,7 @@
 //! A convolution whose output only a max pooling reads computes what the pooling gives, and never writes its own output
 //! ([`ConvPoolStep`]).
 
-use super::{
+use crate::compile::{
     fault::{Fault, planted},
     lower::{Lowered, LoweredStep},
 };
@@ -16,7 +16,7 @@ use zerokara_kernels::{
 };
 
 /// The steps with those joined that meet in a value which nobody else reads.
-pub(super) fn join(mut lowered: Lowered, isa: Isa) -> Lowered {
+pub(in crate::compile) fn join(mut lowered: Lowered, isa: Isa) -> Lowered {
     let readers = lowered.readers();
     let mut gone = vec![false; lowered.steps.len()];
     for number in 0..lowered.steps.len() {

@@ -1,6 +1,6 @@
 //! Values in buffers as strided windows, and what the views do to them.
 
-use super::fault::{Fault, planted};
+use crate::compile::fault::{Fault, planted};
 use zerokara_kernels::plan;
 
 /// A value: a window on a buffer, with the value's own logical shape. A layout is nothing but an order of strides:

@@ -8,10 +8,10 @@
 //! The gradient of the pooling gives each number to one element, so that the sum over all elements of an image is that of
 //! the numbers: `sum(scatter(g)) = sum(g)`, but for rounding. So the gradient of the bias needs only the small side.
 
-use super::{
+use crate::compile::{
     fault::{Fault, planted},
-    fusion,
-    rewrite::Rebuilt,
+    rules::rewrite::Rebuilt,
+    schedule::fusion,
 };
 use crate::{
     DType,
@@ -39,7 +39,7 @@ struct PooledSum {
 }
 
 /// The graph with what is added alike to all of a window added after the max pooling.
-pub(super) fn add_after_pooling(graph: Graph) -> Graph {
+pub(in crate::compile) fn add_after_pooling(graph: Graph) -> Graph {
     let consumers = fusion::consumers(&graph);
     let found: Vec<PooledSum> = (0..graph.nodes.len())
         .filter_map(|add| pooled_sum(&graph, add, &consumers[add]))
@@ -124,7 +124,7 @@ fn pooled_sum(graph: &Graph, add: usize, users: &[usize]) -> Option<PooledSum> {
 }
 
 /// The graph with sums over the gradients of max poolings taken before these are scattered.
-pub(super) fn sum_before_scattering(graph: Graph) -> Graph {
+pub(in crate::compile) fn sum_before_scattering(graph: Graph) -> Graph {
     let scattered = |at: usize| {
         let node = &graph.nodes[at];
         let Kind::Reduce {

@@ -5,7 +5,7 @@
 mod bytes;
 mod special;
 
-use super::fault::{Fault, with_fault};
+use crate::compile::fault::{Fault, with_fault};
 use crate::{
     Array, DType, Parameter, Precision, Program, Result, Runtime, Tensor, gradients,
     graph::Graph,

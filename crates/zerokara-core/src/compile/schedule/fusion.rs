@@ -4,10 +4,10 @@
 //! its latest input. A path that leaves a group of elementwise nodes of one time through a kernel comes back at a
 //! later time, so grouping connected elementwise nodes of the same time and shape never makes a cycle.
 
-use super::{
+use crate::compile::{
     Request,
     fault::{Fault, planted},
-    times::{Readers, parameter_readers, times},
+    schedule::times::{Readers, parameter_readers, times},
 };
 use crate::{
     DType,
@@ -17,7 +17,7 @@ use crate::{
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 
 /// Longest chain of elementwise operations in one group: bounds the code and its registers.
-pub(super) const LONGEST_CHAIN: usize = 48;
+pub(in crate::compile) const LONGEST_CHAIN: usize = 48;
 
 /// Most instructions of elementwise code in one group or reduction: however large the graph, each step stays one that
 /// takes little time to prepare, and registers that fit the caches. Less in tests, so that the groups of the fuzzer's graphs
@@ -26,7 +26,7 @@ const MOST_INSTRUCTIONS: usize = if cfg!(test) { 40 } else { 512 };
 
 /// What a node is to the compiler.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Class {
+pub(in crate::compile) enum Class {
     /// A value from outside.
     Leaf,
     /// The same number everywhere, known now.
@@ -41,7 +41,7 @@ pub(super) enum Class {
 
 /// Nodes that are emitted together.
 #[derive(Debug, Default)]
-pub(super) struct Unit {
+pub(in crate::compile) struct Unit {
     /// The kernel or view, if it is one; a group's host if it is an epilogue.
     pub head: Option<usize>,
     /// For a reduction: others that are done in the same walk.
@@ -72,7 +72,7 @@ impl Unit {
     }
 }
 
-pub(super) struct Schedule {
+pub(in crate::compile) struct Schedule {
     pub kinds: Vec<Kind>,
     pub classes: Vec<Class>,
     /// In the order of execution.
@@ -82,7 +82,7 @@ pub(super) struct Schedule {
     pub consumers: Vec<Vec<usize>>,
 }
 
-pub(super) fn schedule(graph: &Graph, request: &Request) -> Schedule {
+pub(in crate::compile) fn schedule(graph: &Graph, request: &Request) -> Schedule {
     let (kinds, classes) = classes(graph, request.is_program);
     let consumers = consumers(graph);
     let narrow = narrow(graph, &kinds, &classes);
@@ -105,7 +105,7 @@ pub(super) fn schedule(graph: &Graph, request: &Request) -> Schedule {
 }
 
 /// Kind and class of each node.
-pub(super) fn classes(graph: &Graph, is_program: bool) -> (Vec<Kind>, Vec<Class>) {
+pub(in crate::compile) fn classes(graph: &Graph, is_program: bool) -> (Vec<Kind>, Vec<Class>) {
     let kinds: Vec<Kind> = graph
         .nodes
         .iter()
@@ -139,7 +139,7 @@ fn kind_in(graph: &Graph, node: &GraphNode) -> Kind {
 }
 
 /// The nodes that read each node.
-pub(super) fn consumers(graph: &Graph) -> Vec<Vec<usize>> {
+pub(in crate::compile) fn consumers(graph: &Graph) -> Vec<Vec<usize>> {
     let mut consumers = vec![Vec::new(); graph.nodes.len()];
     for (at, node) in graph.nodes.iter().enumerate() {
         for &input in &node.inputs {
@@ -152,7 +152,7 @@ pub(super) fn consumers(graph: &Graph) -> Vec<Vec<usize>> {
 }
 
 /// Whether each node repeats fewer elements than it has: a broadcast, or a view of one.
-pub(super) fn narrow(graph: &Graph, kinds: &[Kind], classes: &[Class]) -> Vec<bool> {
+pub(in crate::compile) fn narrow(graph: &Graph, kinds: &[Kind], classes: &[Class]) -> Vec<bool> {
     let mut narrow = Vec::with_capacity(kinds.len());
     for (at, node) in graph.nodes.iter().enumerate() {
         let spreads = |input: usize| {
@@ -312,7 +312,7 @@ fn join_reductions(
 }
 
 /// What reductions do with each element before they combine it.
-pub(super) struct Inside {
+pub(in crate::compile) struct Inside {
     /// Elementwise nodes that are computed in them.
     pub maps: BTreeSet<usize>,
     /// What these, or the reductions themselves, read.
@@ -320,7 +320,7 @@ pub(super) struct Inside {
 }
 
 /// What is computed in reductions of these values.
-pub(super) fn inside(
+pub(in crate::compile) fn inside(
     graph: &Graph,
     inlined: &[bool],
     values: impl IntoIterator<Item = usize>,
@@ -347,7 +347,7 @@ struct Walk {
 }
 
 /// Whether an epilogue can run on what a kernel has just written.
-pub(super) fn takes_epilogue(kind: &Kind) -> bool {
+pub(in crate::compile) fn takes_epilogue(kind: &Kind) -> bool {
     matches!(
         kind,
         Kind::Reduce { .. }

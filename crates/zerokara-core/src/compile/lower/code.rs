@@ -1,6 +1,6 @@
 //! Builds the straight-line code of a fused group, simplifying as it goes.
 
-use super::fault::{Fault, planted};
+use crate::compile::fault::{Fault, planted};
 use std::collections::HashMap;
 use zerokara_kernels::map::{Binary, Code, Instruction, Unary};
 

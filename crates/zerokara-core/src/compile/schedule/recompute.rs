@@ -4,10 +4,10 @@
 //! may as well read the stored value. Such nodes are copied for each reader here; each copy then falls to the group or
 //! reduction that reads it (see [`fusion`](super::fusion)).
 
-use super::{
+use crate::compile::{
     Request,
     fault::{Fault, planted},
-    fusion::{self, Class},
+    schedule::fusion::{self, Class},
 };
 use crate::{
     DType,
@@ -77,7 +77,7 @@ struct Pass<'a> {
 }
 
 /// The graph with cheap values copied for each reader, and for each node the one that it was.
-pub(super) fn recompute(graph: Graph, request: &mut Request) -> (Graph, Vec<usize>) {
+pub(in crate::compile) fn recompute(graph: Graph, request: &mut Request) -> (Graph, Vec<usize>) {
     let (kinds, classes) = fusion::classes(&graph, request.is_program);
     let outputs = graph.outputs[..request.outputs].iter();
     let consumers = fusion::consumers(&graph);

@@ -1,16 +1,16 @@
 //! When nodes run: the times by which [`fusion`](super::fusion) puts them together, and who must run before a parameter is
 //! replaced.
 
-use super::{
+use crate::compile::{
     Request,
-    fusion::{Class, LONGEST_CHAIN},
+    schedule::fusion::{Class, LONGEST_CHAIN},
 };
 use crate::graph::{Graph, Source};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Who reads the old value of a parameter that is replaced: all of them must run before the store.
 #[derive(Default)]
-pub(super) struct Readers {
+pub(in crate::compile) struct Readers {
     /// Elementwise nodes that read the parameter itself: they may run in the store's own group.
     pub direct: Vec<usize>,
     /// Elementwise nodes that read it in another order or shape: they must have run before.
@@ -26,7 +26,7 @@ impl Readers {
 }
 
 /// For each node that stores a new value of a parameter, the readers of the old one.
-pub(super) fn parameter_readers(
+pub(in crate::compile) fn parameter_readers(
     graph: &Graph,
     classes: &[Class],
     consumers: &[Vec<usize>],
@@ -74,7 +74,7 @@ pub(super) fn parameter_readers(
 }
 
 /// The time of each node: see [`fusion`](super::fusion).
-pub(super) fn times(
+pub(in crate::compile) fn times(
     graph: &Graph,
     classes: &[Class],
     narrow: &[bool],

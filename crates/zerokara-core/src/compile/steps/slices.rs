@@ -5,7 +5,7 @@
 //! take part: convolutions, pooling, elementwise steps, and sums over the batch, which become sums per slice and a sum of
 //! these. The order of all sums depends on shapes alone.
 
-use super::{
+use crate::compile::{
     fault::{Fault, planted},
     lower::{Lowered, LoweredBuffer, LoweredStep, sum_over_first},
 };
@@ -31,7 +31,7 @@ const LEAST_SLICES: usize = if cfg!(test) { 2 } else { 8 };
 const LARGEST_SUM: usize = 4096;
 
 /// The plan's steps with chains in place of what can be taken slice by slice.
-pub(super) fn chain(mut lowered: Lowered, isa: Isa) -> Lowered {
+pub(in crate::compile) fn chain(mut lowered: Lowered, isa: Isa) -> Lowered {
     for mut group in groups(&lowered, isa) {
         // Earlier chains have moved the steps.
         let touches = |step: &LoweredStep| {

@@ -4,10 +4,10 @@
 //!
 //! The sum runs in another order: the same but for rounding.
 
-use super::{
+use crate::compile::{
     fault::{Fault, planted},
-    fusion,
-    rewrite::Rebuilt,
+    rules::rewrite::Rebuilt,
+    schedule::fusion,
 };
 use crate::{
     graph::{Graph, Source},
@@ -32,7 +32,10 @@ struct Flattened {
 
 /// The graph with images flattened channels last, where the program keeps the weights: where `is_fixed`, which is given
 /// the identity of a parameter, says so.
-pub(super) fn flatten_channels_last(graph: Graph, is_fixed: impl Fn(u64) -> bool) -> Graph {
+pub(in crate::compile) fn flatten_channels_last(
+    graph: Graph,
+    is_fixed: impl Fn(u64) -> bool,
+) -> Graph {
     let consumers = fusion::consumers(&graph);
     let mut rebuilt = Rebuilt::default();
     let mut changed = false;

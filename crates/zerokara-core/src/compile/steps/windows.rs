@@ -2,7 +2,7 @@
 //! mostly zeros, is never written: the filters' gradient is summed over windows, each of which gives its gradient to one
 //! position ([`PooledGradient`]). The gradient of the bias, the sum of the same numbers, is taken along.
 
-use super::{
+use crate::compile::{
     fault::{Fault, planted},
     lower::{Lowered, LoweredBuffer, LoweredStep},
 };
@@ -17,7 +17,7 @@ use zerokara_kernels::{
 };
 
 /// The steps with those joined that meet in a value which nobody else reads.
-pub(super) fn join(mut lowered: Lowered, isa: Isa) -> Lowered {
+pub(in crate::compile) fn join(mut lowered: Lowered, isa: Isa) -> Lowered {
     let readers = lowered.readers();
     let mut joined = vec![false; lowered.steps.len()];
     for writer in 0..lowered.steps.len() {

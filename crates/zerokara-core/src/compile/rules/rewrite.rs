@@ -6,9 +6,9 @@
 //! window is positive it is the same element in `y` and in `relu(y)`; where it is not, either side passes nothing.
 //! So neither direction needs `relu(y)` any more.
 
-use super::{
+use crate::compile::{
     fault::{Fault, planted},
-    fusion,
+    schedule::fusion,
 };
 use crate::{
     graph::{Graph, GraphNode, Source},
@@ -38,7 +38,7 @@ struct MaskedGradient {
 }
 
 /// The graph with rectifiers moved behind max poolings.
-pub(super) fn rectify_after_pooling(graph: Graph) -> Graph {
+pub(in crate::compile) fn rectify_after_pooling(graph: Graph) -> Graph {
     let found = find(&graph);
     if found.is_empty() {
         return graph;
@@ -150,7 +150,7 @@ fn masked_gradient<'a>(
 
 /// The new graph, and where the old nodes went.
 #[derive(Default)]
-pub(super) struct Rebuilt {
+pub(in crate::compile) struct Rebuilt {
     nodes: Vec<GraphNode>,
     pub moved: HashMap<usize, usize>,
 }

@@ -1,0 +1,5 @@
+//! Rules on the graph: the same values with less work.
+
+pub mod flatten;
+pub mod pooled;
+pub mod rewrite;

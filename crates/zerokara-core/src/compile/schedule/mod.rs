@@ -1,0 +1,5 @@
+//! What runs together, and in which order.
+
+pub mod fusion;
+pub mod recompute;
+mod times;
