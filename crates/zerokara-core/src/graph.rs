@@ -2,7 +2,7 @@
 
 use crate::compile::fault::{Fault, planted};
 use crate::{
-    Array, Meta, Parameter, Result, Tensor,
+    Array, Attributes, Meta, Parameter, Result, Tensor,
     op::{Kind, Op},
     scope,
 };
@@ -122,9 +122,34 @@ struct Builder {
     /// Expansions by the id of the composite tensor.
     expansions: HashMap<u64, Tensor>,
     /// From name, attributes and inputs to positions, to merge duplicates.
-    known: HashMap<(&'static str, crate::Attributes, Vec<usize>), usize>,
+    known: HashMap<Identity, usize>,
     /// From the identities of parameters to positions, to merge their leaves.
     cells: Option<HashMap<u64, usize>>,
+}
+
+/// What a node computes: name, attributes, inputs. Nodes of which these are the same have the same value.
+pub(crate) type Identity = (&'static str, Attributes, Vec<usize>);
+
+/// What an operation on these inputs computes.
+pub(crate) fn identity(op: &dyn Op, meta: &Meta, inputs: &[usize]) -> Identity {
+    let mut attributes = op.attributes();
+    if planted(Fault::MergeIgnoresAttributes) {
+        attributes = Attributes::none();
+    }
+    if matches!(
+        op.kind(),
+        Kind::Fill(_) | Kind::View(_) | Kind::Random { .. }
+    ) {
+        // The shape may have come from an input that is no longer there.
+        attributes = attributes
+            .with("output", meta.shape.as_slice())
+            .with("dtype", meta.dtype);
+    }
+    let mut operands = inputs.to_vec();
+    if planted(Fault::MergeIgnoresInputOrder) {
+        operands.sort_unstable();
+    }
+    (op.name(), attributes, operands)
 }
 
 impl Builder {
@@ -210,24 +235,7 @@ impl Builder {
         if self.expand
             && let Source::Op(op) = &source
         {
-            let mut attributes = op.attributes();
-            if planted(Fault::MergeIgnoresAttributes) {
-                attributes = crate::Attributes::none();
-            }
-            if matches!(
-                op.kind(),
-                Kind::Fill(_) | Kind::View(_) | Kind::Random { .. }
-            ) {
-                // The shape may have come from an input that is no longer there.
-                attributes = attributes
-                    .with("output", meta.shape.as_slice())
-                    .with("dtype", meta.dtype);
-            }
-            let mut operands = inputs.clone();
-            if planted(Fault::MergeIgnoresInputOrder) {
-                operands.sort_unstable();
-            }
-            let key = (op.name(), attributes, operands);
+            let key = identity(&**op, &meta, &inputs);
             if let Some(&at) = self.known.get(&key) {
                 self.position.insert(tensor.node.id, at);
                 return;

@@ -216,8 +216,12 @@ fn work(tensor: &Tensor) -> Result<f64> {
                 count(shape(1)?) * count(tensor.shape()?.get(1..).unwrap_or(&[]))
             }
         },
-        Kind::Window(Window::Pool(_, options)) => output * count(&options.kernel),
-        Kind::Window(Window::PoolGradient(_, options)) => elements * count(&options.kernel),
+        Kind::Window(Window::Pool(_, options) | Window::Places(options)) => {
+            output * count(&options.kernel)
+        }
+        Kind::Window(Window::PoolGradient(_, options) | Window::Scatter(options)) => {
+            elements * count(&options.kernel)
+        }
         _ => 0.0,
     };
     Ok(2.0 * products + WORK_OF_ELEMENT * elements)

@@ -197,6 +197,11 @@ pub enum Window {
     Pool(Pooling, PoolOptions),
     /// Inputs: for max, `x` and the output's gradient; for average, the output's gradient. Output `[N, C, H, W]`.
     PoolGradient(Pooling, PoolOptions),
+    /// Which element of each window is the first largest, as the compiler keeps it: inputs as those of `Pool` for max, output
+    /// `[N, C, Y, X]`.
+    Places(PoolOptions),
+    /// Inputs `Places` and the output's gradient; output `[N, C, H, W]`, each gradient added at its place.
+    Scatter(PoolOptions),
 }
 
 /// Options of a two-dimensional pooling.

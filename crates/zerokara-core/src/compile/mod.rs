@@ -2,41 +2,42 @@
 //!
 //! 1. [`Graph::expanded`] takes the part that is needed, replaces composite operations by their definitions and
 //!    merges duplicates;
-//! 2. `rewrite`, `pooled` and `flatten` change it to a graph of the same values with less work;
-//! 3. `recompute` copies cheap values for each of their readers;
-//! 4. `fusion`, with `times`, decides which elementwise nodes run together, and in which order;
-//! 5. `lower` writes the kernel steps, choosing layouts;
-//! 6. `windows` sums filters' gradients over the windows of poolings, `conv_pool` lets convolutions pool what they
-//!    compute, and `slices` takes other large values from step to step without going through memory;
-//! 7. `memory` cuts the steps into stages and places the buffers.
+//! 2. `rules` change it to a graph of the same values with less work;
+//! 3. `schedule` decides which nodes run together and in which order: the [`Logical`] plan, the same for every device;
+//! 4. `lower` writes the steps of this CPU's kernels, choosing layouts;
+//! 5. `steps` joins steps that hand on values which nobody else reads;
+//! 6. `memory` cuts the steps into stages and places the buffers.
+//!
+//! `oracle` holds what all of it is checked against.
 
 pub(crate) mod dump;
 mod lower;
 mod memory;
+mod ops;
 pub(crate) mod oracle;
 mod parts;
+mod rewriting;
 mod rules;
 mod schedule;
 mod steps;
 
 use crate::{
-    Array, Attributes, Error, Meta, Parameter, Result, Tensor,
+    Array, Error, Meta, Parameter, Result, Tensor,
     graph::{Graph, GraphNode, Source},
-    op::{Call, Gradient, Kind, Op, map},
+    op::Kind,
     scope::Phase,
 };
 use lower::ExternalSource;
 pub(crate) use oracle::fault;
 pub use parts::Part;
-use rules::{flatten, pooled, rewrite};
-use schedule::{fusion, recompute};
+use rewriting::Count;
+use schedule::Logical;
 use std::{
     collections::{HashMap, HashSet},
     panic::Location,
     sync::Arc,
 };
-use steps::{conv_pool, slices, windows};
-use zerokara_kernels::{arithmetic::Arithmetic, isa::Isa, map::Instruction, plan::Plan};
+use zerokara_kernels::{arithmetic::Arithmetic, isa::Isa, plan::Plan};
 
 /// What is wanted of a graph.
 #[derive(Default)]
@@ -126,16 +127,25 @@ pub(crate) fn program(
     isa: Isa,
     arithmetic: Arithmetic,
 ) -> Result<Compiled> {
+    let mut count = Count::new()?;
+    let logical = logical_program(outputs, updates, arithmetic, &mut count)?;
+    for_cpu(&logical, isa, &mut count)
+}
+
+/// What a program computes, for any device.
+fn logical_program(
+    outputs: &[&Tensor],
+    updates: &[(Parameter, Tensor)],
+    arithmetic: Arithmetic,
+    count: &mut Count,
+) -> Result<Logical> {
     let roots: Vec<&Tensor> = outputs
         .iter()
         .copied()
         .chain(updates.iter().map(|(_, value)| value))
         .collect();
-    let graph = rewrite::rectify_after_pooling(Graph::of_cells(&roots)?);
-    let graph = pooled::sum_before_scattering(pooled::add_after_pooling(graph));
-    let updated: HashSet<u64> = updates.iter().map(|(p, _)| p.id()).collect();
-    let is_fixed = |id: u64| !updated.contains(&id);
-    let mut graph = flatten::flatten_channels_last(graph, is_fixed);
+    let replaced = updates.iter().map(|(p, _)| p.id()).collect();
+    let mut graph = rules::for_program(Graph::of_cells(&roots)?, replaced, count)?;
     let mut request = Request {
         outputs: outputs.len(),
         is_program: true,
@@ -174,7 +184,8 @@ pub(crate) fn program(
         let store = push_copy(&mut graph, value);
         request.stores.insert(store, parameter.id());
     }
-    compile(graph, request, isa)
+    unalias_outputs(&mut graph, request.outputs);
+    Logical::of(graph, request)
 }
 
 /// The plan of an eager evaluation: all leaves are bound, in the order of the graph's nodes.
@@ -184,33 +195,44 @@ pub(crate) fn eager(graph: Graph, isa: Isa, arithmetic: Arithmetic) -> Result<Co
         arithmetic,
         ..Request::default()
     };
-    compile(graph, request, isa)
+    let mut count = Count::new()?;
+    let (mut graph, asked) = rules::for_evaluation(graph, &mut count)?;
+    unalias_outputs(&mut graph, request.outputs);
+    let mut logical = Logical::of(graph, request)?;
+    for origin in &mut logical.origin {
+        // Copies of outputs come last, and are nobody's.
+        *origin = asked.get(*origin).copied().unwrap_or(usize::MAX);
+    }
+    for_cpu(&logical, isa, &mut count)
 }
 
-fn compile(mut graph: Graph, mut request: Request, isa: Isa) -> Result<Compiled> {
-    unalias_outputs(&mut graph, request.outputs);
-    let (graph, origin) = recompute::recompute(graph, &mut request);
-    let schedule = fusion::schedule(&graph, &request);
-    let lowered = lower::lower(&graph, &request, &schedule, isa)?;
+/// The plan of this CPU's kernels.
+fn for_cpu(logical: &Logical, isa: Isa, count: &mut Count) -> Result<Compiled> {
+    let Logical {
+        graph,
+        request,
+        schedule,
+        origin,
+    } = logical;
+    let lowered = lower::lower(graph, request, schedule, isa)?;
     let stored: HashSet<u64> = request.stores.values().copied().collect();
-    let bindings = lowered
-        .externals
-        .iter()
-        .map(|source| match source {
+    let bind = |source: &ExternalSource| -> Result<Binding> {
+        Ok(match source {
             ExternalSource::Output(i) => Binding::Output(*i),
             ExternalSource::Leaf(at) if !request.is_program => Binding::Leaf(origin[*at]),
             ExternalSource::Leaf(at) => match &graph.nodes[*at].source {
                 Source::Parameter(p, _) => Binding::Parameter(p.clone(), stored.contains(&p.id())),
                 Source::Value(value) => Binding::Value(value.clone()),
                 Source::Input(tensor) => Binding::Input(tensor.clone()),
-                Source::Op(_) => unreachable!("operations are no leaves"),
+                Source::Op(op) => {
+                    let what = format!("{} is no leaf: an error of the compiler", op.name());
+                    return Err(Error::new(what));
+                }
             },
         })
-        .collect();
-    let (plan, computed) = memory::place(slices::chain(
-        conv_pool::join(windows::join(lowered, isa), isa),
-        isa,
-    ));
+    };
+    let bindings = lowered.externals.iter().map(bind).collect::<Result<_>>()?;
+    let (plan, computed) = memory::place(steps::join(lowered, isa, count)?);
     let outputs = graph.outputs[..request.outputs]
         .iter()
         .map(|&o| graph.nodes[o].meta.clone())
@@ -222,7 +244,7 @@ fn compile(mut graph: Graph, mut request: Request, isa: Isa) -> Result<Compiled>
     let parts = match request.is_program {
         true => computed
             .iter()
-            .map(|(_, all)| parts::of(&graph, all))
+            .map(|(_, all)| parts::of(graph, all))
             .collect(),
         false => Vec::new(),
     };
@@ -260,7 +282,7 @@ fn leaf(source: Source, meta: Meta) -> GraphNode {
 /// A node that copies another.
 fn push_copy(graph: &mut Graph, at: usize) -> usize {
     let node = GraphNode {
-        source: Source::Op(Arc::new(Copy)),
+        source: Source::Op(Arc::new(ops::Copy)),
         inputs: vec![at],
         ..graph.nodes[at].clone()
     };
@@ -268,36 +290,19 @@ fn push_copy(graph: &mut Graph, at: usize) -> usize {
     graph.nodes.len() - 1
 }
 
-/// The value unchanged, in a place of its own.
-#[derive(Debug)]
-struct Copy;
+#[cfg(test)]
+mod tests {
+    use super::{rules, steps};
 
-impl Op for Copy {
-    fn name(&self) -> &'static str {
-        "copy"
-    }
-
-    fn attributes(&self) -> Attributes {
-        Attributes::none()
-    }
-
-    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
-        inputs
-            .first()
-            .cloned()
-            .ok_or_else(|| "takes an input".into())
-    }
-
-    fn kind(&self) -> Kind {
-        map([Instruction::Load(0)])
-    }
-
-    fn gradient(&self, _: &Call<'_>) -> Gradient {
-        Gradient::Forbidden("only the compiler makes copies")
-    }
-
-    fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
-        *output = inputs[0].clone();
-        Ok(())
+    #[test]
+    fn the_table_of_rules_is_the_list_of_rules() {
+        let page = include_str!("../../../../ARCHITECTURE.md");
+        let (_, rest) = page.split_once("<!-- rules:begin -->\n").unwrap();
+        let (found, _) = rest.split_once("<!-- rules:end -->").unwrap();
+        let mut table = String::from("| rule | what it does |\n|---|---|\n");
+        for (name, says) in rules::table().chain(steps::table()) {
+            table += &format!("| `{name}` | {says} |\n");
+        }
+        assert_eq!(found, table, "the table of rules in ARCHITECTURE.md");
     }
 }

@@ -6,7 +6,7 @@
 use super::Label;
 use crate::{
     graph::Graph,
-    op::{Contract, Kind},
+    op::{Contract, Kind, Window},
 };
 
 /// What one layer, in one phase, has of a step.
@@ -44,7 +44,8 @@ fn work(graph: &Graph, at: usize) -> (f64, f64) {
             };
             (2.0 * products, 0.0)
         }
-        Kind::Leaf | Kind::Fill(_) | Kind::View(_) => (0.0, 0.0),
+        // Places are told by the pooling that finds them.
+        Kind::Leaf | Kind::Fill(_) | Kind::View(_) | Kind::Window(Window::Places(_)) => (0.0, 0.0),
         Kind::Reduce { .. } | Kind::Window(_) => (0.0, own.max(len(shape(0)))),
         _ => (0.0, own),
     }

@@ -50,6 +50,14 @@ impl Op for Fill {
 }
 
 impl Fill {
+    /// This number everywhere.
+    pub(crate) fn of(value: f64, meta: &Meta) -> Self {
+        Self {
+            value,
+            meta: Some(meta.clone()),
+        }
+    }
+
     /// From its attributes.
     pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
         let meta = match attributes.has("shape") {

@@ -61,7 +61,7 @@ pub fn windows(
 }
 
 /// The position of the first largest element (NaN counts as largest) among these.
-fn first_largest<T: num_traits::Float>(x: &[T], window: &[usize]) -> usize {
+pub fn first_largest<T: num_traits::Float>(x: &[T], window: &[usize]) -> usize {
     let mut best = window[0];
     for &i in &window[1..] {
         if x[i] > x[best] || (x[i].is_nan() && !x[best].is_nan()) {
@@ -107,6 +107,11 @@ pub struct MaxPool2d {
 }
 
 impl MaxPool2d {
+    /// One of the operations.
+    pub fn of(role: Role, options: PoolOptions) -> Self {
+        Self { options, role }
+    }
+
     /// From its attributes.
     pub fn from_attributes(role: Role, attributes: &Attributes) -> Result<Self, String> {
         Ok(Self {

@@ -17,23 +17,23 @@ fn takes_statistics(isa: Isa, product: &GemmStep) -> bool {
 
 impl Lowering<'_> {
     /// An operand of a product as `[batch, rows, columns]`.
-    pub(super) fn matrices(&mut self, at: usize) -> Strided {
-        let value = self.value(at);
+    pub(super) fn matrices(&mut self, at: usize) -> Result<Strided> {
+        let value = self.value(at)?;
         let rank = value.shape.len();
         let batch: usize = value.shape[..rank - 2].iter().product();
         let to = [batch, value.shape[rank - 2], value.shape[rank - 1]];
-        match value.reshape(&to) {
+        Ok(match value.reshape(&to) {
             Some(matrices) => matrices,
             None => Strided {
                 shape: to.to_vec(),
                 strides: shape::row_major(&to),
-                ..self.row_major(at)
+                ..self.row_major(at)?
             },
-        }
+        })
     }
 
-    pub(super) fn matmul(&mut self, head: usize, inputs: &[usize], maps: &[usize]) {
-        let (mut a, mut b) = (self.matrices(inputs[0]), self.matrices(inputs[1]));
+    pub(super) fn matmul(&mut self, head: usize, inputs: &[usize], maps: &[usize]) -> Result<()> {
+        let (mut a, mut b) = (self.matrices(inputs[0])?, self.matrices(inputs[1])?);
         let shape = self.meta(head).shape.clone();
         let rank = shape.len();
         let mut swapped: Vec<usize> = (0..rank).collect();
@@ -104,7 +104,7 @@ impl Lowering<'_> {
                 epilogue,
                 statistics: None,
             })
-        });
+        })
     }
 
     /// The panels of right operands `[copies, k, n]`.
@@ -140,7 +140,7 @@ impl Lowering<'_> {
         parts: usize,
         [a, b, c]: [Strided; 3],
         maps: &[usize],
-    ) {
+    ) -> Result<()> {
         let (m, k, n) = (a.shape[1], a.shape[2], b.shape[2]);
         let depth = k / parts;
         let cut = |operand: &Strided, axis: usize, shape: [usize; 3]| Strided {
@@ -181,7 +181,7 @@ impl Lowering<'_> {
         };
         let mut step = sum_over_first(products.view(), sum.view());
         let (mut reads, mut writes) = (vec![products.buffer], vec![c.buffer]);
-        self.conclude(&mut step, maps, vec![0, 1], &mut reads, &mut writes);
+        self.conclude(&mut step, maps, vec![0, 1], &mut reads, &mut writes)?;
         self.out.steps.push(LoweredStep {
             step: Step::Reduce(step),
             reads,
@@ -189,6 +189,7 @@ impl Lowering<'_> {
             node: head,
             all: Vec::new(),
         });
+        Ok(())
     }
 
     pub(super) fn convolution(
@@ -197,7 +198,7 @@ impl Lowering<'_> {
         inputs: &[usize],
         contract: &Contract,
         unit: &Unit,
-    ) {
+    ) -> Result<()> {
         let shape_of = |s: &Self, at: usize| -> [usize; 4] {
             s.meta(at).shape.as_slice().try_into().unwrap_or([0; 4])
         };
@@ -220,7 +221,7 @@ impl Lowering<'_> {
                 shape_of(self, head),
                 shape_of(self, inputs[1]),
             ),
-            Contract::MatMul => unreachable!("products are lowered apart"),
+            Contract::MatMul => return self.matmul(head, inputs, &unit.maps),
         };
         let direct = self.request.arithmetic == Arithmetic::Direct;
         let geometry = geometry(options, images, filters, output, direct);
@@ -236,8 +237,8 @@ impl Lowering<'_> {
             }
             _ => ConvPass::InputGradient,
         };
-        let source = self.channels_last(inputs[0]);
-        let packed = self.packed_filters(inputs[1], geometry, pass);
+        let source = self.channels_last(inputs[0])?;
+        let packed = self.packed_filters(inputs[1], geometry, pass)?;
         let target = self.new_images(head);
         let arithmetic = conv::arithmetic(self.isa, &geometry, pass, self.request.arithmetic);
         let reads = [&source, &packed];
@@ -252,30 +253,31 @@ impl Lowering<'_> {
                 epilogue,
                 statistics: None,
             })
-        });
+        })
     }
 
     /// Puts reductions into the convolution or the product that was lowered last; by themselves where it has no place for
     /// them.
-    pub(super) fn statistics(&mut self, unit: &Unit) {
+    pub(super) fn statistics(&mut self, unit: &Unit) -> Result<()> {
         let host = self.out.steps.len() - 1;
         let order: &[usize] = match &self.out.steps[host].step {
             Step::Conv(_) => &CHANNELS_LAST,
             Step::Gemm(product) if takes_statistics(self.isa, product) => &[0, 1],
             _ => return self.reduce(unit),
         };
-        let Some((step, reads, writes)) = self.reduction(unit, Some(order)) else {
-            return;
+        let Some((step, reads, writes)) = self.reduction(unit, Some(order))? else {
+            return Ok(());
         };
         let host = &mut self.out.steps[host];
-        match &mut host.step {
-            Step::Conv(convolution) => convolution.statistics = Some(Box::new(step)),
-            Step::Gemm(product) => product.statistics = Some(Box::new(step)),
-            _ => unreachable!("these two were chosen"),
+        if let Step::Conv(ConvStep { statistics, .. }) | Step::Gemm(GemmStep { statistics, .. }) =
+            &mut host.step
+        {
+            *statistics = Some(Box::new(step));
         }
         let reads = reads.into_iter().filter(|b| !host.writes.contains(b));
         host.reads.extend(reads);
         host.writes.extend(writes);
+        Ok(())
     }
 
     pub(super) fn packed_filters(
@@ -283,12 +285,12 @@ impl Lowering<'_> {
         at: usize,
         geometry: ConvGeometry,
         pass: ConvPass,
-    ) -> Strided {
+    ) -> Result<Strided> {
         let len = conv::packed_len(self.isa, &geometry, pass);
         if let Some(&buffer) = self.packed.get(&(at, geometry, pass)) {
-            return Strided::row_major(buffer, &[len]);
+            return Ok(Strided::row_major(buffer, &[len]));
         }
-        let filters = self.value(at);
+        let filters = self.value(at)?;
         let packed = Strided::row_major(self.arena(DType::F32, len), &[len]);
         let step = PackFiltersStep {
             geometry,
@@ -299,7 +301,7 @@ impl Lowering<'_> {
         };
         self.push(at, Step::PackFilters(step), &[&filters], &[&packed]);
         self.packed.insert((at, geometry, pass), packed.buffer);
-        packed
+        Ok(packed)
     }
 
     pub(super) fn weight_gradient(
@@ -307,8 +309,9 @@ impl Lowering<'_> {
         head: usize,
         inputs: &[usize],
         geometry: ConvGeometry,
-    ) {
-        let (input, gradient) = (self.channels_last(inputs[0]), self.channels_last(inputs[1]));
+    ) -> Result<()> {
+        let input = self.channels_last(inputs[0])?;
+        let gradient = self.channels_last(inputs[1])?;
         let parts = conv::partials(&geometry);
         let [kh, kw] = geometry.kernel;
         let inner = [
@@ -346,6 +349,7 @@ impl Lowering<'_> {
         let sum = sum_over_first(rows.view(), flat.view());
         self.push(head, Step::Reduce(sum), &[&partials], &[&value]);
         self.values[head] = Some(value);
+        Ok(())
     }
 }
 

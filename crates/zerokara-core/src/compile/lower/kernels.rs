@@ -3,79 +3,124 @@
 use super::*;
 
 impl Lowering<'_> {
-    pub(super) fn window(&mut self, head: usize, inputs: &[usize], window: Window, maps: &[usize]) {
-        let shape = self.meta(head).shape.clone();
+    pub(super) fn window(
+        &mut self,
+        head: usize,
+        inputs: &[usize],
+        window: Window,
+        unit: &Unit,
+    ) -> Result<()> {
         match window {
             Window::Pool(pooling, options) => {
-                let images = self.channels_last(inputs[0]);
-                // A second input: what to select from, or what is added to a maximum later.
-                let (mut values, mut added) = (None, None);
-                match (inputs.get(1), pooling) {
-                    (Some(&second), Pooling::Max) => {
-                        let second = self.value(second).broadcast(&shape);
-                        added = Some(second.permute(&CHANNELS_LAST));
-                    }
-                    (Some(&second), _) => values = Some(self.channels_last(second)),
-                    (None, _) => {}
-                }
-                let geometry = pool_geometry(&options, &self.meta(inputs[0]).shape, &shape);
-                let flattened = self.is_flattened(head, maps);
-                let buffer = self.arena(DType::F32, shape.iter().product());
-                let output = match flattened {
-                    true => Strided::row_major(buffer, &shape),
-                    false => Strided::ordered(buffer, &shape, &CHANNELS_LAST),
-                };
-                self.values[head] = Some(match planted(Fault::PooledOrderMislabelled) {
-                    true => Strided::row_major(buffer, &shape),
-                    false => output.clone(),
-                });
-                let places = self.new_places(inputs[0], pooling, options, &geometry);
-                let reads = [&images].into_iter().chain(&values).chain(&added);
-                let reads: Vec<&Strided> = reads.collect();
-                self.push_with_epilogue(head, maps, &reads, &output, |epilogue| {
-                    Step::Pool(PoolStep {
-                        geometry,
-                        pooling,
-                        input: images.view(),
-                        values: values.as_ref().map(Strided::view),
-                        added: added.as_ref().map(Strided::view),
-                        output: output.permute(&CHANNELS_LAST).view(),
-                        places: places.as_ref().map(Strided::view),
-                        epilogue,
-                    })
-                });
-                if let (Some(places), Some(step)) = (places, self.out.steps.last_mut()) {
-                    step.writes.push(places.buffer);
-                }
+                let told = unit.joined.first().copied();
+                self.pool(head, inputs, (pooling, options), told, &unit.maps)
+            }
+            // No pooling of the same values is wanted: its output goes nowhere.
+            Window::Places(options) => {
+                self.pool(head, inputs, (Pooling::Max, options), Some(head), &[])
             }
             Window::PoolGradient(pooling, options) => {
-                let &gradient = inputs.last().unwrap_or(&head);
-                // Only for the largest there are two inputs, and what was pooled tells where the largest is.
-                let known = self.places.get(&(inputs[0], options)).cloned();
-                let (input, places) = match (inputs.len(), known) {
-                    (2, Some(places)) => (None, Some(places)),
-                    (2, None) => (Some(self.channels_last(inputs[0])), None),
-                    _ => (None, None),
+                let input = match pooling {
+                    Pooling::Max => Some(self.channels_last(inputs[0])?),
+                    _ => None,
                 };
-                let pooled = self.meta(gradient).shape.clone();
-                let geometry = pool_geometry(&options, &shape, &pooled);
-                let gradient = self.value(gradient);
-                let target = self.new_images(head);
-                let told = input.iter().chain(&places);
-                let reads: Vec<&Strided> = [&gradient].into_iter().chain(told).collect();
-                self.push_with_epilogue(head, maps, &reads, &target, |epilogue| {
-                    Step::PoolGradient(PoolGradientStep {
-                        geometry,
-                        pooling,
-                        input: input.as_ref().map(Strided::view),
-                        places: places.as_ref().map(Strided::view),
-                        output_gradient: gradient.permute(&CHANNELS_LAST).view(),
-                        input_gradient: target.view(),
-                        epilogue,
-                    })
-                });
+                let told = (input, None);
+                self.pool_gradient(head, inputs, (pooling, options), told, &unit.maps)
+            }
+            Window::Scatter(options) => {
+                let told = (None, Some(self.value(inputs[0])?));
+                self.pool_gradient(head, inputs, (Pooling::Max, options), told, &unit.maps)
             }
         }
+    }
+
+    /// A pooling; `told` is the node of its places.
+    fn pool(
+        &mut self,
+        head: usize,
+        inputs: &[usize],
+        (pooling, options): (Pooling, PoolOptions),
+        told: Option<usize>,
+        maps: &[usize],
+    ) -> Result<()> {
+        let shape = self.meta(head).shape.clone();
+        let images = self.channels_last(inputs[0])?;
+        // A second input: what to select from, or what is added to a maximum later.
+        let (mut values, mut added) = (None, None);
+        match (inputs.get(1), pooling) {
+            (Some(&second), Pooling::Max) => {
+                let second = self.value(second)?.broadcast(&shape);
+                added = Some(second.permute(&CHANNELS_LAST));
+            }
+            (Some(&second), _) => values = Some(self.channels_last(second)?),
+            (None, _) => {}
+        }
+        let geometry = pool_geometry(&options, &self.meta(inputs[0]).shape, &shape);
+        let buffer = self.arena(DType::F32, shape.iter().product());
+        let output = match self.is_flattened(head, maps) {
+            true => Strided::row_major(buffer, &shape),
+            false => Strided::ordered(buffer, &shape, &CHANNELS_LAST),
+        };
+        if told != Some(head) {
+            self.values[head] = Some(match planted(Fault::PooledOrderMislabelled) {
+                true => Strided::row_major(buffer, &shape),
+                false => output.clone(),
+            });
+        }
+        // A byte for each.
+        let places = told.map(|told| {
+            let buffer = self.arena(DType::Bool, shape.iter().product());
+            let places = Strided::ordered(buffer, &shape, &CHANNELS_LAST);
+            self.values[told] = Some(places.clone());
+            places
+        });
+        let reads = [&images].into_iter().chain(&values).chain(&added);
+        let reads: Vec<&Strided> = reads.collect();
+        self.push_with_epilogue(head, maps, &reads, &output, |epilogue| {
+            Step::Pool(PoolStep {
+                geometry,
+                pooling,
+                input: images.view(),
+                values: values.as_ref().map(Strided::view),
+                added: added.as_ref().map(Strided::view),
+                output: output.permute(&CHANNELS_LAST).view(),
+                places: places.as_ref().map(|p| p.permute(&CHANNELS_LAST).view()),
+                epilogue,
+            })
+        })?;
+        if let (Some(places), Some(step)) = (places, self.out.steps.last_mut()) {
+            step.writes.push(places.buffer);
+        }
+        Ok(())
+    }
+
+    /// A pooling's gradient, of a maximum with the pooling's input or its places.
+    fn pool_gradient(
+        &mut self,
+        head: usize,
+        inputs: &[usize],
+        (pooling, options): (Pooling, PoolOptions),
+        (input, places): (Option<Strided>, Option<Strided>),
+        maps: &[usize],
+    ) -> Result<()> {
+        let &gradient = inputs.last().unwrap_or(&head);
+        let pooled = self.meta(gradient).shape.clone();
+        let geometry = pool_geometry(&options, &self.meta(head).shape, &pooled);
+        let gradient = self.value(gradient)?;
+        let target = self.new_images(head);
+        let told = input.iter().chain(&places);
+        let reads: Vec<&Strided> = [&gradient].into_iter().chain(told).collect();
+        self.push_with_epilogue(head, maps, &reads, &target, |epilogue| {
+            Step::PoolGradient(PoolGradientStep {
+                geometry,
+                pooling,
+                input: input.as_ref().map(Strided::view),
+                places: places.as_ref().map(|p| p.permute(&CHANNELS_LAST).view()),
+                output_gradient: gradient.permute(&CHANNELS_LAST).view(),
+                input_gradient: target.view(),
+                epilogue,
+            })
+        })
     }
 
     /// Whether what a kernel writes, after its epilogue, is flattened next: then row-major order is best. Elementwise
@@ -89,39 +134,8 @@ impl Lowering<'_> {
         readers.iter().any(flattens) && readers.iter().all(either)
     }
 
-    /// Where a max pooling of this node tells its gradient which elements were largest, if it has a gradient.
-    fn new_places(
-        &mut self,
-        input: usize,
-        pooling: Pooling,
-        options: PoolOptions,
-        geometry: &PoolGeometry,
-    ) -> Option<Strided> {
-        let has_gradient = |&c: &usize| {
-            let kind = &self.schedule.kinds[c];
-            *kind == Kind::Window(Window::PoolGradient(Pooling::Max, options))
-                && self.graph.nodes[c].inputs[0] == input
-        };
-        let told = pooling == Pooling::Max
-            && geometry.has_byte_places()
-            && self.schedule.consumers[input].iter().any(has_gradient);
-        if !told {
-            return None;
-        }
-        let shape = [
-            geometry.batch,
-            geometry.output[0],
-            geometry.output[1],
-            geometry.channels,
-        ];
-        let buffer = self.arena(DType::Bool, shape.iter().product());
-        let places = Strided::row_major(buffer, &shape);
-        self.places.insert((input, options), places.clone());
-        Some(places)
-    }
-
-    pub(super) fn softmax(&mut self, head: usize, input: usize, log: bool) {
-        let x = self.row_major(input);
+    pub(super) fn softmax(&mut self, head: usize, input: usize, log: bool) -> Result<()> {
+        let x = self.row_major(input)?;
         let y = self.new_row_major(head);
         let columns = y.shape.last().copied().unwrap_or(1);
         let rows = y.len().checked_div(columns).unwrap_or(0);
@@ -136,10 +150,17 @@ impl Lowering<'_> {
             output: flat(&y).view(),
         };
         self.push(head, Step::Softmax(step), &[&x], &[&y]);
+        Ok(())
     }
 
-    pub(super) fn arg_reduce(&mut self, head: usize, input: usize, min: bool, axis: i64) {
-        let x = self.value(input);
+    pub(super) fn arg_reduce(
+        &mut self,
+        head: usize,
+        input: usize,
+        min: bool,
+        axis: i64,
+    ) -> Result<()> {
+        let x = self.value(input)?;
         let mut axis = shape::axis(axis, x.shape.len()).unwrap_or(0);
         if planted(Fault::ArgReduceWrongAxis) && x.shape.iter().all(|&n| n == x.shape[axis]) {
             axis = (axis + 1) % x.shape.len();
@@ -170,10 +191,11 @@ impl Lowering<'_> {
             output: flat.view(),
         };
         self.push(head, Step::ArgReduce(step), &[&matrix], &[&output]);
+        Ok(())
     }
 
-    pub(super) fn gather(&mut self, head: usize, inputs: &[usize], axis: usize) {
-        let (x, indices) = (self.row_major(inputs[0]), self.row_major(inputs[1]));
+    pub(super) fn gather(&mut self, head: usize, inputs: &[usize], axis: usize) -> Result<()> {
+        let (x, indices) = (self.row_major(inputs[0])?, self.row_major(inputs[1])?);
         let output = self.new_row_major(head);
         let outer: usize = x.shape[..axis].iter().product();
         let inner: usize = x.shape[axis + 1..].iter().product();
@@ -188,10 +210,11 @@ impl Lowering<'_> {
             output: flat(&output, &[outer, count, inner]).view(),
         };
         self.push(head, Step::Gather(step), &[&x, &indices], &[&output]);
+        Ok(())
     }
 
-    pub(super) fn one_hot(&mut self, head: usize, labels: usize) {
-        let labels = self.row_major(labels);
+    pub(super) fn one_hot(&mut self, head: usize, labels: usize) -> Result<()> {
+        let labels = self.row_major(labels)?;
         let output = self.new_row_major(head);
         let classes = output.shape.last().copied().unwrap_or(0);
         let rows = labels.len();
@@ -206,6 +229,7 @@ impl Lowering<'_> {
             off: 0.0,
         };
         self.push(head, Step::OneHot(step), &[&labels], &[&output]);
+        Ok(())
     }
 
     pub(super) fn assemble(
@@ -214,7 +238,7 @@ impl Lowering<'_> {
         inputs: &[usize],
         fill: f64,
         offsets: &[Vec<usize>],
-    ) {
+    ) -> Result<()> {
         let output = self.new_row_major(head);
         let covered: usize = inputs.iter().map(|&i| self.meta(i).len()).sum();
         if covered < output.len() {
@@ -229,7 +253,7 @@ impl Lowering<'_> {
             self.push(head, Step::Map(step), &[], &[&output]);
         }
         for (&input, starts) in inputs.iter().zip(offsets) {
-            let value = self.value(input);
+            let value = self.value(input)?;
             if value.len() == 0 {
                 continue;
             }
@@ -240,17 +264,19 @@ impl Lowering<'_> {
             let part = output.slice(&value.shape, &starts, &vec![1; starts.len()]);
             self.copy(head, &value, &part);
         }
+        Ok(())
     }
 
     /// Anything without a kernel: its reference loop.
-    pub(super) fn host(&mut self, head: usize, inputs: &[usize]) {
+    pub(super) fn host(&mut self, head: usize, inputs: &[usize]) -> Result<()> {
         let Source::Op(op) = &self.graph.nodes[head].source else {
-            unreachable!("leaves are bound, not run")
+            return Err(self.broken(head, "is a leaf, and has nothing to run"));
         };
         let metas = inputs.iter().map(|&i| self.meta(i).clone()).collect();
         let call = HostCall::new(op.clone(), metas, self.meta(head).clone());
         let name = op.name();
-        let operands: Vec<Strided> = inputs.iter().map(|&i| self.row_major(i)).collect();
+        let operands: Result<Vec<Strided>> = inputs.iter().map(|&i| self.row_major(i)).collect();
+        let operands = operands?;
         let output = self.new_row_major(head);
         let dense = |s: &Strided| {
             Strided {
@@ -271,6 +297,7 @@ impl Lowering<'_> {
             &operands.iter().collect::<Vec<_>>(),
             &[&output],
         );
+        Ok(())
     }
 }
 

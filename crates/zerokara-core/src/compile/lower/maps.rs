@@ -9,7 +9,7 @@ impl Lowering<'_> {
         maps: &[usize],
         code: &mut CodeBuilder,
         inputs: &mut Vec<usize>,
-    ) -> HashMap<usize, usize> {
+    ) -> Result<HashMap<usize, usize>> {
         let mut known: HashMap<usize, usize> = HashMap::new();
         for &at in maps {
             let node = &self.graph.nodes[at];
@@ -32,12 +32,12 @@ impl Lowering<'_> {
                 )
                 .collect();
             let Kind::Map(op) = &self.schedule.kinds[at] else {
-                unreachable!("elementwise nodes have code")
+                return Err(self.broken(at, "has no elementwise code"));
             };
             let value = code.splice(op, &arguments);
             known.insert(at, value);
         }
-        known
+        Ok(known)
     }
 
     /// The order in which to walk a shape: that of the first operand which lies dense and is not broadcast.
@@ -53,12 +53,13 @@ impl Lowering<'_> {
     }
 
     /// One step for a group of elementwise nodes.
-    pub(super) fn map_step(&mut self, maps: &[usize], walk: Walk) -> MapStep {
+    pub(super) fn map_step(&mut self, maps: &[usize], walk: Walk) -> Result<MapStep> {
         let mut code = CodeBuilder::default();
         let mut inputs = Vec::new();
-        let known = self.splice(maps, &mut code, &mut inputs);
+        let known = self.splice(maps, &mut code, &mut inputs)?;
         let shape = self.meta(maps[0]).shape.clone();
-        let operands: Vec<Strided> = inputs.iter().map(|&i| self.value(i)).collect();
+        let operands: Result<Vec<Strided>> = inputs.iter().map(|&i| self.value(i)).collect();
+        let operands = operands?;
         let (order, host) = match walk {
             Walk::Free => (self.walking_order(&shape, &operands), None),
             Walk::Order(order) => (order, None),
@@ -97,12 +98,12 @@ impl Lowering<'_> {
             results.push(known[&at]);
             self.values[at] = Some(value);
         }
-        MapStep {
+        Ok(MapStep {
             shape: order.iter().map(|&axis| shape[axis]).collect(),
             inputs: operands.iter().map(|s| s.permute(&order).view()).collect(),
             outputs,
             code: code.finish(&results),
-        }
+        })
     }
 
     pub(super) fn push_map(&mut self, at: usize, step: MapStep) {
@@ -122,14 +123,14 @@ impl Lowering<'_> {
         &mut self,
         head: usize,
         maps: &[usize],
-    ) -> (Option<MapStep>, Vec<usize>, Vec<usize>) {
+    ) -> Result<(Option<MapStep>, Vec<usize>, Vec<usize>)> {
         if maps.is_empty() {
-            return (None, Vec::new(), Vec::new());
+            return Ok((None, Vec::new(), Vec::new()));
         }
-        let step = self.map_step(maps, Walk::Host(head));
+        let step = self.map_step(maps, Walk::Host(head))?;
         let reads = step.inputs.iter().map(|v| v.buffer).collect();
         let writes = step.outputs.iter().map(|v| v.buffer).collect();
-        (Some(step), reads, writes)
+        Ok((Some(step), reads, writes))
     }
 
     pub(super) fn push_with_epilogue(
@@ -139,8 +140,8 @@ impl Lowering<'_> {
         reads: &[&Strided],
         target: &Strided,
         make: impl FnOnce(Option<MapStep>) -> Step,
-    ) {
-        let (epilogue, more_reads, more_writes) = self.epilogue(head, maps);
+    ) -> Result<()> {
+        let (epilogue, more_reads, more_writes) = self.epilogue(head, maps)?;
         self.push(head, make(epilogue), reads, &[target]);
         if let Some(last) = self.out.steps.last_mut() {
             last.reads
@@ -148,5 +149,6 @@ impl Lowering<'_> {
             last.writes
                 .extend(more_writes.into_iter().filter(|&b| b != target.buffer));
         }
+        Ok(())
     }
 }

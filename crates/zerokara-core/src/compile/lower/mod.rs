@@ -1,4 +1,4 @@
-//! Turns scheduled units into kernel steps on buffers.
+//! Turns logical plans into the steps of this CPU's kernels, on buffers.
 
 mod code;
 mod contract;
@@ -9,12 +9,12 @@ mod reduce;
 mod strided;
 
 use super::{
-    Request,
+    Label, Request,
     fault::{Fault, planted},
     schedule::fusion::{Class, Schedule, Unit, inside},
 };
 use crate::{
-    DType, Meta, Result,
+    DType, Error, Meta, Result,
     graph::{Graph, Source},
     op::{Contract, ConvOptions, Kind, PoolOptions, View, Window},
     shape,
@@ -39,6 +39,7 @@ use zerokara_kernels::{
 const CHANNELS_LAST: [usize; 4] = [0, 2, 3, 1];
 
 /// A step with what the memory plan and the dumps need to know of it.
+#[derive(Clone)]
 pub(super) struct LoweredStep {
     pub step: Step,
     pub reads: Vec<usize>,
@@ -56,12 +57,6 @@ impl LoweredStep {
             true => vec![self.node],
             false => self.all.clone(),
         }
-    }
-
-    /// Whether what the step reads is still there after these steps.
-    pub fn stays(&self, then: &[LoweredStep]) -> bool {
-        let mut written = then.iter().flat_map(|s| &s.writes);
-        written.all(|b| !self.reads.contains(b))
     }
 }
 
@@ -86,24 +81,6 @@ pub(super) struct Lowered {
     pub fixed: Vec<bool>,
     /// Whether the plan is for a program, which runs again and again.
     pub is_program: bool,
-}
-
-impl Lowered {
-    /// For each buffer, the steps that read it; a step that reads it twice, twice.
-    pub fn readers(&self) -> Vec<Vec<usize>> {
-        let mut readers = vec![Vec::new(); self.buffers.len()];
-        for (number, step) in self.steps.iter().enumerate() {
-            step.reads.iter().for_each(|&b| readers[b].push(number));
-        }
-        readers
-    }
-
-    /// The steps without these.
-    pub fn without(mut self, gone: &[bool]) -> Self {
-        let mut gone = gone.iter();
-        self.steps.retain(|_| gone.next() != Some(&true));
-        self
-    }
 }
 
 /// What is bound to an external storage when the plan runs.
@@ -157,8 +134,6 @@ pub(super) struct Lowering<'a> {
     /// Externals of parameters by identity.
     parameters: HashMap<u64, usize>,
     packed: HashMap<(usize, ConvGeometry, ConvPass), usize>,
-    /// For a node that was max pooled, which elements were the largest.
-    places: HashMap<(usize, PoolOptions), Strided>,
     /// Copies of values in other orders of the axes.
     reordered: HashMap<(usize, Vec<usize>), Strided>,
 }
@@ -188,7 +163,6 @@ pub(super) fn lower(
             .collect(),
         parameters: HashMap::new(),
         packed: HashMap::new(),
-        places: HashMap::new(),
         reordered: HashMap::new(),
     };
     lowering.leaves();
@@ -294,12 +268,15 @@ impl Lowering<'_> {
     }
 
     /// A node's value in memory; constants are written out.
-    fn value(&mut self, at: usize) -> Strided {
+    ///
+    /// # Errors
+    /// If it is needed before it is computed.
+    fn value(&mut self, at: usize) -> Result<Strided> {
         if let Some(value) = &self.values[at] {
-            return value.clone();
+            return Ok(value.clone());
         }
         let Class::Constant(number) = self.schedule.classes[at] else {
-            unreachable!("inputs are lowered before what reads them")
+            return Err(self.broken(at, "is read before it is computed"));
         };
         let meta = self.meta(at).clone();
         let buffer = self.arena(meta.dtype, meta.len());
@@ -314,7 +291,7 @@ impl Lowering<'_> {
         };
         self.push(at, Step::Map(step), &[], &[&value]);
         self.values[at] = Some(value.clone());
-        value
+        Ok(value)
     }
 
     /// A copy of a value into `target`, which has the same logical shape.
@@ -351,22 +328,22 @@ impl Lowering<'_> {
     }
 
     /// The value of a node in row-major order.
-    fn row_major(&mut self, at: usize) -> Strided {
-        let value = self.value(at);
+    fn row_major(&mut self, at: usize) -> Result<Strided> {
+        let value = self.value(at)?;
         let order: Vec<usize> = (0..value.shape.len()).collect();
-        self.in_order(at, value, &order)
+        Ok(self.in_order(at, value, &order))
     }
 
     /// The images of a node `[N, C, H, W]` as a dense `[N, H, W, C]`.
-    fn channels_last(&mut self, at: usize) -> Strided {
-        let value = self.value(at);
+    fn channels_last(&mut self, at: usize) -> Result<Strided> {
+        let value = self.value(at)?;
         let images = self
             .in_order(at, value, &CHANNELS_LAST)
             .permute(&CHANNELS_LAST);
-        Strided {
+        Ok(Strided {
             strides: shape::row_major(&images.shape),
             ..images
-        }
+        })
     }
 
     /// New images `[N, C, H, W]`, channels innermost, as the value of a node; given as a dense `[N, H, W, C]`.
@@ -384,26 +361,26 @@ impl Lowering<'_> {
 
     fn unit(&mut self, unit: &Unit) -> Result<()> {
         let Some(head) = unit.head else {
-            let step = self.map_step(&unit.maps, Walk::Free);
+            let step = self.map_step(&unit.maps, Walk::Free)?;
             self.push_map(unit.maps[unit.maps.len() - 1], step);
             return Ok(());
         };
         if self.schedule.classes[head] == Class::View {
-            let value = self.view(head);
+            let value = self.view(head)?;
             self.values[head] = Some(value);
             return Ok(());
         }
-        let native = self.meta(head).dtype == DType::F32
-            && self.graph.nodes[head]
-                .inputs
-                .iter()
-                .all(|&i| self.meta(i).dtype == DType::F32);
         let inputs = self.graph.nodes[head].inputs.clone();
-        match (self.schedule.kinds[head].clone(), native) {
+        let kind = self.schedule.kinds[head].clone();
+        // Places lie as the kernels have them, whatever they are beside kernels.
+        let mut operands = [head].into_iter().chain(inputs.iter().copied());
+        let is_places = |at| matches!(self.schedule.kinds[at], Kind::Window(Window::Places(_)));
+        let native = operands.all(|at| self.meta(at).dtype == DType::F32 || is_places(at));
+        match (kind, native) {
             (Kind::Reduce { .. }, true) => self.reduce(unit),
             (Kind::Contract(Contract::MatMul), true) => self.matmul(head, &inputs, &unit.maps),
             (Kind::Contract(contract), true) => self.convolution(head, &inputs, &contract, unit),
-            (Kind::Window(window), true) => self.window(head, &inputs, window, &unit.maps),
+            (Kind::Window(window), true) => self.window(head, &inputs, window, unit),
             (Kind::Softmax { log }, true) => self.softmax(head, inputs[0], log),
             (Kind::ArgReduce { min, axis }, _) if self.meta(inputs[0]).dtype == DType::F32 => {
                 self.arg_reduce(head, inputs[0], min, axis)
@@ -413,7 +390,7 @@ impl Lowering<'_> {
                 self.one_hot(head, inputs[0])
             }
             (Kind::Random { key }, _) => {
-                let counter = self.value(inputs[0]);
+                let counter = self.value(inputs[0])?;
                 let output = self.new_row_major(head);
                 let step = RandomStep {
                     key,
@@ -421,16 +398,22 @@ impl Lowering<'_> {
                     output: output.view(),
                 };
                 self.push(head, Step::Random(step), &[&counter], &[&output]);
+                Ok(())
             }
             (Kind::Assemble { fill, offsets }, true) => {
                 self.assemble(head, &inputs, fill, &offsets)
             }
             _ => self.host(head, &inputs),
+        }?;
+        match &unit.statistics {
+            Some(statistics) => self.statistics(statistics),
+            None => Ok(()),
         }
-        if let Some(statistics) = &unit.statistics {
-            self.statistics(statistics);
-        }
-        Ok(())
+    }
+
+    /// An error of the compiler: a node that is not as the steps before this one leave it.
+    fn broken(&self, at: usize, what: &str) -> Error {
+        Label::of(&self.graph.nodes[at]).error(format!("{what}: an error of the compiler"))
     }
 
     /// A new row-major buffer as the value of a node.
@@ -442,11 +425,11 @@ impl Lowering<'_> {
         value
     }
 
-    fn view(&mut self, at: usize) -> Strided {
+    fn view(&mut self, at: usize) -> Result<Strided> {
         let input = self.graph.nodes[at].inputs[0];
         let shape = self.meta(at).shape.clone();
-        let value = self.value(input);
-        match &self.schedule.kinds[at] {
+        let value = self.value(input)?;
+        Ok(match &self.schedule.kinds[at] {
             Kind::View(View::Permute(order)) if planted(Fault::PermuteBackwards) => {
                 let mut inverse = vec![0; order.len()];
                 order
@@ -464,7 +447,7 @@ impl Lowering<'_> {
             _ => match value.reshape(&shape) {
                 Some(reshaped) => reshaped,
                 None => {
-                    let dense = self.row_major(input);
+                    let dense = self.row_major(input)?;
                     Strided {
                         shape: shape.clone(),
                         strides: shape::row_major(&shape),
@@ -472,6 +455,6 @@ impl Lowering<'_> {
                     }
                 }
             },
-        }
+        })
     }
 }

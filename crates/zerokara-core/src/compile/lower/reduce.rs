@@ -2,10 +2,14 @@
 
 use super::*;
 
+/// A reduction as a step, and the buffers that it reads and writes.
+pub(super) type Reduced = (ReduceStep, Vec<usize>, Vec<usize>);
+
 impl Lowering<'_> {
     /// The reductions of a unit as a step.
-    pub(super) fn reduce(&mut self, unit: &Unit) {
-        if let (Some((step, reads, writes)), Some(node)) = (self.reduction(unit, None), unit.head) {
+    pub(super) fn reduce(&mut self, unit: &Unit) -> Result<()> {
+        if let (Some((step, reads, writes)), Some(node)) = (self.reduction(unit, None)?, unit.head)
+        {
             self.out.steps.push(LoweredStep {
                 step: Step::Reduce(step),
                 reads,
@@ -14,6 +18,7 @@ impl Lowering<'_> {
                 all: Vec::new(),
             });
         }
+        Ok(())
     }
 
     /// The reductions of a unit, all over the same axes, walked in an order or as their operands lie; with the buffers
@@ -22,10 +27,12 @@ impl Lowering<'_> {
         &mut self,
         unit: &Unit,
         order: Option<&[usize]>,
-    ) -> Option<(ReduceStep, Vec<usize>, Vec<usize>)> {
-        let head = unit.head?;
+    ) -> Result<Option<Reduced>> {
+        let Some(head) = unit.head else {
+            return Ok(None);
+        };
         let Kind::Reduce { axes, .. } = &self.schedule.kinds[head] else {
-            return None;
+            return Ok(None);
         };
         let heads: Vec<usize> = [head].iter().chain(&unit.joined).copied().collect();
         let shape = self.meta(self.graph.nodes[head].inputs[0]).shape.clone();
@@ -35,14 +42,16 @@ impl Lowering<'_> {
         }
         let mut code = CodeBuilder::default();
         let mut inputs = Vec::new();
-        let mut results: Vec<usize> = heads
+        let results: Result<Vec<usize>> = heads
             .iter()
             .map(|&head| self.reduced_value(head, &mut code, &mut inputs))
             .collect();
+        let mut results = results?;
         if planted(Fault::JoinedReductionsSwapResults) {
             results.reverse();
         }
-        let operands: Vec<Strided> = inputs.iter().map(|&i| self.value(i)).collect();
+        let operands: Result<Vec<Strided>> = inputs.iter().map(|&i| self.value(i)).collect();
+        let operands = operands?;
         let order = match order {
             Some(order) => order.to_vec(),
             None => self.walking_order(&shape, &operands),
@@ -90,11 +99,11 @@ impl Lowering<'_> {
         let number = |axis: usize| (0..axis).filter(|a| !axes.contains(a)).count();
         let kept = order.iter().filter(|a| !axes.contains(a));
         let kept = kept.map(|&axis| number(axis)).collect();
-        self.conclude(&mut step, &unit.maps, kept, &mut reads, &mut writes);
+        self.conclude(&mut step, &unit.maps, kept, &mut reads, &mut writes)?;
         if planted(Fault::ReductionForgetsEpilogue) {
             step.epilogue = None;
         }
-        Some((step, reads, writes))
+        Ok(Some((step, reads, writes)))
     }
 
     /// Lets elementwise nodes run on what a reduction gives, walked in this order of the kept axes, and adds the buffers
@@ -106,15 +115,16 @@ impl Lowering<'_> {
         order: Vec<usize>,
         reads: &mut Vec<usize>,
         writes: &mut Vec<usize>,
-    ) {
+    ) -> Result<()> {
         if maps.is_empty() {
-            return;
+            return Ok(());
         }
-        let epilogue = self.map_step(maps, Walk::Order(order));
+        let epilogue = self.map_step(maps, Walk::Order(order))?;
         let inputs = epilogue.inputs.iter().map(|v| v.buffer);
         reads.extend(inputs.filter(|b| !writes.contains(b)));
         writes.extend(epilogue.outputs.iter().map(|v| v.buffer));
         step.epilogue = Some(epilogue);
+        Ok(())
     }
 
     /// The code of what a reduction combines, with the elementwise nodes that are computed in it.
@@ -123,12 +133,12 @@ impl Lowering<'_> {
         head: usize,
         code: &mut CodeBuilder,
         inputs: &mut Vec<usize>,
-    ) -> usize {
+    ) -> Result<usize> {
         let input = self.graph.nodes[head].inputs[0];
         let maps = inside(self.graph, &self.schedule.inlined, [input]).maps;
         let maps: Vec<usize> = maps.into_iter().collect();
-        let known = self.splice(&maps, code, inputs);
-        match (known.get(&input), self.schedule.classes[input]) {
+        let known = self.splice(&maps, code, inputs)?;
+        Ok(match (known.get(&input), self.schedule.classes[input]) {
             (Some(&value), _) => value,
             (None, Class::Constant(number)) => code.constant(number as f32),
             _ => {
@@ -139,6 +149,6 @@ impl Lowering<'_> {
                 });
                 code.load(number)
             }
-        }
+        })
     }
 }

@@ -10,14 +10,15 @@ use crate::compile::{
     schedule::times::{Readers, parameter_readers, times},
 };
 use crate::{
-    DType,
+    DType, Error, Result,
     graph::{Graph, GraphNode, Source},
-    op::{Binary, Contract, Instruction, Kind, View, map},
+    op::{Binary, Contract, Instruction, Kind, PoolOptions, View, Window, map},
 };
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use zerokara_kernels::plan::Pooling;
 
 /// Longest chain of elementwise operations in one group: bounds the code and its registers.
-pub(in crate::compile) const LONGEST_CHAIN: usize = 48;
+pub const LONGEST_CHAIN: usize = 48;
 
 /// Most instructions of elementwise code in one group or reduction: however large the graph, each step stays one that
 /// takes little time to prepare, and registers that fit the caches. Less in tests, so that the groups of the fuzzer's graphs
@@ -26,7 +27,7 @@ const MOST_INSTRUCTIONS: usize = if cfg!(test) { 40 } else { 512 };
 
 /// What a node is to the compiler.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::compile) enum Class {
+pub enum Class {
     /// A value from outside.
     Leaf,
     /// The same number everywhere, known now.
@@ -41,10 +42,10 @@ pub(in crate::compile) enum Class {
 
 /// Nodes that are emitted together.
 #[derive(Debug, Default)]
-pub(in crate::compile) struct Unit {
+pub struct Unit {
     /// The kernel or view, if it is one; a group's host if it is an epilogue.
     pub head: Option<usize>,
-    /// For a reduction: others that are done in the same walk.
+    /// For a reduction: others that are done in the same walk. For a max pooling: its places.
     pub joined: Vec<usize>,
     /// Elementwise nodes, in order.
     pub maps: Vec<usize>,
@@ -72,7 +73,8 @@ impl Unit {
     }
 }
 
-pub(in crate::compile) struct Schedule {
+/// What is computed together, and when.
+pub struct Schedule {
     pub kinds: Vec<Kind>,
     pub classes: Vec<Class>,
     /// In the order of execution.
@@ -82,7 +84,9 @@ pub(in crate::compile) struct Schedule {
     pub consumers: Vec<Vec<usize>>,
 }
 
-pub(in crate::compile) fn schedule(graph: &Graph, request: &Request) -> Schedule {
+/// # Errors
+/// If no order is found in which every unit runs after those that it needs.
+pub fn schedule(graph: &Graph, request: &Request) -> Result<Schedule> {
     let (kinds, classes) = classes(graph, request.is_program);
     let consumers = consumers(graph);
     let narrow = narrow(graph, &kinds, &classes);
@@ -91,21 +95,22 @@ pub(in crate::compile) fn schedule(graph: &Graph, request: &Request) -> Schedule
     let readers = parameter_readers(graph, &classes, &consumers, &inlined, request);
     let times = times(
         graph, &classes, &narrow, &consumers, &inlined, &readers, &roots,
-    );
-    let joined = join_reductions(graph, &kinds, &narrow, &times, &inlined);
+    )?;
+    let mut joined = join_reductions(graph, &kinds, &narrow, &times, &inlined);
+    join_places(graph, &kinds, &mut joined);
     let units = group(graph, &kinds, &classes, &times, &inlined, &readers, &joined);
-    let units = order(graph, units, &consumers, &inlined, &readers);
-    Schedule {
+    let units = order(graph, units, &consumers, &inlined, &readers)?;
+    Ok(Schedule {
         kinds,
         classes,
         units,
         inlined,
         consumers,
-    }
+    })
 }
 
 /// Kind and class of each node.
-pub(in crate::compile) fn classes(graph: &Graph, is_program: bool) -> (Vec<Kind>, Vec<Class>) {
+pub fn classes(graph: &Graph, is_program: bool) -> (Vec<Kind>, Vec<Class>) {
     let kinds: Vec<Kind> = graph
         .nodes
         .iter()
@@ -139,7 +144,7 @@ fn kind_in(graph: &Graph, node: &GraphNode) -> Kind {
 }
 
 /// The nodes that read each node.
-pub(in crate::compile) fn consumers(graph: &Graph) -> Vec<Vec<usize>> {
+pub fn consumers(graph: &Graph) -> Vec<Vec<usize>> {
     let mut consumers = vec![Vec::new(); graph.nodes.len()];
     for (at, node) in graph.nodes.iter().enumerate() {
         for &input in &node.inputs {
@@ -152,7 +157,7 @@ pub(in crate::compile) fn consumers(graph: &Graph) -> Vec<Vec<usize>> {
 }
 
 /// Whether each node repeats fewer elements than it has: a broadcast, or a view of one.
-pub(in crate::compile) fn narrow(graph: &Graph, kinds: &[Kind], classes: &[Class]) -> Vec<bool> {
+pub fn narrow(graph: &Graph, kinds: &[Kind], classes: &[Class]) -> Vec<bool> {
     let mut narrow = Vec::with_capacity(kinds.len());
     for (at, node) in graph.nodes.iter().enumerate() {
         let spreads = |input: usize| {
@@ -311,8 +316,25 @@ fn join_reductions(
     first
 }
 
+/// Places are told by the pooling of the same values, which finds them anyway.
+fn join_places(graph: &Graph, kinds: &[Kind], joined: &mut [usize]) {
+    let mut poolings: HashMap<(&[usize], PoolOptions), usize> = HashMap::new();
+    for (at, node) in graph.nodes.iter().enumerate() {
+        if let Kind::Window(Window::Pool(Pooling::Max, options)) = kinds[at] {
+            poolings.entry((&node.inputs, options)).or_insert(at);
+        }
+    }
+    for (at, node) in graph.nodes.iter().enumerate() {
+        if let Kind::Window(Window::Places(options)) = kinds[at]
+            && let Some(&pool) = poolings.get(&(&node.inputs[..], options))
+        {
+            joined[at] = pool;
+        }
+    }
+}
+
 /// What reductions do with each element before they combine it.
-pub(in crate::compile) struct Inside {
+pub struct Inside {
     /// Elementwise nodes that are computed in them.
     pub maps: BTreeSet<usize>,
     /// What these, or the reductions themselves, read.
@@ -320,11 +342,7 @@ pub(in crate::compile) struct Inside {
 }
 
 /// What is computed in reductions of these values.
-pub(in crate::compile) fn inside(
-    graph: &Graph,
-    inlined: &[bool],
-    values: impl IntoIterator<Item = usize>,
-) -> Inside {
+pub fn inside(graph: &Graph, inlined: &[bool], values: impl IntoIterator<Item = usize>) -> Inside {
     let (mut maps, mut reads) = (BTreeSet::new(), BTreeSet::new());
     let mut stack: Vec<usize> = values.into_iter().collect();
     while let Some(at) = stack.pop() {
@@ -347,12 +365,12 @@ struct Walk {
 }
 
 /// Whether an epilogue can run on what a kernel has just written.
-pub(in crate::compile) fn takes_epilogue(kind: &Kind) -> bool {
+pub fn takes_epilogue(kind: &Kind) -> bool {
     matches!(
         kind,
         Kind::Reduce { .. }
             | Kind::Contract(Contract::MatMul | Contract::Conv(_) | Contract::ConvInputGradient(_))
-            | Kind::Window(_)
+            | Kind::Window(Window::Pool(..) | Window::PoolGradient(..) | Window::Scatter(_))
     )
 }
 
@@ -414,10 +432,7 @@ fn group(
     let mut unit_of_walk: HashMap<usize, usize> = HashMap::new();
     for at in 0..count {
         match classes[at] {
-            Class::Kernel if joined[at] != at => {
-                let unit = unit_of_walk.get(&joined[at]).copied().unwrap_or_default();
-                units[unit].joined.push(at);
-            }
+            Class::Kernel if joined[at] != at => {}
             Class::View | Class::Kernel => {
                 unit_of_walk.insert(at, units.len());
                 units.push(Unit::of(at));
@@ -427,6 +442,11 @@ fn group(
                 grow(&mut units, &mut unit_of_group, root, at, &kinds[at]);
             }
             _ => {}
+        }
+    }
+    for at in (0..count).filter(|&at| joined[at] != at) {
+        if let Some(&unit) = unit_of_walk.get(&joined[at]) {
+            units[unit].joined.push(at);
         }
     }
     // Stores wait for all that read the old values, themselves among them: they come last, and first those of another
@@ -610,7 +630,7 @@ fn order(
     consumers: &[Vec<usize>],
     inlined: &[bool],
     readers: &BTreeMap<usize, Readers>,
-) -> Vec<Unit> {
+) -> Result<Vec<Unit>> {
     let mut unit_of = HashMap::new();
     for (u, unit) in units.iter().enumerate() {
         for at in unit.nodes() {
@@ -660,14 +680,15 @@ fn order(
             }
         }
     }
-    assert_eq!(
-        sequence.len(),
-        units.len(),
-        "the units of a plan have a cycle"
-    );
+    if sequence.len() != units.len() {
+        let waits = (0..units.len()).find(|&u| !before[u].is_empty());
+        let node = waits.and_then(|u| units[u].nodes().next());
+        let place = node.map(|&at| graph.nodes[at].place()).unwrap_or_default();
+        return Err(Error::new(format!(
+            "the compiler found no order for the operations: some wait for one another in a circle{place}"
+        )));
+    }
     let mut slots: Vec<Option<Unit>> = units.into_iter().map(Some).collect();
-    sequence
-        .into_iter()
-        .filter_map(|u| slots[u].take())
-        .collect()
+    let sequence = sequence.into_iter();
+    Ok(sequence.filter_map(|u| slots[u].take()).collect())
 }

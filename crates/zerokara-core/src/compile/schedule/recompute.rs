@@ -2,7 +2,7 @@
 //!
 //! `x - mean`, a mask or a normalised value is a few operations on one stored value and some small ones: who reads it
 //! may as well read the stored value. Such nodes are copied for each reader here; each copy then falls to the group or
-//! reduction that reads it (see [`fusion`](super::fusion)).
+//! reduction that reads it (see [`fusion`]).
 
 use crate::compile::{
     Request,
@@ -77,7 +77,7 @@ struct Pass<'a> {
 }
 
 /// The graph with cheap values copied for each reader, and for each node the one that it was.
-pub(in crate::compile) fn recompute(graph: Graph, request: &mut Request) -> (Graph, Vec<usize>) {
+pub fn recompute(graph: Graph, request: &mut Request) -> (Graph, Vec<usize>) {
     let (kinds, classes) = fusion::classes(&graph, request.is_program);
     let outputs = graph.outputs[..request.outputs].iter();
     let consumers = fusion::consumers(&graph);

@@ -5,12 +5,15 @@ use crate::compile::{
     Request,
     schedule::fusion::{Class, LONGEST_CHAIN},
 };
-use crate::graph::{Graph, Source};
+use crate::{
+    Error, Result,
+    graph::{Graph, Source},
+};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Who reads the old value of a parameter that is replaced: all of them must run before the store.
 #[derive(Default)]
-pub(in crate::compile) struct Readers {
+pub struct Readers {
     /// Elementwise nodes that read the parameter itself: they may run in the store's own group.
     pub direct: Vec<usize>,
     /// Elementwise nodes that read it in another order or shape: they must have run before.
@@ -26,7 +29,7 @@ impl Readers {
 }
 
 /// For each node that stores a new value of a parameter, the readers of the old one.
-pub(in crate::compile) fn parameter_readers(
+pub fn parameter_readers(
     graph: &Graph,
     classes: &[Class],
     consumers: &[Vec<usize>],
@@ -74,7 +77,10 @@ pub(in crate::compile) fn parameter_readers(
 }
 
 /// The time of each node: see [`fusion`](super::fusion).
-pub(in crate::compile) fn times(
+///
+/// # Errors
+/// If stores wait for one another for ever.
+pub fn times(
     graph: &Graph,
     classes: &[Class],
     narrow: &[bool],
@@ -82,7 +88,7 @@ pub(in crate::compile) fn times(
     inlined: &[bool],
     readers: &BTreeMap<usize, Readers>,
     roots: &BTreeSet<usize>,
-) -> Vec<usize> {
+) -> Result<Vec<usize>> {
     let count = graph.nodes.len();
     let mut time = vec![0usize; count];
     let mut chain = vec![0usize; count];
@@ -114,8 +120,9 @@ pub(in crate::compile) fn times(
         }
     }
     let sinking = sinking(graph, classes, narrow, consumers, inlined, roots, readers);
-    // Stores wait for readers, and what sinks to a store's time may itself be a reader: times only grow, so this ends.
-    loop {
+    // Stores wait for readers, and what sinks to a store's time may itself be a reader: times only grow, so that a few rounds do.
+    // More than there are nodes would be a circle.
+    for _ in 0..count + 2 {
         let mut changed = false;
         for (&store, readers) in readers {
             let same = readers
@@ -143,9 +150,12 @@ pub(in crate::compile) fn times(
             }
         }
         if !changed {
-            return time;
+            return Ok(time);
         }
     }
+    Err(Error::new(
+        "the compiler found no times for the operations: updates of parameters wait for one another in a circle",
+    ))
 }
 
 /// Elementwise nodes that move to the time of the group that reads them, so that they need not be stored, the last first:

@@ -1,9 +1,11 @@
 //! A convolution whose output only a max pooling reads computes what the pooling gives, and never writes its own output
 //! ([`ConvPoolStep`]).
 
+use super::draft::{Draft, Patch};
 use crate::compile::{
     fault::{Fault, planted},
-    lower::{Lowered, LoweredStep},
+    lower::LoweredStep,
+    rewriting::Rule,
 };
 use zerokara_kernels::{
     arithmetic::Arithmetic,
@@ -15,69 +17,76 @@ use zerokara_kernels::{
     },
 };
 
-/// The steps with those joined that meet in a value which nobody else reads.
-pub(in crate::compile) fn join(mut lowered: Lowered, isa: Isa) -> Lowered {
-    let readers = lowered.readers();
-    let mut gone = vec![false; lowered.steps.len()];
-    for number in 0..lowered.steps.len() {
-        let from = &lowered.steps[number];
-        let (Step::Conv(conv), &[buffer]) = (&from.step, &from.writes[..]) else {
-            continue;
-        };
-        let [reader] = readers[buffer][..] else {
-            continue;
-        };
-        let to = &lowered.steps[reader];
-        let Step::Pool(pool) = &to.step else {
-            continue;
-        };
-        let packed = conv.packed.buffer;
-        let packs = |step: &Step| matches!(step, Step::PackFilters(s) if s.packed.buffer == packed);
-        let Some(packing) = (0..number).find(|&s| packs(&lowered.steps[s].step)) else {
-            continue;
-        };
-        let Step::PackFilters(filters) = &lowered.steps[packing].step else {
-            continue;
-        };
-        let alone = lowered.buffers[buffer].external.is_none()
-            && readers[packed] == [number]
-            && from.stays(&lowered.steps[number + 1..reader])
-            && lowered.steps[packing].stays(&lowered.steps[packing + 1..reader]);
-        if !alone || !fits(conv, pool, isa) {
-            continue;
-        }
-        let mut step = ConvPoolStep {
-            geometry: conv.geometry,
-            pool: pool.geometry,
-            source: conv.source.clone(),
-            filters: filters.filters.clone(),
-            output: pool.output.clone(),
-            places: pool.places.clone(),
-            added: pool.added.clone(),
-            marks: false,
-            epilogue: pool.epilogue.clone(),
-        };
-        if planted(Fault::ConvPoolSwapsFilterAxes) {
-            step.filters.strides.swap(2, 3);
-        }
-        let reads = [&from.reads[..], &lowered.steps[packing].reads].concat();
-        let (node, mut all) = (from.node, from.computes());
-        if let Some(places) = &mut step.places {
-            lay_places_as(&step.output, places, &mut lowered);
-        }
-        step.marks = mark_windows(&step, &mut lowered, isa);
-        let own = &mut lowered.steps[reader];
-        own.step = Step::ConvPool(step);
-        all.extend(own.computes());
-        (own.node, own.all) = (node, all);
-        own.reads.retain(|&b| b != buffer);
-        own.reads.extend(reads.into_iter().filter(|&b| b != packed));
-        for (step, buffer) in [(number, buffer), (packing, packed)] {
-            gone[step] = true;
-            lowered.buffers[buffer].len = 0;
-        }
+pub const POOLS: Rule<Draft> = Rule {
+    name: "convolution-that-pools",
+    says: "a convolution that only a max pooling reads pools what it computes",
+    find: pool_what_is_computed,
+};
+
+pub const LAYS: Rule<Draft> = Rule {
+    name: "places-as-the-output",
+    says: "places lie as the pooled output does, where all who read them can",
+    find: lay_places_as_the_output,
+};
+
+pub const MARKS: Rule<Draft> = Rule {
+    name: "marked-windows",
+    says: "windows that a rectifier sets to zero have no place, and its mask is no step of its own",
+    find: mark_windows,
+};
+
+/// A convolution and the pooling that alone reads it, as one step.
+fn pool_what_is_computed(draft: &Draft, number: usize) -> Option<Patch> {
+    let from = draft.step(number);
+    let (Step::Conv(conv), &[buffer]) = (&from.step, &from.writes[..]) else {
+        return None;
+    };
+    let reader = draft.only_reader(buffer)?;
+    let to = draft.step(reader);
+    let Step::Pool(pool) = &to.step else {
+        return None;
+    };
+    let packed = conv.packed.buffer;
+    let packing = draft.only_writer(packed)?;
+    let Step::PackFilters(filters) = &draft.step(packing).step else {
+        return None;
+    };
+    let alone = draft.only_reader(packed) == Some(number)
+        && draft.stays(number, reader)
+        && draft.stays(packing, reader);
+    if !alone || !fits(conv, pool, draft.isa) {
+        return None;
     }
-    lowered.without(&gone)
+    let mut step = ConvPoolStep {
+        geometry: conv.geometry,
+        pool: pool.geometry,
+        source: conv.source.clone(),
+        filters: filters.filters.clone(),
+        output: pool.output.clone(),
+        places: pool.places.clone(),
+        added: pool.added.clone(),
+        marks: false,
+        epilogue: pool.epilogue.clone(),
+    };
+    if planted(Fault::ConvPoolSwapsFilterAxes) {
+        step.filters.strides.swap(2, 3);
+    }
+    let own = to.reads.iter().filter(|&&b| b != buffer);
+    let operands = from.reads.iter().chain(&draft.step(packing).reads);
+    let reads = own.chain(operands.filter(|&&b| b != packed));
+    let joined = LoweredStep {
+        reads: reads.copied().collect(),
+        step: Step::ConvPool(step),
+        writes: to.writes.clone(),
+        node: from.node,
+        all: [from.computes(), to.computes()].concat(),
+    };
+    Some(Patch {
+        steps: vec![(reader, joined)],
+        gone: vec![number, packing],
+        emptied: vec![buffer, packed],
+        ..Patch::default()
+    })
 }
 
 /// Whether the pooling takes all that the convolution gives, and the two are quicker together.
@@ -90,76 +99,95 @@ fn fits(conv: &ConvStep, pool: &PoolStep, isa: Isa) -> bool {
         && pooled::pays(isa, &conv.geometry, &pool.geometry)
 }
 
-/// Lets the places lie as the output does, channel by channel, where all who read them can.
-fn lay_places_as(output: &View, places: &mut View, lowered: &mut Lowered) {
-    let buffer = places.buffer;
-    let mut readers: Vec<&mut View> = Vec::new();
-    let mut all = true;
-    for step in &mut lowered.steps {
-        let reads = step.reads.contains(&buffer);
-        match &mut step.step {
-            Step::ConvWeightGradient(s) if reads => match &mut s.output_gradient {
-                OutputGradient::Pooled(pooled) => readers.push(&mut pooled.places),
-                OutputGradient::Stored(_) => all = false,
-            },
-            _ => all &= !reads,
-        }
+/// What reads places: gradients of filters over windows, and nothing else.
+fn gradients_over_windows(draft: &Draft, places: usize) -> Option<Vec<usize>> {
+    let is_over_windows = |&reader: &usize| match &draft.step(reader).step {
+        Step::ConvWeightGradient(s) => matches!(s.output_gradient, OutputGradient::Pooled(_)),
+        _ => false,
+    };
+    let mut readers = draft.readers(places);
+    let all: Vec<usize> = readers.by_ref().take_while(is_over_windows).collect();
+    (all.len() == draft.readers(places).count()).then_some(all)
+}
+
+/// The places lie as the output does, channel by channel, where all who read them can.
+fn lay_places_as_the_output(draft: &Draft, number: usize) -> Option<Patch> {
+    let mut own = draft.step(number).clone();
+    let Step::ConvPool(step) = &mut own.step else {
+        return None;
+    };
+    let (output, places) = (&step.output, step.places.as_mut()?);
+    let readers = gradients_over_windows(draft, places.buffer)?;
+    let fits = places.is_dense_from(0) && output.is_dense_from(0);
+    if !fits || places.strides == output.strides {
+        return None;
     }
-    if all && places.is_dense_from(0) && output.is_dense_from(0) {
-        for view in readers.into_iter().chain([places]) {
-            view.strides.clone_from(&output.strides);
+    places.strides.clone_from(&output.strides);
+    let strides = output.strides.clone();
+    let mut steps = vec![(number, own)];
+    for reader in readers {
+        let mut other = draft.step(reader).clone();
+        if let Step::ConvWeightGradient(filters) = &mut other.step
+            && let OutputGradient::Pooled(pooled) = &mut filters.output_gradient
+        {
+            pooled.places.strides.clone_from(&strides);
         }
+        steps.push((reader, other));
     }
+    Some(Patch {
+        steps,
+        ..Patch::default()
+    })
 }
 
 /// Takes the mask of the rectifier from the steps that write the gradient of a pooling's result, if the pooling can tell which
 /// windows no gradient goes through, and all who read that gradient look at this.
-fn mark_windows(step: &ConvPoolStep, lowered: &mut Lowered, isa: Isa) -> bool {
-    let (Some(places), true) = (
-        step.places.as_ref().map(|view| view.buffer),
-        step.finish().is_some_and(|finish| finish.rectify),
-    ) else {
-        return false;
+fn mark_windows(draft: &Draft, number: usize) -> Option<Patch> {
+    let mut own = draft.step(number).clone();
+    let Step::ConvPool(step) = &mut own.step else {
+        return None;
     };
-    let readers = lowered.readers();
+    let places = step.places.as_ref()?.buffer;
+    if step.marks || !step.finish().is_some_and(|finish| finish.rectify) {
+        return None;
+    }
     let mut masks = Vec::new();
-    for &reader in &readers[places] {
-        let Step::ConvWeightGradient(filters) = &lowered.steps[reader].step else {
-            return false;
+    for reader in gradients_over_windows(draft, places)? {
+        let Step::ConvWeightGradient(filters) = &draft.step(reader).step else {
+            return None;
         };
         let OutputGradient::Pooled(pooled) = &filters.output_gradient else {
-            return false;
+            return None;
         };
         let gradient = pooled.gradient.buffer;
-        let writes = |step: &LoweredStep| step.writes.contains(&gradient);
-        let mut writers = (0..lowered.steps.len()).filter(|&s| writes(&lowered.steps[s]));
-        let (Some(writer), None) = (writers.next(), writers.next()) else {
-            return false;
+        let writer = draft.only_writer(gradient)?;
+        let mut masking = draft.step(writer).clone();
+        let Step::Gemm(product) = &mut masking.step else {
+            return None;
         };
-        let Step::Gemm(product) = &lowered.steps[writer].step else {
-            return false;
-        };
-        let alone = lowered.buffers[gradient].external.is_none()
-            && readers[gradient] == [reader]
+        let alone = draft.only_reader(gradient) == Some(reader)
             && (pooled.gradient.offset, &pooled.gradient.strides)
                 == (step.output.offset, &step.output.strides)
             && product.statistics.is_none()
-            && conv::windows::may_be_nowhere(isa, &filters.geometry, &pooled.geometry);
+            && conv::windows::may_be_nowhere(draft.isa, &filters.geometry, &pooled.geometry);
         let masked = |map: &MapStep| is_mask(map, &product.c, &step.output);
         if !alone || !product.epilogue.as_ref().is_some_and(masked) {
-            return false;
+            return None;
         }
-        masks.push(writer);
+        product.epilogue = None;
+        let (a, b) = (product.a.buffer, product.b.view().buffer);
+        masking.reads.retain(|&read| read == a || read == b);
+        masks.push((writer, masking));
     }
-    for &writer in &masks {
-        let step = &mut lowered.steps[writer];
-        if let Step::Gemm(product) = &mut step.step {
-            product.epilogue = None;
-            let (a, b) = (product.a.buffer, product.b.view().buffer);
-            step.reads.retain(|&read| read == a || read == b);
-        }
+    if masks.is_empty() {
+        return None;
     }
-    !planted(Fault::ConvPoolForgetsMarks) && !masks.is_empty()
+    step.marks = !planted(Fault::ConvPoolForgetsMarks);
+    masks.push((number, own));
+    Some(Patch {
+        steps: masks,
+        ..Patch::default()
+    })
 }
 
 /// Whether elementwise code on `target` is `if result > 0 { target } else { 0 }`, where `result` lies as `target` does.

@@ -1,5 +1,39 @@
-//! Rules on steps.
+//! Rules on steps: steps that hand on values which nobody else reads become one.
 
-pub mod conv_pool;
-pub mod slices;
-pub mod windows;
+mod conv_pool;
+mod draft;
+mod slices;
+mod windows;
+
+use super::{
+    lower::Lowered,
+    rewriting::{Count, Rule, rewrite},
+};
+use crate::Result;
+use draft::Draft;
+use zerokara_kernels::isa::Isa;
+
+const RULES: &[Rule<Draft>] = &[
+    windows::WINDOWS,
+    windows::TOTALS,
+    conv_pool::POOLS,
+    conv_pool::LAYS,
+    conv_pool::MARKS,
+];
+
+/// The steps that compute the same with less traffic.
+///
+/// # Errors
+/// If what a rule puts in the place of steps does not hold.
+pub(super) fn join(lowered: Lowered, isa: Isa, count: &mut Count) -> Result<Lowered> {
+    let mut draft = Draft::of(lowered, isa);
+    rewrite(&mut draft, RULES, count)?;
+    Ok(slices::chain(draft.finish(), isa, count))
+}
+
+/// Name and meaning of each rule.
+#[cfg(test)]
+pub(super) fn table() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let rules = RULES.iter().map(|rule| (rule.name, rule.says));
+    rules.chain([(slices::NAME, slices::SAYS)])
+}

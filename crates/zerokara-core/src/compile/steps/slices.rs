@@ -8,6 +8,7 @@
 use crate::compile::{
     fault::{Fault, planted},
     lower::{Lowered, LoweredBuffer, LoweredStep, sum_over_first},
+    rewriting::Count,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use zerokara_kernels::{
@@ -30,9 +31,18 @@ const LEAST_SLICES: usize = if cfg!(test) { 2 } else { 8 };
 /// Numbers that a slice may sum up for itself: they are written, and read again, once for each slice.
 const LARGEST_SUM: usize = 4096;
 
-/// The plan's steps with chains in place of what can be taken slice by slice.
-pub(in crate::compile) fn chain(mut lowered: Lowered, isa: Isa) -> Lowered {
+/// What is said of a chain where replacements are counted.
+pub const NAME: &str = "chain-of-slices";
+pub const SAYS: &str =
+    "steps that work image by image take each slice of the batch through all of them";
+
+/// The plan's steps with chains in place of what can be taken slice by slice. Which steps form a chain is told by all of them, so that
+/// this is no pattern around one; but each chain is counted as a replacement.
+pub fn chain(mut lowered: Lowered, isa: Isa, count: &mut Count) -> Lowered {
     for mut group in groups(&lowered, isa) {
+        if !count.allows(NAME, SAYS, || format!("steps {:?}", group.members)) {
+            break;
+        }
         // Earlier chains have moved the steps.
         let touches = |step: &LoweredStep| {
             let mut all = step.reads.iter().chain(&step.writes);

@@ -2,71 +2,49 @@
 //! mostly zeros, is never written: the filters' gradient is summed over windows, each of which gives its gradient to one
 //! position ([`PooledGradient`]). The gradient of the bias, the sum of the same numbers, is taken along.
 
+use super::draft::{Draft, Patch};
 use crate::compile::{
     fault::{Fault, planted},
-    lower::{Lowered, LoweredBuffer, LoweredStep},
+    lower::LoweredStep,
+    rewriting::Rule,
 };
 use zerokara_kernels::{
     conv,
-    isa::Isa,
     map::Instruction,
     plan::{
-        ConvWeightGradientStep, Element, OutputGradient, PooledGradient, ReduceStep, Reduction,
-        Step, View,
+        ConvWeightGradientStep, OutputGradient, PooledGradient, ReduceStep, Reduction, Step, View,
     },
 };
 
-/// The steps with those joined that meet in a value which nobody else reads.
-pub(in crate::compile) fn join(mut lowered: Lowered, isa: Isa) -> Lowered {
-    let readers = lowered.readers();
-    let mut joined = vec![false; lowered.steps.len()];
-    for writer in 0..lowered.steps.len() {
-        let (before, after) = lowered.steps.split_at_mut(writer + 1);
-        let from = &before[writer];
-        if !matches!(from.step, Step::PoolGradient(_)) {
-            continue;
-        }
-        let &[buffer] = &from.writes[..] else {
-            continue;
-        };
-        let [reader] = readers[buffer][..] else {
-            continue;
-        };
-        let Some((to, between)) = after
-            .get_mut(..reader.saturating_sub(writer))
-            .and_then(<[_]>::split_last_mut)
-        else {
-            continue;
-        };
-        let held = &mut lowered.buffers[buffer];
-        if held.external.is_some() || !from.stays(between) {
-            continue;
-        }
-        if let Some(step) = sum_over_windows(&from.step, &to.step, isa) {
-            to.step = step;
-            to.reads.retain(|&b| b != buffer);
-            to.reads.extend(&from.reads);
-            held.len = 0;
-            joined[writer] = true;
-            if let Some(first) = take_totals(&mut lowered, reader) {
-                joined[first] = true;
-            }
-        }
-    }
-    lowered.without(&joined)
-}
+pub const WINDOWS: Rule<Draft> = Rule {
+    name: "filters-over-windows",
+    says: "the gradient of filters is summed over the windows of a pooling, and its gradient is never spread",
+    find: sum_over_windows,
+};
+
+pub const TOTALS: Rule<Draft> = Rule {
+    name: "totals-of-windows",
+    says: "who sums filters' gradients over windows also sums the bias' gradient",
+    find: take_totals,
+};
 
 /// The gradient of a convolution's filters, as a sum over the windows of its output's pooling.
-fn sum_over_windows(from: &Step, to: &Step, isa: Isa) -> Option<Step> {
-    let (Step::PoolGradient(pool), Step::ConvWeightGradient(filters)) = (from, to) else {
+fn sum_over_windows(draft: &Draft, number: usize) -> Option<Patch> {
+    let from = draft.step(number);
+    let (Step::PoolGradient(pool), &[buffer]) = (&from.step, &from.writes[..]) else {
+        return None;
+    };
+    let reader = draft.only_reader(buffer)?;
+    let to = draft.step(reader);
+    let Step::ConvWeightGradient(filters) = &to.step else {
         return None;
     };
     let places = pool.places.clone()?;
-    let reads = |view: &OutputGradient| matches!(view, OutputGradient::Stored(view) if view.buffer == pool.input_gradient.buffer);
+    let reads = |view: &OutputGradient| matches!(view, OutputGradient::Stored(view) if view.buffer == buffer);
     let fits = pool.epilogue.is_none()
         && reads(&filters.output_gradient)
-        && conv::windows::pay(isa, &filters.geometry, &pool.geometry);
-    if !fits {
+        && conv::windows::pay(draft.isa, &filters.geometry, &pool.geometry);
+    if !fits || !draft.stays(number, reader) {
         return None;
     }
     let mut filters = filters.clone();
@@ -80,61 +58,62 @@ fn sum_over_windows(from: &Step, to: &Step, isa: Isa) -> Option<Step> {
         places,
         totals: None,
     }));
-    Some(Step::ConvWeightGradient(filters))
+    let kept = to.reads.iter().filter(|&&b| b != buffer);
+    let step = LoweredStep {
+        reads: kept.chain(&from.reads).copied().collect(),
+        step: Step::ConvWeightGradient(filters),
+        ..to.clone()
+    };
+    Some(Patch {
+        steps: vec![(reader, step)],
+        gone: vec![number],
+        emptied: vec![buffer],
+        ..Patch::default()
+    })
 }
 
 /// Lets a gradient of filters sum up the gradient that it reads, for the step behind it that computes the bias' gradient,
-/// if that is what two reductions do: over the batch, then over the windows of an image. The first is left over, whose
-/// number this gives.
-fn take_totals(lowered: &mut Lowered, filters: usize) -> Option<usize> {
+/// if that is what two reductions do: over the batch, then over the windows of an image. The first is left over.
+fn take_totals(draft: &Draft, filters: usize) -> Option<Patch> {
     let Step::ConvWeightGradient(ConvWeightGradientStep {
         geometry,
         output_gradient: OutputGradient::Pooled(pooled),
         ..
-    }) = &lowered.steps[filters].step
+    }) = &draft.step(filters).step
     else {
         return None;
     };
+    if pooled.totals.is_some() {
+        return None;
+    }
     let gradient = pooled.gradient.clone();
     let shape = [conv::partials(geometry), geometry.out_channels];
-    let (first, images) = lowered.steps.iter().enumerate().find_map(|(at, step)| {
-        plain_sum(step)
-            .filter(|sum| is_over_batch(sum, &gradient))
-            .map(|sum| (at, sum))
-    })?;
+    let is_first = |&step: &usize| {
+        plain_sum(draft.step(step)).is_some_and(|sum| is_over_batch(sum, &gradient))
+    };
+    let first = draft.readers(gradient.buffer).find(is_first)?;
+    let images = plain_sum(draft.step(first))?;
     let between = images.outputs[0].clone();
-    let mut readers = lowered.steps.iter().enumerate();
-    let second = readers
-        .find(|(_, step)| step.reads.contains(&between.buffer))?
-        .0;
-    let alone = readers.all(|(_, step)| !step.reads.contains(&between.buffer))
-        && lowered.buffers[between.buffer].external.is_none();
-    let windows = plain_sum(&lowered.steps[second])?;
+    let second = draft.only_reader(between.buffer)?;
+    let windows = plain_sum(draft.step(second))?;
     // The channels are what the first leaves of the gradient's last axis, and the second of that.
     let channels = stride_of(images, &gradient, 3)?;
     let kept = windows.reduced.iter().position(|reduced| !reduced)?;
     let [input] = &windows.inputs[..] else {
         return None;
     };
-    let fits = alone
-        && second > filters
+    let fits = second > filters
         && input.buffer == between.buffer
         && input.offset == between.offset
         && windows.reduced.iter().filter(|reduced| !**reduced).count() == 1
         && windows.shape[kept] == geometry.out_channels
-        && is_whole(input, lowered.buffers[between.buffer].len)
+        && is_whole(input, draft.buffer(between.buffer).len)
         && input.strides[kept] == channels;
     if !fits {
         return None;
     }
     let mut sum = windows.clone();
-    let buffer = lowered.buffers.len();
-    lowered.buffers.push(LoweredBuffer {
-        element: Element::F32,
-        len: shape[0] * shape[1],
-        external: None,
-        local: None,
-    });
+    let buffer = draft.next_buffer();
     let totals = View {
         buffer,
         offset: 0,
@@ -148,19 +127,23 @@ fn take_totals(lowered: &mut Lowered, filters: usize) -> Option<usize> {
     sum.shape = shape.to_vec();
     sum.reduced = vec![true, false];
     sum.inputs = vec![totals.clone()];
-    let last = &mut lowered.steps[second];
+    let mut last = draft.step(second).clone();
     last.step = Step::Reduce(sum);
     last.reads.retain(|&b| b != between.buffer);
     last.reads.push(buffer);
-    lowered.buffers[between.buffer].len = 0;
-    let host = &mut lowered.steps[filters];
+    let mut host = draft.step(filters).clone();
     host.writes.push(buffer);
     if let Step::ConvWeightGradient(step) = &mut host.step
         && let OutputGradient::Pooled(pooled) = &mut step.output_gradient
     {
         pooled.totals = Some(totals);
     }
-    Some(first)
+    Some(Patch {
+        steps: vec![(filters, host), (second, last)],
+        gone: vec![first],
+        buffers: vec![shape[0] * shape[1]],
+        emptied: vec![between.buffer],
+    })
 }
 
 /// A step that only sums up numbers as they are.
