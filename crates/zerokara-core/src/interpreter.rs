@@ -110,7 +110,8 @@ fn missing(input: &Tensor) -> Error {
     ))
 }
 
-fn apply(
+/// What an operation gives, by its reference loop.
+pub(crate) fn apply(
     op: &dyn Op,
     meta: &Meta,
     arguments: &[&Array],

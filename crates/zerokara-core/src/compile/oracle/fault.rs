@@ -2,67 +2,77 @@
 //! [`planted`] is always false and costs nothing.
 
 macro_rules! faults {
-    ($($name:ident),* $(,)?) => {
+    (logical { $($logical:ident),* $(,)? } behind { $($behind:ident),* $(,)? }) => {
         /// A rule of the compiler that a test breaks on purpose.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[cfg_attr(not(test), allow(dead_code))]
         pub(crate) enum Fault {
-            $($name),*
+            $($logical,)*
+            $($behind),*
         }
 
         #[cfg(test)]
         impl Fault {
             /// All of them.
-            pub const ALL: &[Fault] = &[$(Fault::$name),*];
+            pub const ALL: &[Fault] = &[$(Fault::$logical,)* $(Fault::$behind),*];
+
+            /// Whether it makes the logical plan wrong; the others break what becomes of a right one.
+            pub fn is_logical(self) -> bool {
+                matches!(self, $(Fault::$logical)|*)
+            }
         }
     };
 }
 
 faults! {
-    MergeIgnoresAttributes,
-    MergeIgnoresInputOrder,
-    DropsSubtractedConstant,
-    DropsAddedConstant,
-    MergesOppositeComparisons,
-    SwapsSelect,
-    NegatesConstants,
-    PermuteBackwards,
-    BroadcastAlignsLeft,
-    SliceForgetsStart,
-    SliceForgetsDirection,
-    ReshapeForgetsOrder,
-    OrderForgotten,
-    ReduceWrongAxis,
-    ReduceForgetsWalkingOrder,
-    TransposedProductNotSwapped,
-    BatchRepeatsFirstMatrix,
-    ConvSwapsStride,
-    ConvGradientUsesForwardFilters,
-    PooledOrderMislabelled,
-    AssembleForgetsOffset,
-    ArgReduceWrongAxis,
-    StoreBeforeReaders,
-    LivesEndTooEarly,
-    FreesGapsTooEarly,
-    SharesBufferStillRead,
-    SharesBufferReadTwice,
-    WritesOverRawValueStillWanted,
-    InlinesSharedValue,
-    ForgetsMaskOfPooledRelu,
-    ForgetsSumAfterPooling,
-    FlattensWeightsAsTheyLie,
-    SlicesStartAtTheFirst,
-    WindowsSwapAxes,
-    ConvPoolSwapsFilterAxes,
-    ConvPoolForgetsMarks,
-    RecomputesBackwards,
-    JoinsReductionsOfOtherAxes,
-    JoinedReductionsSwapResults,
-    SwapsReductionKinds,
-    StatisticsOfOtherAxes,
-    ReductionForgetsEpilogue,
-    BytesDoNotWrap,
-    TruthsStayNumbers,
+    logical {
+        MergeIgnoresAttributes,
+        MergeIgnoresInputOrder,
+        InlinesSharedValue,
+        ForgetsMaskOfPooledRelu,
+        ForgetsSumAfterPooling,
+        FlattensWeightsAsTheyLie,
+        RecomputesBackwards,
+        JoinsReductionsOfOtherAxes,
+    }
+    behind {
+        DropsSubtractedConstant,
+        DropsAddedConstant,
+        MergesOppositeComparisons,
+        SwapsSelect,
+        NegatesConstants,
+        PermuteBackwards,
+        BroadcastAlignsLeft,
+        SliceForgetsStart,
+        SliceForgetsDirection,
+        ReshapeForgetsOrder,
+        OrderForgotten,
+        ReduceWrongAxis,
+        ReduceForgetsWalkingOrder,
+        TransposedProductNotSwapped,
+        BatchRepeatsFirstMatrix,
+        ConvSwapsStride,
+        ConvGradientUsesForwardFilters,
+        PooledOrderMislabelled,
+        AssembleForgetsOffset,
+        ArgReduceWrongAxis,
+        StoreBeforeReaders,
+        LivesEndTooEarly,
+        FreesGapsTooEarly,
+        SharesBufferStillRead,
+        SharesBufferReadTwice,
+        WritesOverRawValueStillWanted,
+        SlicesStartAtTheFirst,
+        WindowsSwapAxes,
+        ConvPoolSwapsFilterAxes,
+        ConvPoolForgetsMarks,
+        JoinedReductionsSwapResults,
+        SwapsReductionKinds,
+        StatisticsOfOtherAxes,
+        ReductionForgetsEpilogue,
+        BytesDoNotWrap,
+        TruthsStayNumbers,
+    }
 }
 
 #[cfg(test)]

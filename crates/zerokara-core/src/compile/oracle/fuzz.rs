@@ -5,7 +5,11 @@
 mod bytes;
 mod special;
 
-use crate::compile::fault::{Fault, with_fault};
+use super::{
+    fault::{Fault, with_fault},
+    reference,
+};
+use crate::compile::rewriting::hook;
 use crate::{
     Array, DType, Parameter, Precision, Program, Result, Runtime, Tensor, gradients,
     graph::Graph,
@@ -428,20 +432,36 @@ impl Case {
             values.extend(kept);
             Ok(values)
         });
-        let compiled = match compiled {
+        Ok(self.judge(compiled))
+    }
+
+    /// The reference loops on the logical plans, with a fault planted or none.
+    fn check_logical(&self, fault: Option<Fault>) -> Outcome {
+        let outputs = self.outputs.each_ref();
+        let values = with_fault(fault, || -> Result<Vec<Array>> {
+            let mut values = reference::run(&outputs, &self.updates)?;
+            values.extend(reference::run(&outputs, &[])?);
+            Ok(values)
+        });
+        self.judge(values)
+    }
+
+    /// The values with all parameters replaced, and the outputs with all kept, against the interpreter's.
+    fn judge(&self, values: Result<Vec<Array>>) -> Outcome {
+        let values = match values {
             Ok(values) => values,
-            Err(error) => return Ok(Outcome::Differs(error.to_string())),
+            Err(error) => return Outcome::Differs(error.to_string()),
         };
         let mut outcome = Outcome::Agrees;
-        for (number, value) in compiled.iter().enumerate() {
+        for (number, value) in values.iter().enumerate() {
             let i = number % self.exact.len();
             match self.compare(&format!("value {number}"), value, i) {
                 Outcome::Agrees => {}
                 Outcome::IllConditioned => outcome = Outcome::IllConditioned,
-                differs => return Ok(differs),
+                differs => return differs,
             }
         }
-        Ok(outcome)
+        outcome
     }
 
     /// The compiled value against the interpreter's i-th. Every element of every value on the way may have been rounded
@@ -503,11 +523,20 @@ fn compiled_agrees_with_interpreted_on_random_graphs() {
     for seed in 0..rounds() {
         let case = Case::new(seed).unwrap_or_else(|e| panic!("graph {seed} is invalid: {e}"));
         let mut outcomes = BTreeSet::new();
+        if let Outcome::Differs(what) = case.check_logical(None) {
+            panic!("the logical plan of graph {seed}, by rules and schedule alone: {what}");
+        }
         for (machine, reached) in machines.iter().zip(&mut reached) {
             let isa = machine.isa();
             let outcome = case.check(machine, None, |plan| ways(plan, isa, reached));
             match outcome.unwrap() {
-                Outcome::Differs(what) => panic!("graph {seed} on {}: {what}", isa.name()),
+                // Rules and schedule have just been found right.
+                Outcome::Differs(what) => {
+                    panic!(
+                        "graph {seed} on {}, behind its logical plan: {what}",
+                        isa.name()
+                    )
+                }
                 outcome => outcomes.insert(outcome == Outcome::IllConditioned),
             };
         }
@@ -591,16 +620,39 @@ fn ways(plan: &Plan, isa: Isa, to: &mut BTreeSet<String>) {
     }
 }
 
+/// Panics of faults are expected: on this thread nothing is said of them, on those of other tests it is.
+struct Quiet;
+
+thread_local! {
+    static IS_QUIET: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+impl Quiet {
+    fn on_this_thread() -> Self {
+        static ONCE: std::sync::Once = std::sync::Once::new();
+        ONCE.call_once(|| {
+            let said = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |panic| {
+                if !IS_QUIET.get() {
+                    said(panic)
+                }
+            }));
+        });
+        IS_QUIET.set(true);
+        Self
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        IS_QUIET.set(false);
+    }
+}
+
 #[test]
 fn every_planted_fault_is_found() {
     let machines = machines();
-    // Panics of faults are expected: on this thread nothing is said, on those of other tests it is.
-    let (own, said) = (std::thread::current().id(), std::panic::take_hook());
-    std::panic::set_hook(Box::new(move |panic| {
-        if std::thread::current().id() != own {
-            said(panic)
-        }
-    }));
+    let _quiet = Quiet::on_this_thread();
     let mut hidden: Vec<(&Arc<Runtime>, Fault)> = Fault::ALL
         .iter()
         .flat_map(|&fault| machines.iter().map(move |machine| (machine, fault)))
@@ -627,10 +679,76 @@ fn every_planted_fault_is_found() {
             !found.unwrap_or(true)
         });
     }
-    drop(std::panic::take_hook());
     let missed: Vec<(&str, Fault)> = hidden
         .iter()
         .map(|(machine, fault)| (machine.isa().name(), *fault))
         .collect();
     assert!(missed.is_empty(), "the fuzzer does not find {missed:?}");
+}
+
+/// Faults of rules and of the schedule show in what the reference loops make of the logical plan; faults behind it do not.
+#[test]
+fn faults_above_the_logical_plan_are_told_from_those_below() {
+    let _quiet = Quiet::on_this_thread();
+    let cases: Vec<Case> = (0..150).filter_map(|seed| Case::new(seed).ok()).collect();
+    let shows = |fault: Fault| {
+        let differs = |case: &Case| {
+            let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                case.check_logical(Some(fault))
+            }));
+            !matches!(found, Ok(Outcome::Agrees | Outcome::IllConditioned))
+        };
+        cases.iter().any(differs)
+    };
+    let all = Fault::ALL.iter().copied();
+    let wrong: Vec<Fault> = all.filter(|&f| shows(f) != f.is_logical()).collect();
+    assert!(wrong.is_empty(), "on the other side: {wrong:?}");
+}
+
+/// The number of the replacement with which a plan goes wrong that is right without any: by halving.
+fn first_wrong(most: usize, is_wrong: impl Fn(usize) -> bool) -> usize {
+    let (mut right, mut wrong) = (0, most);
+    while wrong - right > 1 {
+        let half = right + (wrong - right) / 2;
+        match is_wrong(half) {
+            true => wrong = half,
+            false => right = half,
+        }
+    }
+    wrong
+}
+
+/// A rule that is broken is found by halving the number of replacements that are made.
+#[test]
+fn a_broken_rule_is_found_by_bisection() {
+    let _quiet = Quiet::on_this_thread();
+    let broken = [
+        (Fault::ForgetsMaskOfPooledRelu, "mask-before-scattering"),
+        (Fault::ForgetsSumAfterPooling, "add-after-pooling"),
+        (Fault::FlattensWeightsAsTheyLie, "flatten-channels-last"),
+        (Fault::WindowsSwapAxes, "filters-over-windows"),
+        (Fault::ConvPoolSwapsFilterAxes, "convolution-that-pools"),
+        (Fault::ConvPoolForgetsMarks, "marked-windows"),
+        (Fault::SlicesStartAtTheFirst, "chain-of-slices"),
+    ];
+    for machine in machines() {
+        for (fault, rule) in broken {
+            let made = |case: &Case, most: usize| {
+                let run = || case.check(&machine, Some(fault), |_| ()).unwrap();
+                let (outcome, made) = hook::with_first(most, run);
+                (matches!(outcome, Outcome::Differs(_)), made)
+            };
+            let mut cases = (0..2000).filter_map(|seed| Case::new(seed).ok());
+            let case = cases.find(|case| made(case, usize::MAX).0).unwrap();
+            let all = made(&case, usize::MAX).1.len();
+            let number = first_wrong(all, |most| made(&case, most).0);
+            // Two plans were made; in one of them the rule is the last that was applied.
+            let times = |most: usize| made(&case, most).1.iter().filter(|r| **r == rule).count();
+            assert!(
+                times(number) > times(number - 1),
+                "{fault:?} on {}: replacement {number} is not by {rule}",
+                machine.isa().name()
+            );
+        }
+    }
 }
