@@ -232,13 +232,20 @@ impl Op for Scatter {
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
         let (places, g) = (inputs[0].slice::<i64>(), inputs[1]);
         let shape = output.shape().to_vec();
+        let mut is_outside = false;
         loops::floats!(g.dtype(), T => {
             let (g_, y) = (g.slice::<T>(), output.slice_mut::<T>());
             windows(&self.options, &shape, g.shape(), |at, window| {
-                y[window[places[at] as usize % window.len()]] += g_[at];
+                match usize::try_from(places[at]).ok().and_then(|place| window.get(place)) {
+                    Some(&place) => y[place] += g_[at],
+                    None => is_outside = true,
+                }
             });
         });
-        Ok(())
+        match is_outside {
+            true => Err("a place lies outside of its window".into()),
+            false => Ok(()),
+        }
     }
 }
 
@@ -332,5 +339,15 @@ mod tests {
         let images = [5, 4];
         let scatter = Scatter { options, images };
         assert!(scatter.infer(&[x.meta(), x.meta()]).is_err());
+        // In a corner there are two elements of the window.
+        let pooled = pooled_shape(&options, x.shape()).unwrap();
+        let len = pooled.iter().product();
+        let places = Array::new(pooled, vec![4i64; len]);
+        let mut output = x.clone();
+        let error = scatter.reference(
+            &[&places, &Array::new(pooled, vec![1.0f32; len])],
+            &mut output,
+        );
+        assert_eq!(error, Err("a place lies outside of its window".into()));
     }
 }

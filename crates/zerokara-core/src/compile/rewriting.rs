@@ -2,8 +2,8 @@
 //!
 //! The engine knows nothing of what is rewritten: nodes of the graph (`rules/`) and steps (`steps/`) are both a [`Subject`]. It
 //! applies rules until none fits any more. Every replacement is counted, across the graph and the steps of one plan, and
-//! `ZEROKARA_RULES=<n>` makes the first `n` alone, and says which was the last: a plan that computes something wrong is led back to one
-//! replacement by halving `n`.
+//! `ZEROKARA_RULES=<n>` makes the first `n` alone, and says which was the last: a plan that computes something wrong is led
+//! back to one replacement by halving `n`.
 
 use crate::{Error, Result};
 

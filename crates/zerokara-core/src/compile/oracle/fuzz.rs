@@ -1,6 +1,7 @@
 //! The random-graph fuzzer: the compiled engine against the interpreter, forward and gradient, on graphs of random
 //! operations, shapes, views and parameter updates, for every description of a machine, which decides what the compiler makes
-//! of a graph. It must find every planted [`Fault`], and reach every kind of step, for each of them.
+//! of a graph. It must find every planted [`Fault`], and reach every kind of step, for each of them. The reference loops run every
+//! logical plan as well.
 
 mod bytes;
 mod special;
@@ -9,9 +10,10 @@ use super::{
     fault::{Fault, with_fault},
     reference,
 };
-use crate::compile::rewriting::hook;
 use crate::{
-    Array, DType, Parameter, Precision, Program, Result, Runtime, Tensor, gradients,
+    Array, DType, Parameter, Precision, Program, Result, Runtime, Tensor,
+    compile::rewriting::hook,
+    gradients,
     graph::Graph,
     interpret,
     op::{ConvOptions, Padding, PoolOptions},

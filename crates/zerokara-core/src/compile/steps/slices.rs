@@ -36,8 +36,8 @@ pub const NAME: &str = "chain-of-slices";
 pub const SAYS: &str =
     "steps that work image by image take each slice of the batch through all of them";
 
-/// The plan's steps with chains in place of what can be taken slice by slice. Which steps form a chain is told by all of them, so that
-/// this is no pattern around one; but each chain is counted as a replacement.
+/// The plan's steps with chains in place of what can be taken slice by slice. Which steps form a chain is told by all of them,
+/// so that this is no pattern around one; but each chain is counted as a replacement.
 pub fn chain(mut lowered: Lowered, isa: Isa, count: &mut Count) -> Lowered {
     for mut group in groups(&lowered, isa) {
         if !count.allows(NAME, SAYS, || format!("steps {:?}", group.members)) {
