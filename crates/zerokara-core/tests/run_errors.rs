@@ -83,10 +83,10 @@ fn sizes_beyond_all_memory_are_errors() {
     let x = Tensor::ones([1, 1, 4, 4]);
     let w = Tensor::ones([1, 1, 3, 3]);
     let options = ConvOptions::default();
-    let pool = |kernel, stride, padding| PoolOptions {
+    let pool = |kernel, stride, padding: [usize; 2]| PoolOptions {
         kernel,
         stride,
-        padding,
+        padding: padding.into(),
     };
     let cases: Vec<(&str, Tensor)> = vec![
         ("zeros", Tensor::zeros([huge, 2])),
