@@ -48,8 +48,7 @@ fn compiled_steps_widen_bytes_to_the_same_bits_on_every_machine() -> Result<()> 
         let expected = interpret(&outputs, &[(&input, value.clone())], Precision::AsWritten)?;
         for runtime in super::machines() {
             let isa = runtime.isa();
-            let mut program =
-                Program::compile_in(runtime, &[&input], &outputs, &[], Arithmetic::F32)?;
+            let program = Program::compile_in(runtime, &[&input], &outputs, &[], Arithmetic::F32)?;
             for _ in 0..2 {
                 let got = program.run(std::slice::from_ref(&value))?;
                 for (i, (got, expected)) in got.iter().zip(&expected).enumerate() {
