@@ -417,7 +417,21 @@ fn attributes_are_saved_to_the_bit() {
     {
         attributes = attributes.with(format!("int{i}"), number);
     }
-    attributes = attributes.with("ints", &[i64::MIN, -1, i64::MAX][..]);
+    attributes = attributes
+        .with("ints", &[i64::MIN, -1, i64::MAX][..])
+        .with("none", &[0i64; 0][..])
+        .with("floats", numbers.to_vec())
+        .with("no_floats", Vec::<f64>::new())
+        .with("bools", vec![true, false])
+        .with("no_bools", Vec::<bool>::new())
+        .with("texts", vec!["a".to_string(), "b \"c\"".to_string()])
+        .with("no_texts", Vec::<String>::new())
+        .with("wide", Array::new([3], vec![i64::MIN, 0, i64::MAX]))
+        .with(
+            "narrow",
+            Array::new([2, 2], vec![0.0f32, -0.0, f32::INFINITY, 1e-40]),
+        )
+        .with("bytes", Array::new([2, 1], vec![0u8, 255]));
     let node = |source| NodeRecord {
         source,
         layer: None,
@@ -446,7 +460,24 @@ fn attributes_are_saved_to_the_bit() {
     let file = model::to_file(&record, &ModelInfo::default()).unwrap();
     let read = SafeTensors::from_bytes(&file.to_bytes().unwrap()).unwrap();
     // Attributes are equal if their bits are.
-    assert_eq!(model::from_file(read).unwrap().0, record);
+    assert_eq!(model::from_file(read.clone()).unwrap().0, record);
+    for (from, to) in [
+        (r#"{"tensor":1}"#, r#"{"tensor":6}"#),
+        (r#"{"tensor":1}"#, r#"{"tensor":-1}"#),
+        (r#"{"floats":[]}"#, r#"{"floats":[1]}"#),
+        (r#"{"bools":[]}"#, r#"{"bools":["true"]}"#),
+        (r#"{"texts":[]}"#, r#"{"texts":[1]}"#),
+        (r#"{"texts":[]}"#, r#"{"words":["a"]}"#),
+        (r#""tensors":6"#, r#""tensors":7"#),
+        (r#""tensors":6"#, r#""tensors":5"#),
+    ] {
+        let mut bad = read.clone();
+        let text = &bad.metadata["zerokara.graph"];
+        assert!(text.contains(from), "{from} {text}");
+        let text = text.replacen(from, to, 1);
+        bad.metadata.insert("zerokara.graph".into(), text);
+        assert!(model::from_file(bad).is_err(), "{to}");
+    }
     let info = ModelInfo {
         task: Some(TaskInfo {
             name: "mine".into(),

@@ -1,7 +1,7 @@
 //! Model files: safetensors with the model's graph in the metadata and what one must know to use it.
 //!
 //! Parameters and buffers are tensors under their paths (`conv1.weight`), so that any reader of safetensors finds
-//! them; constants of the graph are `__constant__.0` and so on. Under the keys `zerokara.graph` and `zerokara.info` of
+//! them; constants of the graph are `__constant__.0` and so on, tensors that are attributes `__tensor__.0`. Under the keys `zerokara.graph` and `zerokara.info` of
 //! the metadata lie JSON texts: of the graph in both modes with its signature, and of the [`ModelInfo`].
 //!
 //! Files are of version 2. Those of version 1, which had one input and one output and at most the batch free, are read as
@@ -25,6 +25,7 @@ const OPERATIONS: u64 = 1;
 const GRAPH: &str = "zerokara.graph";
 const INFO: &str = "zerokara.info";
 const CONSTANT: &str = "__constant__.";
+const TENSOR: &str = "__tensor__.";
 
 /// What one must know to use a model: all of it optional.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -87,12 +88,13 @@ pub fn to_file(record: &ModelRecord, info: &ModelInfo) -> Result<SafeTensors> {
         let (name, value) = (parameter.name.clone(), parameter.value.clone());
         file.tensors.push((name, value));
     }
-    let mut constants = record.constants.clone();
-    let graph = write::graph(record, &mut constants).to_string();
-    for (i, constant) in constants.into_iter().enumerate() {
-        file.tensors.push((format!("{CONSTANT}{i}"), constant));
+    let (graph, tensors) = write::graph(record);
+    for (prefix, list) in [(CONSTANT, &record.constants), (TENSOR, &tensors)] {
+        let named = list.iter().enumerate();
+        let named = named.map(|(i, array)| (format!("{prefix}{i}"), array.clone()));
+        file.tensors.extend(named);
     }
-    file.metadata.insert(GRAPH.into(), graph);
+    file.metadata.insert(GRAPH.into(), graph.to_string());
     file.metadata
         .insert(INFO.into(), info::text(info)?.to_string());
     file.metadata.insert("format".into(), "zerokara".into());

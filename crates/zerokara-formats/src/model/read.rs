@@ -1,6 +1,6 @@
 //! Records of JSON, of every version.
 
-use super::CONSTANT;
+use super::{CONSTANT, TENSOR};
 use crate::json;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
@@ -34,7 +34,7 @@ pub(super) fn version2(graph: &Value, tensors: Tensors) -> Result<ModelRecord, S
         }
         lengths.insert(name, json::size(length)?);
     }
-    let (parameters, constants) = values(graph, tensors)?;
+    let (parameters, constants, tensors) = values(graph, tensors)?;
     let record = ModelRecord {
         signature: Signature {
             inputs: ports(graph, "inputs")?,
@@ -42,8 +42,8 @@ pub(super) fn version2(graph: &Value, tensors: Tensors) -> Result<ModelRecord, S
             states,
         },
         lengths,
-        evaluate: nodes(json::field(graph, "evaluate")?, &constants)?,
-        train: nodes(json::field(graph, "train")?, &constants)?,
+        evaluate: nodes(json::field(graph, "evaluate")?, &tensors)?,
+        train: nodes(json::field(graph, "train")?, &tensors)?,
         parameters,
         constants,
     };
@@ -63,7 +63,7 @@ pub(super) fn version1(graph: &Value, tensors: Tensors) -> Result<ModelRecord, S
         *axis = BATCH.into();
         lengths.insert(BATCH, batch);
     }
-    let (parameters, constants) = values(graph, tensors)?;
+    let (parameters, constants, tensors) = values(graph, tensors)?;
     let mut record = ModelRecord {
         signature: Signature {
             inputs: vec![Port::new("x", dtype(input)?, axes)],
@@ -71,8 +71,8 @@ pub(super) fn version1(graph: &Value, tensors: Tensors) -> Result<ModelRecord, S
             states: Vec::new(),
         },
         lengths,
-        evaluate: nodes(json::field(graph, "evaluate")?, &constants)?,
-        train: nodes(json::field(graph, "train")?, &constants)?,
+        evaluate: nodes(json::field(graph, "evaluate")?, &tensors)?,
+        train: nodes(json::field(graph, "train")?, &tensors)?,
         parameters,
         constants,
     };
@@ -83,11 +83,11 @@ pub(super) fn version1(graph: &Value, tensors: Tensors) -> Result<ModelRecord, S
     Ok(record)
 }
 
-/// Parameters and constants; an error if a tensor is neither.
-fn values(
-    graph: &Value,
-    mut tensors: Tensors,
-) -> Result<(Vec<ParameterRecord>, Vec<Array>), String> {
+/// Parameters, constants, and tensors that are attributes.
+type Values = (Vec<ParameterRecord>, Vec<Array>, Vec<Array>);
+
+/// The values of a graph; an error if a tensor is none of them.
+fn values(graph: &Value, mut tensors: Tensors) -> Result<Values, String> {
     let mut take = |name: &str| {
         let found = tensors.remove(name);
         found.ok_or_else(|| format!("there is no tensor {name}"))
@@ -101,14 +101,18 @@ fn values(
             value: take(name)?,
         });
     }
-    let constants = (0..json::size(json::field(graph, "constants")?)?)
-        .map(|i| take(&format!("{CONSTANT}{i}")))
-        .collect::<Result<_, _>>()?;
+    let mut numbered = |count: &Value, prefix: &str| -> Result<Vec<Array>, String> {
+        let numbers = 0..json::size(count)?;
+        numbers.map(|i| take(&format!("{prefix}{i}"))).collect()
+    };
+    let constants = numbered(json::field(graph, "constants")?, CONSTANT)?;
+    // Version 1 has none.
+    let attributes = numbered(graph.get("tensors").unwrap_or(&0.into()), TENSOR)?;
     match tensors.keys().min() {
         Some(name) => Err(format!(
             "there is a tensor {name} that the graph does not know"
         )),
-        None => Ok((parameters, constants)),
+        None => Ok((parameters, constants, attributes)),
     }
 }
 
@@ -145,10 +149,10 @@ fn ports(graph: &Value, what: &str) -> Result<Vec<Port>, String> {
 }
 
 /// A pass of any version: it has one `output` in version 1, and later `outputs`.
-fn nodes(graph: &Value, constants: &[Array]) -> Result<GraphRecord, String> {
+fn nodes(graph: &Value, tensors: &[Array]) -> Result<GraphRecord, String> {
     let nodes = json::list(graph, "nodes")?.iter().enumerate();
     let nodes =
-        nodes.map(|(at, entry)| node(entry, constants).map_err(|e| format!("node {at}: {e}")));
+        nodes.map(|(at, entry)| node(entry, tensors).map_err(|e| format!("node {at}: {e}")));
     let mut updates = Vec::new();
     for update in json::list(graph, "updates")? {
         let [name, at] = named(update, "update")?;
@@ -164,7 +168,7 @@ fn nodes(graph: &Value, constants: &[Array]) -> Result<GraphRecord, String> {
     })
 }
 
-fn node(entry: &Value, constants: &[Array]) -> Result<NodeRecord, String> {
+fn node(entry: &Value, tensors: &[Array]) -> Result<NodeRecord, String> {
     let source = if let Some(is) = entry.get("is") {
         match is.as_str() {
             // The only one of version 1.
@@ -190,7 +194,7 @@ fn node(entry: &Value, constants: &[Array]) -> Result<NodeRecord, String> {
                 if !known.insert(name) {
                     return Err(format!("the attribute {name:?} is there twice"));
                 }
-                let value = recorded(value, constants)?;
+                let value = recorded(value, tensors)?;
                 attributes = attributes.with(name.to_string(), value);
             }
         }
@@ -238,7 +242,7 @@ fn size(value: &Value) -> Result<Size, String> {
     Size::new(terms.ok_or_else(bad)?).map_err(|e| e.to_string())
 }
 
-fn recorded(value: &Value, constants: &[Array]) -> Result<RecordedAttribute, String> {
+fn recorded(value: &Value, tensors: &[Array]) -> Result<RecordedAttribute, String> {
     if let Some(one) = value.get("size") {
         return Ok(RecordedAttribute::Size(size(one)?));
     }
@@ -246,33 +250,36 @@ fn recorded(value: &Value, constants: &[Array]) -> Result<RecordedAttribute, Str
         let all = json::list(value, "sizes")?.iter().map(size);
         return Ok(RecordedAttribute::Sizes(all.collect::<Result<_, _>>()?));
     }
-    attribute(value, constants).map(RecordedAttribute::Known)
+    attribute(value, tensors).map(RecordedAttribute::Known)
 }
 
-fn attribute(value: &Value, constants: &[Array]) -> Result<Attribute, String> {
+fn attribute(value: &Value, tensors: &[Array]) -> Result<Attribute, String> {
     let bad = || format!("{value} is no attribute");
-    fn all<T>(list: &[Value], of: impl Fn(&Value) -> Option<T>) -> Option<Vec<T>> {
-        list.iter().map(of).collect()
-    }
     Ok(match value {
         Value::Bool(v) => Attribute::Bool(*v),
         Value::Number(v) => Attribute::Int(v.as_i64().ok_or_else(bad)?),
         Value::String(v) => Attribute::Text(v.clone()),
         Value::Array(list) => {
-            let of_ints = || all(list, Value::as_i64).map(Attribute::Ints);
-            let of_bools = || all(list, Value::as_bool).map(Attribute::Bools);
-            let of_texts = || all(list, |v| Some(v.as_str()?.into())).map(Attribute::Texts);
-            (of_ints().or_else(of_bools).or_else(of_texts)).ok_or_else(bad)?
+            let numbers: Option<Vec<i64>> = list.iter().map(Value::as_i64).collect();
+            Attribute::Ints(numbers.ok_or_else(bad)?)
         }
         Value::Object(object) if object.contains_key("floats") => {
             let numbers = json::list(value, "floats")?.iter().map(number);
             Attribute::Floats(numbers.collect::<Result<_, _>>()?)
         }
+        Value::Object(object) if object.contains_key("bools") => {
+            let words = json::list(value, "bools")?.iter().map(Value::as_bool);
+            Attribute::Bools(words.collect::<Option<_>>().ok_or_else(bad)?)
+        }
+        Value::Object(object) if object.contains_key("texts") => {
+            Attribute::Texts(json::texts(value, "texts")?)
+        }
         Value::Object(object) if object.contains_key("tensor") => {
-            let at = json::size(json::field(value, "tensor")?)?;
-            let constant = constants.get(at);
-            let constant = constant.ok_or_else(|| format!("there is no constant {at}"))?;
-            Attribute::Tensor(constant.clone())
+            let at = json::size(&object["tensor"])?;
+            let tensor = tensors
+                .get(at)
+                .ok_or_else(|| format!("there is no tensor {at}"))?;
+            Attribute::Tensor(tensor.clone())
         }
         Value::Object(_) => Attribute::Float(number(json::field(value, "float")?)?),
         Value::Null => return Err(bad()),

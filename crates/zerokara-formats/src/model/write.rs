@@ -8,8 +8,9 @@ use zerokara_core::{
     record::{GraphRecord, ModelRecord, NodeSource, RecordedAttribute, Size},
 };
 
-/// The text of a graph. Tensors of attributes join the constants.
-pub(super) fn graph(record: &ModelRecord, constants: &mut Vec<Array>) -> Value {
+/// The text of a graph, and the tensors that attributes are.
+pub(super) fn graph(record: &ModelRecord) -> (Value, Vec<Array>) {
+    let mut tensors = Vec::new();
     let parameters = record.parameters.iter().map(|p| {
         json::object([
             ("name", p.name.as_str().into()),
@@ -23,8 +24,9 @@ pub(super) fn graph(record: &ModelRecord, constants: &mut Vec<Array>) -> Value {
     let lengths =
         lengths.map(|(name, &length)| Value::from(vec![Value::from(name), Value::from(length)]));
     let lengths: Vec<Value> = lengths.collect();
-    let [evaluate, train] = [&record.evaluate, &record.train].map(|graph| nodes(graph, constants));
-    json::object([
+    let [evaluate, train] =
+        [&record.evaluate, &record.train].map(|graph| nodes(graph, &mut tensors));
+    let text = json::object([
         ("version", VERSION.into()),
         ("operations", OPERATIONS.into()),
         ("inputs", signature.inputs.iter().map(port).collect()),
@@ -32,10 +34,12 @@ pub(super) fn graph(record: &ModelRecord, constants: &mut Vec<Array>) -> Value {
         ("states", states.collect()),
         ("lengths", lengths.into()),
         ("parameters", parameters.collect()),
-        ("constants", constants.len().into()),
+        ("constants", record.constants.len().into()),
+        ("tensors", tensors.len().into()),
         ("evaluate", evaluate),
         ("train", train),
-    ])
+    ]);
+    (text, tensors)
 }
 
 fn port(port: &Port) -> Value {
@@ -50,7 +54,7 @@ fn port(port: &Port) -> Value {
     ])
 }
 
-fn nodes(graph: &GraphRecord, constants: &mut Vec<Array>) -> Value {
+fn nodes(graph: &GraphRecord, tensors: &mut Vec<Array>) -> Value {
     let mut nodes = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
         let mut entry = Map::new();
@@ -80,7 +84,7 @@ fn nodes(graph: &GraphRecord, constants: &mut Vec<Array>) -> Value {
                 if !attributes.is_empty() {
                     // A list, since the order of attributes is part of an operation's identity.
                     let list = attributes.iter().map(|(name, value)| {
-                        Value::from(vec![name.into(), recorded(value, constants)])
+                        Value::from(vec![name.into(), recorded(value, tensors)])
                     });
                     put("attributes", list.collect());
                 }
@@ -121,35 +125,29 @@ fn size(size: &Size) -> Value {
     }
 }
 
-fn recorded(value: &RecordedAttribute, constants: &mut Vec<Array>) -> Value {
+fn recorded(value: &RecordedAttribute, tensors: &mut Vec<Array>) -> Value {
     match value {
-        RecordedAttribute::Known(value) => attribute(value, constants),
+        RecordedAttribute::Known(value) => attribute(value, tensors),
         RecordedAttribute::Size(one) => json::object([("size", size(one))]),
         RecordedAttribute::Sizes(all) => json::object([("sizes", all.iter().map(size).collect())]),
     }
 }
 
-/// Numbers with a fraction are texts, `{"float": "0.1"}`, `{"floats": ["0.1"]}`: JSON knows no infinity, and readers differ
-/// in digits. A tensor is one of the constants, `{"tensor": 3}`.
-fn attribute(attribute: &Attribute, constants: &mut Vec<Array>) -> Value {
+/// Numbers with a fraction are texts, `{"float": "0.1"}`. A tensor is the number of one beside the parameters, `{"tensor": 0}`.
+/// A list without a word before it is one of integers.
+fn attribute(attribute: &Attribute, tensors: &mut Vec<Array>) -> Value {
     match attribute {
         Attribute::Int(v) => (*v).into(),
         Attribute::Ints(v) => v.clone().into(),
         Attribute::Float(v) => json::object([("float", number(*v))]),
-        Attribute::Floats(v) => json::object([("floats", v.iter().map(|&v| number(v)).collect())]),
+        Attribute::Floats(v) => json::object([("floats", v.iter().map(|v| number(*v)).collect())]),
         Attribute::Bool(v) => (*v).into(),
-        Attribute::Bools(v) => v.clone().into(),
+        Attribute::Bools(v) => json::object([("bools", v.clone().into())]),
         Attribute::Text(v) => v.as_str().into(),
-        Attribute::Texts(v) => v.clone().into(),
+        Attribute::Texts(v) => json::object([("texts", v.clone().into())]),
         Attribute::Tensor(v) => {
-            let known = constants
-                .iter()
-                .position(|constant| constant.is_identical(v));
-            let at = known.unwrap_or_else(|| {
-                constants.push(v.clone());
-                constants.len() - 1
-            });
-            json::object([("tensor", at.into())])
+            tensors.push(v.clone());
+            json::object([("tensor", (tensors.len() - 1).into())])
         }
     }
 }
