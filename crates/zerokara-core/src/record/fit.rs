@@ -111,7 +111,10 @@ fn monomials(names: usize) -> Vec<Vec<usize>> {
 }
 
 fn is_prime(n: usize) -> bool {
-    n >= 2 && (2..).take_while(|d| d * d <= n).all(|d| n % d != 0)
+    n >= 2
+        && (2..)
+            .take_while(|d| d * d <= n)
+            .all(|d| !n.is_multiple_of(d))
 }
 
 /// The coefficients with which the products give the numbers, modulo [`PRIME`], each as the number nearest to 0.

@@ -1,8 +1,9 @@
 //! Model files: safetensors with the model's graph in the metadata and what one must know to use it.
 //!
 //! Parameters and buffers are tensors under their paths (`conv1.weight`), so that any reader of safetensors finds
-//! them; constants of the graph are `__constant__.0` and so on, tensors that are attributes `__tensor__.0`. Under the keys `zerokara.graph` and `zerokara.info` of
-//! the metadata lie JSON texts: of the graph in both modes with its signature, and of the [`ModelInfo`].
+//! them; constants of the graph are `__constant__.0` and so on, tensors that are attributes `__tensor__.0`. Under the keys
+//! `zerokara.graph` and `zerokara.info` of the metadata lie JSON texts: of the graph in both modes with its signature, and
+//! of the [`ModelInfo`].
 //!
 //! Files are of version 2. Those of version 1, which had one input and one output and at most the batch free, are read as
 //! such models: their input is `x`, their output `y`, their classes are those of the target `t`, and what they said of the
