@@ -264,16 +264,16 @@ fn graphs_that_contradict_themselves_are_refused() {
             "two states have the name h",
         ),
         (
-            r#"["length",11]"#,
+            r#"["length",13]"#,
             r#"["height",11]"#,
             "\"length\" may be any, but the record does not say",
         ),
         (
-            r#"["length",11]"#,
-            r#"["batch",11]"#,
+            r#"["length",13]"#,
+            r#"["batch",13]"#,
             "\"batch\" is there twice",
         ),
-        (r#"["length",11]"#, r#"["length",-1]"#, "is no size"),
+        (r#"["length",13]"#, r#"["length",-1]"#, "is no size"),
         (
             r#""shape":[[[1,"length"]]]"#,
             r#""shape":[[[1,"width"]]]"#,
