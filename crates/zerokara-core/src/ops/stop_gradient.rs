@@ -41,8 +41,9 @@ impl Tensor {
     #[track_caller]
     pub fn detach(&self) -> Tensor {
         match self.node.value.get() {
-            Some(value) => Tensor::from(value.clone()),
-            None => Tensor::apply(StopGradient, &[self]),
+            // A program reads the cell of a parameter, not the value at hand.
+            Some(value) if self.node.parameter.is_none() => Tensor::from(value.clone()),
+            _ => Tensor::apply(StopGradient, &[self]),
         }
     }
 }
