@@ -154,7 +154,7 @@ fn what_is_prepared_follows_the_parameters() -> Result<()> {
         while Instant::now() < end {
             k += 1.0;
             w.set(&Tensor::full([N, N], k, DType::F32)).unwrap();
-            if k as u32 % 8 == 0 {
+            if (k as u32).is_multiple_of(8) {
                 thread::sleep(Duration::from_millis(1));
             }
         }
