@@ -1,5 +1,6 @@
 //! `zerokara bench`
 
+mod clients;
 mod layers;
 mod scaling;
 mod startup;
@@ -75,6 +76,15 @@ pub struct Options {
     /// Train with batches of 1 to 4096 images, and networks of 1 to 50 layers: how does the cost grow?
     #[arg(long, conflicts_with_all = ["startup", "infer", "batch_size"])]
     scaling: bool,
+    /// Predict from so many threads at once: with one model, and with a model for each
+    #[arg(
+        long,
+        value_name = "N",
+        allow_hyphen_values = true,
+        value_parser = options::count::<{ clients::MOST_CLIENTS }>,
+        conflicts_with_all = ["layers", "steps", "scaling", "startup"]
+    )]
+    clients: Option<usize>,
     /// Measure the time from the start of the program to the end of the first step of training on MNIST
     #[arg(long)]
     startup: bool,
@@ -90,6 +100,7 @@ Examples:
   zerokara bench --model two-layer-net --steps
   zerokara bench --model deep-convnet --infer --batch-size 1 --threads 1 --json
   zerokara bench --model all --scaling
+  zerokara bench --model simple-convnet --clients 8 --batch-size 1
   zerokara bench --model simple-convnet --startup";
 
 fn model_name(text: &str) -> Result<String, String> {
@@ -158,6 +169,9 @@ pub fn run(options: &Options) -> Outcome {
     if options.scaling {
         return scaling::run(options, &machine);
     }
+    if let Some(clients) = options.clients {
+        return clients::run(options, clients, &machine);
+    }
     let mut rows = Vec::new();
     for model in chosen(options) {
         forget_peak_memory();
@@ -209,7 +223,7 @@ fn count(n: usize, what: &str) -> String {
 }
 
 fn mode(options: &Options) -> &'static str {
-    match options.infer {
+    match options.infer || options.clients.is_some() {
         true => "infer",
         false => "train",
     }

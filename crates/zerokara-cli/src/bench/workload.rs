@@ -22,7 +22,7 @@ const CHUNK: f64 = 0.25;
 pub struct Network {
     pub name: String,
     module: Arc<dyn Forward>,
-    shape: [usize; 3],
+    pub shape: [usize; 3],
     optimizer: Arc<dyn Optimizer>,
 }
 
@@ -64,6 +64,11 @@ impl Network {
     pub fn least_batch(&self) -> Outcome<usize> {
         let sample = Meta::new([&[1], &self.shape[..]].concat(), DType::F32);
         Ok(self.module.least_batch(&sample)?)
+    }
+
+    /// What answers with the network.
+    pub fn predictor(&self, arithmetic: Arithmetic) -> Outcome<Predictor> {
+        Ok(Predictor::new(self.module.clone())?.precision(arithmetic)?)
     }
 
     /// The paths of the layers, in the order in which they are applied.
@@ -111,7 +116,7 @@ impl Workload {
     ) -> Outcome<Self> {
         let module = network.module.clone();
         let engine = match infer {
-            true => Engine::Infer(Predictor::new(module)?.precision(arithmetic)?),
+            true => Engine::Infer(network.predictor(arithmetic)?),
             false => {
                 let loss = Arc::new(SoftmaxCrossEntropy::new());
                 let step = TrainStep::new(module, loss, network.optimizer.clone())?;
@@ -173,7 +178,7 @@ impl Workload {
 }
 
 /// Mini-batches of random images.
-struct Feed {
+pub struct Feed {
     runtime: Arc<Runtime>,
     loader: Loader,
     random: u64,
@@ -183,7 +188,7 @@ struct Feed {
 }
 
 impl Feed {
-    fn new(shape: &[usize; 3], batch_size: usize) -> Outcome<Self> {
+    pub fn new(shape: &[usize; 3], batch_size: usize) -> Outcome<Self> {
         let mut random = 1;
         let values = IMAGES * shape.iter().product::<usize>();
         let images: Vec<f32> = (0..values)
@@ -206,7 +211,7 @@ impl Feed {
         })
     }
 
-    fn next(&mut self) -> Outcome<(Array, Array)> {
+    pub fn next(&mut self) -> Outcome<(Array, Array)> {
         for index in &mut self.indices {
             *index = (draw(&mut self.random) % IMAGES as u64) as usize;
         }
