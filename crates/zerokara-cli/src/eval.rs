@@ -15,7 +15,7 @@ use zerokara_core::Arithmetic;
 use zerokara_data::Dataset;
 use zerokara_kernels::threads::MOST_THREADS;
 use zerokara_train::{
-    SavedModel,
+    Evaluation, SavedModel,
     report::{
         numbers::thousands,
         terminal::{Align, line, table},
@@ -85,6 +85,44 @@ fn trained_on(path: &Path, model: &SavedModel) -> Outcome<Dataset> {
     }
 }
 
+/// What there is to say of a model that does not tell classes.
+fn tell_measures(
+    options: &Options,
+    model: &SavedModel,
+    data: &Dataset,
+    found: &Evaluation,
+) -> Outcome {
+    let name = &model.info().name;
+    if options.json {
+        let measures = found
+            .measures
+            .iter()
+            .map(|m| (m.name.to_string(), m.value.into()));
+        return output::print(
+            &json!({
+                "model": name,
+                "dataset": data.name,
+                "samples": found.samples,
+                "loss": found.loss,
+                "measures": Value::Object(measures.collect()),
+            })
+            .to_string(),
+        );
+    }
+    let told = found
+        .measures
+        .iter()
+        .map(|m| format!(", {} {:.4}", m.name.replace('_', " "), m.value));
+    output::print(&format!(
+        "{} on {}: {} samples, loss {:.4}{}",
+        line(name),
+        line(&data.name),
+        thousands(found.samples as u64),
+        found.loss,
+        told.collect::<String>()
+    ))
+}
+
 pub fn run(options: &Options) -> Outcome {
     options::use_threads(options.threads, false)?;
     options::use_precision(options.precision)?;
@@ -94,6 +132,9 @@ pub fn run(options: &Options) -> Outcome {
         None => trained_on(&options.model, &model)?,
     };
     let found = model.evaluate(&data.test)?;
+    if found.answers.is_empty() {
+        return tell_measures(options, &model, &data, &found);
+    }
     let accuracy = found.accuracy();
     let counts = found.confusion(data.test.labels(), data.classes());
     if options.json {

@@ -6,7 +6,7 @@ use crate::{
 };
 use clap::Args;
 use std::path::PathBuf;
-use zerokara_core::{DType, Tensor, gradients};
+use zerokara_core::{DType, Tensor, Tensors, gradients};
 use zerokara_figures::{Detail, Direction, GraphDrawing, numbers::thousands};
 use zerokara_nn::{Context, Loss, SoftmaxCrossEntropy};
 use zerokara_train::SavedModel;
@@ -95,7 +95,17 @@ fn drawing(options: &Options, model: &SavedModel) -> Outcome<GraphDrawing> {
         true => Context::train(0),
         false => Context::evaluate(),
     };
-    let y = model.module().forward(&x, &mut context);
+    if model.inputs().len() != 1 {
+        return Err(Failure::new(format!(
+            "the model {} has {} inputs; only models of one are drawn",
+            info.name,
+            model.inputs().len()
+        )));
+    }
+    let y = model
+        .module()
+        .apply(&Tensors::one("x", x), &mut context)
+        .single();
     let shape = y.shape()?.to_vec();
     let kind = match (options.backward, options.train) {
         (true, _) => "forward and backward",

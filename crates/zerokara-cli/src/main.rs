@@ -37,7 +37,8 @@ Every command explains its options: zerokara train --help";
 
 #[derive(Subcommand)]
 enum Command {
-    Train(train::Options),
+    // Apart, since it has many more options than the others.
+    Train(Box<train::Options>),
     Eval(eval::Options),
     Predict(predict::Options),
     Summary(summary::Options),

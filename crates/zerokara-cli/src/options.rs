@@ -8,7 +8,6 @@ use clap::{
 use std::{
     ffi::{OsStr, OsString},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 use zerokara_core::{Arithmetic, DType, Meta, Runtime};
 use zerokara_data::{Dataset, Normalization, Pictures};
@@ -234,7 +233,6 @@ fn built(
     shape: &[usize],
     classes: usize,
 ) -> Outcome<SavedModel> {
-    let module: Arc<dyn Forward> = Arc::from(module);
     let sample = Meta::new([&[1], shape].concat(), DType::F32);
     module.build(&sample, 0).map_err(|e| {
         let text = e.to_string();

@@ -89,6 +89,13 @@ fn answer(model: &SavedModel, image: &Path, options: &Options, another: bool) ->
 /// The shape of the pictures that the model takes.
 fn picture_shape(model: &SavedModel) -> Outcome<[usize; 3]> {
     let info = model.info();
+    if let [_, _, ..] = model.inputs() {
+        return Err(Failure::new(format!(
+            "the model {} has {} inputs; only pictures can be answered for",
+            info.name,
+            model.inputs().len()
+        )));
+    }
     <[usize; 3]>::try_from(&info.shape[..]).map_err(|_| {
         Failure::new(format!(
             "the model {} takes samples of shape {:?}, not pictures",

@@ -31,9 +31,15 @@ pub fn run(options: &Options) -> Outcome {
     let operations: u64 = rows.iter().map(|row| row.flops).sum();
     let parameters = model.module().parameter_count()? as u64;
     output::print(&format!(
-        "{}: samples {:?}, {} parameters, {} forward\n",
+        "{}: samples {}, {} parameters, {} forward\n",
         line(&info.name),
-        info.shape,
+        match model.inputs() {
+            [_] => format!("{:?}", info.shape),
+            inputs => {
+                let all: Vec<String> = inputs.iter().map(ToString::to_string).collect();
+                line(&all.join(", "))
+            }
+        },
         thousands(parameters),
         operations_text(operations)
     ))?;

@@ -5,21 +5,24 @@ use crate::{
     output::{self, Failure, Outcome},
 };
 use clap::Args;
-use std::{ffi::OsString, path::PathBuf};
-use zerokara_core::{Arithmetic, Runtime};
-use zerokara_data::{Amount, Augment};
-use zerokara_kernels::threads::MOST_THREADS;
-use zerokara_nn::{
-    AdaGrad, Adam, AdamW, Momentum, Nesterov, RmsProp, Schedule, Sgd, SoftmaxCrossEntropy, models,
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
 };
+use zerokara_core::{Arithmetic, Runtime};
+use zerokara_data::{Amount, Augment, Dataset};
+use zerokara_kernels::threads::MOST_THREADS;
+use zerokara_nn::Clipping;
 use zerokara_train::{
-    EarlyStopping, Trainer,
+    DataDescription, EarlyStopping, Every, Pace, Run, RunDescription, Setup, Trainer,
     report::numbers::{duration, rate, thousands},
+    run_folder::{LATEST, RunFolder},
 };
 
 /// Train a model and leave a folder with the model, its metrics and a report.
 ///
-/// Ctrl-C finishes the current step, saves and says where; a second one ends at once.
+/// Ctrl-C finishes the current step, saves and says where; a second one ends at once. However a run was cut off, --resume
+/// goes on with it, to the same bits as if it had not been.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Options {
@@ -54,7 +57,7 @@ pub struct Options {
     learning_rate: Option<f64>,
     /// How the learning rate changes: constant, step, linear, cosine or one-cycle [default: what suits the model]
     #[arg(long, value_name = "NAME", value_parser = schedule_name)]
-    schedule: Option<String>,
+    schedule: Option<Pace>,
     /// How strongly weights are drawn towards 0
     #[arg(
         long,
@@ -94,6 +97,12 @@ pub struct Options {
     /// The run's folder [default: a new one in runs/, named by date, model and data set]
     #[arg(long, value_name = "DIR", value_parser = options::folder())]
     output: Option<PathBuf>,
+    /// How often everything is saved, to go on from there: 500steps, 1epoch, 2min [default: 1epoch, but 5 s apart]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = str::parse::<Every>)]
+    checkpoint_every: Option<Every>,
+    /// Go on with a run that was cut off: its folder, or `latest` for the newest in runs/. It does what it was begun with
+    #[arg(long, value_name = "RUN", value_parser = options::folder(), conflicts_with_all = RUN_IS_KNOWN)]
+    resume: Option<PathBuf>,
     /// Show no progress, only the result
     #[arg(long)]
     quiet: bool,
@@ -102,19 +111,35 @@ pub struct Options {
     limit: Option<usize>,
 }
 
+/// What a run that is gone on with has been told already.
+const RUN_IS_KNOWN: [&str; 17] = [
+    "dataset",
+    "model",
+    "epochs",
+    "batch_size",
+    "optimizer",
+    "learning_rate",
+    "schedule",
+    "weight_decay",
+    "clip_norm",
+    "validation",
+    "early_stopping",
+    "augment",
+    "precision",
+    "seed",
+    "output",
+    "checkpoint_every",
+    "limit",
+];
+
 const EXAMPLES: &str = "\
 Examples:
   zerokara train                                             MNIST, simple-convnet
   zerokara train --model deep-convnet --epochs 20 --augment  what a deep network can do
   zerokara train fashion-mnist --validation 0.1              keep the epoch that did best on held-back images
   zerokara train --optimizer sgd --learning-rate 0.1 --schedule constant
-  zerokara train path/to/idx-files --output my-run           data and folder of your own";
-
-const OPTIMIZERS: [&str; 7] = [
-    "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw",
-];
-
-const SCHEDULES: [&str; 5] = ["constant", "step", "linear", "cosine", "one-cycle"];
+  zerokara train path/to/idx-files --output my-run           data and folder of your own
+  zerokara train --resume latest                             go on with a run that was cut off";
 
 fn one_of(names: &[&str], what: &str, text: &str) -> Result<String, String> {
     match names.contains(&text) {
@@ -124,11 +149,12 @@ fn one_of(names: &[&str], what: &str, text: &str) -> Result<String, String> {
 }
 
 fn optimizer_name(text: &str) -> Result<String, String> {
-    one_of(&OPTIMIZERS, "optimizers", text)
+    one_of(&RunDescription::OPTIMIZERS, "optimizers", text)
 }
 
-fn schedule_name(text: &str) -> Result<String, String> {
-    one_of(&SCHEDULES, "schedules", text)
+fn schedule_name(text: &str) -> Result<Pace, String> {
+    let name = one_of(&Pace::NAMES, "schedules", text)?;
+    Pace::by_name(&name).ok_or_else(|| format!("there is no schedule {name}"))
 }
 
 fn amount(text: &str) -> Result<Amount, String> {
@@ -148,17 +174,17 @@ struct Recipe {
     optimizer: &'static str,
     learning_rate: f64,
     epochs: u64,
-    schedule: &'static str,
+    schedule: Pace,
 }
 
 fn recipe(model: &str) -> Recipe {
     let (optimizer, learning_rate, epochs, schedule) = match model {
-        "two-layer-net" => ("adam", 5e-3, 15, "one-cycle"),
-        "multi-layer-net" => ("adam", 2e-3, 10, "one-cycle"),
-        "simple-convnet" => ("adam", 3e-3, 4, "one-cycle"),
-        "deep-convnet" => ("adam", 3e-3, 12, "one-cycle"),
-        "lenet5" => ("adam", 3e-3, 8, "one-cycle"),
-        _ => ("adam", 3e-3, 5, "one-cycle"),
+        "two-layer-net" => ("adam", 5e-3, 15, Pace::OneCycle),
+        "multi-layer-net" => ("adam", 2e-3, 10, Pace::OneCycle),
+        "simple-convnet" => ("adam", 3e-3, 4, Pace::OneCycle),
+        "deep-convnet" => ("adam", 3e-3, 12, Pace::OneCycle),
+        "lenet5" => ("adam", 3e-3, 8, Pace::OneCycle),
+        _ => ("adam", 3e-3, 5, Pace::OneCycle),
     };
     Recipe {
         optimizer,
@@ -178,100 +204,124 @@ fn usual_rate(optimizer: &str) -> f64 {
     }
 }
 
-fn with_optimizer(trainer: Trainer, name: &str, rate: f64, decay: f64) -> Trainer {
-    match name {
-        "sgd" => trainer.optimizer(Sgd::new(rate).weight_decay(decay)),
-        "momentum" => trainer.optimizer(Momentum::new(rate).weight_decay(decay)),
-        "nesterov" => trainer.optimizer(Nesterov::new(rate).weight_decay(decay)),
-        "adagrad" => trainer.optimizer(AdaGrad::new(rate).weight_decay(decay)),
-        "rmsprop" => trainer.optimizer(RmsProp::new(rate).weight_decay(decay)),
-        "adamw" => trainer.optimizer(AdamW::new(rate).weight_decay(decay)),
-        _ => trainer.optimizer(Adam::new(rate).weight_decay(decay)),
-    }
-}
-
-fn with_schedule(trainer: Trainer, name: &str) -> Trainer {
-    match name {
-        "step" => trainer.schedule_over(|steps| Schedule::Step {
-            every: steps.div_ceil(3),
-            gamma: 0.1,
-        }),
-        "linear" => trainer.schedule_over(|steps| Schedule::Linear { steps, last: 0.0 }),
-        "cosine" => trainer.schedule_over(|steps| Schedule::Cosine { steps, last: 0.0 }),
-        "one-cycle" => trainer.schedule_over(Schedule::one_cycle),
-        _ => trainer.schedule(Schedule::Constant),
-    }
-}
-
-pub fn run(options: &Options) -> Outcome {
-    options::use_threads(options.threads, options.quiet)?;
-    let mut data = options::dataset(&options.dataset)?;
-    if let Some(limit) = options.limit {
-        data.train = data.train.take(limit);
-        data.test = data.test.take(limit);
-    }
-    let model = models::by_name(&options.model, data.classes())
-        .ok_or_else(|| Failure::new(format!("there is no model {}", options.model)))?;
+/// What the flags ask for.
+fn described(options: &Options, data: &Dataset) -> Outcome<RunDescription> {
     let recipe = recipe(&options.model);
     let optimizer = options.optimizer.as_deref().unwrap_or(recipe.optimizer);
     let learning_rate = options.learning_rate.unwrap_or(match &options.optimizer {
         Some(name) if name != recipe.optimizer => usual_rate(name),
         _ => recipe.learning_rate,
     });
-    let schedule = options.schedule.as_deref().unwrap_or(recipe.schedule);
-    let epochs = options.epochs.map_or(recipe.epochs, |n| n as u64);
-
-    let mut trainer = Trainer::new(model, SoftmaxCrossEntropy::new())
-        .name(&options.model)
-        .epochs(epochs)
-        .batch_size(options.batch_size)
-        .seed(options.seed)
-        .precision(options.precision)
-        .command(command());
-    trainer = with_optimizer(trainer, optimizer, learning_rate, options.weight_decay);
-    trainer = with_schedule(trainer, schedule);
-    trainer = match &options.output {
-        Some(folder) => trainer.run_folder(folder),
-        None => trainer.run_folder_in(RUNS),
+    let settings = [
+        ("learning_rate", learning_rate),
+        ("weight_decay", options.weight_decay),
+    ];
+    let stopping = options
+        .early_stopping
+        .map(|patience| Setup::new(EarlyStopping::NAME, [("patience", patience as f64)]));
+    let augment = match options.augment {
+        true => Some(Augment::new(options.seed).shift(2).rotate(10.0)?),
+        false => None,
     };
-    if let Some(norm) = options.clip_norm {
-        trainer = trainer.clip_norm(norm);
+    Ok(RunDescription {
+        data: DataDescription {
+            name: data.name.clone(),
+            folder: data
+                .source
+                .as_deref()
+                .and_then(|p| p.to_str())
+                .map(str::to_string),
+            limit: options.limit,
+            ..DataDescription::default()
+        },
+        optimizer: Setup::new(optimizer, settings),
+        schedule: options.schedule.clone().unwrap_or(recipe.schedule),
+        epochs: options.epochs.map_or(recipe.epochs, |n| n as u64),
+        batch_size: options.batch_size,
+        seed: options.seed,
+        validation: options.validation,
+        augment,
+        clipping: options.clip_norm.map_or(Clipping::None, Clipping::Norm),
+        precision: Some(options.precision.name().to_string()),
+        callbacks: stopping.into_iter().collect(),
+        checkpoint_every: options.checkpoint_every,
+        ..RunDescription::new(&options.model, &data.name)
+    })
+}
+
+pub fn run(options: &Options) -> Outcome {
+    options::use_threads(options.threads, options.quiet)?;
+    if let Some(path) = &options.resume {
+        return resume(path, options.quiet);
     }
-    if let Some(amount) = options.validation {
-        trainer = trainer.validation(amount);
+    let mut data = options::dataset(&options.dataset)?;
+    if let Some(limit) = options.limit {
+        data.train = data.train.take(limit);
+        data.test = data.test.take(limit);
     }
-    if let Some(patience) = options.early_stopping {
-        trainer = trainer.callback(EarlyStopping::new(patience as u64));
-    }
-    if options.augment {
-        let augment = Augment::new(options.seed).shift(2).rotate(10.0)?;
-        trainer = trainer.augment(augment);
-    }
+    let described = described(options, &data)?;
     if options.early_stopping.is_some() && options.validation.is_none() && !options.quiet {
         output::note(
             "note: without --validation, early stopping looks at the loss on training images, which goes on falling \
              when a model gets no better; --validation 0.1 holds a tenth back to judge by",
         );
     }
-    if options.quiet {
-        trainer = trainer.quiet();
-    } else {
+    let trainer = described.trainer(&data)?.command(command());
+    let trainer = match &options.output {
+        Some(folder) => trainer.run_folder(folder),
+        None => trainer.run_folder_in(RUNS),
+    };
+    train(trainer, &described, &data, options.quiet)
+}
+
+/// Goes on with a run.
+fn resume(path: &Path, quiet: bool) -> Outcome {
+    let folder = match path.to_str() {
+        Some(LATEST) if !path.is_dir() => RunFolder::open(RUNS, LATEST)?,
+        _ if path.is_dir() => RunFolder::at(path),
+        // Where there are no links, `runs/latest` is a file that names a run.
+        _ if path.file_name().is_some_and(|name| name == LATEST) => {
+            RunFolder::open(path.parent().unwrap_or(Path::new("")), LATEST)?
+        }
+        Some(name) => RunFolder::open(RUNS, name)?,
+        None => RunFolder::at(path),
+    };
+    let described = RunDescription::read(&folder)?;
+    let data = described.load_data()?;
+    let trainer = described.trainer(&data)?;
+    let trainer = trainer.resume(folder.path());
+    train(trainer, &described, &data, quiet)
+}
+
+/// Trains, and tells what came out.
+fn train(trainer: Trainer, run: &RunDescription, data: &Dataset, quiet: bool) -> Outcome {
+    let trainer = match quiet {
+        true => trainer.quiet(),
+        false => trainer,
+    };
+    if !quiet {
         let runtime = Runtime::current()?;
+        let rate = run.optimizer.settings.get("learning_rate");
         output::note(&format!(
-            "{} on {}: {} training and {} test images {:?}\n{} by {optimizer} at {learning_rate} ({schedule}), {} with {}",
-            options.model,
+            "{} on {}: {} training and {} test images {:?}\n{} by {} at {} ({}), {} with {}",
+            run.model.name,
             data.name,
             thousands(data.train.len() as u64),
             thousands(data.test.len() as u64),
             data.shape(),
-            counted(epochs, "epoch"),
+            counted(run.epochs, "epoch"),
+            run.optimizer.name,
+            rate.copied().unwrap_or(0.0),
+            run.schedule.name(),
             counted(runtime.threads() as u64, "thread"),
             runtime.isa().name(),
         ));
     }
-    let run = trainer.fit(&data)?;
+    tell(&trainer.fit(data)?, quiet)
+}
 
-    if !options.quiet {
+fn tell(run: &Run, quiet: bool) -> Outcome {
+    if !quiet {
         let trained: f64 = run.history().iter().map(|e| e.seconds).sum();
         let speeds = run
             .history()

@@ -9,7 +9,7 @@ fn values_are_the_same_however_many_replacements_are_made() {
     let options = PoolOptions {
         kernel: [2, 2],
         stride: [2, 2],
-        padding: [0, 0],
+        padding: [0, 0].into(),
     };
     let numbers = (0..2 * 3 * 4 * 6).map(|i| ((i * 37) % 101) as f32 / 50.0 - 1.0);
     let x = Tensor::new([2, 3, 4, 6], numbers.collect::<Vec<f32>>());
@@ -19,7 +19,7 @@ fn values_are_the_same_however_many_replacements_are_made() {
     let wanted = gradients(&loss, &[&x, &b]);
     let all: Vec<&Tensor> = [&loss].into_iter().chain(&wanted).collect();
     let expected = interpret(&all, &[], Precision::AsWritten).unwrap();
-    let found = Program::compile(&[], &all, &[]).and_then(|mut program| program.run(&[]));
+    let found = Program::compile(&[], &all, &[]).and_then(|program| program.run(&[]));
     match (found, std::env::var("ZEROKARA_RULES").as_deref()) {
         (Err(error), Ok("x")) => println!("{error}"),
         (found, _) => {

@@ -280,6 +280,11 @@ impl Split {
         columns.iter().map(|&at| all[at].clone()).collect()
     }
 
+    /// Whether the samples lie in memory, rather than being made on demand.
+    pub fn is_in_memory(&self) -> bool {
+        self.source.in_memory().is_some()
+    }
+
     /// Shape of one sample of the first input, `[C, H, W]` for images; a length that differs from sample to sample is 0.
     pub fn shape(&self) -> &[usize] {
         &self.shape

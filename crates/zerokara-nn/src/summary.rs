@@ -1,11 +1,13 @@
 //! Summaries: the layers of a model with their shapes, parameters and work.
 
-use crate::{Context, Forward, Mode, Part, Sample, Visitor, replay::nodes};
+use crate::{
+    Context, Mode, Model, Part, Visitor, model::traced, record::Samples, replay::nodes,
+    train_step::trace::in_outputs,
+};
 use std::{collections::HashMap, fmt};
 use zerokara_core::{
     DType, Result, Tensor,
     op::{Contract, Kind, View},
-    scope::in_container,
 };
 
 /// One layer of a summary.
@@ -50,7 +52,7 @@ impl Summary {
     ///
     /// # Errors
     /// If the model has not been built or does not take the sample.
-    pub fn of<M: Forward + ?Sized>(model: &M, sample: &dyn Sample) -> Result<Self> {
+    pub fn of<M: Model + ?Sized>(model: &M, sample: &dyn Samples) -> Result<Self> {
         let parameters = model.named_parameters()?;
         let buffers = model.buffers()?.iter().map(|b| b.meta().len()).sum();
         let mut kinds: HashMap<String, &'static str> = HashMap::new();
@@ -61,21 +63,20 @@ impl Summary {
         };
         model.visit(&mut Visitor::new(&mut sink));
 
-        let meta = sample.sample_meta()?;
-        let x = Tensor::input("x", meta.shape, meta.dtype);
+        let inputs = traced(&sample.metas()?, None);
         let pass = |mode| {
             let mut cx = Context::new(mode, 0, Tensor::input("step", [], DType::I64));
-            in_container("", || model.forward(&x, &mut cx))
+            in_outputs(|| model.apply(&inputs, &mut cx))
         };
-        let mut output = pass(Mode::Train);
-        if output.meta().is_err() {
-            output = pass(Mode::Evaluate);
-        }
-        output.meta()?;
+        let outputs = match pass(Mode::Train) {
+            Ok(outputs) => outputs,
+            Err(_) => pass(Mode::Evaluate)?,
+        };
+        let outputs: Vec<&Tensor> = outputs.values().collect();
 
         let mut rows: Vec<SummaryRow> = Vec::new();
         let mut by_path: HashMap<String, usize> = HashMap::new();
-        for tensor in nodes(&[&output]) {
+        for tensor in nodes(&outputs) {
             let node = tensor.node_view();
             if node.op.kind() == Kind::Leaf || node.value.is_some() {
                 continue;

@@ -1,14 +1,19 @@
-//! Judging a model on labelled samples.
+//! Judging a model on samples.
 
-use crate::{error::Result, report::numbers::thousands};
+use crate::{error::Result, metrics::ACCURACY, report::numbers::thousands};
 use std::sync::Arc;
-use zerokara_core::{Arithmetic, Array, DType, Meta, Runtime};
-use zerokara_data::{Loader, Normalization, Split};
-use zerokara_nn::{EvalStep, Forward, Loss, is_answer, metrics::ConfusionMatrix};
+use zerokara_core::{Arithmetic, Array, Arrays, DType, Meta};
+use zerokara_data::{Loader, Normalization, Pad, Split};
+use zerokara_nn::{
+    EvalStep, Measure, Model, Task, Totals, metrics::ConfusionMatrix, tasks::probabilities,
+};
 
 /// Samples in a batch of evaluation: large enough that kernels are busy, small enough that activations fit a cache's
 /// order of magnitude and memory stays low.
-pub(crate) const EVALUATION_BATCH: usize = 500;
+const EVALUATION_BATCH: usize = 500;
+
+/// Samples whose answers are read and kept, for tasks other than classification.
+const READINGS: usize = 20_000;
 
 /// The answer for one sample: the class of the largest score.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,29 +33,50 @@ impl Answer {
     }
 }
 
-/// How a model does on labelled samples.
+/// What the task reads in the outputs for one sample, with what was wanted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// What the outputs say.
+    pub answer: zerokara_nn::Answer,
+    /// The numbers of the only target.
+    pub target: Vec<f64>,
+}
+
+/// How a model does on samples.
 #[derive(Clone, Debug, Default)]
 pub struct Evaluation {
     /// The mean loss.
     pub loss: f64,
-    /// Number of right answers; `None` if the loss does not know right and wrong. No answer is not right.
+    /// The measures of the task.
+    pub measures: Vec<Measure>,
+    /// Number of right answers; `None` if the task does not know right and wrong. No answer is not right.
     pub correct: Option<usize>,
     /// Number of samples.
     pub samples: usize,
     /// Number of samples without an answer, since scores of theirs are NaN.
     pub unanswered: usize,
-    /// The answer for each sample, in the order of the split; empty where outputs are no scores `[N, C]`.
+    /// For classification, the answer for each sample, in the order of the split; empty where outputs are no scores
+    /// `[N, C]` for one class each.
     pub answers: Vec<Answer>,
+    /// For labels and numbers, what the task reads for each of the first 20,000 samples, in the order of the split.
+    pub readings: Vec<Reading>,
 }
 
 impl Evaluation {
-    /// The share of the samples that are answered right; `None` if the loss does not know right and wrong, or no sample
+    /// The measure of this name.
+    pub fn measure(&self, name: &str) -> Option<f64> {
+        let mut found = self.measures.iter().filter(|measure| measure.name == name);
+        found.next().map(|measure| measure.value)
+    }
+
+    /// The share of the samples that are answered right; `None` if the task does not know right and wrong, or no sample
     /// has an answer.
     pub fn accuracy(&self) -> Option<f64> {
         if self.unanswered > 0 && self.unanswered == self.samples {
             return None;
         }
-        Some(self.correct? as f64 / self.samples.max(1) as f64)
+        let counted = || Some(self.correct? as f64 / self.samples.max(1) as f64);
+        self.measure(ACCURACY).or_else(counted)
     }
 
     /// How many samples have no answer, in words: `3 of 1,000 test samples have no answer: scores of theirs are NaN`.
@@ -81,33 +107,35 @@ impl Evaluation {
     }
 }
 
-/// Evaluates one module again and again; its programs are compiled once.
+/// Evaluates one model again and again; its programs are compiled once.
 pub(crate) struct Evaluator {
     step: EvalStep,
+    task: Arc<dyn Task>,
     normalization: Normalization,
-    batch: usize,
+    padding: Vec<(String, Pad)>,
 }
 
 impl Evaluator {
     pub(crate) fn new(
-        module: Arc<dyn Forward>,
-        loss: Arc<dyn Loss>,
+        model: Arc<dyn Model>,
+        task: Arc<dyn Task>,
         normalization: Normalization,
-        batch: usize,
+        padding: Vec<(String, Pad)>,
         arithmetic: Option<Arithmetic>,
     ) -> Result<Self> {
-        let mut step = EvalStep::new(module, loss)?;
+        let mut step = EvalStep::new(model, task.clone())?;
         if let Some(arithmetic) = arithmetic {
             step = step.precision(arithmetic)?;
         }
         Ok(Self {
             step,
+            task,
             normalization,
-            batch,
+            padding,
         })
     }
 
-    /// Loss, accuracy and answers; nothing for an empty split. `go_on` is asked before each batch; where it says no, the
+    /// Loss, measures and answers; nothing for an empty split. `go_on` is asked before each batch; where it says no, the
     /// result is `None`.
     pub(crate) fn run(
         &mut self,
@@ -118,91 +146,86 @@ impl Evaluator {
         if split.is_empty() {
             return Ok(Some(result));
         }
-        let loader = Loader::new(split, self.batch)?.normalization(self.normalization.clone())?;
-        for at in 0..loader.len() {
+        let mut loader =
+            Loader::new(split, EVALUATION_BATCH)?.normalization(self.normalization.clone())?;
+        for (column, pad) in &self.padding {
+            loader = loader.pad(column, *pad)?;
+        }
+        let mut feeder = loader.feeder();
+        let mut totals = Totals::new();
+        loop {
             if !go_on() {
                 return Ok(None);
             }
-            let (x, t) = gather(&loader, at)?;
-            let output = self.step.run(&x, &t)?;
-            let n = t.len();
-            result.samples += n;
-            result.loss += output.loss * n as f64;
+            let Some(feed) = feeder.next_feed()? else {
+                break;
+            };
+            let output = self.step.run(&feed.inputs, &feed.targets)?;
+            totals.join(&output.totals);
+            result.samples += feed.len();
             result.unanswered += output.unanswered;
             if let Some(correct) = output.correct {
                 *result.correct.get_or_insert(0) += correct;
             }
-            answers(&output.output, t.as_slice::<i64>()?, &mut result.answers);
+            let Some(target) = feed.targets.only() else {
+                continue;
+            };
+            match (target.shape(), output.outputs.only()) {
+                ([_], Some(scores)) if target.dtype() == DType::I64 => {
+                    answers(scores, target.as_slice::<i64>()?, &mut result.answers);
+                }
+                _ => self.read(&output.outputs, target, &mut result.readings),
+            }
         }
-        result.loss /= result.samples as f64;
+        result.loss = totals.loss();
+        result.measures = self.task.measures(&totals);
         Ok(Some(result))
     }
-}
 
-/// Batches of one loader as arrays; two buffers take turns, so that the last batch can still be looked at.
-pub(crate) struct Feeder {
-    buffers: [Option<(Array, Array)>; 2],
-    next: usize,
-}
-
-impl Feeder {
-    pub(crate) fn new() -> Self {
-        Self {
-            buffers: [None, None],
-            next: 0,
+    /// Reads labels and numbers.
+    fn read(&self, outputs: &Arrays, target: &Array, into: &mut Vec<Reading>) {
+        let Some(&samples) = target.shape().first() else {
+            return;
+        };
+        for sample in 0..samples.min(READINGS.saturating_sub(into.len())) {
+            let one = outputs.map(|_, all| row(all, sample));
+            // What has no answer is counted elsewhere.
+            let Ok(answer) = self.task.answer(&one, 0) else {
+                continue;
+            };
+            let told = matches!(
+                answer,
+                zerokara_nn::Answer::Labels { .. } | zerokara_nn::Answer::Numbers(_)
+            );
+            if !told {
+                return;
+            }
+            into.push(Reading {
+                answer,
+                target: row(target, sample).to_f64s(),
+            });
         }
     }
+}
 
-    pub(crate) fn batch(&mut self, loader: &Loader, at: usize) -> Result<(Array, Array)> {
-        self.next = 1 - self.next;
-        let slot = &mut self.buffers[self.next];
-        let n = loader.indices(at)?.len();
-        let (mut x, mut t) = match slot.take() {
-            Some(buffers) if buffers.1.len() == n => buffers,
-            _ => empty(loader, n),
-        };
-        // Elements that somebody still holds are copied before they are written.
-        fill(loader, at, &mut x, &mut t)?;
-        *slot = Some((x.clone(), t.clone()));
-        Ok((x, t))
+/// A sample of a batch, as a batch of one; none if there is no such sample.
+fn row(all: &Array, sample: usize) -> Array {
+    let shape = all.shape();
+    let samples = shape.first().copied().unwrap_or(0);
+    if sample >= samples {
+        return Array::zeros(&Meta::new([0], all.dtype()));
     }
-}
-
-fn empty(loader: &Loader, n: usize) -> (Array, Array) {
-    let shape = [&[n], loader.split().shape()].concat();
-    (
-        Array::zeros(&Meta::new(shape, DType::F32)),
-        Array::zeros(&Meta::new([n], DType::I64)),
-    )
-}
-
-/// A batch as arrays.
-pub(crate) fn gather(loader: &Loader, at: usize) -> Result<(Array, Array)> {
-    let (mut x, mut t) = empty(loader, loader.indices(at)?.len());
-    fill(loader, at, &mut x, &mut t)?;
-    Ok((x, t))
-}
-
-/// Gathers a batch into arrays of its size, on all threads.
-fn fill(loader: &Loader, at: usize, x: &mut Array, t: &mut Array) -> Result<()> {
-    let runtime = Runtime::current()?;
-    let (images, labels) = (x.as_mut_slice::<f32>()?, t.as_mut_slice::<i64>()?);
-    loader.gather_parallel(loader.indices(at)?, images, labels, &|units, work| {
-        runtime.parallel(units, work)
-    })?;
-    Ok(())
-}
-
-/// The softmax of a row of scores; NaN where they are no answer. Of infinite scores it is the limit: they share 1.
-pub(crate) fn probabilities(scores: &[f64]) -> Vec<f64> {
-    if !is_answer(scores) {
-        return vec![f64::NAN; scores.len()];
+    let length = all.len() / samples;
+    let place = sample * length..(sample + 1) * length;
+    let shape = [&[1], &shape[1..]].concat();
+    match all.elements() {
+        zerokara_core::Elements::F32(x) => Array::new(shape, &x[place]),
+        zerokara_core::Elements::F64(x) => Array::new(shape, &x[place]),
+        zerokara_core::Elements::I64(x) => Array::new(shape, &x[place]),
+        zerokara_core::Elements::U8(x) | zerokara_core::Elements::Bool(x) => {
+            Array::new(shape, &x[place])
+        }
     }
-    let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let exp = |&s: &f64| if s == top { 1.0 } else { (s - top).exp() };
-    let exps: Vec<f64> = scores.iter().map(exp).collect();
-    let sum: f64 = exps.iter().sum();
-    exps.into_iter().map(|e| e / sum).collect()
 }
 
 fn answers(output: &Array, labels: &[i64], into: &mut Vec<Answer>) {

@@ -4,8 +4,10 @@
 //! ([`metrics`]), its model and a page to look at ([`report`]); while it runs, a line at the terminal tells how far it is
 //! ([`progress`]); [`profile`] tells what each layer of a step costs. Files are written whole or not at all ([`atomic`]).
 
+mod description;
 mod error;
 mod evaluation;
+mod fingerprint;
 pub mod metrics;
 mod model;
 pub mod profile;
@@ -14,8 +16,9 @@ pub mod report;
 pub mod run_folder;
 mod trainer;
 
+pub use description::{DataDescription, DataFacts, ModelDescription, Pace, RunDescription, Setup};
 pub use error::{Error, NotFinite, Result};
-pub use evaluation::{Answer, Evaluation};
+pub use evaluation::{Answer, Evaluation, Reading};
 pub use model::{ModelInfo, SavedModel};
-pub use trainer::{Callback, EarlyStopping, Flow, Run, Trainer};
+pub use trainer::{Callback, EarlyStopping, Every, Flow, Run, Trainer};
 pub use zerokara_formats::atomic;

@@ -8,11 +8,15 @@
 //! JSON has no NaN and no infinity; they are written as the strings `"NaN"`, `"inf"` and `"-inf"`, since a loss that is
 //! not finite is exactly what one wants to find in the file afterwards.
 
-use crate::atomic::{self, FileError};
+use crate::atomic::FileError;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+/// The measure that has fields of its own.
+pub(crate) const ACCURACY: &str = "accuracy";
 
 /// One training step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -40,6 +44,9 @@ pub struct Step {
     /// Euclidean norm of the gradient over all parameters.
     #[serde(with = "optional", skip_serializing_if = "Option::is_none")]
     pub gradient_norm: Option<f64>,
+    /// Other measures of the task on the batch, by their names.
+    #[serde(flatten, with = "named")]
+    pub measures: BTreeMap<String, f64>,
 }
 
 /// The evaluation at the end of an epoch.
@@ -77,6 +84,21 @@ pub struct Epoch {
     /// Seconds that the epoch took, without the evaluation.
     #[serde(with = "number")]
     pub seconds: f64,
+    /// Other measures of the task, as `test_rmse`.
+    #[serde(flatten, with = "named")]
+    pub measures: BTreeMap<String, f64>,
+}
+
+impl Epoch {
+    /// A measure of a part: of `train`, `validation` or `test`.
+    pub fn measure(&self, part: &str, name: &str) -> Option<f64> {
+        match (part, name) {
+            ("train", ACCURACY) => self.train_accuracy,
+            ("validation", ACCURACY) => self.validation_accuracy,
+            ("test", ACCURACY) => self.test_accuracy,
+            _ => self.measures.get(&format!("{part}_{name}")).copied(),
+        }
+    }
 }
 
 /// One line of `metrics.jsonl`.
@@ -117,11 +139,17 @@ impl From<Epoch> for Record {
     }
 }
 
-/// Appends records to a file; each line reaches the operating system before [`write`](Self::write) returns.
+/// Appends records to a file; each line reaches the operating system before [`write`](Self::write) returns. While it lives,
+/// no other one writes to the file.
+///
+/// A line that could not be written waits, and is tried again with the next: the file holds whole lines, in their order.
 #[derive(Debug)]
 pub struct Writer {
     path: PathBuf,
     file: File,
+    /// Bytes of whole lines in the file.
+    written: u64,
+    waiting: Vec<u8>,
 }
 
 impl Writer {
@@ -131,45 +159,103 @@ impl Writer {
     ///
     /// A [`FileError`] when the file exists or cannot be created.
     pub fn create(path: impl Into<PathBuf>) -> Result<Self, FileError> {
-        let path = path.into();
-        match OpenOptions::new().append(true).create_new(true).open(&path) {
-            Ok(file) => Ok(Self { path, file }),
-            Err(e) => Err(FileError::new(path, "create", e)),
-        }
+        Self::with(
+            path.into(),
+            OpenOptions::new().append(true).create_new(true),
+        )
     }
 
-    /// Goes on with the file of a run that is resumed after `step` steps: what was recorded after them, and a torn
-    /// last line, is dropped, since these steps will be taken again.
+    /// Goes on with a file, which is made if it is not there.
     ///
     /// # Errors
     ///
-    /// A [`FileError`] when the file cannot be read, is damaged or cannot be written.
-    pub fn resume(path: impl Into<PathBuf>, step: u64) -> Result<Self, FileError> {
-        let path = path.into();
-        let kept = read(&path)?;
-        atomic::write_with(&path, |out| {
-            for record in kept.iter().filter(|record| record.step() <= step) {
-                out.write_all(&record.to_line()?)?;
-            }
-            Ok(())
-        })?;
-        match OpenOptions::new().append(true).open(&path) {
-            Ok(file) => Ok(Self { path, file }),
-            Err(e) => Err(FileError::new(path, "open", e)),
+    /// A [`FileError`] when the file cannot be opened, or another process writes to it.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, FileError> {
+        Self::with(path.into(), OpenOptions::new().append(true).create(true))
+    }
+
+    fn with(path: PathBuf, options: &OpenOptions) -> Result<Self, FileError> {
+        let fail = |e| FileError::new(&path, "open", e);
+        let file = options.open(&path).map_err(fail)?;
+        // Some file systems have no locks; then nothing is known of others.
+        if matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)) {
+            let why = io::Error::other("another process is writing to it: the run is going on");
+            return Err(fail(why).advise("wait for its end, or stop it"));
         }
+        let written = file.metadata().map_err(fail)?.len();
+        Ok(Self {
+            path,
+            file,
+            written,
+            waiting: Vec::new(),
+        })
+    }
+
+    /// Leaves of the file so many bytes; whether there were as many.
+    ///
+    /// # Errors
+    ///
+    /// A [`FileError`] when it cannot be written.
+    pub fn cut(&mut self, bytes: u64) -> Result<bool, FileError> {
+        let whole = self.written >= bytes;
+        self.waiting.clear();
+        self.shorten(bytes.min(self.written))?;
+        Ok(whole)
+    }
+
+    fn shorten(&mut self, bytes: u64) -> Result<(), FileError> {
+        let cut = self.file.set_len(bytes);
+        cut.map_err(|e| FileError::new(&self.path, "write", e))?;
+        self.written = bytes;
+        Ok(())
     }
 
     /// Appends one line.
     ///
     /// # Errors
     ///
-    /// A [`FileError`] when it cannot be written.
+    /// A [`FileError`] when it cannot be written; it is tried again with the next.
     pub fn write(&mut self, record: &Record) -> Result<(), FileError> {
-        // One call per line: the file has no buffer of its own, so nothing is left to flush.
-        record
-            .to_line()
-            .and_then(|line| self.file.write_all(&line))
-            .map_err(|e| FileError::new(&self.path, "write", e))
+        let line = record.to_line();
+        self.waiting
+            .extend(line.map_err(|e| FileError::new(&self.path, "write", e))?);
+        self.flush()
+    }
+
+    /// Tries again what could not be written.
+    ///
+    /// # Errors
+    ///
+    /// A [`FileError`] when it cannot be written still.
+    pub fn flush(&mut self) -> Result<(), FileError> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        // One call for all: the file has no buffer of its own.
+        match self.file.write_all(&self.waiting) {
+            Ok(()) => {
+                self.written += self.waiting.len() as u64;
+                self.waiting.clear();
+                Ok(())
+            }
+            Err(error) => {
+                // A part of it may be there.
+                let _ = self.file.set_len(self.written);
+                Err(FileError::new(&self.path, "write", error))
+            }
+        }
+    }
+
+    /// Makes sure that all lines survive a power failure; the number of bytes that they take.
+    ///
+    /// # Errors
+    ///
+    /// A [`FileError`] when they cannot be written.
+    pub fn sync(&mut self) -> Result<u64, FileError> {
+        self.flush()?;
+        let synced = self.file.sync_data();
+        synced.map_err(|e| FileError::new(&self.path, "write", e))?;
+        Ok(self.written)
     }
 }
 
@@ -229,6 +315,42 @@ impl Number {
                 .parse()
                 .map_err(|_| E::custom(format!("{text:?} is not a number"))),
         }
+    }
+}
+
+/// Measures beside the fields that have names of their own. What is no number is of a later version, and left out.
+mod named {
+    use super::Number;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::IgnoredAny};
+    use std::collections::BTreeMap;
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Field {
+        Number(Number),
+        Other(IgnoredAny),
+    }
+
+    pub fn serialize<S: Serializer>(
+        value: &BTreeMap<String, f64>,
+        out: S,
+    ) -> Result<S::Ok, S::Error> {
+        let all: BTreeMap<&String, Number> = value
+            .iter()
+            .map(|(name, &v)| (name, Number::new(v)))
+            .collect();
+        all.serialize(out)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        input: D,
+    ) -> Result<BTreeMap<String, f64>, D::Error> {
+        let all = BTreeMap::<String, Field>::deserialize(input)?;
+        let numbers = all.into_iter().filter_map(|(name, field)| match field {
+            Field::Number(number) => number.value::<D::Error>().ok().map(|v| (name, v)),
+            Field::Other(_) => None,
+        });
+        Ok(numbers.collect())
     }
 }
 
@@ -313,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_last_line_is_left_out_and_resuming_removes_it() {
+    fn a_torn_last_line_is_left_out_and_going_on_removes_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
         let mut writer = Writer::create(&path).unwrap();
@@ -327,9 +449,13 @@ mod tests {
             fs::write(&path, &whole[..end]).unwrap();
             assert_eq!(read(&path).unwrap().len(), 2, "torn at {end}");
         }
-        let mut writer = Writer::resume(&path, 1).unwrap();
+        drop(writer);
+        let mut writer = Writer::open(&path).unwrap();
+        assert!(Writer::open(&path).is_err(), "two write at once");
+        assert!(writer.cut(whole.len() as u64 / 3).unwrap());
         writer.write(&step(2, 0.25)).unwrap();
         assert_eq!(read(&path).unwrap(), [step(1, 0.5), step(2, 0.25)]);
+        assert!(!writer.cut(1 << 20).unwrap());
     }
 
     #[test]

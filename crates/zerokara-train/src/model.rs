@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Result},
-    evaluation::{EVALUATION_BATCH, Evaluation, Evaluator, probabilities},
+    evaluation::{Evaluation, Evaluator},
     report::LayerRow,
 };
 use std::{
@@ -11,10 +11,12 @@ use std::{
     path::Path,
     sync::{Arc, OnceLock},
 };
-use zerokara_core::{Arithmetic, Array, DType, Meta};
-use zerokara_data::{Normalization, Pictures, Split};
+use zerokara_core::{Arithmetic, Array, Arrays, Axis, DType, Meta, Metas, Port};
+use zerokara_data::{Normalization, Pad, Pictures, Split};
+use zerokara_formats::model::TaskInfo;
 use zerokara_nn::{
-    Forward, GraphModule, Predictor, SoftmaxCrossEntropy, Summary, is_answer, record,
+    GraphModule, Loss, Model, Predictor, SoftmaxCrossEntropy, Summary, Task, is_answer, losses,
+    record, tasks::probabilities,
 };
 
 /// What a model's inputs and outputs are.
@@ -24,7 +26,7 @@ pub struct ModelInfo {
     pub name: String,
     /// The data set that it was trained on.
     pub dataset: String,
-    /// Shape of one sample, `[C, H, W]` for images.
+    /// Shape of one sample of the first input, `[C, H, W]` for images; a length that differs is 0.
     pub shape: Vec<usize>,
     /// A name for each class.
     pub class_names: Vec<String>,
@@ -37,8 +39,12 @@ pub struct ModelInfo {
 /// A model that was trained or loaded, with what is needed to use it.
 #[derive(Clone)]
 pub struct SavedModel {
-    module: Arc<dyn Forward>,
+    module: Arc<dyn Model>,
     info: ModelInfo,
+    /// What it takes: name, element type and axes, `[batch, ...]`.
+    inputs: Vec<Port>,
+    padding: Vec<(String, Pad)>,
+    task: Option<TaskInfo>,
     arithmetic: Option<Arithmetic>,
     /// Made when it is first needed; its programs serve all clones.
     predictor: Arc<OnceLock<Predictor>>,
@@ -46,13 +52,42 @@ pub struct SavedModel {
 
 impl SavedModel {
     /// A model that was built, for samples as `info` says.
-    pub fn new(module: Arc<dyn Forward>, info: ModelInfo) -> Self {
+    pub fn new(module: impl Model + 'static, info: ModelInfo) -> Self {
+        let axes = info.shape.iter().map(|&length| Axis::from(length));
+        let axes = std::iter::once(Axis::from("batch")).chain(axes);
+        let input = Port::new("x", DType::F32, axes);
+        Self::of(Arc::new(module), vec![input], info)
+    }
+
+    /// A model that was built, for inputs of these names, element types and axes, the first of which is that of the samples.
+    pub fn of(module: Arc<dyn Model>, inputs: Vec<Port>, info: ModelInfo) -> Self {
         Self {
             module,
             info,
+            inputs,
+            padding: Vec::new(),
+            task: None,
             arithmetic: None,
             predictor: Arc::default(),
         }
+    }
+
+    /// Says what it was trained for, which its file keeps.
+    pub fn for_task(mut self, task: &dyn Task) -> Self {
+        let options = task.options().into_iter();
+        self.task = Some(TaskInfo {
+            name: task.title().to_string(),
+            settings: options
+                .map(|(name, value)| (name.to_string(), value))
+                .collect(),
+        });
+        self
+    }
+
+    /// How samples that differ in size become one array when it is evaluated.
+    pub fn padded(mut self, padding: Vec<(String, Pad)>) -> Self {
+        self.padding = padding;
+        self
     }
 
     /// How convolutions multiply and sum in predictions and evaluations, as the
@@ -68,7 +103,7 @@ impl SavedModel {
     }
 
     /// The layers and parameters.
-    pub fn module(&self) -> &Arc<dyn Forward> {
+    pub fn module(&self) -> &Arc<dyn Model> {
         &self.module
     }
 
@@ -77,12 +112,48 @@ impl SavedModel {
         &self.info
     }
 
-    /// The scores for samples `[N, ...]` that have been normalized. Many threads may ask at once: they share one copy of the
-    /// parameters, and none waits for another.
+    /// What it takes: name, element type and axes of each input, the samples first.
+    pub fn inputs(&self) -> &[Port] {
+        &self.inputs
+    }
+
+    /// The task that it was trained for, if that is one of this library.
+    pub fn task(&self) -> Option<Arc<dyn Loss>> {
+        let task = self.task.as_ref()?;
+        losses::by_name(&task.name, &task.settings)
+    }
+
+    /// The output for samples `[N, ...]` that have been normalized; the first, if there are several. Many threads may ask at
+    /// once: they share one copy of the parameters, and none waits for another.
     ///
     /// # Errors
     /// If the samples do not fit the model.
     pub fn predict(&self, x: &Array) -> Result<Array> {
+        match &self.inputs[..] {
+            [input] => {
+                let inputs = Arrays::one(input.name.clone(), x.clone());
+                self.with_predictor(|predictor| predictor.predict(&inputs))
+            }
+            inputs => Err(Error::new(format!(
+                "the model {} has {} inputs; predict_all takes them by their names",
+                self.info.name,
+                inputs.len()
+            ))),
+        }
+    }
+
+    /// All outputs for inputs by their names.
+    ///
+    /// # Errors
+    /// If the inputs do not fit the model.
+    pub fn predict_all(&self, inputs: &Arrays) -> Result<Arrays> {
+        self.with_predictor(|predictor| predictor.predict_all(inputs))
+    }
+
+    fn with_predictor<T>(
+        &self,
+        ask: impl FnOnce(&Predictor) -> zerokara_core::Result<T>,
+    ) -> Result<T> {
         let predictor = match self.predictor.get() {
             Some(predictor) => predictor,
             None => {
@@ -90,7 +161,7 @@ impl SavedModel {
                 self.predictor.get_or_init(|| predictor)
             }
         };
-        Ok(predictor.predict(x)?)
+        Ok(ask(predictor)?)
     }
 
     /// The probability of each class for one sample of stored values, such as the bytes of pixels as numbers from 0 to
@@ -100,6 +171,23 @@ impl SavedModel {
     /// If the sample does not fit the model, or the model's outputs are no scores, or no answer: a score is NaN.
     pub fn probabilities(&self, sample: &[f32]) -> Result<Vec<f64>> {
         let shape = [&[1], &self.info.shape[..]].concat();
+        if self.inputs.len() != 1 {
+            return Err(Error::new(format!(
+                "the model {} has {} inputs, and takes no single sample",
+                self.info.name,
+                self.inputs.len()
+            )));
+        }
+        if let Some(task) = self
+            .task
+            .as_ref()
+            .filter(|t| t.name != SoftmaxCrossEntropy::new().title())
+        {
+            return Err(Error::new(format!(
+                "the model {} was trained for the task {}, and gives no probabilities of classes",
+                self.info.name, task.name
+            )));
+        }
         if sample.len() != self.info.shape.iter().product::<usize>() {
             return Err(Error::new(format!(
                 "the model takes samples of shape {:?}, not {} values",
@@ -143,11 +231,31 @@ impl SavedModel {
         Ok(String::new())
     }
 
-    /// Loss (softmax cross entropy), accuracy and answers on labelled samples.
+    /// Loss, measures and answers on samples, for the task that its file names; classification, if it names none.
     ///
     /// # Errors
-    /// If the samples do not fit the model, a label is no class, or a sample has no answer, since a score of its is NaN.
+    /// If the samples do not fit the model, the task is one of another program's own ([`SavedModel::evaluate_with`] takes it), a
+    /// label is no class, or a sample has no answer, since a score of its is NaN.
     pub fn evaluate(&self, split: &Split) -> Result<Evaluation> {
+        let task: Arc<dyn Loss> = match (&self.task, self.task()) {
+            (_, Some(task)) => task,
+            (None, None) => Arc::new(SoftmaxCrossEntropy::new()),
+            (Some(task), None) => {
+                return Err(Error::new(format!(
+                    "the model {} was trained for the task {}, which this program does not know; the program that has the task \
+                     can evaluate the model with it (evaluate_with)",
+                    self.info.name, task.name
+                )));
+            }
+        };
+        self.evaluate_with(task, split)
+    }
+
+    /// Loss, measures and answers on samples, for a task.
+    ///
+    /// # Errors
+    /// If the samples do not fit the model or the task, or a sample has no answer.
+    pub fn evaluate_with(&self, task: impl Task + 'static, split: &Split) -> Result<Evaluation> {
         if split.shape() != self.info.shape {
             return Err(Error::new(format!(
                 "the model {} takes samples of shape {:?}, not {:?}",
@@ -158,9 +266,9 @@ impl SavedModel {
         }
         let mut evaluator = Evaluator::new(
             self.module.clone(),
-            Arc::new(SoftmaxCrossEntropy::new()),
+            Arc::new(task),
             self.info.normalization.clone(),
-            EVALUATION_BATCH,
+            self.padding.clone(),
             self.arithmetic,
         )?;
         let found = evaluator.run(split, &mut || true)?.unwrap_or_default();
@@ -180,10 +288,8 @@ impl SavedModel {
     /// If the model does not take samples of its shape.
     pub fn layers(&self) -> Result<Vec<LayerRow>> {
         // As it is trained, so that nothing is left out; what is said is for one.
-        let mut sample = self.sample();
-        let samples = self.module.least_batch(&sample)?;
-        sample.shape[0] = samples;
-        let summary = Summary::of(&*self.module, &sample)?;
+        let samples = self.module.least_batch_for(&self.sample(1)?)?;
+        let summary = Summary::of(&*self.module, &self.sample(samples)?)?;
         Ok(summary
             .rows
             .into_iter()
@@ -199,8 +305,14 @@ impl SavedModel {
             .collect())
     }
 
-    fn sample(&self) -> Meta {
-        Meta::new([&[1], &self.info.shape[..]].concat(), DType::F32)
+    /// Shapes and element types of so many samples, as short as they can be.
+    fn sample(&self, samples: usize) -> Result<Metas> {
+        let length = |name: &str| Some(if name == "batch" { samples } else { SHORT });
+        let metas = self
+            .inputs
+            .iter()
+            .map(|port| Ok((port.name.clone(), port.meta(length)?)));
+        metas.collect::<Result<Vec<_>>>().map(Metas::from_iter)
     }
 
     /// Reads a model that [`SavedModel::save`] has written. It needs none of the code that the model was written in.
@@ -212,17 +324,25 @@ impl SavedModel {
         let path = path.as_ref();
         let (record, info) = zerokara_formats::load_model(path)?;
         let bad = |what: String| Error::new(format!("{}: {what}", path.display()));
-        let sample = record.sample().map_err(|e| bad(e.to_string()))?;
-        let shape = match sample.only().and_then(|input| input.shape.get(1..)) {
-            Some(shape) if !shape.is_empty() && !shape.contains(&0) => shape.to_vec(),
-            _ => {
-                return Err(bad(format!(
-                    "the model takes {}, no samples of one shape",
-                    record.signature
-                )));
-            }
+        let inputs = record.signature.inputs.clone();
+        let Some(first) = inputs.first().filter(|first| !first.axes.is_empty()) else {
+            return Err(bad(format!(
+                "the model takes {}, no samples",
+                record.signature
+            )));
         };
-        let scaling = info.preprocessing.values().next();
+        let length = |axis: &Axis| match axis {
+            Axis::Fixed(length) => *length,
+            Axis::Any(_) => 0,
+        };
+        let shape: Vec<usize> = first.axes[1..].iter().map(length).collect();
+        if first.axes[1..].contains(&Axis::Fixed(0)) {
+            return Err(bad(format!(
+                "the model takes {}, no samples",
+                record.signature
+            )));
+        }
+        let scaling = info.preprocessing.get(&*first.name);
         let numbers = |name: &str| -> Result<Vec<f32>> {
             let Some(numbers) = scaling.and_then(|scaling| scaling.get(name)) else {
                 return Ok(Vec::new());
@@ -250,7 +370,9 @@ impl SavedModel {
         let pictures = match note(PICTURES) {
             Some(text) => Pictures::from_name(text).ok_or_else(|| unknown(PICTURES, text))?,
             // Files that were written before there was the note.
-            None => match info.dataset.as_deref() == Some("fashion-mnist") || shape[0] != 1 {
+            None => match info.dataset.as_deref() == Some("fashion-mnist")
+                || shape.first() != Some(&1)
+            {
                 true => Pictures::Plain,
                 false => Pictures::Digits,
             },
@@ -260,8 +382,9 @@ impl SavedModel {
             false => base.standard(&mean, &std).map_err(|e| bad(e.to_string()))?,
         };
         normalization
-            .check(shape[0])
+            .check(shape.first().copied().unwrap_or(1))
             .map_err(|e| bad(e.to_string()))?;
+        let task = info.task.clone();
         let module = GraphModule::new(record).map_err(|e| bad(e.to_string()))?;
         let info = ModelInfo {
             name: info.architecture.unwrap_or_else(|| "model".into()),
@@ -271,7 +394,10 @@ impl SavedModel {
             normalization,
             pictures,
         };
-        Ok(Self::new(Arc::new(module), info))
+        Ok(Self {
+            task,
+            ..Self::of(Arc::new(module), inputs, info)
+        })
     }
 
     /// Writes the model into a file, whole or not at all: its forward graph, its parameters, and what is needed to use
@@ -281,7 +407,11 @@ impl SavedModel {
     /// If the file cannot be written.
     #[doc(alias("save_params", "pickle"))]
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let record = record::trace(&*self.module, &self.sample())?;
+        let is_free = |axis: &Axis| matches!(axis, Axis::Any(name) if &**name != "batch");
+        let record = match self.inputs.iter().any(|port| port.axes.iter().any(is_free)) {
+            true => record::trace_ports(&*self.module, &self.inputs)?,
+            false => record::trace(&*self.module, &self.sample(1)?)?,
+        };
         let normalization = &self.info.normalization;
         let (mean, std) = (normalization.mean(), normalization.std());
         let mut preprocessing = BTreeMap::new();
@@ -293,12 +423,13 @@ impl SavedModel {
         }
         if !mean.is_empty() {
             let scaling = serde_json::json!({ "mean": mean, "std": std });
-            preprocessing.insert("x".to_string(), scaling);
+            let input = self.inputs.first().map_or("x", |port| &*port.name);
+            preprocessing.insert(input.to_string(), scaling);
         }
         let info = zerokara_formats::ModelInfo {
             architecture: Some(self.info.name.clone()),
             dataset: Some(self.info.dataset.clone()),
-            task: None,
+            task: self.task.clone(),
             preprocessing,
             classes: [("t".to_string(), self.info.class_names.clone())].into(),
             notes: [
@@ -311,6 +442,8 @@ impl SavedModel {
     }
 }
 
+/// A length that may be any, where only shapes are told.
+const SHORT: usize = 8;
 /// The note in a model's file of what stored values are divided by first.
 const DIVISOR: &str = "divisor";
 /// The note of how picture files become samples: the name of a [`Pictures`].

@@ -7,7 +7,7 @@
 //! Everything goes to standard error. The bar neither hides the cursor nor changes the terminal's mode, so a run
 //! that is interrupted or killed leaves the terminal as it was.
 
-use crate::metrics::Epoch;
+use crate::metrics::{ACCURACY, Epoch};
 use crate::report::numbers::{clock, duration, rate};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::Write;
@@ -47,8 +47,9 @@ const LINE_EVERY: Duration = Duration::from_secs(30);
 ///
 /// let mut progress = Progress::new(Mode::Quiet, 3);
 /// progress.start_epoch(1, 600);
-/// progress.step(100, 2.3026, Some(0.1));       // 100 images, their loss and accuracy
-/// progress.finish_epoch(&Epoch { epoch: 1, test_accuracy: Some(0.98), ..Epoch::default() });
+/// progress.step(100, 2.3026, Some(("accuracy", 0.1))); // 100 images, their loss and first measure
+/// let epoch = Epoch { epoch: 1, test_accuracy: Some(0.98), ..Epoch::default() };
+/// progress.finish_epoch(&epoch, Some("accuracy"));
 /// ```
 #[derive(Debug)]
 pub struct Progress {
@@ -106,11 +107,17 @@ impl Progress {
         }
     }
 
-    /// One batch of `images` samples is done, with this loss and accuracy (from 0 to 1).
+    /// So many batches of the epoch were done before.
+    pub fn skip(&mut self, batches: u64) {
+        self.line.batch += batches;
+        self.line.skipped += batches;
+    }
+
+    /// One batch of `images` samples is done, with this loss and first measure of the task.
     ///
     /// The line shows averages of the last batches, so that it can be read.
-    pub fn step(&mut self, images: u64, loss: f64, accuracy: Option<f64>) {
-        self.line.step(images, loss, accuracy);
+    pub fn step(&mut self, images: u64, loss: f64, measure: Option<(&'static str, f64)>) {
+        self.line.step(images, loss, measure);
         let now = Instant::now();
         let wait = match self.mode {
             Mode::Bar => REDRAW,
@@ -131,11 +138,11 @@ impl Progress {
         }
     }
 
-    /// Ends an epoch with one line that stays.
-    pub fn finish_epoch(&mut self, epoch: &Epoch) {
+    /// Ends an epoch with one line that stays, with the measure of this name.
+    pub fn finish_epoch(&mut self, epoch: &Epoch, measure: Option<&str>) {
         self.clear();
         if self.mode != Mode::Quiet {
-            say(&summary(epoch, self.epochs, self.what));
+            say(&summary(epoch, self.epochs, self.what, measure));
         }
     }
 
@@ -181,7 +188,9 @@ fn width() -> usize {
 }
 
 /// The line that sums up an epoch: `epoch 2/3  loss 0.0831  train 0.9743  test 0.9831  12,345 images/s  4.86 s`.
-pub fn summary(epoch: &Epoch, epochs: u64, what: &str) -> String {
+///
+/// `measure` is the task's first; that it is the accuracy goes without saying.
+pub fn summary(epoch: &Epoch, epochs: u64, what: &str, measure: Option<&str>) -> String {
     let mut text = format!("epoch {:>1$}/{epochs}", epoch.epoch, digits(epochs));
     let mut part = |name: &str, value: Option<f64>| {
         if let Some(value) = value {
@@ -189,9 +198,21 @@ pub fn summary(epoch: &Epoch, epochs: u64, what: &str) -> String {
         }
     };
     part("loss", epoch.train_loss);
-    part("train", epoch.train_accuracy);
-    part("validation", epoch.validation_accuracy);
-    part("test", epoch.test_accuracy);
+    match measure {
+        Some(measure) => {
+            let name = match measure {
+                ACCURACY => String::new(),
+                name => format!(" {}", name.replace('_', " ")),
+            };
+            for of in ["train", "validation", "test"] {
+                part(&format!("{of}{name}"), epoch.measure(of, measure));
+            }
+        }
+        None => {
+            part("validation loss", epoch.validation_loss);
+            part("test loss", epoch.test_loss);
+        }
+    }
     if epoch.images_per_second > 0.0 {
         text.push_str(&format!("  {} {what}/s", rate(epoch.images_per_second)));
     }
@@ -205,28 +226,33 @@ struct Line {
     epochs: u64,
     what: &'static str,
     batch: u64,
+    /// Batches that were done before the time began.
+    skipped: u64,
     batches: u64,
     images: u64,
     loss: Average,
-    accuracy: Average,
+    measure: Average,
+    /// What is measured.
+    measured: &'static str,
     seconds: f64,
 }
 
 impl Line {
-    fn step(&mut self, images: u64, loss: f64, accuracy: Option<f64>) {
+    fn step(&mut self, images: u64, loss: f64, measure: Option<(&'static str, f64)>) {
         self.batch += 1;
         self.images += images;
         self.loss.add(loss);
-        if let Some(accuracy) = accuracy {
-            self.accuracy.add(accuracy);
+        if let Some((name, value)) = measure {
+            self.measured = name;
+            self.measure.add(value);
         }
     }
 
     /// The parts behind the bar, the less important ones at the end of the second list.
     fn parts(&self) -> [Option<String>; 5] {
         let left = (self.batches.saturating_sub(self.batch)) as f64 * self.seconds
-            / self.batch.max(1) as f64;
-        let timed = self.batch > 0 && self.seconds > 0.0;
+            / (self.batch - self.skipped).max(1) as f64;
+        let timed = self.batch > self.skipped && self.seconds > 0.0;
         [
             Some(format!(
                 "{:>2$}/{}",
@@ -235,7 +261,9 @@ impl Line {
                 digits(self.batches)
             )),
             self.loss.value().map(|v| format!("loss {v:.4}")),
-            self.accuracy.value().map(|v| format!("accuracy {v:.4}")),
+            self.measure
+                .value()
+                .map(|v| format!("{} {v:.4}", self.measured)),
             timed.then(|| {
                 let speed = rate(self.images as f64 / self.seconds);
                 format!("{speed:>6} {}/s", self.what)
@@ -262,7 +290,7 @@ impl Line {
     }
 
     /// The line for a terminal of `width` columns, with a bar of 10 to 30 columns; in a narrow terminal the images
-    /// per second are left out, then the accuracy, the time, and at last the bar.
+    /// per second are left out, then the measure, the time, and at last the bar.
     fn render(&self, width: usize) -> String {
         const DROPPED: [usize; 4] = [3, 2, 4, 1];
         let head = self.head();
@@ -342,7 +370,7 @@ mod tests {
             ..Line::default()
         };
         for _ in 0..412 {
-            line.step(100, 0.0831, Some(0.9743));
+            line.step(100, 0.0831, Some(("accuracy", 0.9743)));
         }
         line.seconds = 41_200.0 / 12_345.0;
         line
@@ -401,7 +429,7 @@ mod tests {
             ..Epoch::default()
         };
         assert_eq!(
-            summary(&epoch, 10, "images"),
+            summary(&epoch, 10, "images", Some("accuracy")),
             "epoch  2/10  loss 0.0831  test 0.9831  12,345 images/s  4.86 s"
         );
     }
@@ -415,7 +443,7 @@ mod tests {
             progress.message("hello");
             progress.interrupt();
             progress.start_epoch(1, 0);
-            progress.finish_epoch(&Epoch::default());
+            progress.finish_epoch(&Epoch::default(), None);
             assert!(progress.bar.is_none());
         }
     }

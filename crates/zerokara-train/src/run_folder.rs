@@ -4,7 +4,8 @@
 //! runs/
 //!   latest                                    leads to the newest run: a link or, where there are none, its name
 //!   2026-11-24-142903-lenet-mnist/
-//!     run.json  metrics.jsonl  model.safetensors  checkpoint.safetensors  report.html
+//!     run.json  metrics.jsonl  model.safetensors  report.html
+//!     checkpoint.safetensors  checkpoint.previous.safetensors
 //! ```
 
 use crate::atomic::{self, FileError};
@@ -175,7 +176,7 @@ impl RunFolder {
         }
     }
 
-    /// `run.json`: what was asked for.
+    /// `run.json`: what was asked for, and how the run stands.
     pub fn settings(&self) -> PathBuf {
         self.path.join("run.json")
     }
@@ -190,9 +191,50 @@ impl RunFolder {
         self.path.join("model.safetensors")
     }
 
-    /// `checkpoint.safetensors`: what is needed to go on training.
+    /// `checkpoint.safetensors`: everything that the run is, to go on with it.
     pub fn checkpoint(&self) -> PathBuf {
         self.path.join("checkpoint.safetensors")
+    }
+
+    /// `checkpoint.next.safetensors`: a checkpoint that is about to take the place of the last one.
+    pub(crate) fn next_checkpoint(&self) -> PathBuf {
+        self.path.join("checkpoint.next.safetensors")
+    }
+
+    /// `checkpoint.previous.safetensors`: the checkpoint before the last one.
+    pub fn previous_checkpoint(&self) -> PathBuf {
+        self.path.join("checkpoint.previous.safetensors")
+    }
+
+    /// The command that began the run; empty if it is not known.
+    pub(crate) fn command(&self) -> String {
+        let text = fs::read(self.settings()).unwrap_or_default();
+        let all = serde_json::from_slice::<serde_json::Value>(&text).unwrap_or_default();
+        all["command"].as_str().unwrap_or_default().to_string()
+    }
+
+    /// Removes temporary files that a process which was killed has left. Nobody may be writing into the folder.
+    pub(crate) fn sweep(&self) {
+        let own = [
+            self.settings(),
+            self.model(),
+            self.checkpoint(),
+            self.next_checkpoint(),
+            self.report(),
+        ];
+        let is_left = |name: &str| {
+            own.iter().any(|path| {
+                let file = path.file_name().unwrap_or_default().to_string_lossy();
+                name.strip_prefix('.')
+                    .is_some_and(|n| n.starts_with(&format!("{file}.")))
+            }) && name.ends_with(".tmp")
+        };
+        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            if entry.file_name().to_str().is_some_and(is_left) {
+                // What cannot be removed is in nobody's way.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
     }
 
     /// `report.html`: the page to look at.

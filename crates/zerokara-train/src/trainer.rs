@@ -1,20 +1,28 @@
 //! Training a model on a data set.
 
 mod callbacks;
+mod checkpoint;
+mod ending;
+mod every;
 mod fit;
 mod interrupt;
 mod page;
 mod profile;
 mod run;
+mod session;
 
 pub use callbacks::{Callback, EarlyStopping, Flow};
+pub use every::Every;
 pub use run::Run;
 
-use crate::{error::Result, run_folder::RunFolder};
+use crate::{
+    description::{DataDescription, DataFacts, ModelDescription, Pace, RunDescription, Setup},
+    error::Result,
+};
 use std::{path::PathBuf, sync::Arc};
 use zerokara_core::Arithmetic;
-use zerokara_data::{Amount, Augment, Dataset};
-use zerokara_nn::{Adam, Clipping, Forward, Loss, Optimizer, Schedule, TrainStep};
+use zerokara_data::{Amount, Augment, Dataset, Loader, Pad, Split};
+use zerokara_nn::{Adam, Clipping, Model, Optimizer, ParameterGroup, Schedule, Task, TrainStep};
 
 /// Trains a model on a data set: epochs of shuffled batches, an evaluation after each, and a folder with what came out.
 ///
@@ -41,13 +49,13 @@ use zerokara_nn::{Adam, Clipping, Forward, Loss, Optimizer, Schedule, TrainStep}
 /// # Ok::<(), zerokara_train::Error>(())
 /// ```
 pub struct Trainer {
-    model: Arc<dyn Forward>,
+    model: Arc<dyn Model>,
     name: Option<String>,
-    loss: Arc<dyn Loss>,
+    task: Arc<dyn Task>,
     optimizer: Arc<dyn Optimizer>,
     epochs: u64,
     batch_size: usize,
-    schedule: Plan,
+    schedule: Course,
     clipping: Clipping,
     l2_penalty: f64,
     arithmetic: Option<Arithmetic>,
@@ -55,8 +63,13 @@ pub struct Trainer {
     validation: Option<Amount>,
     augment: Option<Augment>,
     train_sample: usize,
+    padding: Vec<(String, Pad)>,
+    groups: Vec<ParameterGroup>,
     callbacks: Vec<Box<dyn Callback>>,
-    folder: Option<Place>,
+    folder: Option<Folder>,
+    checkpoint_every: Option<Every>,
+    /// What was asked for, if that was a description.
+    asked: Option<RunDescription>,
     command: String,
     settings: Vec<(String, String)>,
     quiet: bool,
@@ -64,31 +77,34 @@ pub struct Trainer {
 }
 
 /// A schedule, perhaps one that waits for the number of steps.
-enum Plan {
-    Fixed(Schedule),
+enum Course {
+    Paced(Pace),
     Over(Box<dyn Fn(u64) -> Schedule>),
 }
 
 /// Where the run's folder is to be.
-enum Place {
+enum Folder {
     /// A new folder in this one, named by date, model and data set.
     Within(PathBuf),
     /// This very folder.
     At(PathBuf),
+    /// The folder of a run that was begun.
+    Resume(PathBuf),
 }
 
 impl Trainer {
-    /// A trainer of this model with this loss. The model need not be built: [`Trainer::fit`] builds it for the samples of
-    /// the data set; what is built already is trained on.
-    pub fn new(model: impl Forward + 'static, loss: impl Loss + 'static) -> Self {
+    /// A trainer of this model for this task: a loss, for models of one output and data of one target, or a task of one's
+    /// own. The model need not be built: [`Trainer::fit`] builds it for the samples of the data set; what is built already is
+    /// trained on.
+    pub fn new(model: impl Model + 'static, task: impl Task + 'static) -> Self {
         Self {
             model: Arc::new(model),
             name: None,
-            loss: Arc::new(loss),
+            task: Arc::new(task),
             optimizer: Arc::new(Adam::new(1e-3)),
             epochs: 3,
             batch_size: 100,
-            schedule: Plan::Fixed(Schedule::Constant),
+            schedule: Course::Paced(Pace::Constant),
             clipping: Clipping::None,
             l2_penalty: 0.0,
             arithmetic: None,
@@ -96,8 +112,12 @@ impl Trainer {
             validation: None,
             augment: None,
             train_sample: 5_000,
+            padding: Vec::new(),
+            groups: Vec::new(),
             callbacks: Vec::new(),
             folder: None,
+            checkpoint_every: None,
+            asked: None,
             command: String::new(),
             settings: Vec::new(),
             quiet: false,
@@ -132,14 +152,26 @@ impl Trainer {
 
     /// How the learning rate changes.
     pub fn schedule(mut self, schedule: Schedule) -> Self {
-        self.schedule = Plan::Fixed(schedule);
+        self.schedule = Course::Paced(Pace::Own(schedule));
         self
     }
 
     /// How the learning rate changes, for a schedule that needs the number of steps of the whole training, such as
     /// `Schedule::one_cycle`.
     pub fn schedule_over(mut self, schedule: impl Fn(u64) -> Schedule + 'static) -> Self {
-        self.schedule = Plan::Over(Box::new(schedule));
+        self.schedule = Course::Over(Box::new(schedule));
+        self
+    }
+
+    /// How the learning rate changes over the whole run, however many steps it has.
+    pub fn pace(mut self, pace: Pace) -> Self {
+        self.schedule = Course::Paced(pace);
+        self
+    }
+
+    /// How gradients are clipped.
+    pub fn clipping(mut self, clipping: Clipping) -> Self {
+        self.clipping = clipping;
         self
     }
 
@@ -190,6 +222,18 @@ impl Trainer {
         self
     }
 
+    /// How samples of a column that differ in size become one array in a batch ([`Loader::pad`]).
+    pub fn pad(mut self, column: impl Into<String>, pad: Pad) -> Self {
+        self.padding.push((column.into(), pad));
+        self
+    }
+
+    /// Trains some parameters in a way of their own, or not at all ([`TrainStep::group`]).
+    pub fn group(mut self, group: ParameterGroup) -> Self {
+        self.groups.push(group);
+        self
+    }
+
     /// Adds a look at each step and epoch.
     pub fn callback(mut self, callback: impl Callback + 'static) -> Self {
         self.callbacks.push(Box::new(callback));
@@ -198,13 +242,51 @@ impl Trainer {
 
     /// Writes metrics, model and report into exactly this folder, which must not hold a run already.
     pub fn run_folder(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.folder = Some(Place::At(folder.into()));
+        self.folder = Some(Folder::At(folder.into()));
         self
     }
 
     /// Writes metrics, model and report into a new folder in this one, named by date, model and data set.
     pub fn run_folder_in(mut self, base: impl Into<PathBuf>) -> Self {
-        self.folder = Some(Place::Within(base.into()));
+        self.folder = Some(Folder::Within(base.into()));
+        self
+    }
+
+    /// Goes on with the run in this folder, which was cut off, from its last checkpoint (from its start, if there is none
+    /// yet), and ends as if it had never stopped: the model has the same bits, and so have the metrics, but for times. Model, data
+    /// and settings must be those with which it was begun. A run that is complete is not trained further.
+    ///
+    /// ```
+    /// use zerokara_data::{Dataset, Split};
+    /// use zerokara_nn::{Sequential, SoftmaxCrossEntropy};
+    /// use zerokara_train::{Every, Trainer};
+    /// let points: Vec<f32> = (0..64).map(|i| i as f32 / 64.0).collect();
+    /// let train = Split::new(points, &[1], (0..64).map(|i| i64::from(i >= 32)).collect())?;
+    /// let data = Dataset::new("sides", train.clone(), train, ["left", "right"])?;
+    /// # let folder = std::env::temp_dir().join(format!("zerokara-resume-{}", std::process::id()));
+    /// let trainer = || {
+    ///     let model = Sequential::new().linear(2);
+    ///     Trainer::new(model, SoftmaxCrossEntropy::new()).checkpoint_every(Every::Steps(2)).quiet()
+    /// };
+    /// let run = trainer().run_folder(&folder).fit(&data)?;
+    /// // Had it been cut off, by a power failure for example, this would go on with it.
+    /// let again = trainer().resume(&folder).fit(&data)?;
+    /// assert_eq!(again.losses(), run.losses());
+    /// # std::fs::remove_dir_all(folder)?;
+    /// # Ok::<(), zerokara_train::Error>(())
+    /// ```
+    pub fn resume(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(Folder::Resume(folder.into()));
+        self
+    }
+
+    /// How often everything that a run is gets saved into its folder, so that it can be gone on with. Unless set: at the end
+    /// of an epoch, but not sooner than 5 seconds after the last time.
+    ///
+    /// What cannot be written while training (the disk is full, the folder is gone) is said once and tried again the next time;
+    /// training goes on, and the last good checkpoint stays. What cannot be written at the end of the run is an error.
+    pub fn checkpoint_every(mut self, every: Every) -> Self {
+        self.checkpoint_every = Some(every);
         self
     }
 
@@ -236,7 +318,7 @@ impl Trainer {
     /// Trains. Ctrl-C ends training early but well: then [`Run::interrupted`] is true.
     ///
     /// # Errors
-    /// If the model does not fit the data's shape or number of classes, a setting cannot work, or there are too few samples
+    /// If the model does not fit the data's shapes or number of classes, a setting cannot work, or there are too few samples
     /// for a step: then nothing was done. If a file cannot be written, or a step is not finite: in the last case
     /// ([`Error::not_finite`](crate::Error::not_finite)) nothing was changed by that step. However a run ends, also by an
     /// error or a callback that panics, its folder holds what it had: the model (with a validation split the best epoch's,
@@ -248,23 +330,102 @@ impl Trainer {
 
     /// The step of training as it is set.
     fn step(&self) -> Result<TrainStep> {
-        let (model, loss) = (self.model.clone(), self.loss.clone());
-        let step = TrainStep::new(model, loss, self.optimizer.clone())?
+        let (model, task) = (self.model.clone(), self.task.clone());
+        let mut step = TrainStep::new(model, task, self.optimizer.clone())?
             .clipping(self.clipping)
             .l2_penalty(self.l2_penalty)
             .seed(self.seed);
+        for group in &self.groups {
+            step = step.group(group.clone())?;
+        }
         match self.arithmetic {
             Some(arithmetic) => Ok(step.precision(arithmetic)?),
             None => Ok(step),
         }
     }
 
-    fn folder(&self, dataset: &str) -> Result<Option<RunFolder>> {
-        let name = self.name.as_deref().unwrap_or("model");
-        Ok(match &self.folder {
-            None => None,
-            Some(Place::At(path)) => Some(RunFolder::create_at(path)?),
-            Some(Place::Within(base)) => Some(RunFolder::create(base, name, dataset)?),
-        })
+    /// Batches of these samples, as the model takes them.
+    fn loader(&self, data: &Dataset, split: &Split, batch_size: usize) -> Result<Loader> {
+        let loader = Loader::new(split, batch_size)?.normalization(data.normalization.clone())?;
+        self.padded(loader)
+    }
+
+    fn padded(&self, mut loader: Loader) -> Result<Loader> {
+        for (column, pad) in &self.padding {
+            loader = loader.pad(column, *pad)?;
+        }
+        Ok(loader)
+    }
+
+    /// Made from this description, which stays in the run's folder.
+    pub(crate) fn described_by(mut self, run: &RunDescription) -> Self {
+        self.asked = Some(run.clone());
+        self
+    }
+
+    /// The schedule of a run of so many steps.
+    fn schedule_of(&self, steps: u64) -> Schedule {
+        match &self.schedule {
+            Course::Paced(pace) => pace.over(steps),
+            Course::Over(schedule) => schedule(steps),
+        }
+    }
+
+    /// What a run of so many steps on these data is to do.
+    fn describe(
+        &self,
+        data: &Dataset,
+        steps: u64,
+        callbacks: &[Box<dyn Callback>],
+    ) -> Result<RunDescription> {
+        let asked = self.asked.as_ref();
+        let own_data = DataDescription {
+            name: data.name.clone(),
+            own: true,
+            ..DataDescription::default()
+        };
+        let mut optimizer = Setup::new(self.optimizer.name(), self.optimizer.settings());
+        let rate = self.optimizer.learning_rate();
+        optimizer.settings.insert("learning_rate".into(), rate);
+        let mut run =
+            RunDescription::new(self.name.as_deref().unwrap_or("model"), data.name.as_str());
+        run.model = ModelDescription {
+            own: asked.is_none(),
+            ..run.model
+        };
+        run.data = DataDescription {
+            found: Some(DataFacts::of(data)?),
+            folder: data
+                .source
+                .as_deref()
+                .and_then(|p| p.to_str())
+                .map(str::to_string),
+            ..asked.map_or(own_data, |run| run.data.clone())
+        };
+        run.task = Setup::new(self.task.title(), self.task.options());
+        let groups = self.groups.iter();
+        run.groups = groups
+            .map(|g| Setup::new(g.patterns().join(" or "), g.settings()))
+            .collect();
+        run.optimizer = optimizer;
+        run.schedule = match &self.schedule {
+            Course::Paced(pace) => pace.clone(),
+            Course::Over(schedule) => Pace::Own(schedule(steps)),
+        };
+        run.epochs = self.epochs;
+        run.batch_size = self.batch_size;
+        run.seed = self.seed;
+        run.validation = self.validation;
+        run.train_sample = self.train_sample;
+        run.augment = self.augment.clone();
+        run.clipping = self.clipping;
+        run.l2_penalty = self.l2_penalty;
+        run.precision = self.arithmetic.map(|a| a.name().to_string());
+        let callbacks = callbacks.iter();
+        run.callbacks = callbacks
+            .map(|c| Setup::new(c.name(), c.settings()))
+            .collect();
+        run.checkpoint_every = self.checkpoint_every;
+        Ok(run)
     }
 }

@@ -83,8 +83,7 @@ fn allocations(
     let x = Meta::new([BATCH, 1, SIDE, SIDE], DType::F32);
     let t = Meta::new([BATCH], DType::I64);
     model.build(&x, 0).unwrap();
-    let loss = Arc::new(SoftmaxCrossEntropy::new());
-    let mut step = TrainStep::new(model, loss, optimizer)
+    let mut step = TrainStep::new(model, SoftmaxCrossEntropy::new(), optimizer)
         .unwrap()
         .clipping(Clipping::Norm(1.0));
     // A step keeps its inputs until the next, so two buffers take turns.

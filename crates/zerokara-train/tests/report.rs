@@ -49,6 +49,8 @@ fn full() -> Report {
         train_accuracy: Some(0.99),
         validation_accuracy: Some(0.981),
         test_accuracy: Some(0.9843),
+        measures: Vec::new(),
+        readings: Vec::new(),
         test_loss: Some(0.05),
         classes: (0..10).map(|k| k.to_string()).collect(),
         curves: Curves {

@@ -6,7 +6,7 @@ use std::sync::{
 };
 use zerokara_core::{Array, DType, Meta};
 use zerokara_data::{Dataset, Split};
-use zerokara_nn::{Forward, Module, Sequential, Sgd, SoftmaxCrossEntropy};
+use zerokara_nn::{Forward, Model, Module, Sequential, Sgd, SoftmaxCrossEntropy};
 use zerokara_train::{
     Callback, EarlyStopping, Flow, SavedModel, Trainer,
     metrics::{self, Record, Step},
@@ -24,7 +24,7 @@ fn data() -> Dataset {
     Dataset::new("plane", points(90), points(40), ["below", "above"]).unwrap()
 }
 
-fn trainer(model: impl Forward + 'static) -> Trainer {
+fn trainer(model: impl Model + 'static) -> Trainer {
     Trainer::new(model, SoftmaxCrossEntropy::new())
         .optimizer(Sgd::new(0.5))
         .batch_size(8)

@@ -71,6 +71,124 @@
 //! # Ok::<(), zerokara::Error>(())
 //! ```
 //!
+//! # Data and tasks of any kind
+//!
+//! Samples are named columns, and what is learned is a task: classes, several labels, numbers, tokens. A regression on a
+//! table, from training to the saved file, which says what it was trained for:
+//!
+//! ```
+//! use zerokara::prelude::*;
+//!
+//! let rows: Vec<f32> = (0..200).map(|i| ((i * 37) % 101) as f32 / 101.0).collect();
+//! let prices: Vec<f32> = rows.chunks(2).map(|row| 3.0 * row[0] - row[1]).collect();
+//! let table = Columns::new()
+//!     .with("rooms", Array::new([100, 2], rows))
+//!     .with("price", Array::new([100, 1], prices));
+//! let (train, test) = Split::of(table)?.targets(["price"])?.validation(0.2, 1)?;
+//! let data = Dataset::of("houses").train(train)?.test(test)?;
+//!
+//! let trainer = || Trainer::new(Sequential::new().linear(1), MeanSquaredError::new())
+//!     .optimizer(Adam::new(0.1)).batch_size(20).epochs(40).quiet();
+//! # let folder = std::env::temp_dir().join(format!("zerokara-houses-{}", std::process::id()));
+//! let run = trainer().run_folder(&folder).fit(&data)?;
+//! assert!(run.test().measure("rmse").unwrap() < 0.1);
+//! let loaded = SavedModel::load(folder.join("model.safetensors"))?;
+//! assert_eq!(loaded.evaluate(&data.test)?.measure("rmse"), run.test().measure("rmse"));
+//! let again = trainer().resume(&folder).fit(&data)?; // had it been cut off, it would go on
+//! assert_eq!(again.losses(), run.losses());
+//! # std::fs::remove_dir_all(folder)?;
+//! # Ok::<(), zerokara::Error>(())
+//! ```
+//!
+//! Several labels at once:
+//!
+//! ```
+//! use zerokara::prelude::*;
+//!
+//! let points: Vec<f32> = (0..400).map(|i| ((i * 37) % 101) as f32 / 101.0).collect();
+//! let there = |p: &[f32]| [f32::from(p[0] > 0.5), f32::from(p[1] > 0.3)];
+//! let labels: Vec<f32> = points.chunks(2).flat_map(there).collect();
+//! let columns = Columns::new()
+//!     .with("x", Array::new([200, 2], points))
+//!     .with("t", Array::new([200, 2], labels));
+//! let data = Dataset::of("corners").train(Split::of(columns.clone())?)?.test(Split::of(columns)?)?;
+//! # let folder = std::env::temp_dir().join(format!("zerokara-labels-{}", std::process::id()));
+//! let trainer = || Trainer::new(Sequential::new().linear(2), BinaryCrossEntropy::new())
+//!     .optimizer(Adam::new(0.1)).batch_size(20).epochs(20).quiet();
+//! let run = trainer().run_folder(&folder).fit(&data)?;
+//! assert!(run.test().measure("f1").unwrap() > 0.9);
+//! let loaded = SavedModel::load(folder.join("model.safetensors"))?;
+//! assert_eq!(loaded.evaluate(&data.test)?.measure("f1"), run.test().measure("f1"));
+//! let again = trainer().resume(&folder).fit(&data)?;
+//! assert_eq!(again.losses(), run.losses());
+//! # std::fs::remove_dir_all(folder)?;
+//! # Ok::<(), zerokara::Error>(())
+//! ```
+//!
+//! A model of two inputs, one of them a number that names something:
+//!
+//! ```
+//! use zerokara::prelude::*;
+//!
+//! #[derive(Module)]
+//! struct Judge { author: Embedding, picture: Linear, score: Linear }
+//!
+//! impl Model for Judge {
+//!     fn apply(&self, inputs: &Tensors, cx: &mut Context) -> Tensors {
+//!         let author = self.author.forward(&inputs.tensor("author"), cx);
+//!         let picture = self.picture.forward(&inputs.tensor("picture"), cx).relu();
+//!         Tensors::one("score", self.score.forward(&(author + picture), cx))
+//!     }
+//! }
+//!
+//! let judge = || Judge { author: Embedding::new(4, 8), picture: Linear::new(8), score: Linear::new(1) };
+//! let pictures: Vec<f32> = (0..300).map(|i| ((i * 37) % 101) as f32 / 101.0).collect();
+//! let authors: Vec<i64> = (0..100).map(|i| i % 4).collect();
+//! let scores: Vec<f32> = pictures.chunks(3).zip(&authors).map(|(p, &a)| p[0] + a as f32).collect();
+//! let columns = Columns::new()
+//!     .with("author", Array::new([100], authors))
+//!     .with("picture", Array::new([100, 3], pictures))
+//!     .with("score", Array::new([100, 1], scores));
+//! let data = Dataset::of("judged").train(Split::of(columns)?.targets(["score"])?)?;
+//! # let folder = std::env::temp_dir().join(format!("zerokara-judge-{}", std::process::id()));
+//! let trainer = || Trainer::new(judge(), MeanSquaredError::new())
+//!     .optimizer(Adam::new(0.05)).batch_size(20).epochs(30).quiet();
+//! let run = trainer().run_folder(&folder).fit(&data)?;
+//! let loaded = SavedModel::load(folder.join("model.safetensors"))?;
+//! let rmse = loaded.evaluate(&data.train)?.measure("rmse").unwrap();
+//! assert!(rmse < 0.3, "{rmse}");
+//! let again = trainer().resume(&folder).fit(&data)?;
+//! assert_eq!(again.losses(), run.losses());
+//! # std::fs::remove_dir_all(folder)?;
+//! # Ok::<(), zerokara::Error>(())
+//! ```
+//!
+//! A model of integer tokens that says which comes next:
+//!
+//! ```
+//! use zerokara::prelude::*;
+//!
+//! // Sequences that count on from where they begin.
+//! let tokens: Vec<i64> = (0..60).flat_map(|i| (0..6).map(move |at| (i + at) % 10)).collect();
+//! let next: Vec<i64> = tokens.iter().map(|token| (token + 1) % 10).collect();
+//! let columns = Columns::new()
+//!     .with("tokens", Array::new([60, 6], tokens))
+//!     .with("next", Array::new([60, 6], next));
+//! let data = Dataset::of("counting").train(Split::of(columns)?.targets(["next"])?)?;
+//! # let folder = std::env::temp_dir().join(format!("zerokara-tokens-{}", std::process::id()));
+//! let trainer = || {
+//!     let model = Sequential::new().add(Embedding::new(10, 16)).linear(10);
+//!     Trainer::new(model, TokenCrossEntropy::new()).optimizer(Adam::new(0.05)).batch_size(20).epochs(20).quiet()
+//! };
+//! let run = trainer().run_folder(&folder).fit(&data)?;
+//! let loaded = SavedModel::load(folder.join("model.safetensors"))?;
+//! assert!(loaded.evaluate(&data.train)?.measure("perplexity").unwrap() < 1.5);
+//! let again = trainer().resume(&folder).fit(&data)?;
+//! assert_eq!(again.losses(), run.losses());
+//! # std::fs::remove_dir_all(folder)?;
+//! # Ok::<(), zerokara::Error>(())
+//! ```
+//!
 //! # Speed while developing
 //!
 //! A program in development (`cargo run` without `--release`) has its dependencies compiled without optimisation, and
@@ -112,8 +230,8 @@ pub mod prelude {
     pub use crate::{Error, Result};
     pub use zerokara_core::check::{gradient_check, numerical_gradient};
     pub use zerokara_core::{
-        Array, DType, Meta, Parameter, Program, Runner, Runtime, Tensor, eval, grad, gradients,
-        value_and_grad,
+        Array, Arrays, DType, Meta, Metas, Parameter, Program, Runner, Runtime, Tensor, Tensors,
+        eval, grad, gradients, value_and_grad,
     };
     #[cfg(feature = "mnist")]
     pub use zerokara_data::Mnist;
@@ -123,7 +241,9 @@ pub mod prelude {
     // The derive of this crate's users stands before the one among the names of `zerokara_nn`.
     pub use zerokara_derive::FacadeModule as Module;
     pub use zerokara_nn::*;
-    pub use zerokara_train::{Callback, EarlyStopping, Evaluation, Flow, Run, SavedModel, Trainer};
+    pub use zerokara_train::{
+        Callback, EarlyStopping, Evaluation, Every, Flow, Run, SavedModel, Trainer,
+    };
 }
 
 /// The examples in the project's documents are compiled, and run where that is quick.

@@ -31,16 +31,15 @@ impl Curves {
 
     /// The section's figures; empty when there is nothing to draw.
     pub(super) fn render(&self) -> String {
-        let figures: Vec<String> = [
-            self.loss(),
-            self.accuracy(),
-            self.learning_rate(),
-            self.gradient_norm(),
-        ]
-        .into_iter()
-        .filter(|(_, chart)| !chart.is_empty())
-        .map(|(id, chart)| figure(id, &chart))
-        .collect();
+        let fixed = |(id, chart): (&str, LineChart)| (id.to_string(), chart);
+        let figures: Vec<String> = [self.loss(), self.accuracy()]
+            .map(fixed)
+            .into_iter()
+            .chain(self.measures())
+            .chain([self.learning_rate(), self.gradient_norm()].map(fixed))
+            .filter(|(_, chart)| !chart.is_empty())
+            .map(|(id, chart)| figure(&id, &chart))
+            .collect();
         if figures.is_empty() {
             return String::new();
         }
@@ -175,6 +174,43 @@ impl Curves {
             ..LineChart::default()
         };
         ("accuracy", chart)
+    }
+
+    /// A chart of each measure that is no accuracy.
+    fn measures(&self) -> Vec<(String, LineChart)> {
+        const PARTS: [&str; 3] = ["train", "validation", "test"];
+        let names = self.epochs.iter().flat_map(|epoch| epoch.measures.keys());
+        let names = names.filter_map(|key| {
+            PARTS
+                .iter()
+                .find_map(|part| key.strip_prefix(part)?.strip_prefix('_'))
+        });
+        let names: std::collections::BTreeSet<&str> = names.collect();
+        let chart = |name: &str| {
+            let series = PARTS.iter().enumerate().map(|(color, part)| {
+                let points = self.epochs.iter();
+                let points = points.filter_map(|e| Some((e.epoch as f64, e.measure(part, name)?)));
+                line(part, points.collect(), Style::Marked, color)
+            });
+            let told = name.replace('_', " ");
+            LineChart {
+                title: told.clone(),
+                x_name: "epoch".into(),
+                y_name: told,
+                series: series.filter(|s| !s.points.is_empty()).collect(),
+                ..LineChart::default()
+            }
+        };
+        let slug = |name: &str| -> String {
+            let plain = name
+                .chars()
+                .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
+            plain.collect()
+        };
+        names
+            .into_iter()
+            .map(|name| (format!("measure-{}", slug(name)), chart(name)))
+            .collect()
     }
 
     fn learning_rate(&self) -> (&'static str, LineChart) {

@@ -8,8 +8,11 @@ mod confusion;
 mod curves;
 mod gallery;
 mod page;
+mod readings;
 mod tables;
 pub mod terminal;
+
+use crate::evaluation::Reading;
 
 pub use curves::Curves;
 pub use zerokara_figures::{axis::Scale, html, numbers};
@@ -72,6 +75,10 @@ pub struct Report {
     pub test_accuracy: Option<f64>,
     /// Loss on the test data.
     pub test_loss: Option<f64>,
+    /// Other measures of the task on the test data: name, value, and whether it is a share from 0 to 1.
+    pub measures: Vec<(String, f64, bool)>,
+    /// What the task reads for test samples, where that are labels or numbers.
+    pub readings: Vec<Reading>,
     /// Names of the classes; a class without a name is shown by its number.
     pub classes: Vec<String>,
     /// Loss, accuracy and learning rate over time.

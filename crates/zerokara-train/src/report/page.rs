@@ -2,7 +2,7 @@
 
 use super::html::escape;
 use super::numbers::{duration, percent, rate, significant, thousands};
-use super::{Report, confusion, gallery, tables};
+use super::{Report, confusion, gallery, readings, tables};
 use std::fmt::Write;
 
 const STYLE: &str = include_str!("style.css");
@@ -31,6 +31,11 @@ pub(super) fn render(report: &Report) -> String {
                 .as_ref()
                 .map(|matrix| confusion::render(matrix, &report.classes))
                 .unwrap_or_default(),
+        ),
+        (
+            "answers",
+            "Answers",
+            readings::render(&report.readings, &report.classes),
         ),
         (
             "misclassified",
@@ -117,6 +122,12 @@ fn headline(report: &Report) -> String {
     if let Some((name, accuracy, below)) = accuracies.into_iter().find(|a| a.1.is_some()) {
         let name = name.to_string();
         tiles.push((name, percent(accuracy.unwrap_or(f64::NAN)), below));
+    } else if let Some((name, value, is_share)) = report.measures.first() {
+        tiles.push((
+            format!("test {}", escape(name)),
+            measured(*value, *is_share),
+            None,
+        ));
     }
     if let Some(seconds) = report.seconds {
         let epochs = report.curves.epochs.len() as u64;
@@ -160,8 +171,20 @@ fn headline(report: &Report) -> String {
     out + "</dl>\n"
 }
 
+fn measured(value: f64, is_share: bool) -> String {
+    match is_share {
+        true => percent(value),
+        false => significant(value, 4),
+    }
+}
+
 /// How to get the same run again.
 fn details(report: &Report) -> String {
+    let measures: Vec<(String, String)> = report
+        .measures
+        .iter()
+        .map(|(name, value, is_share)| (format!("test {name}"), measured(*value, *is_share)))
+        .collect();
     let mut rows: Vec<(&str, String)> = Vec::new();
     let mut row = |name, value: Option<String>| {
         if let Some(value) = value.filter(|v| !v.is_empty()) {
@@ -186,6 +209,9 @@ fn details(report: &Report) -> String {
         "test loss",
         report.test_loss.map(|loss| significant(loss, 4)),
     );
+    for (name, value) in &measures {
+        row(name, Some(value.clone()));
+    }
     for (name, value) in &report.settings {
         row(name, Some(value.clone()));
     }

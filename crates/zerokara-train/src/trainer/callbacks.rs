@@ -4,6 +4,7 @@ use crate::{
     error::{Error, Result},
     metrics::{Epoch, Step},
 };
+use zerokara_core::{Array, Arrays, DType};
 use zerokara_nn::Module;
 
 /// Whether training goes on.
@@ -32,7 +33,34 @@ pub enum Flow {
 /// let step = Step { loss: 0.01, ..Step::default() };
 /// assert_eq!(GoodEnough(0.05).on_step(&step, &Sequential::new()), Flow::Stop);
 /// ```
+///
+/// One that remembers something from step to step gives it in [`Callback::state`] and takes it in [`Callback::restore`], so
+/// that a run which was cut off goes on as if it had not been.
 pub trait Callback {
+    /// The name, by which a run that goes on knows it again.
+    fn name(&self) -> &str {
+        "callback"
+    }
+
+    /// Name and value of each setting.
+    fn settings(&self) -> Vec<(&'static str, f64)> {
+        Vec::new()
+    }
+
+    /// What it remembers.
+    fn state(&self) -> Arrays {
+        Arrays::new()
+    }
+
+    /// Remembers what another one like it has given as its state.
+    ///
+    /// # Errors
+    /// If it is no such state.
+    fn restore(&mut self, state: &Arrays) -> Result<()> {
+        let _ = state;
+        Ok(())
+    }
+
     /// Before the run begins.
     ///
     /// # Errors
@@ -74,6 +102,9 @@ pub struct EarlyStopping {
 }
 
 impl EarlyStopping {
+    /// Its name in the description of a run.
+    pub const NAME: &str = "early_stopping";
+
     /// Stops after this many epochs without a new best.
     pub fn new(patience: u64) -> Self {
         Self {
@@ -92,6 +123,33 @@ impl EarlyStopping {
 }
 
 impl Callback for EarlyStopping {
+    fn name(&self) -> &str {
+        Self::NAME
+    }
+
+    fn settings(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("patience", self.patience as f64),
+            ("min_delta", self.min_delta),
+        ]
+    }
+
+    fn state(&self) -> Arrays {
+        Arrays::from([
+            ("best", Array::new([], vec![self.best])),
+            ("waited", Array::scalar(self.waited as f64, DType::I64)),
+        ])
+    }
+
+    fn restore(&mut self, state: &Arrays) -> Result<()> {
+        let number = |name: &str| -> Result<f64> {
+            let found = state.find(name)?.get_f64(0);
+            found.ok_or_else(|| Error::new(format!("early stopping has no number {name}")))
+        };
+        (self.best, self.waited) = (number("best")?, number("waited")? as u64);
+        Ok(())
+    }
+
     fn check(&self) -> Result<()> {
         match self.min_delta.is_finite() && self.min_delta >= 0.0 {
             true => Ok(()),

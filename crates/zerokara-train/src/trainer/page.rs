@@ -1,26 +1,28 @@
 //! The run's settings and report.
 
 use super::{
-    fit::{Session, Status, what},
+    fit::what,
     profile,
+    session::{Session, Status},
 };
 use crate::{
-    atomic,
+    atomic, description,
     error::Result,
-    evaluation::{Evaluation, gather},
+    evaluation::Evaluation,
+    metrics::ACCURACY,
     report::{Curves, Filters, LayerRow, LayerTime, Misclassified, Report, numbers::thousands},
     run_folder::RunFolder,
 };
 use std::path::Path;
 use zerokara_core::Runtime;
-use zerokara_data::{Dataset, Loader};
-use zerokara_nn::{Clipping, Forward};
+use zerokara_data::Dataset;
+use zerokara_nn::{Clipping, Model};
 
 /// Wrong answers that the report keeps; the surest come first.
 const MISCLASSIFIED: usize = 60;
 
 /// The filters of the first convolution, if the model's first weights are one's.
-pub(super) fn first_filters(model: &dyn Forward) -> Result<Option<Filters>> {
+pub(super) fn first_filters(model: &dyn Model) -> Result<Option<Filters>> {
     let parameters = model.named_parameters()?;
     let first = parameters.iter().find(|(_, p)| p.meta().rank() >= 2);
     Ok(first.and_then(|(_, parameter)| {
@@ -54,15 +56,9 @@ fn settings(session: &Session<'_>) -> Vec<(String, String)> {
     for (name, value) in trainer.optimizer.settings() {
         set(&told(name), value.to_string());
     }
-    set(
-        "schedule",
-        match &trainer.schedule {
-            super::Plan::Fixed(schedule) => schedule.to_string(),
-            super::Plan::Over(schedule) => schedule(session.total).to_string(),
-        },
-    );
-    set("loss", told(trainer.loss.name()));
-    for (name, value) in trainer.loss.settings() {
+    set("schedule", trainer.schedule_of(session.total).to_string());
+    set("loss", told(trainer.task.title()));
+    for (name, value) in trainer.task.options() {
         set(&told(name), value.to_string());
     }
     match trainer.clipping {
@@ -80,7 +76,10 @@ fn settings(session: &Session<'_>) -> Vec<(String, String)> {
         let (held, of) = (validation.len() as u64, session.data.train.len() as u64);
         set(
             "validation",
-            format!("{} of {} training {name}", thousands(held), thousands(of)),
+            match trainer.validation {
+                Some(_) => format!("{} of {} training {name}", thousands(held), thousands(of)),
+                None => format!("{} {name} of their own", thousands(held)),
+            },
         );
     }
     let sample = session.train_sample() as u64;
@@ -116,13 +115,14 @@ pub(super) fn write_settings(
         .collect();
     let mut all = serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "command": trainer.command,
+        "command": session.command,
         "model": trainer.name,
         "dataset": data.name,
         // Where the data were, so that the run can be evaluated from any folder; the model itself holds no path.
         "data": data.source.as_deref().and_then(Path::to_str),
         "seed": trainer.seed,
         "settings": settings,
+        description::KEY: session.described,
         "status": status.word(),
         "steps": session.steps,
     });
@@ -162,7 +162,7 @@ pub(super) fn write(
         date: jiff::ZonedDateTime::now()
             .strftime("%Y-%m-%d %H:%M")
             .to_string(),
-        command: trainer.command.clone(),
+        command: session.command.clone(),
         seed: Some(trainer.seed),
         threads: Some(runtime.threads()),
         isa: runtime.isa().name().to_string(),
@@ -178,6 +178,8 @@ pub(super) fn write(
         train_accuracy: last.and_then(|e| e.train_accuracy),
         validation_accuracy: last.and_then(|e| e.validation_accuracy),
         test_accuracy: test.accuracy(),
+        measures: measures(test),
+        readings: test.readings.clone(),
         test_loss: (test.samples > 0).then_some(test.loss),
         classes: data.class_names.clone(),
         curves: Curves {
@@ -197,6 +199,16 @@ pub(super) fn write(
         layers,
     };
     Ok(atomic::write(folder.report(), report.render())?)
+}
+
+/// The measures that are no accuracy.
+fn measures(test: &Evaluation) -> Vec<(String, f64, bool)> {
+    let all = test
+        .measures
+        .iter()
+        .filter(|measure| measure.name != ACCURACY);
+    all.map(|m| (m.name.replace('_', " "), m.value, m.is_share))
+        .collect()
 }
 
 fn misclassified(data: &Dataset, test: &Evaluation) -> Vec<Misclassified> {
@@ -230,9 +242,9 @@ fn misclassified(data: &Dataset, test: &Evaluation) -> Vec<Misclassified> {
 }
 
 fn times(session: &Session<'_>, layers: &[LayerRow]) -> Result<Vec<LayerTime>> {
-    let loader = Loader::new(&session.train, session.trainer.batch_size)?
-        .normalization(session.data.normalization.clone())?;
-    let (x, t) = gather(&loader, 0)?;
+    let trainer = session.trainer;
+    let loader = trainer.loader(session.data, &session.train, trainer.batch_size)?;
+    let feed = loader.feed(0)?;
     let names: Vec<String> = layers.iter().map(|row| row.name.clone()).collect();
-    profile::layer_times(session.trainer, &names, &x, &t)
+    profile::layer_times(trainer, &names, &feed)
 }

@@ -6,7 +6,7 @@ use crate::{
     profile::{LayerCost, by_layer},
     report::LayerTime,
 };
-use zerokara_core::Array;
+use zerokara_data::Feed;
 
 /// Steps that are timed; the median counts.
 const RUNS: usize = 7;
@@ -18,11 +18,10 @@ const RUNS: usize = 7;
 pub(super) fn layer_times(
     trainer: &Trainer,
     names: &[String],
-    x: &Array,
-    t: &Array,
+    feed: &Feed,
 ) -> Result<Vec<LayerTime>> {
     let state = trainer.model.state()?;
-    let timed = time(trainer, names, x, t);
+    let timed = time(trainer, names, feed);
     trainer.model.load_state(&state)?;
     let runs = timed?;
     let median = |name: &str, pass: usize| {
@@ -44,10 +43,11 @@ pub(super) fn layer_times(
         .collect())
 }
 
-fn time(trainer: &Trainer, names: &[String], x: &Array, t: &Array) -> Result<Vec<Vec<LayerCost>>> {
+fn time(trainer: &Trainer, names: &[String], feed: &Feed) -> Result<Vec<Vec<LayerCost>>> {
     let mut step = trainer.step()?;
     // So small that nothing grows, and the step is the one that trains.
     let rate = trainer.optimizer.learning_rate() * 1e-6;
+    let (x, t) = (&feed.inputs, &feed.targets);
     step.step(x, t, rate)?;
     (0..RUNS)
         .map(|_| Ok(by_layer(&step.step_timed(x, t, rate)?.1, names)))

@@ -98,7 +98,7 @@ fn run(lab: &mut Session) -> Result<()> {
     lab.section("agreement");
     let untrained = models::SimpleConvNet::new(10);
     untrained.build(&Tensor::zeros([1, 1, 28, 28]), lab.seed().wrapping_add(1))?;
-    let untrained: Arc<dyn Forward> = Arc::new(untrained);
+    let untrained: Arc<dyn Model> = Arc::new(untrained);
     let mut stranger = Probe::new(&untrained);
     let mut rows = Vec::new();
     let (mut agreement, mut chance) = (Vec::new(), Vec::new());
@@ -213,13 +213,13 @@ fn run(lab: &mut Session) -> Result<()> {
 
 /// A trained network, asked for a class's score above the mean of all ten, and for its gradient by the pixels.
 struct Probe {
-    module: Arc<dyn Forward>,
+    module: Arc<dyn Model>,
     /// A program for each number of images, with and without gradients.
     programs: Vec<((usize, bool), Program)>,
 }
 
 impl Probe {
-    fn new(module: &Arc<dyn Forward>) -> Self {
+    fn new(module: &Arc<dyn Model>) -> Self {
         Self { module: module.clone(), programs: Vec::new() }
     }
 
@@ -232,7 +232,8 @@ impl Probe {
             None => {
                 let x = Tensor::input("x", [count, 1, 28, 28], DType::F32);
                 let wanted = Tensor::input("wanted", [10], DType::F32);
-                let scores = self.module.forward(&x, &mut Context::evaluate());
+                let inputs = Tensors::one("x", x.clone());
+                let scores = self.module.apply(&inputs, &mut Context::evaluate()).single();
                 // Softmax sees only differences of scores.
                 let scores = &scores - scores.mean_axes(&[1], true);
                 let output = match gradient {

@@ -1,0 +1,633 @@
+//! What a run is to do, as one value: the command's flags build it, `run.json` keeps it, and resuming reads it back.
+
+use crate::{
+    error::{Error, Result},
+    fingerprint::Fingerprint,
+    run_folder::RunFolder,
+    trainer::{EarlyStopping, Every, Trainer},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::{collections::BTreeMap, fs, sync::Arc};
+use zerokara_core::Arithmetic;
+use zerokara_data::{Amount, Augment, Dataset, Split};
+use zerokara_nn::{Clipping, Optimizer, Schedule, losses, models, optimizers};
+
+/// The version of the description. Later ones are not read.
+const VERSION: u64 = 1;
+
+/// The part of `run.json` in which the description stands.
+pub(crate) const KEY: &str = "description";
+
+/// What a run is to do.
+///
+/// A run of a ready-made model on data that have a name is made from it alone ([`RunDescription::trainer`],
+/// [`RunDescription::load_data`]). Where model or data are the caller's, they are named, and only the program that has them
+/// can go on with the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunDescription {
+    /// The version of this description: 1.
+    pub version: u64,
+    /// What is trained.
+    pub model: ModelDescription,
+    /// What it is trained on.
+    pub data: DataDescription,
+    /// The task: the loss by its name, with its settings.
+    pub task: Setup,
+    /// The optimizer by its name, with its settings, `learning_rate` among them.
+    pub optimizer: Setup,
+    /// How the learning rate changes.
+    #[serde(default)]
+    pub schedule: Pace,
+    /// How often the training data are gone through.
+    pub epochs: u64,
+    /// Samples in a step.
+    pub batch_size: usize,
+    /// The seed of everything random.
+    #[serde(default)]
+    pub seed: u64,
+    /// Samples that are held back to judge each epoch by.
+    #[serde(default, with = "amount", skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Amount>,
+    /// Training samples that the evaluation after each epoch takes.
+    #[serde(default = "usual_train_sample")]
+    pub train_sample: usize,
+    /// How the training images are changed by chance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub augment: Option<Augment>,
+    /// How gradients are clipped.
+    #[serde(default, with = "ClippingText", skip_serializing_if = "is_unclipped")]
+    pub clipping: Clipping,
+    /// The L2 penalty of the weights.
+    #[serde(default)]
+    pub l2_penalty: f64,
+    /// How convolutions multiply and sum, by its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<String>,
+    /// Groups of parameters that are trained in a way of their own, by their patterns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Setup>,
+    /// What looks at steps and epochs, such as early stopping, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub callbacks: Vec<Setup>,
+    /// How often everything is saved; as [`Trainer::checkpoint_every`] says unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_every: Option<Every>,
+}
+
+/// A model by its name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelDescription {
+    /// The name.
+    pub name: String,
+    /// Whether it is the caller's own, and no ready-made one of this name.
+    #[serde(default)]
+    pub own: bool,
+}
+
+/// Data by their name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataDescription {
+    /// The name of the data set.
+    pub name: String,
+    /// Whether they are the caller's own, and no data set of this name or folder.
+    #[serde(default)]
+    pub own: bool,
+    /// The folder that they are in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
+    /// Only so many samples of each part are taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// What was found when they were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<DataFacts>,
+}
+
+/// By what data are known again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataFacts {
+    /// Inputs and targets of a sample: name, element type and shape.
+    pub columns: Vec<String>,
+    /// Number of training samples, those that are held back from them among them.
+    pub training_samples: usize,
+    /// Number of validation samples of their own.
+    pub validation_samples: usize,
+    /// Number of test samples.
+    pub test_samples: usize,
+    /// A number made of all values and labels.
+    pub fingerprint: String,
+}
+
+/// Something by its name and its settings.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Setup {
+    /// The name.
+    pub name: String,
+    /// Its settings.
+    #[serde(default)]
+    pub settings: BTreeMap<String, f64>,
+}
+
+impl Setup {
+    /// A name with settings.
+    pub fn new<'a>(
+        name: impl Into<String>,
+        settings: impl IntoIterator<Item = (&'a str, f64)>,
+    ) -> Self {
+        let settings = settings.into_iter().map(|(k, v)| (k.to_string(), v));
+        Self {
+            name: name.into(),
+            settings: settings.collect(),
+        }
+    }
+}
+
+/// How the learning rate changes over the run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pace {
+    /// Not at all.
+    #[default]
+    Constant,
+    /// To a tenth after each third of the run.
+    Step,
+    /// Along a line to 0.
+    Linear,
+    /// Along half a cosine to 0.
+    Cosine,
+    /// In one cycle.
+    OneCycle,
+    /// By a schedule that knows its steps.
+    Own(#[serde(with = "ScheduleText")] Schedule),
+}
+
+impl Pace {
+    /// The names of those that need no numbers.
+    pub const NAMES: [&str; 5] = ["constant", "step", "linear", "cosine", "one-cycle"];
+
+    /// The one of this name.
+    ///
+    /// ```
+    /// use zerokara_train::Pace;
+    /// assert_eq!(Pace::by_name("one-cycle"), Some(Pace::OneCycle));
+    /// ```
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::NAMES.contains(&name).then_some(())?;
+        serde_json::from_value(name.into()).ok()
+    }
+
+    /// The name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Pace::Constant => "constant",
+            Pace::Step => "step",
+            Pace::Linear => "linear",
+            Pace::Cosine => "cosine",
+            Pace::OneCycle => "one-cycle",
+            Pace::Own(_) => "own",
+        }
+    }
+
+    /// The schedule of a run of so many steps.
+    pub fn over(&self, steps: u64) -> Schedule {
+        match self {
+            Pace::Constant => Schedule::Constant,
+            Pace::Step => Schedule::Step {
+                every: steps.div_ceil(3),
+                gamma: 0.1,
+            },
+            Pace::Linear => Schedule::Linear { steps, last: 0.0 },
+            Pace::Cosine => Schedule::Cosine { steps, last: 0.0 },
+            Pace::OneCycle => Schedule::one_cycle(steps),
+            Pace::Own(schedule) => schedule.clone(),
+        }
+    }
+}
+
+fn usual_train_sample() -> usize {
+    5_000
+}
+
+fn is_unclipped(clipping: &Clipping) -> bool {
+    *clipping == Clipping::None
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Clipping", rename_all = "kebab-case")]
+enum ClippingText {
+    None,
+    Norm(f64),
+    Value(f64),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Schedule", rename_all = "kebab-case")]
+enum ScheduleText {
+    Constant,
+    Step {
+        every: u64,
+        gamma: f64,
+    },
+    Cosine {
+        steps: u64,
+        last: f64,
+    },
+    Linear {
+        steps: u64,
+        last: f64,
+    },
+    OneCycle {
+        steps: u64,
+        rise: f64,
+        first: f64,
+        last: f64,
+    },
+    WarmUp {
+        steps: u64,
+        #[serde(with = "boxed")]
+        then: Box<Schedule>,
+    },
+}
+
+mod boxed {
+    use super::{Schedule, ScheduleText};
+    use serde::{Deserializer, Serializer};
+
+    // The signature is serde's.
+    #[allow(clippy::borrowed_box)]
+    pub fn serialize<S: Serializer>(value: &Box<Schedule>, out: S) -> Result<S::Ok, S::Error> {
+        ScheduleText::serialize(value, out)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Box<Schedule>, D::Error> {
+        ScheduleText::deserialize(input).map(Box::new)
+    }
+}
+
+/// A whole number is a number of samples, any other a share.
+mod amount {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use zerokara_data::Amount;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Text {
+        Samples(usize),
+        Share(f64),
+    }
+
+    pub fn serialize<S: Serializer>(value: &Option<Amount>, out: S) -> Result<S::Ok, S::Error> {
+        let text = value.map(|amount| match amount {
+            Amount::Count(count) => Text::Samples(count),
+            Amount::Fraction(share) => Text::Share(share),
+        });
+        text.serialize(out)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Amount>, D::Error> {
+        let text = Option::<Text>::deserialize(input)?;
+        Ok(text.map(|text| match text {
+            Text::Samples(count) => Amount::Count(count),
+            Text::Share(share) => Amount::Fraction(share),
+        }))
+    }
+}
+
+impl RunDescription {
+    /// The names of the optimizers that a description can ask for.
+    pub const OPTIMIZERS: [&str; 7] = [
+        "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw",
+    ];
+
+    /// A run of a ready-made model on a data set, as [`Trainer`] has it unless told otherwise, with the cross entropy of
+    /// classification.
+    ///
+    /// ```
+    /// use zerokara_train::{RunDescription, Setup};
+    /// let mut run = RunDescription::new("two-layer-net", "mnist");
+    /// run.optimizer = Setup::new("sgd", [("learning_rate", 0.1)]);
+    /// let text = serde_json::to_string(&run)?;
+    /// assert_eq!(serde_json::from_str::<RunDescription>(&text)?, run);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn new(model: impl Into<String>, data: impl Into<String>) -> Self {
+        Self {
+            version: VERSION,
+            model: ModelDescription {
+                name: model.into(),
+                own: false,
+            },
+            data: DataDescription {
+                name: data.into(),
+                ..DataDescription::default()
+            },
+            task: Setup::new("softmax_cross_entropy", []),
+            optimizer: Setup::new("adam", [("learning_rate", 1e-3)]),
+            schedule: Pace::Constant,
+            epochs: 3,
+            batch_size: 100,
+            seed: 0,
+            validation: None,
+            train_sample: usual_train_sample(),
+            augment: None,
+            clipping: Clipping::None,
+            l2_penalty: 0.0,
+            precision: None,
+            groups: Vec::new(),
+            callbacks: Vec::new(),
+            checkpoint_every: None,
+        }
+    }
+
+    /// What the run in this folder is to do.
+    ///
+    /// # Errors
+    /// If there is no run, or its description is of a later version or damaged.
+    pub fn read(folder: &RunFolder) -> Result<Self> {
+        let path = folder.settings();
+        let at = folder.path().display();
+        let text = fs::read(&path).map_err(|e| {
+            Error::new(format!(
+                "cannot go on with the run {at}: it has no run.json ({e})"
+            ))
+        })?;
+        let damaged =
+            |e: serde_json::Error| Error::new(format!("{}: it is damaged: {e}", path.display()));
+        let mut all: Value = serde_json::from_slice(&text).map_err(damaged)?;
+        let description = all.get_mut(KEY).map(Value::take).ok_or_else(|| {
+            Error::new(format!(
+                "the run {at} cannot be gone on with: it was made by a version that kept no checkpoints"
+            ))
+        })?;
+        match description.get("version").and_then(Value::as_u64) {
+            Some(VERSION) => Ok(serde_json::from_value(description).map_err(damaged)?),
+            version => Err(Error::new(format!(
+                "the run {at} is described in version {}, and this program reads version {VERSION}",
+                version.unwrap_or(0)
+            ))),
+        }
+    }
+
+    /// The data set, read from where it is.
+    ///
+    /// # Errors
+    /// If the data are the caller's, or not where they were.
+    pub fn load_data(&self) -> Result<Dataset> {
+        let asked = &self.data;
+        if asked.own {
+            return Err(Error::new(format!(
+                "the data {} are those of a program: it alone can go on with the run (Trainer::resume)",
+                asked.name
+            )));
+        }
+        let mut data = Dataset::by_name(asked.folder.as_deref().unwrap_or(&asked.name))?;
+        if let Some(limit) = asked.limit {
+            data.train = data.train.take(limit);
+            data.test = data.test.take(limit);
+        }
+        Ok(data)
+    }
+
+    /// The trainer that does this run on these data, without a folder.
+    ///
+    /// # Errors
+    /// If the model is the caller's, or a name is not known.
+    pub fn trainer(&self, data: &Dataset) -> Result<Trainer> {
+        let own = |what: &str| {
+            Error::new(format!(
+                "{what} is that of a program: it alone can go on with the run (Trainer::resume)"
+            ))
+        };
+        if self.model.own {
+            return Err(own(&format!("the model {}", self.model.name)));
+        }
+        let model = models::by_name(&self.model.name, data.classes())
+            .ok_or_else(|| Error::new(format!("there is no model {}", self.model.name)))?;
+        let settings: Vec<(String, f64)> = self.task.settings.clone().into_iter().collect();
+        let loss = losses::by_name(&self.task.name, &settings)
+            .ok_or_else(|| own(&format!("the task {}", self.task.name)))?;
+        let mut trainer = Trainer::new(model, loss)
+            .name(&self.model.name)
+            .optimizer(optimizer(&self.optimizer)?)
+            .pace(self.schedule.clone())
+            .epochs(self.epochs)
+            .batch_size(self.batch_size)
+            .seed(self.seed)
+            .train_sample(self.train_sample)
+            .clipping(self.clipping)
+            .l2_penalty(self.l2_penalty)
+            .described_by(self);
+        if let Some(amount) = self.validation {
+            trainer = trainer.validation(amount);
+        }
+        if let Some(augment) = &self.augment {
+            trainer = trainer.augment(augment.clone());
+        }
+        if let Some(group) = self.groups.first() {
+            return Err(own(&format!("the group of parameters {}", group.name)));
+        }
+        if let Some(name) = &self.precision {
+            let known = Arithmetic::ALL.into_iter().find(|a| a.name() == name);
+            trainer = trainer.precision(
+                known.ok_or_else(|| Error::new(format!("there is no precision {name}")))?,
+            );
+        }
+        if let Some(every) = self.checkpoint_every {
+            trainer = trainer.checkpoint_every(every);
+        }
+        for callback in &self.callbacks {
+            let setting = |name: &str| callback.settings.get(name).copied();
+            trainer = match callback.name.as_str() {
+                EarlyStopping::NAME => trainer.callback(
+                    EarlyStopping::new(setting("patience").unwrap_or(1.0) as u64)
+                        .min_delta(setting("min_delta").unwrap_or(0.0)),
+                ),
+                name => return Err(own(&format!("the callback {name}"))),
+            };
+        }
+        Ok(trainer)
+    }
+
+    /// The first thing in which another run differs from this one, in words; nothing if they do the same. How often is
+    /// saved, and where the data lie, is no difference.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        let flat = |run: &Self| {
+            let run = Self {
+                checkpoint_every: None,
+                data: DataDescription {
+                    folder: None,
+                    ..run.data.clone()
+                },
+                ..run.clone()
+            };
+            let mut all = Vec::new();
+            if let Ok(value) = serde_json::to_value(run) {
+                flatten(String::new(), value, &mut all);
+            }
+            all.into_iter().collect::<BTreeMap<String, Value>>()
+        };
+        let (own, others) = (flat(self), flat(other));
+        let names: std::collections::BTreeSet<_> = own.keys().chain(others.keys()).collect();
+        let told = |value: Option<&Value>| value.map_or("none".to_string(), Value::to_string);
+        let differs = |name: &&&String| own.get(**name) != others.get(**name);
+        // Of data that differ, what can be seen is told rather than the fingerprint.
+        let mut found: Vec<_> = names.iter().filter(differs).collect();
+        found.sort_by_key(|name| name.ends_with("fingerprint"));
+        found.first().map(|name| {
+            format!(
+                "{} is {} there and {} here",
+                name.replace(".settings", "").replace('_', " "),
+                told(own.get(**name)),
+                told(others.get(**name))
+            )
+        })
+    }
+}
+
+/// Puts every value that is no object under its path.
+fn flatten(path: String, value: Value, into: &mut Vec<(String, Value)>) {
+    match value {
+        Value::Object(fields) => {
+            let fields: Map<String, Value> = fields;
+            for (name, value) in fields {
+                let path = match path.as_str() {
+                    "" => name,
+                    path => format!("{path}.{name}"),
+                };
+                flatten(path, value, into);
+            }
+        }
+        value => into.push((path, value)),
+    }
+}
+
+/// The optimizer of this name with these settings.
+fn optimizer(setup: &Setup) -> Result<Arc<dyn Optimizer>> {
+    let mut settings = setup.settings.clone();
+    let rate = settings
+        .remove("learning_rate")
+        .ok_or_else(|| Error::new(format!("the optimizer {} has no learning rate", setup.name)))?;
+    let settings: Vec<(String, f64)> = settings.into_iter().collect();
+    optimizers::by_name(&setup.name, rate, &settings).ok_or_else(|| {
+        let names: Vec<&str> = settings.iter().map(|(name, _)| name.as_str()).collect();
+        Error::new(format!(
+            "there is no optimizer {} with the settings {}; known are {}",
+            setup.name,
+            names.join(", "),
+            RunDescription::OPTIMIZERS.join(", ")
+        ))
+    })
+}
+
+impl DataFacts {
+    /// What these data are.
+    ///
+    /// # Errors
+    /// If a sample cannot be made.
+    pub(crate) fn of(data: &Dataset) -> Result<Self> {
+        let mut all = Fingerprint::default();
+        for part in [&data.train, &data.validation, &data.test] {
+            add(&mut all, part)?;
+        }
+        let ports = data.train.input_ports().into_iter();
+        let ports = ports.chain(data.train.target_ports());
+        Ok(Self {
+            columns: ports.map(|port| port.to_string()).collect(),
+            training_samples: data.train.len(),
+            validation_samples: data.validation.len(),
+            test_samples: data.test.len(),
+            fingerprint: all.text(),
+        })
+    }
+}
+
+/// Samples that are made on demand are known again by so many of them: making all would be as much work as an epoch.
+const LOOKED_AT: usize = 64;
+
+fn add(all: &mut Fingerprint, split: &Split) -> Result<()> {
+    all.word(split.len() as u64);
+    for &label in split.labels() {
+        all.word(label as u64);
+    }
+    // The commonest case, without making arrays: bytes with labels.
+    if split.is_u8() && !split.labels().is_empty() {
+        (0..split.len())
+            .filter_map(|at| split.bytes(at))
+            .for_each(|bytes| all.bytes(bytes));
+        return Ok(());
+    }
+    let every = match split.is_in_memory() {
+        true => 1,
+        false => split.len().div_ceil(LOOKED_AT).max(1),
+    };
+    for at in (0..split.len()).step_by(every) {
+        for (name, values) in split.at(at)?.iter() {
+            all.bytes(name.as_bytes());
+            values.shape().iter().for_each(|&n| all.word(n as u64));
+            all.array(values);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_schedule_and_setting_returns_from_json() {
+        let mut run = RunDescription::new("lenet5", "mnist");
+        let cosine = Schedule::Cosine {
+            steps: 90,
+            last: 0.1,
+        };
+        let paces = Pace::NAMES.map(|name| Pace::by_name(name).unwrap());
+        assert_eq!(paces.clone().map(|pace| pace.name()), Pace::NAMES);
+        for pace in paces.into_iter().chain([Pace::Own(cosine.warm_up(10))]) {
+            run.schedule = pace;
+            run.validation = Some(Amount::Count(7));
+            run.clipping = Clipping::Norm(0.3);
+            run.checkpoint_every = Some(Every::Steps(5));
+            run.callbacks = vec![Setup::new(EarlyStopping::NAME, [("patience", 3.0)])];
+            let text = serde_json::to_string(&run).unwrap();
+            let again: RunDescription = serde_json::from_str(&text).unwrap();
+            assert_eq!(again, run, "{text}");
+            assert_eq!(again.difference(&run), None);
+        }
+        run.validation = Some(Amount::Fraction(0.5));
+        let text = serde_json::to_string(&run).unwrap();
+        assert_eq!(serde_json::from_str::<RunDescription>(&text).unwrap(), run);
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        let run = RunDescription::new("lenet5", "mnist");
+        let mut other = run.clone();
+        other.optimizer.settings.insert("learning_rate".into(), 0.5);
+        other.checkpoint_every = Some(Every::Epochs(2));
+        assert_eq!(
+            run.difference(&other).unwrap(),
+            "optimizer.learning rate is 0.001 there and 0.5 here"
+        );
+        let unknown = serde_json::json!({"version": 1, "madel": "lenet5"});
+        assert!(serde_json::from_value::<RunDescription>(unknown).is_err());
+    }
+
+    #[test]
+    fn every_optimizer_is_made_by_its_name() {
+        for name in RunDescription::OPTIMIZERS {
+            let setup = Setup::new(name, [("learning_rate", 0.25), ("weight_decay", 0.5)]);
+            let made = optimizer(&setup).unwrap();
+            assert_eq!((made.name(), made.learning_rate()), (name, 0.25));
+            assert!(made.settings().contains(&("weight_decay", 0.5)), "{name}");
+        }
+        let setup = Setup::new("sgd", [("learning_rate", 0.25), ("beta1", 0.5)]);
+        assert!(optimizer(&setup).is_err());
+    }
+}
