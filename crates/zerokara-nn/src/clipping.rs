@@ -35,7 +35,7 @@ impl Clipping {
     }
 }
 
-/// Whether the weights can be penalized so ([`TrainStep::l2_penalty`]).
+/// Whether the weights can be penalized so ([`TrainStep::l2_penalty`](crate::TrainStep::l2_penalty)).
 ///
 /// # Errors
 /// If the penalty is not a finite number from 0 on.

@@ -404,7 +404,7 @@ impl TrainStep {
             0 => Pass::First,
             _ => Pass::Further,
         };
-        let mut programs = std::mem::replace(&mut self.programs, Programs::default());
+        let mut programs = std::mem::take(&mut self.programs);
         let done = programs
             .get(pass, inputs, targets, |inputs, targets| {
                 Ok(self.compile(pass, inputs, targets)?.runner())
@@ -469,7 +469,7 @@ impl TrainStep {
             for number in self.groups.iter().flat_map(|g| g.scalars.iter()) {
                 self.second.number(*number, DType::F32)?;
             }
-            let mut programs = std::mem::replace(&mut self.programs, Programs::default());
+            let mut programs = std::mem::take(&mut self.programs);
             let none = Arrays::new();
             let pass = Pass::Update(care);
             let done = programs
@@ -585,7 +585,7 @@ impl TrainStep {
             self.inputs.number(*number, DType::F32)?;
         }
         // Taken out, so that compiling can read the rest.
-        let mut programs = std::mem::replace(&mut self.programs, Programs::default());
+        let mut programs = std::mem::take(&mut self.programs);
         let samples = samples(inputs) as u64;
         let done = programs
             .get(pass, inputs, targets, |x, t| {
