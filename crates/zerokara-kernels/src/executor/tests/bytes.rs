@@ -81,7 +81,7 @@ fn every_view_is_widened_as_a_loop_does() {
                     Storage::zeros(Element::U8, 3 * n),
                 ];
                 let shape = vec![rows, columns];
-                let turned = view(3, 1, &shape, &[3, 3 * rows as isize]);
+                let turned = view(3, n.min(1), &shape, &[3, 3 * rows as isize]);
                 let step = MapStep {
                     shape: shape.clone(),
                     inputs: vec![input.clone()],
