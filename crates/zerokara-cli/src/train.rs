@@ -49,6 +49,15 @@ pub struct Options {
         value_parser = options::count::<{ options::MOST_IN_A_BATCH }>
     )]
     batch_size: usize,
+    /// Take each step in so many parts, whose gradients are added: a large batch in the memory of a small one
+    #[arg(
+        long,
+        value_name = "PARTS",
+        default_value = "1",
+        allow_hyphen_values = true,
+        value_parser = options::count::<{ options::MOST_IN_A_BATCH }>
+    )]
+    accumulate: usize,
     /// sgd, momentum, nesterov, adagrad, rmsprop, adam or adamw [default: what suits the model]
     #[arg(long, value_name = "NAME", value_parser = optimizer_name)]
     optimizer: Option<String>,
@@ -112,11 +121,12 @@ pub struct Options {
 }
 
 /// What a run that is gone on with has been told already.
-const RUN_IS_KNOWN: [&str; 17] = [
+const RUN_IS_KNOWN: [&str; 18] = [
     "dataset",
     "model",
     "epochs",
     "batch_size",
+    "accumulate",
     "optimizer",
     "learning_rate",
     "schedule",
@@ -238,6 +248,7 @@ fn described(options: &Options, data: &Dataset) -> Outcome<RunDescription> {
         schedule: options.schedule.clone().unwrap_or(recipe.schedule),
         epochs: options.epochs.map_or(recipe.epochs, |n| n as u64),
         batch_size: options.batch_size,
+        accumulate: options.accumulate,
         seed: options.seed,
         validation: options.validation,
         augment,

@@ -44,6 +44,9 @@ pub struct RunDescription {
     pub epochs: u64,
     /// Samples in a step.
     pub batch_size: usize,
+    /// Parts in which a step is taken.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub accumulate: usize,
     /// The seed of everything random.
     #[serde(default)]
     pub seed: u64,
@@ -210,6 +213,14 @@ impl Pace {
     }
 }
 
+fn one() -> usize {
+    1
+}
+
+fn is_one(number: &usize) -> bool {
+    *number == 1
+}
+
 fn usual_train_sample() -> usize {
     5_000
 }
@@ -332,6 +343,7 @@ impl RunDescription {
             schedule: Pace::Constant,
             epochs: 3,
             batch_size: 100,
+            accumulate: 1,
             seed: 0,
             validation: None,
             train_sample: usual_train_sample(),
@@ -418,6 +430,7 @@ impl RunDescription {
             .pace(self.schedule.clone())
             .epochs(self.epochs)
             .batch_size(self.batch_size)
+            .accumulate(self.accumulate)
             .seed(self.seed)
             .train_sample(self.train_sample)
             .clipping(self.clipping)

@@ -5,6 +5,7 @@ mod checkpoint;
 mod ending;
 mod every;
 mod fit;
+mod halves;
 mod interrupt;
 mod page;
 mod profile;
@@ -55,6 +56,7 @@ pub struct Trainer {
     optimizer: Arc<dyn Optimizer>,
     epochs: u64,
     batch_size: usize,
+    accumulate: usize,
     schedule: Course,
     clipping: Clipping,
     l2_penalty: f64,
@@ -104,6 +106,7 @@ impl Trainer {
             optimizer: Arc::new(Adam::new(1e-3)),
             epochs: 3,
             batch_size: 100,
+            accumulate: 1,
             schedule: Course::Paced(Pace::Constant),
             clipping: Clipping::None,
             l2_penalty: 0.0,
@@ -147,6 +150,15 @@ impl Trainer {
     /// trained on one alone (batch normalization of rows), it joins the step before.
     pub fn batch_size(mut self, batch_size: usize) -> Self {
         self.batch_size = batch_size;
+        self
+    }
+
+    /// Takes each step in so many parts: the gradients of parts of the batch are computed one after the other and added in
+    /// this order, and one update follows. A large batch then takes the memory of a small one. Batch statistics are of
+    /// parts.
+    #[doc(alias("gradient_accumulation", "micro_batch"))]
+    pub fn accumulate(mut self, parts: usize) -> Self {
+        self.accumulate = parts;
         self
     }
 
@@ -414,6 +426,7 @@ impl Trainer {
         };
         run.epochs = self.epochs;
         run.batch_size = self.batch_size;
+        run.accumulate = self.accumulate;
         run.seed = self.seed;
         run.validation = self.validation;
         run.train_sample = self.train_sample;

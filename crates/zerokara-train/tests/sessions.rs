@@ -86,6 +86,7 @@ fn trainer(cut: Cut) -> Trainer {
         .group(ParameterGroup::matching("*.bias").learning_rate(0.01))
         .epochs(6)
         .batch_size(8)
+        .accumulate(2)
         .validation(0.2)
         .clip_norm(1.0)
         .callback(EarlyStopping::new(4))

@@ -6,7 +6,7 @@ use std::sync::{
 };
 use zerokara_core::{Array, DType, Meta};
 use zerokara_data::{Dataset, Split};
-use zerokara_nn::{Forward, Model, Module, Sequential, Sgd, SoftmaxCrossEntropy};
+use zerokara_nn::{Forward, Model, Module, Sequential, Sgd, SoftmaxCrossEntropy, TrainStep};
 use zerokara_train::{
     Callback, EarlyStopping, Flow, SavedModel, Trainer,
     metrics::{self, Record, Step},
@@ -176,4 +176,92 @@ fn what_cannot_be_trained_is_an_error_in_words() {
     let built = Sequential::new().linear(2);
     built.build(&Meta::new([1, 5], DType::F32), 0).unwrap();
     assert!(message(trainer(built)).contains("does not fit"));
+}
+
+#[test]
+fn parts_of_a_step_are_the_step_but_for_rounding() {
+    let losses = |parts: usize| {
+        let model = Sequential::new().linear(8).relu().linear(2);
+        let run = trainer(model).accumulate(parts).epochs(3).fit(&data());
+        run.unwrap().losses().to_vec()
+    };
+    let whole = losses(1);
+    assert_eq!(whole.len(), 36);
+    for parts in [2, 3, 100] {
+        let found = losses(parts);
+        assert_eq!(found.len(), 36);
+        for (step, (a, b)) in whole.iter().zip(&found).enumerate() {
+            assert!(
+                (a - b).abs() < 1e-4 * a,
+                "{parts} parts, step {step}: {a}, {b}"
+            );
+        }
+    }
+    // No part has fewer samples than the model takes: the last batch has 2.
+    let model = Sequential::new().linear(8).batch_norm1d().relu().linear(2);
+    let run = trainer(model).accumulate(8).fit(&data()).unwrap();
+    assert_eq!(run.steps(), 36);
+    let none = trainer(Sequential::new().linear(2))
+        .accumulate(0)
+        .fit(&data());
+    let said = none.map(drop).unwrap_err().to_string();
+    assert!(said.contains("in 0 parts"), "{said}");
+}
+
+/// Takes the gradients of biases away, and counts steps; at one of them it fails.
+struct WithoutBiases {
+    seen: Arc<AtomicU64>,
+    fails_at: u64,
+}
+
+impl Callback for WithoutBiases {
+    fn wants_gradients(&self) -> bool {
+        true
+    }
+
+    fn on_gradients(&mut self, step: &TrainStep) -> zerokara_train::Result<()> {
+        if self.seen.fetch_add(1, Ordering::Relaxed) + 1 == self.fails_at {
+            return Err(zerokara_train::Error::new("the other machine is gone"));
+        }
+        for (path, gradient) in step.gradients() {
+            if path.ends_with(".bias") {
+                gradient.set_array(Array::zeros(gradient.meta()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn between_the_halves_gradients_can_be_changed() {
+    let run = |fails_at| {
+        let seen = Arc::new(AtomicU64::new(0));
+        let callback = WithoutBiases {
+            seen: seen.clone(),
+            fails_at,
+        };
+        let model = Arc::new(Sequential::new().linear(8).relu().linear(2));
+        let sample = Meta::new([1, 2], DType::F32);
+        model.build(&sample, 0).unwrap();
+        let before = model.state().unwrap();
+        let run = trainer(model.clone())
+            .callback(callback)
+            .epochs(2)
+            .fit(&data());
+        let after = model.state().unwrap();
+        let moved = before
+            .iter()
+            .zip(&after)
+            .map(|(a, b)| (a.0.clone(), a != b));
+        (run, seen.load(Ordering::Relaxed), moved.collect::<Vec<_>>())
+    };
+    let (done, seen, moved) = run(0);
+    assert_eq!((done.unwrap().steps(), seen), (24, 24));
+    for (path, moved) in moved {
+        assert_eq!(moved, path.ends_with(".weight"), "{path}");
+    }
+    let (failed, seen, _) = run(5);
+    assert_eq!(seen, 5);
+    let said = failed.map(drop).unwrap_err().to_string();
+    assert!(said.contains("the other machine is gone"), "{said}");
 }

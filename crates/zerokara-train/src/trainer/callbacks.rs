@@ -5,7 +5,7 @@ use crate::{
     metrics::{Epoch, Step},
 };
 use zerokara_core::{Array, Arrays, DType};
-use zerokara_nn::Module;
+use zerokara_nn::{Module, TrainStep};
 
 /// Whether training goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +66,22 @@ pub trait Callback {
     /// # Errors
     /// If it has a setting that cannot work.
     fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether it wants to see the gradients of each step before they are used ([`Callback::on_gradients`]).
+    fn wants_gradients(&self) -> bool {
+        false
+    }
+
+    /// Between the two halves of a step: `step` has the gradients in their places
+    /// ([`TrainStep::gradients`]), and what lies there afterwards is what is clipped and used. Called if
+    /// [`Callback::wants_gradients`] says so; a step is then taken in two halves, which gives the bits of the whole but for
+    /// rounding.
+    ///
+    /// # Errors
+    /// Whatever hinders the step; the run ends by it.
+    fn on_gradients(&mut self, _step: &TrainStep) -> Result<()> {
         Ok(())
     }
 

@@ -100,6 +100,7 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
         trained: (0, 0.0),
         total,
         joined: loader.joined(),
+        least,
         metrics: None,
         evaluator,
         interrupts,
@@ -236,6 +237,11 @@ fn check(trainer: &Trainer) -> Result<()> {
     trainer.optimizer.check()?;
     trainer.clipping.check()?;
     zerokara_nn::check_penalty(trainer.l2_penalty)?;
+    if trainer.accumulate == 0 {
+        return Err(Error::new(
+            "a step cannot be taken in 0 parts; it has at least 1",
+        ));
+    }
     for callback in &trainer.callbacks {
         callback.check()?;
     }

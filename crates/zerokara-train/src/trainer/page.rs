@@ -66,6 +66,9 @@ fn settings(session: &Session<'_>) -> Vec<(String, String)> {
         Clipping::Norm(norm) => set("gradient norm at most", norm.to_string()),
         Clipping::Value(value) => set("gradient elements at most", value.to_string()),
     }
+    if trainer.accumulate > 1 {
+        set("parts of a step", trainer.accumulate.to_string());
+    }
     if trainer.l2_penalty != 0.0 {
         set("L2 penalty", trainer.l2_penalty.to_string());
     }

@@ -4,6 +4,7 @@ use super::{
     Callback, Flow, Trainer,
     checkpoint::{Checkpoints, Moment},
     fit::what,
+    halves,
     interrupt::Interrupts,
 };
 use crate::{
@@ -53,6 +54,8 @@ pub(super) struct Session<'a> {
     pub total: u64,
     /// Samples in the last batch of an epoch, if others joined it.
     pub joined: Option<usize>,
+    /// The fewest samples that the model can be trained on together.
+    pub least: usize,
     pub steps: u64,
     pub place: Place,
     pub metrics: Option<Writer>,
@@ -142,7 +145,7 @@ macro_rules! from_errors {
 from_errors!(Error, NotFinite, zerokara_core::Error, zerokara_data::Error);
 
 /// Calls a callback; if it panics, what the run has can still be written.
-fn ask<T>(call: impl FnOnce() -> T) -> Result<T, Failure> {
+pub(super) fn ask<T>(call: impl FnOnce() -> T) -> Result<T, Failure> {
     catch_unwind(AssertUnwindSafe(call)).map_err(Failure::Panic)
 }
 
@@ -242,7 +245,7 @@ impl Session<'_> {
         let (started, before) = (Instant::now(), self.place.seconds);
         while let Some(feed) = feeder.next_feed()? {
             let learning_rate = trainer.optimizer.learning_rate() * schedule.factor(self.steps);
-            let output = step.step(&feed.inputs, &feed.targets, learning_rate)?;
+            let output = halves::step(self, step, feed, learning_rate, callbacks)?;
             self.steps += 1;
             self.losses.push(output.loss);
             let size = feed.len() as u64;
