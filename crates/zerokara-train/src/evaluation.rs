@@ -1,6 +1,11 @@
 //! Judging a model on samples.
 
-use crate::{error::Result, metrics::ACCURACY, report::numbers::thousands};
+use crate::{
+    bytes::{OfBytes, as_stored},
+    error::Result,
+    metrics::ACCURACY,
+    report::numbers::thousands,
+};
 use std::sync::Arc;
 use zerokara_core::{Arithmetic, Array, Arrays, DType, Meta};
 use zerokara_data::{Loader, Normalization, Pad, Split};
@@ -123,7 +128,7 @@ impl Evaluator {
         padding: Vec<(String, Pad)>,
         arithmetic: Option<Arithmetic>,
     ) -> Result<Self> {
-        let mut step = EvalStep::new(model, task.clone())?;
+        let mut step = EvalStep::new(OfBytes::new(model, normalization.clone()), task.clone())?;
         if let Some(arithmetic) = arithmetic {
             step = step.precision(arithmetic)?;
         }
@@ -151,7 +156,7 @@ impl Evaluator {
         for (column, pad) in &self.padding {
             loader = loader.pad(column, *pad)?;
         }
-        let mut feeder = loader.feeder();
+        let mut feeder = as_stored(loader, split).feeder();
         let mut totals = Totals::new();
         loop {
             if !go_on() {

@@ -4,6 +4,7 @@
 //! ([`metrics`]), its model and a page to look at ([`report`]); while it runs, a line at the terminal tells how far it is
 //! ([`progress`]); [`profile`] tells what each layer of a step costs. Files are written whole or not at all ([`atomic`]).
 
+mod bytes;
 mod description;
 mod error;
 mod evaluation;

@@ -17,6 +17,7 @@ pub use every::Every;
 pub use run::Run;
 
 use crate::{
+    bytes::OfBytes,
     description::{DataDescription, DataFacts, ModelDescription, Pace, RunDescription, Setup},
     error::Result,
 };
@@ -340,10 +341,10 @@ impl Trainer {
         fit::fit(self, data)
     }
 
-    /// The step of training as it is set.
-    fn step(&self) -> Result<TrainStep> {
-        let (model, task) = (self.model.clone(), self.task.clone());
-        let mut step = TrainStep::new(model, task, self.optimizer.clone())?
+    /// The step of training as it is set, for these data.
+    fn step(&self, data: &Dataset) -> Result<TrainStep> {
+        let model = OfBytes::new(self.model.clone(), data.normalization.clone());
+        let mut step = TrainStep::new(model, self.task.clone(), self.optimizer.clone())?
             .clipping(self.clipping)
             .l2_penalty(self.l2_penalty)
             .seed(self.seed);

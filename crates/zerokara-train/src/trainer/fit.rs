@@ -8,6 +8,7 @@ use super::{
     session::{Failure, Place, Session, Status},
 };
 use crate::{
+    bytes::as_stored,
     error::{Error, Result},
     evaluation::Evaluator,
     metrics::Writer,
@@ -53,9 +54,11 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
     let least = least_batch(&trainer, &first, train.len())?;
     drop(first);
     loader = loader.shuffle(trainer.seed).join_last(least);
-    if let Some(augment) = &trainer.augment {
-        loader = loader.augment(augment.clone())?;
-    }
+    // Images that are changed by chance are widened and normalized before.
+    loader = match &trainer.augment {
+        Some(augment) => loader.augment(augment.clone())?,
+        None => as_stored(loader, &train),
+    };
     let batches = loader.len() as u64;
     let total = batches.checked_mul(trainer.epochs).ok_or_else(|| {
         Error::new(format!(
@@ -65,7 +68,7 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
     })?;
     let schedule = trainer.schedule_of(total);
     schedule.check(total)?;
-    let mut step = trainer.step()?;
+    let mut step = trainer.step(data)?;
     let before = page::first_filters(&*trainer.model)?;
     let interrupts = match trainer.interrupts {
         true => Some(Interrupts::watch()?),

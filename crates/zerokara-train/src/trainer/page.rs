@@ -6,7 +6,9 @@ use super::{
     session::{Session, Status},
 };
 use crate::{
-    atomic, description,
+    atomic,
+    bytes::as_stored,
+    description,
     error::Result,
     evaluation::Evaluation,
     metrics::ACCURACY,
@@ -247,7 +249,7 @@ fn misclassified(data: &Dataset, test: &Evaluation) -> Vec<Misclassified> {
 fn times(session: &Session<'_>, layers: &[LayerRow]) -> Result<Vec<LayerTime>> {
     let trainer = session.trainer;
     let loader = trainer.loader(session.data, &session.train, trainer.batch_size)?;
-    let feed = loader.feed(0)?;
+    let feed = as_stored(loader, &session.train).feed(0)?;
     let names: Vec<String> = layers.iter().map(|row| row.name.clone()).collect();
-    profile::layer_times(trainer, &names, &feed)
+    profile::layer_times(trainer, session.data, &names, &feed)
 }

@@ -6,7 +6,8 @@ use crate::{
     profile::{LayerCost, by_layer},
     report::LayerTime,
 };
-use zerokara_data::Feed;
+use zerokara_data::{Dataset, Feed};
+use zerokara_nn::TrainStep;
 
 /// Steps that are timed; the median counts.
 const RUNS: usize = 7;
@@ -17,11 +18,14 @@ const RUNS: usize = 7;
 /// The steps are those of the training, and change the model, which is given its values back.
 pub(super) fn layer_times(
     trainer: &Trainer,
+    data: &Dataset,
     names: &[String],
     feed: &Feed,
 ) -> Result<Vec<LayerTime>> {
     let state = trainer.model.state()?;
-    let timed = time(trainer, names, feed);
+    let timed = trainer
+        .step(data)
+        .and_then(|step| time(step, trainer, names, feed));
     trainer.model.load_state(&state)?;
     let runs = timed?;
     let median = |name: &str, pass: usize| {
@@ -43,8 +47,12 @@ pub(super) fn layer_times(
         .collect())
 }
 
-fn time(trainer: &Trainer, names: &[String], feed: &Feed) -> Result<Vec<Vec<LayerCost>>> {
-    let mut step = trainer.step()?;
+fn time(
+    mut step: TrainStep,
+    trainer: &Trainer,
+    names: &[String],
+    feed: &Feed,
+) -> Result<Vec<Vec<LayerCost>>> {
     // So small that nothing grows, and the step is the one that trains.
     let rate = trainer.optimizer.learning_rate() * 1e-6;
     let (x, t) = (&feed.inputs, &feed.targets);
