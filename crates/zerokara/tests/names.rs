@@ -44,7 +44,7 @@ const NAMES: &[(&str, &str)] = &[
     ("change_one_hot_label", "zerokara-core/src/ops/one_hot.rs"),
     ("load_mnist", "zerokara-data/src/dataset.rs"),
     ("mini_batch", "zerokara-data/src/loader.rs"),
-    ("shuffle_dataset", "zerokara-data/src/split.rs"),
+    ("shuffle_dataset", "zerokara-data/src/parts.rs"),
     ("save_params", "zerokara-train/src/model.rs"),
     ("load_params", "zerokara-train/src/model.rs"),
 ];
