@@ -86,7 +86,7 @@ fn views_and_assembly_keep_bytes() -> Result<()> {
     );
     assert_eq!(
         x.pad(&[0, 1], &[2, 0], 9.0).to_vec::<u8>()?,
-        [9, 1, 2, 3, 9, 4, 5, 6, 9, 9, 9, 9]
+        [9, 1, 2, 3, 9, 4, 5, 6, 9, 9, 9, 9, 9, 9, 9, 9]
     );
     assert!(x.pad(&[0, 1], &[2, 0], 256.0).eval().is_err());
     assert_eq!(

@@ -215,7 +215,7 @@ mod tests {
         );
         assert_eq!(found(&["n"], &|l| l[0] / 2), None);
         assert_eq!(found(&["n"], &|l| (l[0] + 1) / 2), None);
-        assert_eq!(found(&["n"], &|l| l[0].min(20)), None);
+        assert_eq!(found(&["n"], &|l| l[0].min(12)), None);
         assert_eq!(found(&["a", "b"], &|l| l[0].max(l[1])), None);
     }
 
