@@ -194,6 +194,7 @@ fn what_is_not_the_same_run_is_refused_by_name() {
         .group(ParameterGroup::matching("*.bias").learning_rate(0.01))
         .epochs(6)
         .batch_size(8)
+        .accumulate(2)
         .validation(0.2)
         .clip_norm(1.0)
         .callback(EarlyStopping::new(4))

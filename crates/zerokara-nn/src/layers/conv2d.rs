@@ -64,7 +64,9 @@ impl Conv2d {
     /// use zerokara_core::Tensor;
     /// use zerokara_nn::{Context, Conv2d, Forward};
     /// let conv = Conv2d::new(1, 2).padding([0, 0, 1, 1]);
-    /// let y = conv.forward(&Tensor::zeros([1, 1, 8, 8]), &mut Context::evaluate());
+    /// let x = Tensor::zeros([1, 1, 8, 8]);
+    /// conv.build(&x, 0)?;
+    /// let y = conv.forward(&x, &mut Context::evaluate());
     /// assert_eq!(y.shape()?, [1, 1, 8, 8]);
     /// # Ok::<(), zerokara_core::Error>(())
     /// ```

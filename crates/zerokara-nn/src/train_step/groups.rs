@@ -16,8 +16,8 @@ use zerokara_core::{Array, Error, Parameter, Result};
 /// model.build(&x, 1)?;
 /// let before = model.state()?;
 /// let mut step = TrainStep::new(model.clone(), MeanSquaredError::new(), AdamW::new(0.1))?
-///     .group(ParameterGroup::matching("linear1.*").frozen())
-///     .group(ParameterGroup::matching("*.bias").weight_decay(0.0));
+///     .group(ParameterGroup::matching("linear1.*").frozen())?
+///     .group(ParameterGroup::matching("*.bias").weight_decay(0.0))?;
 /// step.step(&x, &x, 0.1)?;
 /// let after = model.state()?;
 /// assert_eq!(before[0], after[0]); // linear1.weight
