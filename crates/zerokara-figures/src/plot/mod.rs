@@ -3,6 +3,7 @@
 mod draw;
 
 use crate::{Picture, axis::Scale};
+#[cfg(feature = "contours")]
 use contour::ContourBuilder;
 
 /// A plot over two axes. Series are added one after another; what follows one ([`Plot::color`], [`Plot::dashed`],
@@ -63,6 +64,7 @@ enum Shape {
     /// From a point, by a vector.
     Arrows(Vec<[f64; 4]>),
     /// Lines that belong together, without an influence on the axes.
+    #[cfg_attr(not(feature = "contours"), allow(dead_code))]
     Contours(Vec<Vec<(f64, f64)>>),
     Text((f64, f64), String),
     Picture(Picture, (f64, f64), (f64, f64)),
@@ -243,6 +245,7 @@ impl Plot {
     }
 
     /// The lines on which a function has each of the levels, within the given ranges of x and y.
+    #[cfg(feature = "contours")]
     pub fn contours(
         mut self,
         name: impl Into<String>,

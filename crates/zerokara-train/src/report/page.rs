@@ -7,6 +7,13 @@ use std::fmt::Write;
 
 const STYLE: &str = include_str!("style.css");
 
+/// How figures look; their colours are the page's.
+fn figure_rules() -> String {
+    let rules = zerokara_figures::STYLE.lines();
+    let own = rules.filter(|line| line.starts_with(".figure"));
+    own.flat_map(|line| [line, "\n"]).collect()
+}
+
 pub(super) fn render(report: &Report) -> String {
     let title = match report.title.trim() {
         "" => "Training report",
@@ -16,10 +23,11 @@ pub(super) fn render(report: &Report) -> String {
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
          <meta name=\"color-scheme\" content=\"light dark\"/>\n\
-         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<header>\n<h1>{title}</h1>\n{}{}</header>\n",
+         <title>{title}</title>\n<style>\n{STYLE}{figures}</style>\n</head>\n<body>\n<main>\n<header>\n<h1>{title}</h1>\n{}{}</header>\n",
         subtitle(report),
         notices(report) + &headline(report),
-        title = escape(title)
+        title = escape(title),
+        figures = figure_rules()
     );
     let sections = [
         ("curves", "Curves", curves(report)),

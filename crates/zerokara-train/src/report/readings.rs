@@ -5,6 +5,7 @@ use super::html::escape;
 use super::numbers::{percent, significant, thousands};
 use crate::evaluation::Reading;
 use std::fmt::Write;
+use zerokara_figures::Plot;
 use zerokara_nn::Answer;
 
 /// Outputs that are told one by one.
@@ -120,18 +121,8 @@ fn numbers_table(all: &[(&[f64], &[f64])], names: &[String]) -> String {
     let _ = write!(
         out,
         "<div class=\"charts\">{}{}</div>",
-        scatter(
-            "Predicted",
-            "predicted, where this is true",
-            &predicted,
-            true
-        ),
-        scatter(
-            "Residuals",
-            "predicted less true, where this is true",
-            &residuals,
-            false
-        )
+        scatter("Predicted", "predicted", &predicted, true),
+        scatter("Residuals", "predicted less true", &residuals, false)
     );
     out
 }
@@ -146,55 +137,25 @@ fn errors(pairs: &[(f64, f64)]) -> [f64; 3] {
     [(squares / n).sqrt(), absolute / n, 1.0 - squares / spread]
 }
 
-/// Points in a square, with the line on which right ones lie.
-fn scatter(title: &str, told: &str, points: &[(f64, f64)], diagonal: bool) -> String {
-    const SIDE: f64 = 240.0;
+/// What is predicted, or how far it is off, where something else is true, with the line on which right ones lie.
+fn scatter(title: &str, across: &str, points: &[(f64, f64)], diagonal: bool) -> String {
     let finite = |p: &&(f64, f64)| p.0.is_finite() && p.1.is_finite();
-    let points: Vec<&(f64, f64)> = points.iter().filter(finite).take(POINTS).collect();
-    let range = |of: &dyn Fn(&(f64, f64)) -> [f64; 2]| {
-        let all = || points.iter().flat_map(|p| of(p));
-        let (low, high) = (
-            all().fold(f64::INFINITY, f64::min),
-            all().fold(f64::NEG_INFINITY, f64::max),
-        );
-        (low, if high > low { high } else { low + 1.0 })
-    };
-    // True and predicted are drawn at one scale; residuals at their own, 0 among them.
-    let (x, y) = match diagonal {
-        true => {
-            let both = range(&|p| [p.0, p.1]);
-            (both, both)
-        }
-        false => (range(&|p| [p.0, p.0]), range(&|p| [p.1, 0.0])),
-    };
-    if points.is_empty() {
+    let points: Vec<(f64, f64)> = points.iter().filter(finite).take(POINTS).copied().collect();
+    let Some((low, high)) =
+        (points.iter().map(|p| (p.0, p.0))).reduce(|(low, high), (x, _)| (low.min(x), high.max(x)))
+    else {
         return String::new();
-    }
-    let place = |v: f64, (low, high): (f64, f64)| 8.0 + (SIDE - 16.0) * (v - low) / (high - low);
-    let mut out = format!(
-        "<figure class=\"chart\"><figcaption><h3>{title}</h3></figcaption><svg viewBox=\"0 0 {SIDE} {SIDE}\" role=\"img\" \
-         aria-label=\"{told}\">"
-    );
-    let line = match diagonal {
-        true => [8.0, SIDE - 8.0, SIDE - 8.0, 8.0],
-        false => {
-            let zero = SIDE - place(0.0, y);
-            [8.0, zero, SIDE - 8.0, zero]
-        }
     };
-    let _ = write!(
-        out,
-        "<path class=\"line c1\" d=\"M{:.1} {:.1}L{:.1} {:.1}\"/>",
-        line[0], line[1], line[2], line[3]
-    );
-    for point in points {
-        let (left, top) = (place(point.0, x), SIDE - place(point.1, y));
-        let _ = write!(
-            out,
-            "<path class=\"mark c0\" d=\"M{left:.1} {top:.1}h.1\"/>"
-        );
-    }
-    out + "</svg></figure>"
+    let right = |x: f64| if diagonal { x } else { 0.0 };
+    let plot = Plot::new(title)
+        .size(370, 300)
+        .axes("true", across)
+        .no_legend()
+        .line("right", [(low, right(low)), (high, right(high))])
+        .grey()
+        .dots("samples", points)
+        .color(0);
+    format!("<div>{}</div>", plot.figure().svg())
 }
 
 #[cfg(test)]
