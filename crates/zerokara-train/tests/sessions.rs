@@ -72,13 +72,16 @@ impl Callback for Cut {
     }
 }
 
+fn network(width: usize) -> Sequential {
+    let model = Sequential::new().linear(width).batch_norm1d();
+    model.relu().dropout(0.3).linear(2)
+}
+
 fn trainer(cut: Cut) -> Trainer {
-    let model = Sequential::new()
-        .linear(8)
-        .batch_norm1d()
-        .relu()
-        .dropout(0.3)
-        .linear(2);
+    trainer_of(network(8), cut)
+}
+
+fn trainer_of(model: Sequential, cut: Cut) -> Trainer {
     Trainer::new(model, SoftmaxCrossEntropy::new())
         .name("own")
         .optimizer(Adam::new(0.02))
@@ -181,27 +184,7 @@ fn what_is_not_the_same_run_is_refused_by_name() {
     let other = Dataset::new("plane", other, points(40), ["below", "above"]).unwrap();
     let text = refused(trainer(Cut(None, None)), &other);
     assert!(text.contains("data.found.fingerprint"), "{text}");
-    let wide = Sequential::new()
-        .linear(9)
-        .batch_norm1d()
-        .relu()
-        .dropout(0.3)
-        .linear(2);
-    let wide = Trainer::new(wide, SoftmaxCrossEntropy::new())
-        .name("own")
-        .optimizer(Adam::new(0.02))
-        .schedule_over(|steps| Schedule::one_cycle(steps).warm_up(3))
-        .group(ParameterGroup::matching("*.bias").learning_rate(0.01))
-        .epochs(6)
-        .batch_size(8)
-        .accumulate(2)
-        .validation(0.2)
-        .clip_norm(1.0)
-        .callback(EarlyStopping::new(4))
-        .callback(Patience { seen: 0, most: 41 })
-        .callback(Cut(None, None))
-        .seed(5)
-        .quiet();
+    let wide = trainer_of(network(9), Cut(None, None));
     let text = refused(wide, &data());
     assert!(
         text.contains("the model is not the one of the run: linear1.weight"),
