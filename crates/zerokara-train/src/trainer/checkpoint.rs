@@ -215,6 +215,19 @@ fn checksum(header: &str, tensors: &[(String, Array)]) -> String {
     sum.text()
 }
 
+/// What a writing that was cut off left takes the name that it was to have, if it is what is gone on from, or goes.
+fn tidy(folder: &RunFolder, read: &Path) {
+    let (next, last) = (folder.next_checkpoint(), folder.checkpoint());
+    // Where that cannot be, the next checkpoint says so.
+    let _ = if read == next {
+        fs::rename(&next, &last)
+    } else if read == last {
+        fs::remove_file(&next)
+    } else {
+        Ok(())
+    };
+}
+
 /// Why a checkpoint is not read.
 enum Unread {
     Missing,
@@ -239,6 +252,7 @@ impl Checkpoint {
             let at = path.display();
             match Self::read(&path) {
                 Ok(found) => {
+                    tidy(folder, &path);
                     if !told.is_empty() {
                         told.push(format!(
                             "going on from the checkpoint before, of step {}",
