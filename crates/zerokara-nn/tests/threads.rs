@@ -19,17 +19,22 @@ fn steps_built_beside_a_writer_have_gradients() {
     let model = Arc::new(Sequential::new().linear(1));
     model.build(&x, 1).unwrap();
     let parameters = model.parameters().unwrap();
+    let set = |k: i32| {
+        for parameter in &parameters {
+            let mut value = Array::zeros(parameter.meta());
+            value.fill(f64::from(k)).unwrap();
+            parameter.set_array(value).unwrap();
+        }
+    };
+    // The first step may come before the writer's first value.
+    set(1);
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
             let mut k = 0;
             while !is_over.load(Ordering::Relaxed) {
                 k = k % 5 + 1;
-                for parameter in &parameters {
-                    let mut value = Array::zeros(parameter.meta());
-                    value.fill(f64::from(k)).unwrap();
-                    parameter.set_array(value).unwrap();
-                }
+                set(k);
                 thread::yield_now();
             }
         });
