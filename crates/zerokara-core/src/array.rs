@@ -4,7 +4,7 @@ use crate::{
     DType, Error, Meta, Result, Runtime,
     limits::{self, Limits},
 };
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 use zerokara_kernels::{
     plan::{Elements, ElementsMut},
     storage::Storage,
@@ -185,6 +185,38 @@ impl Array {
                 ..self.clone()
             },
         }
+    }
+
+    /// These rows `[range, ...]` of an array `[N, ...]`: some samples of a batch. Invalid if there are no such rows.
+    ///
+    /// ```
+    /// use zerokara_core::Array;
+    /// let batch = Array::new([3, 2], vec![0i64, 1, 2, 3, 4, 5]);
+    /// assert_eq!(batch.rows(1..3), Array::new([2, 2], vec![2i64, 3, 4, 5]));
+    /// let error = batch.rows(2..4).valid().unwrap_err().to_string();
+    /// assert!(error.starts_with("rows: there are no rows 2..4 in i64 [3, 2]"), "{error}");
+    /// ```
+    #[track_caller]
+    pub fn rows(&self, range: Range<usize>) -> Self {
+        if self.fault.is_some() {
+            return self.clone();
+        }
+        let all = self.shape.first().copied().unwrap_or(0);
+        if range.start > range.end || range.end > all || self.shape.is_empty() {
+            let reason = format!("there are no rows {range:?} in {}", self.meta());
+            return Self::invalid("rows", self.dtype(), reason);
+        }
+        let row = self.len() / all.max(1);
+        let shape = [&[range.len()], &self.shape[1..]].concat();
+        let part = range.start * row..range.end * row;
+        let storage = match self.elements() {
+            Elements::F32(x) => Storage::from(&x[part]),
+            Elements::F64(x) => Storage::from(&x[part]),
+            Elements::I64(x) => Storage::from(&x[part]),
+            Elements::U8(x) => Storage::from(&x[part]),
+            Elements::Bool(x) => Storage::bools_from(x[part].iter().map(|&truth| truth != 0)),
+        };
+        Self::of(shape, storage)
     }
 
     /// The storage that holds the elements.

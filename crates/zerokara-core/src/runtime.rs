@@ -4,7 +4,7 @@ use crate::{
     Array, Attributes, Error, Meta, Result,
     compile::{self, Binding, Compiled, Label},
     graph::{Graph, Source},
-    limits::{self, Limits},
+    limits::Limits,
 };
 use std::{
     collections::HashMap,
@@ -13,7 +13,7 @@ use std::{
 };
 use zerokara_kernels::{
     arithmetic::Arithmetic,
-    executor::{Executor, External, RunError, Workspace},
+    executor::{Executor, External, Workspace},
     isa::Isa,
     threads::Pool,
 };
@@ -350,24 +350,12 @@ impl Runtime {
         if running.finish() {
             self.note(&key, &plan);
         }
-        done.map_err(|error| match error {
-            RunError::Memory { bytes } => {
-                limits::no_memory(bytes, "the values between the operations")
-            }
-            RunError::Step {
-                stage,
-                step,
-                message,
-            } => match program.nodes[stage]
-                .get(step)
-                .and_then(|&at| graph.nodes.get(at))
-            {
-                // The plan may have been made of another graph like this one: the line is this one's.
-                Some(node) => Label::of(node).error(message),
-                None => Error::new(message),
-            },
-            error => Error::new(error.to_string()),
-        })?;
+        // The plan may have been made of another graph like this one: the line is this one's.
+        let label = |stage: usize, step: usize| {
+            let &at = program.nodes[stage].get(step)?;
+            graph.nodes.get(at).map(Label::of)
+        };
+        done.map_err(|error| compile::explain(error, label))?;
         drop(externals);
         Ok(results)
     }

@@ -12,6 +12,16 @@ pub enum Axis {
     Any(Arc<str>),
 }
 
+impl Axis {
+    /// The length, if it is a number.
+    pub fn fixed(&self) -> Option<usize> {
+        match self {
+            Axis::Fixed(length) => Some(*length),
+            Axis::Any(_) => None,
+        }
+    }
+}
+
 impl From<usize> for Axis {
     fn from(length: usize) -> Self {
         Axis::Fixed(length)

@@ -254,24 +254,15 @@ pub(crate) fn fits(port: &Port, array: &Array) -> bool {
             .axes
             .iter()
             .zip(array.shape())
-            .all(|(axis, length)| match axis {
-                Axis::Fixed(fixed) => fixed == length,
-                Axis::Any(_) => true,
-            })
+            .all(|(axis, &length)| axis.fixed().is_none_or(|fixed| fixed == length))
 }
 
 /// Whether all samples of the column have the same shape.
 pub(crate) fn is_fixed(port: &Port) -> bool {
-    port.axes.iter().all(|axis| matches!(axis, Axis::Fixed(_)))
+    port.axes.iter().all(|axis| axis.fixed().is_some())
 }
 
 /// The shape of one sample, if all samples have the same.
 pub(crate) fn fixed_shape(port: &Port) -> Option<Vec<usize>> {
-    port.axes
-        .iter()
-        .map(|axis| match axis {
-            Axis::Fixed(length) => Some(*length),
-            Axis::Any(_) => None,
-        })
-        .collect()
+    port.axes.iter().map(Axis::fixed).collect()
 }

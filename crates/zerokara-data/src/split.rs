@@ -156,22 +156,18 @@ impl Split {
         check_columns(source.columns())?;
         let (targets, inputs) =
             (0..source.columns().len()).partition(|&at| &*source.columns()[at].name == "t");
-        Ok(Split {
-            places: None,
-            inputs: Arc::default(),
-            targets: Arc::default(),
-            named: false,
-            shape: Arc::default(),
-            labels: OnceLock::new(),
-            source: Arc::new(source),
-        }
-        .with_columns(inputs, targets))
+        Ok(Split::over(Arc::new(source)).with_columns(inputs, targets))
     }
 
     /// No samples: what stands for a part that a data set does not have.
     pub fn empty() -> Self {
+        Split::over(Arc::new(Columns::new()))
+    }
+
+    /// All samples of a source, of which no column is an input or a target yet.
+    fn over(source: Arc<dyn Source>) -> Self {
         Split {
-            source: Arc::new(Columns::new()),
+            source,
             places: None,
             inputs: Arc::default(),
             targets: Arc::default(),
@@ -183,10 +179,7 @@ impl Split {
 
     fn with_columns(mut self, inputs: Vec<usize>, targets: Vec<usize>) -> Self {
         let first = inputs.first().map(|&at| &self.source.columns()[at]);
-        let length = |axis: &Axis| match axis {
-            Axis::Fixed(length) => *length,
-            Axis::Any(_) => 0,
-        };
+        let length = |axis: &Axis| axis.fixed().unwrap_or(0);
         self.shape = first
             .map(|port| port.axes.iter().map(length).collect())
             .unwrap_or_default();

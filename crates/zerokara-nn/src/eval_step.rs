@@ -3,7 +3,7 @@
 use crate::{
     Context, Model, Task, Totals,
     given::{Given, Inputs, samples},
-    losses::first_largest,
+    tasks::first_largest,
     train_step::{
         programs::{Compiled, Programs, SharedPrograms, Site},
         trace::{in_outputs, summed},

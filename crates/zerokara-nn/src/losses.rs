@@ -2,7 +2,7 @@
 
 use crate::{
     Answer, Measure, Totals, is_answer,
-    tasks::{probabilities, row},
+    tasks::{first_largest, probabilities, row},
 };
 use std::sync::Arc;
 use zerokara_core::{Array, DType, Error, Meta, Result, Tensor};
@@ -147,14 +147,6 @@ fn right(output: &Tensor, target: &Tensor) -> Tensor {
         _ => target.argmax(-1),
     };
     output.argmax(-1).equal(&labels).cast(DType::F32)
-}
-
-/// The place of the largest number, the first of equal ones.
-pub(crate) fn first_largest(numbers: &[f64]) -> usize {
-    (0..numbers.len()).fold(
-        0,
-        |best, i| if numbers[i] > numbers[best] { i } else { best },
-    )
 }
 
 /// An error unless one of these scores is the largest.

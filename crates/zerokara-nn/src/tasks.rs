@@ -307,9 +307,15 @@ pub fn row(output: &Array, sample: usize) -> Result<Vec<f64>> {
             output.meta()
         )));
     }
-    let length = output.len() / samples;
-    let all = output.to_f64s();
-    Ok(all[sample * length..(sample + 1) * length].to_vec())
+    Ok(output.rows(sample..sample + 1).to_f64s())
+}
+
+/// The place of the largest number, the first of equal ones.
+pub fn first_largest(numbers: &[f64]) -> usize {
+    (0..numbers.len()).fold(
+        0,
+        |best, i| if numbers[i] > numbers[best] { i } else { best },
+    )
 }
 
 /// The softmax of a row of scores; NaN where they are no answer. Of infinite scores it is the limit: they share 1.

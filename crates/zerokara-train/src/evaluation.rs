@@ -7,10 +7,12 @@ use crate::{
     report::numbers::thousands,
 };
 use std::sync::Arc;
-use zerokara_core::{Arithmetic, Array, Arrays, DType, Meta};
+use zerokara_core::{Arithmetic, Array, Arrays, DType};
 use zerokara_data::{Loader, Normalization, Pad, Split};
 use zerokara_nn::{
-    EvalStep, Measure, Model, Task, Totals, metrics::ConfusionMatrix, tasks::probabilities,
+    EvalStep, Measure, Model, Task, Totals,
+    metrics::ConfusionMatrix,
+    tasks::{first_largest, probabilities, row},
 };
 
 /// Samples in a batch of evaluation: large enough that kernels are busy, small enough that activations fit a cache's
@@ -193,9 +195,9 @@ impl Evaluator {
             return;
         };
         for sample in 0..samples.min(READINGS.saturating_sub(into.len())) {
-            let one = outputs.map(|_, all| row(all, sample));
             // What has no answer is counted elsewhere.
-            let Ok(answer) = self.task.answer(&one, 0) else {
+            let (Ok(answer), Ok(target)) = (self.task.answer(outputs, sample), row(target, sample))
+            else {
                 continue;
             };
             let told = matches!(
@@ -205,30 +207,7 @@ impl Evaluator {
             if !told {
                 return;
             }
-            into.push(Reading {
-                answer,
-                target: row(target, sample).to_f64s(),
-            });
-        }
-    }
-}
-
-/// A sample of a batch, as a batch of one; none if there is no such sample.
-fn row(all: &Array, sample: usize) -> Array {
-    let shape = all.shape();
-    let samples = shape.first().copied().unwrap_or(0);
-    if sample >= samples {
-        return Array::zeros(&Meta::new([0], all.dtype()));
-    }
-    let length = all.len() / samples;
-    let place = sample * length..(sample + 1) * length;
-    let shape = [&[1], &shape[1..]].concat();
-    match all.elements() {
-        zerokara_core::Elements::F32(x) => Array::new(shape, &x[place]),
-        zerokara_core::Elements::F64(x) => Array::new(shape, &x[place]),
-        zerokara_core::Elements::I64(x) => Array::new(shape, &x[place]),
-        zerokara_core::Elements::U8(x) | zerokara_core::Elements::Bool(x) => {
-            Array::new(shape, &x[place])
+            into.push(Reading { answer, target });
         }
     }
 }
@@ -242,11 +221,7 @@ fn answers(output: &Array, labels: &[i64], into: &mut Vec<Answer>) {
     }
     for (scores, &label) in output.to_f64s().chunks_exact(classes).zip(labels) {
         let probabilities = probabilities(scores);
-        // The first of equal scores, as argmax has it.
-        let class = (0..classes).fold(0, |best, c| match scores[c] > scores[best] {
-            true => c,
-            false => best,
-        });
+        let class = first_largest(scores);
         into.push(Answer {
             class,
             probability: probabilities[class],

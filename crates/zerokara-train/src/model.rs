@@ -325,23 +325,16 @@ impl SavedModel {
         let (record, info) = zerokara_formats::load_model(path)?;
         let bad = |what: String| Error::new(format!("{}: {what}", path.display()));
         let inputs = record.signature.inputs.clone();
-        let Some(first) = inputs.first().filter(|first| !first.axes.is_empty()) else {
+        // The first axis counts the samples; the others are those of one.
+        let is_samples = |port: &&Port| matches!(&*port.axes, [_, sample @ ..] if !sample.contains(&Axis::Fixed(0)));
+        let Some(first) = inputs.first().filter(is_samples) else {
             return Err(bad(format!(
                 "the model takes {}, no samples",
                 record.signature
             )));
         };
-        let length = |axis: &Axis| match axis {
-            Axis::Fixed(length) => *length,
-            Axis::Any(_) => 0,
-        };
+        let length = |axis: &Axis| axis.fixed().unwrap_or(0);
         let shape: Vec<usize> = first.axes[1..].iter().map(length).collect();
-        if first.axes[1..].contains(&Axis::Fixed(0)) {
-            return Err(bad(format!(
-                "the model takes {}, no samples",
-                record.signature
-            )));
-        }
         let scaling = info.preprocessing.get(&*first.name);
         let numbers = |name: &str| -> Result<Vec<f32>> {
             let Some(numbers) = scaling.and_then(|scaling| scaling.get(name)) else {

@@ -24,6 +24,7 @@ mod steps;
 use crate::{
     Array, Error, Meta, Parameter, Result, Tensor,
     graph::{Graph, GraphNode, Source},
+    limits,
     op::Kind,
     scope::Phase,
 };
@@ -37,7 +38,7 @@ use std::{
     panic::Location,
     sync::Arc,
 };
-use zerokara_kernels::{arithmetic::Arithmetic, isa::Isa, plan::Plan};
+use zerokara_kernels::{arithmetic::Arithmetic, executor::RunError, isa::Isa, plan::Plan};
 
 /// What is wanted of a graph.
 #[derive(Default)]
@@ -97,6 +98,23 @@ impl Label {
     /// An error of the step.
     pub(crate) fn error(&self, reason: String) -> Error {
         Error::run(self.op, reason, self.location, self.layer.clone())
+    }
+}
+
+/// Why a plan did not run, with the line of the user's source that built what failed: `label` says what the step of this
+/// stage computes.
+pub(crate) fn explain(error: RunError, label: impl FnOnce(usize, usize) -> Option<Label>) -> Error {
+    match error {
+        RunError::Memory { bytes } => limits::no_memory(bytes, "the values between the operations"),
+        RunError::Step {
+            stage,
+            step,
+            message,
+        } => match label(stage, step) {
+            Some(label) => label.error(message),
+            None => Error::new(message),
+        },
+        error => Error::new(error.to_string()),
     }
 }
 

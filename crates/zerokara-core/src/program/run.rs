@@ -4,7 +4,6 @@ use super::{Bound, Program, Shared, StepTime, StepTimes};
 use crate::{
     Array, Error, Result,
     compile::{self, step_number},
-    limits,
     parameter::Held,
 };
 use std::{
@@ -234,20 +233,10 @@ impl Shared {
     }
 
     fn explain(&self, error: RunError) -> Error {
-        match error {
-            RunError::Memory { bytes } => {
-                limits::no_memory(bytes, "the values between the operations")
-            }
-            RunError::Step {
-                stage,
-                step,
-                message,
-            } => match self.labels.get(step_number(&self.plan, stage, step)) {
-                Some(label) => label.error(message),
-                None => Error::new(message),
-            },
-            error => Error::new(error.to_string()),
-        }
+        compile::explain(error, |stage, step| {
+            let number = step_number(&self.plan, stage, step);
+            self.labels.get(number).cloned()
+        })
     }
 
     fn check(&self, inputs: &[Array]) -> Result<()> {

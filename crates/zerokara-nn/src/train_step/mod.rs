@@ -166,6 +166,25 @@ struct Halves {
     statistics: Vec<(Parameter, Array)>,
 }
 
+impl Halves {
+    /// Before the first part.
+    fn of(model: &dyn Model) -> Result<Self> {
+        // The values stay those of now, whatever is written to the cells.
+        let now = |statistic: Parameter| {
+            let value = statistic.value();
+            (statistic, value)
+        };
+        Ok(Self {
+            parts: 0,
+            share: 0.0,
+            loss: 0.0,
+            totals: Totals::new(),
+            ok: true,
+            statistics: model.buffers()?.into_iter().map(now).collect(),
+        })
+    }
+}
+
 impl TrainStep {
     /// A step for a model that has been built, without clipping, with seed 0.
     ///
@@ -346,36 +365,11 @@ impl TrainStep {
             )));
         }
         self.make_places()?;
-        let statistics = match &self.halves {
-            Some(_) => None,
-            // The values stay those of now, whatever is written to the cells.
-            None => Some(
-                self.model
-                    .buffers()?
-                    .into_iter()
-                    .map(|b| {
-                        let value = b.value();
-                        (b, value)
-                    })
-                    .collect(),
-            ),
+        let mut halves = match self.halves.take() {
+            Some(halves) => halves,
+            None => Halves::of(&*self.model)?,
         };
-        let mut halves = match statistics {
-            None => self
-                .halves
-                .take()
-                .unwrap_or_else(|| unreachable!("it is there")),
-            Some(statistics) => Halves {
-                parts: 0,
-                share: 0.0,
-                loss: 0.0,
-                totals: Totals::new(),
-                ok: true,
-                statistics,
-            },
-        };
-        let done = self.first_half(&mut halves, inputs, targets, share);
-        match done {
+        match self.first_half(&mut halves, inputs, targets, share) {
             Ok(output) => {
                 self.halves = Some(halves);
                 Ok(output)

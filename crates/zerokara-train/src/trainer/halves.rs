@@ -4,8 +4,7 @@ use super::{
     Callback,
     session::{Failure, Session, ask},
 };
-use std::ops::Range;
-use zerokara_core::{Array, Arrays, Elements};
+use zerokara_core::Arrays;
 use zerokara_data::Feed;
 use zerokara_nn::{StepOutput, TrainStep};
 
@@ -28,7 +27,13 @@ pub(super) fn step(
     for part in 0..parts {
         let range = part * samples / parts..(part + 1) * samples / parts;
         let share = range.len() as f64 / samples as f64;
-        let of = |arrays: &Arrays| arrays.map(|_, array| rows(array, samples, &range));
+        // What is none of the batch's samples stays whole.
+        let of = |arrays: &Arrays| {
+            arrays.map(|_, array| match array.shape().first() == Some(&samples) {
+                true => array.rows(range.clone()),
+                false => array.clone(),
+            })
+        };
         match parts {
             1 => step.accumulate(&feed.inputs, &feed.targets, share)?,
             _ => step.accumulate(&of(&feed.inputs), &of(&feed.targets), share)?,
@@ -38,25 +43,4 @@ pub(super) fn step(
         ask(|| callback.on_gradients(step))??;
     }
     Ok(step.update(learning_rate)?)
-}
-
-/// These samples of a batch `[N, ...]`; what is none of the batch's samples stays whole.
-fn rows(array: &Array, samples: usize, range: &Range<usize>) -> Array {
-    if array.shape().first() != Some(&samples) {
-        return array.clone();
-    }
-    let each = array.len() / samples;
-    let part = range.start * each..range.end * each;
-    let mut shape = array.shape().to_vec();
-    shape[0] = range.len();
-    match array.elements() {
-        Elements::F32(all) => Array::new(shape, &all[part]),
-        Elements::F64(all) => Array::new(shape, &all[part]),
-        Elements::I64(all) => Array::new(shape, &all[part]),
-        Elements::U8(all) => Array::new(shape, &all[part]),
-        Elements::Bool(all) => {
-            let truths: Vec<bool> = all[part].iter().map(|&truth| truth != 0).collect();
-            Array::new(shape, truths)
-        }
-    }
 }
