@@ -7,7 +7,7 @@ use crate::{
     op::{Contract, Kind, Window},
 };
 use std::{env, fmt};
-use zerokara_kernels::plan::{Place, Plan, Step};
+use zerokara_kernels::plan::{Plan, Region, Step};
 
 /// The environment variable that says how many bytes of memory a plan may take.
 const MEMORY: &str = "ZEROKARA_MEMORY";
@@ -119,20 +119,20 @@ pub(crate) fn no_memory(bytes: usize, what: &str) -> Error {
 /// The largest value that the plan makes, in bytes, and the step, counted through the stages, that first touches it.
 fn largest_value(compiled: &Compiled) -> Option<(usize, usize)> {
     let plan = &compiled.plan;
-    let is_made = |place: &Place| match place {
-        Place::Arena(_) | Place::Prepared(_) => true,
-        Place::External(e) => matches!(compiled.bindings.get(*e), Some(Binding::Output(_))),
-        Place::Local(_) => false,
+    let is_made = |region: &Region| match region {
+        Region::Arena(_) | Region::Prepared(_) => true,
+        Region::External(e) => matches!(compiled.bindings.get(*e), Some(Binding::Output(_))),
+        Region::Local(_) => false,
     };
     let made = plan.buffers.iter().enumerate();
     let (buffer, bytes) = made
-        .filter(|(_, buffer)| is_made(&buffer.place))
+        .filter(|(_, buffer)| is_made(&buffer.region))
         .map(|(at, buffer)| (at, buffer.len.saturating_mul(buffer.element.size())))
         .max_by_key(|&(_, bytes)| bytes)?;
     let mut steps = plan.stages.iter().flat_map(|stage| &stage.steps);
     let touches = |step: &Step| {
-        let mut step = step.clone();
-        step.views_mut().iter().any(|view| view.buffer == buffer)
+        let operands = step.operands();
+        operands.iter().any(|operand| operand.view.buffer == buffer)
     };
     Some((bytes, steps.position(touches)?))
 }

@@ -4,8 +4,8 @@ use crate::{Array, Attributes, Meta, Tensor};
 use std::fmt::Debug;
 use zerokara_kernels::plan::{Pooling, Reduction};
 pub use zerokara_kernels::{
-    map::{Binary, Code, Instruction, Unary},
-    padding::Padding,
+    code::{Binary, Code, Instruction, Unary},
+    plan::Padding,
 };
 
 /// An operation: a pure function of tensors, known by its name and attributes.

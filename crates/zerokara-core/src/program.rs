@@ -6,7 +6,7 @@ pub use run::Runner;
 
 use crate::{
     Array, DType, Error, Label, Meta, Parameter, Part, Result, Runtime, Tensor,
-    compile::{self, Binding, Compiled},
+    compile::{self, Binding, Compiled, Target},
     graph::Graph,
 };
 use run::{AtRest, Preparation};
@@ -179,7 +179,11 @@ impl Program {
     ) -> Result<Self> {
         let refused = arithmetic.offer(runtime.isa());
         refused.map_err(|reason| Error::new(reason.to_string()))?;
-        let compiled = compile::program(outputs, updates, runtime.isa(), arithmetic)?;
+        let target = Target {
+            arithmetic,
+            ..runtime.target()
+        };
+        let compiled = compile::program(outputs, updates, target)?;
         runtime.limits().check(&compiled)?;
         let Compiled {
             plan,
@@ -289,7 +293,8 @@ pub fn plan_text(
     isa: Isa,
     arithmetic: Arithmetic,
 ) -> Result<String> {
-    let Compiled { plan, labels, .. } = compile::program(outputs, updates, isa, arithmetic)?;
+    let target = Target::of(isa, arithmetic);
+    let Compiled { plan, labels, .. } = compile::program(outputs, updates, target)?;
     Ok(compile::dump::text(&plan, &labels))
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     Array, Attributes, Error, Meta, Result,
-    compile::{self, Binding, Compiled, Label},
+    compile::{self, Binding, Compiled, Label, Target},
     graph::{Graph, Source},
     limits::Limits,
 };
@@ -31,8 +31,7 @@ const CACHED_NODES: usize = 400_000;
 /// Threads and plans. A default one serves the process; [`Runtime::install`] replaces it.
 pub struct Runtime {
     pool: Pool,
-    isa: Isa,
-    arithmetic: Arithmetic,
+    target: Target,
     limits: Limits,
     plans: Mutex<Plans>,
 }
@@ -177,10 +176,21 @@ impl Runtime {
         Ok(Self {
             limits: Limits::from_environment()?,
             pool,
-            isa,
-            arithmetic: Arithmetic::F32,
+            target: Target::of(isa, Arithmetic::F32),
             plans: Mutex::default(),
         })
+    }
+
+    /// What its plans are made for.
+    pub(crate) fn target(&self) -> Target {
+        self.target
+    }
+
+    /// Makes plans as if even small values were large, so that small graphs meet all ways of computing.
+    #[cfg(test)]
+    pub(crate) fn of_small_sizes(mut self) -> Self {
+        self.target.sizes = compile::Sizes::SMALL;
+        self
     }
 
     /// How convolutions multiply and sum where nothing else is said ([`Program::compile_with`](crate::Program::compile_with)
@@ -196,9 +206,9 @@ impl Runtime {
     /// # Errors
     /// If this CPU, or the instruction set that `ZEROKARA_ISA` asks for, lacks the arithmetic ([`Arithmetic::offer`]).
     pub fn precision(mut self, arithmetic: Arithmetic) -> Result<Self> {
-        let refused = arithmetic.offer(self.isa);
+        let refused = arithmetic.offer(self.target.isa);
         refused.map_err(|reason| Error::new(reason.to_string()))?;
-        self.arithmetic = arithmetic;
+        self.target.arithmetic = arithmetic;
         Ok(self)
     }
 
@@ -269,12 +279,12 @@ impl Runtime {
 
     /// The instruction set of the kernels.
     pub fn isa(&self) -> Isa {
-        self.isa
+        self.target.isa
     }
 
     /// How convolutions multiply and sum where nothing else is said.
     pub fn arithmetic(&self) -> Arithmetic {
-        self.arithmetic
+        self.target.arithmetic
     }
 
     /// Calls `work(unit)` for every unit below `units`, each once, on the threads that run programs. Which thread runs
@@ -433,7 +443,7 @@ impl Runtime {
                 leaf_numbers.insert(at, leaf_numbers.len());
             }
         }
-        let compiled = compile::eager(graph.clone(), self.isa, self.arithmetic)?;
+        let compiled = compile::eager(graph.clone(), self.target)?;
         self.limits.check(&compiled)?;
         let Compiled {
             plan,
@@ -456,8 +466,8 @@ impl Runtime {
                 _ => unreachable!("eager plans bind leaves by number"),
             })
             .collect();
-        let executor =
-            Executor::new(&plan, self.isa).map_err(|e| Error::new(format!("invalid plan: {e}")))?;
+        let executor = Executor::new(&plan, self.target.isa)
+            .map_err(|e| Error::new(format!("invalid plan: {e}")))?;
         Ok(EagerProgram {
             executor,
             bindings,

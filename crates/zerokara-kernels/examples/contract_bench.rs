@@ -9,10 +9,10 @@ use std::{
 };
 use zerokara_kernels::{
     arithmetic::Arithmetic,
-    conv::{self, ConvGeometry},
+    conv,
     gemm::{self, GemmShape, Left, Right},
     isa::Isa,
-    plan::ConvPass,
+    plan::{ConvGeometry, ConvPass},
 };
 
 /// All memory at cache lines, as the executor has it: vectors that cross lines cost twice.

@@ -21,7 +21,7 @@ pub(crate) struct Access {
 #[derive(Clone, Copy)]
 pub(crate) struct Memory<'a> {
     pub(crate) buffers: &'a [*mut u8],
-    /// Of the units of a step that are done, at the places that its task [reserved](crate::executor::Room); 0 when a run
+    /// Of the units of a step that are done, at the places that its task [reserved](crate::tasks::Room); 0 when a run
     /// begins.
     pub(crate) counters: &'a [AtomicU64],
     /// What parts of a sum have come to, at the places that their task reserved.

@@ -1,7 +1,7 @@
 //! Epilogues of the kind that a kernel applies in registers.
 
 use crate::{
-    map::{Binary, Code, Instruction},
+    code::{Binary, Code, Instruction},
     plan::{ConvPoolStep, View},
 };
 

@@ -2,28 +2,27 @@
 //! nothing of tensors, and it is the only one with `unsafe` code.
 
 mod access;
+mod arg;
 pub mod arithmetic;
+pub mod code;
 pub mod conv;
-mod cost;
 pub mod executor;
 pub mod finish;
-mod gather;
 pub mod gemm;
 pub mod isa;
 pub mod machine;
 pub mod map;
-pub mod padding;
 pub mod peak;
 pub mod plan;
 pub mod pooling;
 pub mod random;
-mod reduce;
 #[cfg(any(test, feature = "testing"))]
 pub mod rounding;
 mod share;
 pub mod simd;
 mod softmax;
 pub mod storage;
+mod tasks;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod threads;

@@ -1,12 +1,7 @@
 //! Random numbers by counting: Philox4x32-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as
 //! 1, 2, 3", 2011). Element i of a draw depends on (key, counter, i) alone, so any part can be made by anyone.
 
-use crate::{
-    access::{Access, Memory},
-    executor::{Task, parts_of_unit},
-    isa::{Isa, multiversion},
-    simd::Simd,
-};
+use crate::{isa::multiversion, simd::Simd};
 
 const MULTIPLIERS: [u32; 2] = [0xd251_1f53, 0xcd9e_8d57];
 const WEYL: [u32; 2] = [0x9e37_79b9, 0xbb67_ae85];
@@ -106,64 +101,16 @@ unsafe fn blocks_body<S: Simd>(to: *mut f32, key: u64, counter: u64, block: u64,
     }
 }
 multiversion! {
-    unsafe fn blocks(to: *mut f32, key: u64, counter: u64, block: u64, groups: usize) = blocks_body;
-}
-
-/// A [`RandomStep`](crate::plan::RandomStep) made ready.
-pub(crate) struct RandomTask {
-    pub(crate) isa: Isa,
-    pub(crate) key: u64,
-    pub(crate) total: usize,
-    pub(crate) counter: Access,
-    pub(crate) output: Access,
+    pub(crate) unsafe fn blocks(to: *mut f32, key: u64, counter: u64, block: u64, groups: usize) = blocks_body;
 }
 
 /// Elements of one group.
-const GROUP: usize = 4 * SIDE;
-
-/// Work per element, in tenths of a nanosecond.
-const WEIGHT: usize = 8;
-
-impl RandomTask {
-    fn unit(&self) -> usize {
-        parts_of_unit(WEIGHT).next_multiple_of(GROUP)
-    }
-}
-
-impl Task for RandomTask {
-    fn units(&self) -> usize {
-        self.total.div_ceil(self.unit())
-    }
-
-    fn weight(&self) -> usize {
-        self.total.saturating_mul(WEIGHT)
-    }
-
-    unsafe fn run(&self, unit: usize, memory: Memory<'_>, _: *mut u8) -> Result<(), String> {
-        let start = unit * self.unit();
-        let n = self.unit().min(self.total - start);
-        // SAFETY: the views were checked; the output is dense.
-        unsafe {
-            let counter = *memory.at(&self.counter).cast::<i64>() as u64;
-            let to = memory.f32s(&self.output).add(start);
-            let groups = n / GROUP;
-            blocks(self.isa, to, self.key, counter, start as u64 / 4, groups);
-            let done = groups * GROUP;
-            if done < n {
-                let mut rest = [0.0f32; GROUP];
-                let block = (start + done) as u64 / 4;
-                blocks(self.isa, rest.as_mut_ptr(), self.key, counter, block, 1);
-                to.add(done)
-                    .copy_from_nonoverlapping(rest.as_ptr(), n - done);
-            }
-        }
-        Ok(())
-    }
-}
+pub(crate) const GROUP: usize = 4 * SIDE;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::isa::Isa;
 
     #[test]
     fn known_answers() {

@@ -4,11 +4,10 @@ use super::Label;
 use std::fmt::Write;
 use zerokara_kernels::{
     arithmetic::Arithmetic,
-    conv::ConvGeometry,
-    map::{Code, Instruction},
+    code::{Code, Instruction},
     plan::{
-        ConvPass, GemmRight, MapStep, OutputGradient, Place, Plan, ReduceStep, Reduction, Step,
-        View,
+        ConvGeometry, ConvPass, Layout, MapStep, OutputGradient, Part, Plan, ReduceStep, Reduction,
+        Region, Role, Step, View,
     },
 };
 
@@ -38,18 +37,13 @@ pub(crate) fn text(plan: &Plan, labels: &[Label]) -> String {
     out
 }
 
-fn shape(view: &View) -> String {
-    let numbers: Vec<String> = view.shape.iter().map(usize::to_string).collect();
-    format!("[{}]", numbers.join(","))
-}
-
 /// `!` behind a shape: the buffer lies outside of the arena; `~`: it is a thread's own; `=`: it is prepared.
 fn place(plan: &Plan, view: &View) -> &'static str {
-    match plan.buffers[view.buffer].place {
-        Place::Arena(_) => "",
-        Place::Prepared(_) => "=",
-        Place::External(_) => "!",
-        Place::Local(_) => "~",
+    match plan.buffers[view.buffer].region {
+        Region::Arena(_) => "",
+        Region::Prepared(_) => "=",
+        Region::External(_) => "!",
+        Region::Local(_) => "~",
     }
 }
 
@@ -70,20 +64,6 @@ fn map(plan: &Plan, step: &MapStep) -> String {
         instructions(&step.code),
         step.outputs.len()
     )
-}
-
-fn with_epilogue(plan: &Plan, head: String, epilogue: &Option<MapStep>) -> String {
-    match epilogue {
-        Some(step) => format!("{head} then {}", map(plan, step)),
-        None => head,
-    }
-}
-
-fn with_statistics(plan: &Plan, own: String, statistics: &Option<Box<ReduceStep>>) -> String {
-    match statistics {
-        Some(step) => format!("{own} with {}", reduce(plan, step)),
-        None => own,
-    }
 }
 
 fn reduce(plan: &Plan, step: &ReduceStep) -> String {
@@ -107,106 +87,89 @@ fn reduce(plan: &Plan, step: &ReduceStep) -> String {
         step.shape,
         kept.map(|(n, _)| n).product::<usize>()
     );
-    with_epilogue(plan, head, &step.epilogue)
+    match &step.epilogue {
+        Some(epilogue) => format!("{head} then {}", map(plan, epilogue)),
+        None => head,
+    }
 }
 
-/// What a step computes, in a few words.
+/// What a step computes, in a few words: its name, the operands that it reads and writes, and what runs behind it.
 pub(crate) fn describe(plan: &Plan, step: &Step) -> String {
-    match step {
-        Step::Map(step) => format!("map {}", map(plan, step)),
-        Step::Reduce(step) => reduce(plan, step),
-        Step::PackMatrix(step) => format!("pack matrix {}", shape(&step.b)),
-        Step::Gemm(step) => {
-            let b = match &step.b {
-                GemmRight::InPlace(view) => format!("{} in place", shape(view)),
-                GemmRight::Packed { .. } => "packed".into(),
-            };
-            let head = format!("gemm {} x {b}", shape(&step.a));
-            let own = with_epilogue(plan, head, &step.epilogue);
-            with_statistics(plan, own, &step.statistics)
-        }
-        Step::PackFilters(step) => format!(
-            "pack filters {} {:?}{}",
-            shape(&step.filters),
-            step.pass,
-            products(step.arithmetic, &step.geometry)
-        ),
-        Step::Conv(step) => {
-            let name = match step.pass {
-                ConvPass::Forward => "conv",
-                ConvPass::InputGradient => "conv input gradient",
-            };
-            let head = format!(
-                "{name} {} -> {}{}",
-                shape(&step.source),
-                shape(&step.target),
-                products(step.arithmetic, &step.geometry)
-            );
-            let own = with_epilogue(plan, head, &step.epilogue);
-            with_statistics(plan, own, &step.statistics)
-        }
-        Step::ConvPool(step) => {
-            let head = format!(
-                "conv {} with pool{} -> {}",
-                shape(&step.source),
-                if step.marks { ", marked" } else { "" },
-                shape(&step.output)
-            );
-            with_epilogue(plan, head, &step.epilogue)
-        }
-        Step::ConvWeightGradient(step) => {
-            let gradient = match &step.output_gradient {
-                OutputGradient::Stored(view) => shape(view),
-                OutputGradient::Pooled(pooled) => format!(
-                    "{} of windows {}x{}",
-                    shape(&pooled.gradient),
-                    pooled.geometry.kernel[0],
-                    pooled.geometry.kernel[1]
-                ),
-            };
-            format!(
-                "conv weight gradient {} {gradient}{}",
-                shape(&step.input),
-                products(step.arithmetic, &step.geometry)
-            )
-        }
-        Step::Pool(step) => {
-            let head = format!(
-                "pool {:?} {} -> {}",
-                step.pooling,
-                shape(&step.input),
-                shape(&step.output)
-            );
-            with_epilogue(plan, head, &step.epilogue)
-        }
-        Step::PoolGradient(step) => {
-            let head = format!(
-                "pool gradient {:?} -> {}",
-                step.pooling,
-                shape(&step.input_gradient)
-            );
-            with_epilogue(plan, head, &step.epilogue)
-        }
-        Step::Softmax(step) => format!(
-            "{} {}",
-            if step.log { "log softmax" } else { "softmax" },
-            shape(&step.input)
-        ),
-        Step::ArgReduce(step) => format!(
-            "{} {}",
-            if step.min { "argmin" } else { "argmax" },
-            shape(&step.input)
-        ),
-        Step::Gather(step) => format!("gather {} -> {}", shape(&step.input), shape(&step.output)),
-        Step::OneHot(step) => format!("one-hot {}", shape(&step.output)),
-        Step::Random(step) => format!("random {}", shape(&step.output)),
-        Step::Host(step) => format!("host {}", step.name),
+    let name = match step {
+        Step::Map(step) => return format!("map {}", map(plan, step)),
+        Step::Reduce(step) => return reduce(plan, step),
         Step::Chain(step) => {
             let first = step.slices.first().into_iter().flatten();
             let steps: Vec<String> = first.map(|s| describe(plan, s)).collect();
-            format!("{} slices of {}", step.slices.len(), steps.join(" | "))
+            return format!("{} slices of {}", step.slices.len(), steps.join(" | "));
+        }
+        Step::PackMatrix(_) => "pack matrix".into(),
+        Step::Gemm(_) => "gemm".into(),
+        Step::PackFilters(step) => {
+            let products = products(step.arithmetic, &step.geometry);
+            format!("pack filters {:?}{products}", step.pass)
+        }
+        Step::Conv(step) => {
+            let products = products(step.arithmetic, &step.geometry);
+            match step.pass {
+                ConvPass::Forward => format!("conv{products}"),
+                ConvPass::InputGradient => format!("conv input gradient{products}"),
+            }
+        }
+        Step::ConvPool(step) if step.marks => "conv with pool, marked".into(),
+        Step::ConvPool(_) => "conv with pool".into(),
+        Step::ConvWeightGradient(step) => {
+            let products = products(step.arithmetic, &step.geometry);
+            match &step.output_gradient {
+                OutputGradient::Stored(_) => format!("conv weight gradient{products}"),
+                OutputGradient::Pooled(pooled) => {
+                    let [height, width] = pooled.geometry.kernel;
+                    format!("conv weight gradient{products} of windows {height}x{width}")
+                }
+            }
+        }
+        Step::Pool(step) => format!("pool {:?}", step.pooling),
+        Step::PoolGradient(step) => format!("pool gradient {:?}", step.pooling),
+        Step::Softmax(step) if step.log => "log softmax".into(),
+        Step::Softmax(_) => "softmax".into(),
+        Step::ArgReduce(step) if step.min => "argmin".into(),
+        Step::ArgReduce(_) => "argmax".into(),
+        Step::Gather(_) => "gather".into(),
+        Step::OneHot(_) => "one-hot".into(),
+        Step::Random(_) => "random".into(),
+        Step::Host(step) => format!("host {}", step.name),
+    };
+    let mut text = name + &operands(step);
+    if let Some(epilogue) = step.epilogue() {
+        let _ = write!(text, " then {}", map(plan, epilogue));
+    }
+    if let Some(statistics) = step.statistics() {
+        let _ = write!(text, " with {}", reduce(plan, statistics));
+    }
+    text
+}
+
+/// The shapes of what the step itself reads and writes.
+fn operands(step: &Step) -> String {
+    let mut text = String::new();
+    let mut last = Role::Read;
+    for operand in step.operands() {
+        if operand.part != Part::Own {
+            continue;
+        }
+        if operand.role != last {
+            text.push_str(" ->");
+            last = operand.role;
+        }
+        match operand.layout {
+            Layout::Packed => text.push_str(" packed"),
+            _ => {
+                let numbers = operand.view.shape.iter().map(usize::to_string);
+                let _ = write!(text, " [{}]", numbers.collect::<Vec<_>>().join(","));
+            }
         }
     }
+    text
 }
 
 /// How it is multiplied and summed, if anything special is asked for.

@@ -1,17 +1,18 @@
 //! Cuts the steps into stages and gives every buffer its place in the arena.
 
 use super::{
+    Sizes,
     fault::{Fault, planted},
     lower::{Lowered, LoweredBuffer},
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use zerokara_kernels::plan::{Buffer, Place, Plan, Stage, Step};
+use zerokara_kernels::plan::{Buffer, Plan, Region, Stage, Step};
 
 /// Buffers start at multiples of this many bytes.
 const ALIGNMENT: usize = 64;
 
 /// The plan, and for each step in the order of the stages the node that it computes, and all that it computes.
-pub(super) fn place(lowered: Lowered) -> (Plan, Vec<(usize, Vec<usize>)>) {
+pub(super) fn place(lowered: Lowered, sizes: Sizes) -> (Plan, Vec<(usize, Vec<usize>)>) {
     let constant = constant_steps(&lowered);
     let (stages, count, preparation) = stages(&lowered, &constant);
     let mut lives = lifetimes(&lowered, &stages);
@@ -19,7 +20,7 @@ pub(super) fn place(lowered: Lowered) -> (Plan, Vec<(usize, Vec<usize>)>) {
     // What is prepared stays for all runs to come, in a place of its own.
     prepared.keys().for_each(|&b| lives[b] = None);
     let alias = share_in_place(&lowered, &stages, &mut lives);
-    let (offsets, arena_bytes) = offsets(&lowered, &lives);
+    let (offsets, arena_bytes) = offsets(&lowered, &lives, sizes);
 
     let buffers = lowered
         .buffers
@@ -28,11 +29,11 @@ pub(super) fn place(lowered: Lowered) -> (Plan, Vec<(usize, Vec<usize>)>) {
         .map(|(at, buffer)| Buffer {
             element: buffer.element,
             len: buffer.len,
-            place: match (buffer.external, buffer.local, prepared.get(&at)) {
-                (Some(external), ..) => Place::External(external),
-                (None, Some(offset), _) => Place::Local(offset),
-                (None, None, Some(&offset)) => Place::Prepared(offset),
-                (None, None, None) => Place::Arena(offsets[at]),
+            region: match (buffer.external, buffer.local, prepared.get(&at)) {
+                (Some(external), ..) => Region::External(external),
+                (None, Some(offset), _) => Region::Local(offset),
+                (None, None, Some(&offset)) => Region::Prepared(offset),
+                (None, None, None) => Region::Arena(offsets[at]),
             },
         })
         .collect();
@@ -46,8 +47,8 @@ pub(super) fn place(lowered: Lowered) -> (Plan, Vec<(usize, Vec<usize>)>) {
     };
     let mut computed = vec![Vec::new(); count];
     for (mut step, stage) in lowered.steps.into_iter().zip(stages) {
-        for view in step.step.views_mut() {
-            view.buffer = root(&alias, view.buffer);
+        for operand in step.step.operands_mut() {
+            operand.view.buffer = root(&alias, operand.view.buffer);
         }
         computed[stage].push((step.node, step.computes()));
         plan.stages[stage].steps.push(step.step);
@@ -239,20 +240,16 @@ fn share_in_place(
     alias
 }
 
-/// Buffers up to which their places are sought one by one among all others: better places, in quadratic time. Less in tests,
-/// so that the fuzzer sees both ways.
-const MOST_SOUGHT: usize = if cfg!(test) { 12 } else { 4096 };
-
 /// Offsets such that buffers which live at the same time do not overlap, and the end of the last.
-fn offsets(lowered: &Lowered, lives: &[Life]) -> (Vec<usize>, usize) {
-    let sizes: Vec<usize> = lowered.buffers.iter().map(size).collect();
+fn offsets(lowered: &Lowered, lives: &[Life], sizes: Sizes) -> (Vec<usize>, usize) {
+    let bytes: Vec<usize> = lowered.buffers.iter().map(size).collect();
     let placed: Vec<(usize, (usize, usize))> = (0..lowered.buffers.len())
         .filter(|&b| lowered.buffers[b].external.is_none())
         .filter_map(|b| Some((b, lives[b]?)))
         .collect();
-    match placed.len() <= MOST_SOUGHT {
-        true => largest_first(&sizes, placed),
-        false => as_they_come(&sizes, placed),
+    match placed.len() <= sizes.most_sought {
+        true => largest_first(&bytes, placed),
+        false => as_they_come(&bytes, placed),
     }
 }
 

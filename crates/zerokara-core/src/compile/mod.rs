@@ -20,6 +20,7 @@ mod rewriting;
 mod rules;
 mod schedule;
 mod steps;
+mod target;
 
 use crate::{
     Array, Error, Meta, Parameter, Result, Tensor,
@@ -38,6 +39,7 @@ use std::{
     panic::Location,
     sync::Arc,
 };
+pub(crate) use target::{Sizes, Target};
 use zerokara_kernels::{arithmetic::Arithmetic, executor::RunError, isa::Isa, plan::Plan};
 
 /// What is wanted of a graph.
@@ -52,6 +54,7 @@ pub(crate) struct Request {
     is_program: bool,
     /// How convolutions multiply and sum.
     arithmetic: Arithmetic,
+    sizes: Sizes,
 }
 
 /// A compiled graph: the plan, and what to bind to its externals.
@@ -142,19 +145,18 @@ pub(crate) enum Binding {
 pub(crate) fn program(
     outputs: &[&Tensor],
     updates: &[(Parameter, Tensor)],
-    isa: Isa,
-    arithmetic: Arithmetic,
+    target: Target,
 ) -> Result<Compiled> {
     let mut count = Count::new()?;
-    let logical = logical_program(outputs, updates, arithmetic, &mut count)?;
-    for_cpu(&logical, isa, &mut count)
+    let logical = logical_program(outputs, updates, target, &mut count)?;
+    for_cpu(&logical, target.isa, &mut count)
 }
 
 /// What a program computes, for any device.
 fn logical_program(
     outputs: &[&Tensor],
     updates: &[(Parameter, Tensor)],
-    arithmetic: Arithmetic,
+    target: Target,
     count: &mut Count,
 ) -> Result<Logical> {
     let roots: Vec<&Tensor> = outputs
@@ -167,7 +169,8 @@ fn logical_program(
     let mut request = Request {
         outputs: outputs.len(),
         is_program: true,
-        arithmetic,
+        arithmetic: target.arithmetic,
+        sizes: target.sizes,
         ..Request::default()
     };
     let read = graph.nodes.iter().filter_map(|node| match &node.source {
@@ -207,10 +210,11 @@ fn logical_program(
 }
 
 /// The plan of an eager evaluation: all leaves are bound, in the order of the graph's nodes.
-pub(crate) fn eager(graph: Graph, isa: Isa, arithmetic: Arithmetic) -> Result<Compiled> {
+pub(crate) fn eager(graph: Graph, target: Target) -> Result<Compiled> {
     let request = Request {
         outputs: graph.outputs.len(),
-        arithmetic,
+        arithmetic: target.arithmetic,
+        sizes: target.sizes,
         ..Request::default()
     };
     let mut count = Count::new()?;
@@ -221,7 +225,7 @@ pub(crate) fn eager(graph: Graph, isa: Isa, arithmetic: Arithmetic) -> Result<Co
         // Copies of outputs come last, and are nobody's.
         *origin = asked.get(*origin).copied().unwrap_or(usize::MAX);
     }
-    for_cpu(&logical, isa, &mut count)
+    for_cpu(&logical, target.isa, &mut count)
 }
 
 /// The plan of this CPU's kernels.
@@ -250,7 +254,10 @@ fn for_cpu(logical: &Logical, isa: Isa, count: &mut Count) -> Result<Compiled> {
         })
     };
     let bindings = lowered.externals.iter().map(bind).collect::<Result<_>>()?;
-    let (plan, computed) = memory::place(steps::join(lowered, isa, count)?);
+    let (plan, computed) = memory::place(
+        steps::join(lowered, isa, request.sizes, count)?,
+        request.sizes,
+    );
     let outputs = graph.outputs[..request.outputs]
         .iter()
         .map(|&o| graph.nodes[o].meta.clone())

@@ -13,7 +13,7 @@ use crate::{
     shape,
 };
 use num_traits::Float;
-use zerokara_kernels::{map::Instruction, plan::Pooling};
+use zerokara_kernels::{code::Instruction, plan::Pooling};
 
 /// The value unchanged, in a place of its own.
 #[derive(Debug)]

@@ -6,4 +6,4 @@ pub(crate) use crate::{
     op::{Call, Gradient, Kind, Op, binary, map, unary},
     shape,
 };
-pub(crate) use zerokara_kernels::map::{Binary, Instruction, Unary};
+pub(crate) use zerokara_kernels::code::{Binary, Instruction, Unary};

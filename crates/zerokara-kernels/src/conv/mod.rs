@@ -23,85 +23,11 @@ mod winograd;
 use crate::{
     arithmetic::Arithmetic,
     isa::{Isa, multiversion},
-    padding::Padding,
-    plan::ConvPass,
+    plan::{ConvGeometry, ConvPass},
     share::share,
     simd::Simd,
 };
 use std::ops::Range;
-
-/// Sizes and options of a two-dimensional convolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ConvGeometry {
-    /// Images in the batch, N.
-    pub batch: usize,
-    /// Channels of the input, C.
-    pub in_channels: usize,
-    /// Channels of the output, O.
-    pub out_channels: usize,
-    /// Height and width of the input, H and W.
-    pub input: [usize; 2],
-    /// Height and width of the output, Y and X.
-    pub output: [usize; 2],
-    /// Height and width of the filters, KH and KW.
-    pub kernel: [usize; 2],
-    /// Steps of the filter, down and across.
-    pub stride: [usize; 2],
-    /// Zeros around the input.
-    pub padding: Padding,
-    /// Distance between neighbouring elements of the filter.
-    pub dilation: [usize; 2],
-    /// Number of groups that C and O are cut into.
-    pub groups: usize,
-    /// Whether all sums are direct ([`Arithmetic::Direct`]): no fewer multiplications than the definition has.
-    pub direct: bool,
-}
-
-impl ConvGeometry {
-    /// Whether the sizes belong together: nothing but the batch is zero, channels divide into groups, the output is of
-    /// the size that input, filters, stride, padding and dilation give, and the address space holds the images.
-    pub fn is_consistent(&self) -> bool {
-        let channels = self.groups > 0
-            && self.in_channels > 0
-            && self.out_channels > 0
-            && self.in_channels.is_multiple_of(self.groups)
-            && self.out_channels.is_multiple_of(self.groups);
-        let countable = |images: [usize; 2], channels: usize| {
-            crate::plan::countable(&[self.batch, channels, images[0], images[1]])
-        };
-        channels
-            && countable(self.input, self.in_channels)
-            && countable(self.output, self.out_channels)
-            && (0..2).all(|i| {
-                let whole = [
-                    self.input[i],
-                    self.output[i],
-                    self.kernel[i],
-                    self.stride[i],
-                    self.dilation[i],
-                ];
-                !whole.contains(&0)
-                    && self
-                        .room(i)
-                        .is_some_and(|room| room / self.stride[i] + 1 == self.output[i])
-            })
-    }
-
-    /// The position of the input along an axis that tap `tap` of output position `at` reads; none beyond the input.
-    #[inline(always)]
-    fn source(&self, axis: usize, at: usize, tap: usize) -> Option<usize> {
-        let padded = at * self.stride[axis] + tap * self.dilation[axis];
-        let position = padded.checked_sub(self.padding.before[axis])?;
-        (position < self.input[axis]).then_some(position)
-    }
-
-    /// How far the filter can move along an axis of the padded input.
-    fn room(&self, axis: usize) -> Option<usize> {
-        let padded = self.padding.along(axis)?.checked_add(self.input[axis])?;
-        let last_tap = (self.kernel[axis] - 1).checked_mul(self.dilation[axis])?;
-        padded.checked_sub(last_tap)?.checked_sub(1)
-    }
-}
 
 /// How a pass is computed: a function of geometry, pass and instruction set alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,10 @@
 //! Every pass against plain loops in f64.
 
 use super::*;
-use crate::{pooling::PoolGeometry, rounding::Sum};
+use crate::{
+    plan::{Padding, PoolGeometry},
+    rounding::Sum,
+};
 
 mod not_finite;
 

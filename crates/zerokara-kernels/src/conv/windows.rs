@@ -19,7 +19,7 @@ use super::{Algorithm, ConvGeometry, lines, plain, weight_gradient_algorithm};
 use crate::{
     isa::{Isa, multiversion},
     map::lanes::Lanes,
-    pooling::PoolGeometry,
+    plan::PoolGeometry,
     share::share,
     simd::{Outlined, Simd},
     storage::LINE,

@@ -1,10 +1,10 @@
 //! What a view touches, for the checks of bounds and conflicts.
 
-use crate::plan::{Buffer, Place, View};
+use crate::plan::{Buffer, Region, View};
 
 /// Memories that have nothing in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Region {
+enum Area {
     Arena,
     Prepared,
     External(usize),
@@ -14,7 +14,7 @@ enum Region {
 /// The part of memory that a view touches.
 #[derive(Clone, Debug)]
 pub(super) struct Extent {
-    region: Region,
+    area: Area,
     /// First byte.
     start: usize,
     /// Byte after the last.
@@ -64,11 +64,11 @@ pub(super) fn of(view: &View, buffers: &[Buffer]) -> Result<Option<Extent>, Stri
         return Err("a view has more elements than can be counted".into());
     }
     let (first, last) = (first as usize, last as usize);
-    let (region, base) = match buffer.place {
-        Place::Arena(offset) => (Region::Arena, offset),
-        Place::Prepared(offset) => (Region::Prepared, offset),
-        Place::External(i) => (Region::External(i), 0),
-        Place::Local(offset) => (Region::Local, offset),
+    let (area, base) = match buffer.region {
+        Region::Arena(offset) => (Area::Arena, offset),
+        Region::Prepared(offset) => (Area::Prepared, offset),
+        Region::External(i) => (Area::External(i), 0),
+        Region::Local(offset) => (Area::Local, offset),
     };
     let axes = view.shape.iter().zip(&view.strides);
     let mut axes: Vec<(usize, usize)> = axes
@@ -79,7 +79,7 @@ pub(super) fn of(view: &View, buffers: &[Buffer]) -> Result<Option<Extent>, Stri
     let size = buffer.element.size();
     let (start, end) = (base + first * size, base + (last + 1) * size);
     Ok(Some(Extent {
-        region,
+        area,
         start,
         end,
         buffer: view.buffer,
@@ -101,17 +101,17 @@ pub(super) struct Conflict {
 impl Extent {
     /// Whether it lies in the arena of a run.
     pub(super) fn is_arena(&self) -> bool {
-        self.region == Region::Arena
+        self.area == Area::Arena
     }
 
     /// Whether it is prepared for all runs.
     pub(super) fn is_prepared(&self) -> bool {
-        self.region == Region::Prepared
+        self.area == Area::Prepared
     }
 
     /// Whether it is a thread's own memory.
     pub(super) fn is_local(&self) -> bool {
-        self.region == Region::Local
+        self.area == Area::Local
     }
 
     /// Whether any of these `(owner, extent)` that are written meets one, read or written, of another owner.
@@ -120,14 +120,14 @@ impl Extent {
         writes: &mut [(usize, Extent)],
     ) -> Option<Conflict> {
         // In the order of memory, only few are open at a time.
-        let place = |(_, extent): &(usize, Extent)| (extent.region, extent.start);
+        let place = |(_, extent): &(usize, Extent)| (extent.area, extent.start);
         reads.sort_by_key(place);
         writes.sort_by_key(place);
         let (mut next_read, mut next_write) = (0, 0);
         let mut open_reads: Vec<&(usize, Extent)> = Vec::new();
         let mut open_writes: Vec<&(usize, Extent)> = Vec::new();
         let meets = |open: &mut Vec<&(usize, Extent)>, (owner, extent): &(usize, Extent)| {
-            open.retain(|(_, o)| o.region == extent.region && o.end > extent.start);
+            open.retain(|(_, o)| o.area == extent.area && o.end > extent.start);
             let met = open.iter().find(|(o, e)| o != owner && e.meets(extent));
             met.map(|(other, _)| (*owner, *other))
         };
@@ -168,7 +168,7 @@ impl Extent {
     /// Whether the two may share an element. Ranges that only interleave, like two groups of columns of one matrix, are
     /// known to be apart.
     pub(super) fn meets(&self, other: &Extent) -> bool {
-        if self.region != other.region || self.start >= other.end || other.start >= self.end {
+        if self.area != other.area || self.start >= other.end || other.start >= self.end {
             return false;
         }
         if self.buffer != other.buffer {

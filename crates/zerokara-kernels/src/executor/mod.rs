@@ -5,16 +5,10 @@
 //! was given. So any number of threads may run one executor at once.
 
 mod build;
-mod chain_task;
 mod check;
-mod contract_task;
-mod conv_task;
 mod extent;
-mod host_task;
-mod map_task;
 #[cfg(test)]
 mod tests;
-mod transpose_task;
 mod workspace;
 
 use std::{
@@ -29,7 +23,6 @@ use std::{
 };
 
 pub use check::PlanError;
-pub(crate) use workspace::Room;
 use workspace::{Deal, Dealt, Needs};
 pub use workspace::{Prepared, Workspace};
 
@@ -39,50 +32,12 @@ use crate::{
     map::compile::Compiler,
     plan::{Buffer, Element, Plan},
     storage::{ALIGNMENT, Storage},
+    tasks::{Room, Task},
     threads::{Pool, run_alone},
 };
 
 /// Stages with less work than this (in tenths of a nanosecond) are not worth waking another thread for.
 const INLINE_WEIGHT: usize = 20_000;
-
-/// Work that one unit should have at least (in tenths of a nanosecond): large against the cost of handing it out.
-const UNIT_WEIGHT: usize = 80_000;
-
-/// How many parts that weigh so much each (in tenths of a nanosecond) make a unit: at least one, however heavy it is.
-pub(crate) fn parts_of_unit(weight: usize) -> usize {
-    (UNIT_WEIGHT / weight.max(1)).max(1)
-}
-
-/// A step made ready.
-pub(crate) trait Task: Send + Sync {
-    /// Number of units, from the step's shapes alone.
-    fn units(&self) -> usize;
-
-    /// Estimate of the work of all units, in tenths of a nanosecond.
-    fn weight(&self) -> usize;
-
-    /// Scratch that a unit needs, in bytes, on a 64-byte boundary.
-    fn scratch_bytes(&self) -> usize {
-        0
-    }
-
-    /// Takes room for what it keeps from unit to unit of a run.
-    fn reserve(&mut self, room: &mut Room) {
-        let _ = room;
-    }
-
-    /// Makes machine code of elementwise code.
-    fn compile(&mut self, compiler: &mut Compiler) {
-        let _ = compiler;
-    }
-
-    /// Runs one unit.
-    ///
-    /// # Safety
-    /// The step was checked, `memory` is that of its plan and holds the room that was reserved, the CPU has the instruction
-    /// set; the scratch is this call's alone; each unit runs once in a run, and no step that conflicts runs at the same time.
-    unsafe fn run(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) -> Result<(), String>;
-}
 
 /// A storage handed to [`Executor::run`].
 #[derive(Debug)]
@@ -192,8 +147,8 @@ struct Stage {
 /// use zerokara_kernels::{
 ///     executor::{Executor, External, Workspace},
 ///     isa::Isa,
-///     map::{Code, Instruction, Unary},
-///     plan::{Buffer, Element, MapStep, Place, Plan, Stage, Step, View},
+///     code::{Code, Instruction, Unary},
+///     plan::{Buffer, Element, MapStep, Region, Plan, Stage, Step, View},
 ///     storage::Storage,
 ///     threads::Pool,
 /// };
@@ -204,7 +159,7 @@ struct Stage {
 ///     results: vec![1],
 /// };
 /// let step = MapStep { shape: vec![3], inputs: vec![view(0)], outputs: vec![view(1)], code };
-/// let external = |i| Buffer { element: Element::F32, len: 3, place: Place::External(i) };
+/// let external = |i| Buffer { element: Element::F32, len: 3, region: Region::External(i) };
 /// let plan = Plan {
 ///     buffers: vec![external(0), external(1)],
 ///     externals: 2,

@@ -5,30 +5,14 @@ use std::{
     sync::{Arc, atomic::AtomicU64},
 };
 
-use super::{External, RunError, Task};
+use super::{External, RunError};
 use crate::{
     access::Memory,
-    plan::{Buffer, Element, Place},
+    plan::{Buffer, Element, Region},
     share::share,
     storage::Storage,
+    tasks::{Room, Task},
 };
-
-/// Room for what tasks keep from unit to unit of a run, taken by each task when it is made.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Room {
-    counters: usize,
-    partials: usize,
-}
-
-impl Room {
-    /// Takes so many counters and numbers, and tells where the first of each is in [`Memory`].
-    pub(crate) fn take(&mut self, counters: usize, partials: usize) -> (usize, usize) {
-        let first = (self.counters, self.partials);
-        self.counters = self.counters.saturating_add(counters);
-        self.partials = self.partials.saturating_add(partials);
-        first
-    }
-}
 
 /// The units of a stage as they are dealt to threads: of each task a part, the same one whatever stands beside it, so that
 /// steps which work through the same rows one after another find them in the same cache.
@@ -168,12 +152,12 @@ impl Workspace {
             .map_or(std::ptr::null_mut(), Storage::as_mut_ptr);
         self.addresses.clear();
         for buffer in buffers {
-            let address = match buffer.place {
-                Place::Arena(offset) => arena.wrapping_add(offset),
-                Place::Prepared(offset) => prepared.wrapping_add(offset),
+            let address = match buffer.region {
+                Region::Arena(offset) => arena.wrapping_add(offset),
+                Region::Prepared(offset) => prepared.wrapping_add(offset),
                 // Each slice of a chain puts its own address there.
-                Place::Local(_) => std::ptr::null_mut(),
-                Place::External(external) => {
+                Region::Local(_) => std::ptr::null_mut(),
+                Region::External(external) => {
                     let (storage, address) = match &mut externals[external] {
                         External::Read(storage) => (&**storage, storage.as_ptr().cast_mut()),
                         External::Write(storage) => {

@@ -1,13 +1,11 @@
 //! What each window is summed up to.
 
-use super::{PoolGeometry, Way, beats, exchange, largest, load, starts, store, window_weight};
+use super::{beats, largest, load, starts, store};
 use crate::{
-    access::{Access, Memory},
-    executor::{Task, parts_of_unit},
     gemm::tile::MAX_LANES,
-    isa::{Isa, multiversion},
-    map::{compile::Compiler, lanes::Lanes, prepared::Prepared},
-    plan::Pooling,
+    isa::multiversion,
+    map::lanes::Lanes,
+    plan::{PoolGeometry, Pooling},
 };
 
 /// [`largest`] of a window of two by two, whose rows are compared first: shorter chains.
@@ -188,7 +186,7 @@ unsafe fn pool_row_body<S: Lanes>(
     }
 }
 multiversion! {
-    unsafe fn pool_row(
+    pub(crate) unsafe fn pool_row(
         g: &PoolGeometry,
         pooling: Pooling,
         image: *const f32,
@@ -204,7 +202,7 @@ multiversion! {
 /// `added + c * step`, tells the element.
 #[cold]
 #[allow(clippy::too_many_arguments)]
-unsafe fn pool_row_by_sums(
+pub(crate) unsafe fn pool_row_by_sums(
     g: &PoolGeometry,
     image: *const f32,
     (added, step): (*const f32, isize),
@@ -233,154 +231,5 @@ unsafe fn pool_row_by_sums(
                 *places.add(x * g.channels + c) = place as u8;
             }
         }
-    }
-}
-
-/// A [`PoolStep`](crate::plan::PoolStep) made ready; a unit is some rows of windows, or some images.
-pub(crate) struct PoolTask {
-    pub(crate) isa: Isa,
-    pub(crate) geometry: PoolGeometry,
-    pub(crate) pooling: Pooling,
-    pub(crate) input: Access,
-    pub(crate) values: Option<Access>,
-    /// As [`PoolStep::added`](crate::plan::PoolStep::added).
-    pub(crate) added: Option<Access>,
-    pub(crate) output: Access,
-    pub(crate) places: Option<Access>,
-    pub(crate) epilogue: Option<Prepared>,
-}
-
-impl PoolTask {
-    /// Rows of windows in a unit: whole images where the output is written transposed, or an epilogue follows.
-    fn unit_rows(&self) -> usize {
-        let g = &self.geometry;
-        let epilogue = self.epilogue.as_ref().map_or(0, Prepared::weight);
-        let row = g.output[1] * g.channels * (window_weight(g, self.pooling) + epilogue);
-        let rows = parts_of_unit(row);
-        if self.is_direct() && self.epilogue.is_none() {
-            rows
-        } else {
-            (rows / g.output[0]).max(1) * g.output[0]
-        }
-    }
-
-    /// Whether channels lie side by side in the output.
-    fn is_direct(&self) -> bool {
-        self.output.strides[3] == 1 || self.geometry.channels == 1
-    }
-
-    /// What is added to the windows of an image, and from channel to channel, if it is not finite for all.
-    unsafe fn order(&self, memory: Memory<'_>, n: usize) -> Option<(*const f32, isize)> {
-        let added = self.added.as_ref()?;
-        let step = added.strides[3];
-        // SAFETY: the view was checked.
-        unsafe {
-            let first = memory.f32s(added).offset(n as isize * added.strides[0]);
-            let is_finite = |c: usize| (*first.offset(c as isize * step)).is_finite();
-            let all = (0..self.geometry.channels).all(is_finite);
-            (!all).then_some((first.cast_const(), step))
-        }
-    }
-
-    /// Bytes of an image that is to be transposed.
-    fn image_bytes(&self) -> usize {
-        if self.is_direct() {
-            0
-        } else {
-            (self.geometry.image_lens().1 * 4).next_multiple_of(64)
-        }
-    }
-}
-
-impl Task for PoolTask {
-    fn units(&self) -> usize {
-        (self.geometry.batch * self.geometry.output[0]).div_ceil(self.unit_rows())
-    }
-
-    fn weight(&self) -> usize {
-        let g = &self.geometry;
-        let windows = g.batch * g.image_lens().1;
-        let epilogue = self.epilogue.as_ref().map_or(0, Prepared::weight);
-        windows.saturating_mul(window_weight(g, self.pooling) + epilogue)
-    }
-
-    fn scratch_bytes(&self) -> usize {
-        self.image_bytes() + self.epilogue.as_ref().map_or(0, Prepared::scratch_bytes)
-    }
-
-    fn compile(&mut self, compiler: &mut Compiler) {
-        if let Some(map) = &mut self.epilogue {
-            map.compile(compiler);
-        }
-    }
-
-    unsafe fn run(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) -> Result<(), String> {
-        let g = &self.geometry;
-        let first = unit * self.unit_rows();
-        let last = (first + self.unit_rows()).min(g.batch * g.output[0]);
-        let &[down, right, across, over] = &self.output.strides[..] else {
-            return Ok(());
-        };
-        let (own, own_pitch) = (scratch.cast::<f32>(), g.channels as isize);
-        let mut order = None;
-        for row in first..last {
-            let (n, y) = (row / g.output[0], row % g.output[0]);
-            if row == first || y == 0 {
-                // SAFETY: views were checked.
-                order = unsafe { self.order(memory, n) };
-            }
-            let image = n * g.image_lens().0;
-            // SAFETY: geometry and views were checked; the scratch holds an image of windows.
-            unsafe {
-                let input = memory.f32s(&self.input).add(image);
-                let values = match &self.values {
-                    Some(values) => memory.f32s(values).add(image),
-                    None => input,
-                };
-                let places = match &self.places {
-                    Some(places) => memory.at(places).add(row * g.output[1] * g.channels),
-                    None => std::ptr::null_mut(),
-                };
-                let (to, to_pitch) = if self.is_direct() {
-                    let to = memory.f32s(&self.output);
-                    (to.offset(n as isize * down + y as isize * right), across)
-                } else {
-                    (own.add(y * g.output[1] * g.channels), own_pitch)
-                };
-                match order {
-                    Some(added) => pool_row_by_sums(g, input, added, y, to, to_pitch, places),
-                    None => pool_row(
-                        self.isa,
-                        g,
-                        self.pooling,
-                        input,
-                        values,
-                        y,
-                        to,
-                        to_pitch,
-                        places,
-                    ),
-                }
-                if self.is_direct() || y + 1 < g.output[0] {
-                    continue;
-                }
-                // The image is complete: from [Y, X, C] to where each channel has its own plane.
-                let view = memory.f32s(&self.output).offset(n as isize * down);
-                exchange(self.isa, g, [right, across, over], own, view, Way::Out);
-            }
-        }
-        if let Some(map) = &self.epilogue {
-            let row = g.output[1] * g.channels;
-            // SAFETY: the unit's images are its own; the scratch has room after the image.
-            unsafe {
-                map.run(
-                    memory,
-                    scratch.add(self.image_bytes()),
-                    first * row,
-                    last * row,
-                );
-            }
-        }
-        Ok(())
     }
 }

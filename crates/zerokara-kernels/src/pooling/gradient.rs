@@ -1,18 +1,16 @@
 //! The gradient of each window, given to the elements it came from.
 
-use super::{PoolGeometry, Way, exchange, largest, load, starts, store, window_weight};
+use super::{largest, load, starts, store};
 use crate::{
-    access::{Access, Memory},
-    executor::{Task, parts_of_unit},
     gemm::tile::MAX_LANES,
-    isa::{Isa, multiversion},
-    map::{compile::Compiler, lanes::Lanes, prepared::Prepared},
-    plan::Pooling,
+    isa::multiversion,
+    map::lanes::Lanes,
+    plan::{PoolGeometry, Pooling},
 };
 
 /// Where the largest element of each window is.
 #[derive(Clone, Copy)]
-enum Largest {
+pub(crate) enum Largest {
     /// As the pooling wrote it down, `[Y, X, C]`.
     Places(*const u8),
     /// To be found in the image, `[H, W, C]`.
@@ -131,7 +129,7 @@ unsafe fn spread_row_body<S: Lanes>(
     }
 }
 multiversion! {
-    unsafe fn spread_row(
+    pub(crate) unsafe fn spread_row(
         g: &PoolGeometry,
         pooling: Pooling,
         largest: Largest,
@@ -141,125 +139,4 @@ multiversion! {
         to: *mut f32,
         add: bool,
     ) = spread_row_body;
-}
-
-/// A [`PoolGradientStep`](crate::plan::PoolGradientStep) made ready; a unit is some images.
-pub(crate) struct PoolGradientTask {
-    pub(crate) isa: Isa,
-    pub(crate) geometry: PoolGeometry,
-    pub(crate) pooling: Pooling,
-    pub(crate) input: Option<Access>,
-    pub(crate) places: Option<Access>,
-    pub(crate) output_gradient: Access,
-    pub(crate) input_gradient: Access,
-    pub(crate) epilogue: Option<Prepared>,
-}
-
-impl PoolGradientTask {
-    fn image(&self) -> usize {
-        self.geometry.image_lens().0
-    }
-
-    fn image_weight(&self) -> usize {
-        let g = &self.geometry;
-        let windows = g.image_lens().1;
-        let epilogue = self.epilogue.as_ref().map_or(0, Prepared::weight);
-        windows.saturating_mul(2 * window_weight(g, self.pooling)) + self.image() * (1 + epilogue)
-    }
-
-    fn unit_images(&self) -> usize {
-        parts_of_unit(self.image_weight())
-    }
-
-    fn is_direct(&self) -> bool {
-        self.output_gradient.strides[3] == 1 || self.geometry.channels == 1
-    }
-
-    /// Bytes of an image of windows that is to be transposed.
-    fn windows_bytes(&self) -> usize {
-        if self.is_direct() {
-            0
-        } else {
-            (self.geometry.image_lens().1 * 4).next_multiple_of(64)
-        }
-    }
-}
-
-impl Task for PoolGradientTask {
-    fn units(&self) -> usize {
-        self.geometry.batch.div_ceil(self.unit_images())
-    }
-
-    fn weight(&self) -> usize {
-        self.geometry.batch.saturating_mul(self.image_weight())
-    }
-
-    fn scratch_bytes(&self) -> usize {
-        self.windows_bytes() + self.epilogue.as_ref().map_or(0, Prepared::scratch_bytes)
-    }
-
-    fn compile(&mut self, compiler: &mut Compiler) {
-        if let Some(map) = &mut self.epilogue {
-            map.compile(compiler);
-        }
-    }
-
-    unsafe fn run(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) -> Result<(), String> {
-        let g = &self.geometry;
-        let first = unit * self.unit_images();
-        let last = (first + self.unit_images()).min(g.batch);
-        let &[down, right, across, over] = &self.output_gradient.strides[..] else {
-            return Ok(());
-        };
-        let disjoint = g.is_disjoint();
-        let covered = disjoint
-            && (0..2).all(|i| {
-                g.stride[i] == g.kernel[i] && g.window(i, g.output[i] - 1).1 == g.input[i]
-            });
-        let (own, own_pitch) = (scratch.cast::<f32>(), g.channels as isize);
-        for n in first..last {
-            // SAFETY: geometry and views were checked; the scratch holds an image of windows before the epilogue's.
-            unsafe {
-                let to = memory.f32s(&self.input_gradient).add(n * self.image());
-                let largest = match (&self.places, &self.input) {
-                    (Some(places), _) => {
-                        Largest::Places(memory.at(places).add(n * g.image_lens().1))
-                    }
-                    (None, Some(input)) => Largest::Image(memory.f32s(input).add(n * self.image())),
-                    (None, None) => Largest::None,
-                };
-                if !covered {
-                    to.write_bytes(0, self.image());
-                }
-                let gradient = memory.f32s(&self.output_gradient).offset(n as isize * down);
-                if !self.is_direct() {
-                    exchange(self.isa, g, [right, across, over], own, gradient, Way::In);
-                }
-                for y in 0..g.output[0] {
-                    let (from, pitch) = if self.is_direct() {
-                        (gradient.offset(y as isize * right), across)
-                    } else {
-                        (own.add(y * g.output[1] * g.channels), own_pitch)
-                    };
-                    spread_row(
-                        self.isa,
-                        g,
-                        self.pooling,
-                        largest,
-                        from,
-                        pitch,
-                        y,
-                        to,
-                        !disjoint,
-                    );
-                }
-            }
-        }
-        if let Some(map) = &self.epilogue {
-            let (start, end) = (first * self.image(), last * self.image());
-            // SAFETY: as the caller vouches; the scratch has room after the windows.
-            unsafe { map.run(memory, scratch.add(self.windows_bytes()), start, end) };
-        }
-        Ok(())
-    }
 }

@@ -2,7 +2,7 @@
 
 use crate::compile::fault::{Fault, planted};
 use std::collections::HashMap;
-use zerokara_kernels::map::{Binary, Code, Instruction, Unary};
+use zerokara_kernels::code::{Binary, Code, Instruction, Unary};
 
 /// Code under construction: duplicates are merged, and what is known at compile time is folded.
 #[derive(Default)]

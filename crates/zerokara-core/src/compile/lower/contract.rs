@@ -80,31 +80,26 @@ impl Lowering<'_> {
                 shape: vec![copies, k, n],
                 ..b.clone()
             };
-            let panels = self.pack(head, &source);
-            (
-                GemmRight::Packed {
-                    panels: panels.view(),
-                    repeat,
-                },
-                panels,
-            )
+            let panels = self.pack(head, &source).view();
+            GemmRight::Packed { panels, repeat }
         } else {
-            (GemmRight::InPlace(b.view()), b)
+            GemmRight::InPlace(b.view())
         };
         let target = Strided {
             shape: vec![batch, m, n],
             strides: shape::row_major(&[batch, m, n]),
             ..c
         };
-        self.push_with_epilogue(head, maps, &[&a, &right.1], &target, |epilogue| {
-            Step::Gemm(GemmStep {
-                a: a.view(),
-                b: right.0,
-                c: target.view(),
-                epilogue,
-                statistics: None,
-            })
-        })
+        let epilogue = self.epilogue(head, maps)?;
+        let step = GemmStep {
+            a: a.view(),
+            b: right,
+            c: target.view(),
+            epilogue,
+            statistics: None,
+        };
+        self.push(head, Step::Gemm(step));
+        Ok(())
     }
 
     /// The panels of right operands `[copies, k, n]`.
@@ -115,7 +110,7 @@ impl Lowering<'_> {
             b: b.view(),
             packed: panels.view(),
         };
-        self.push(head, Step::PackMatrix(step), &[b], &[&panels]);
+        self.push(head, Step::PackMatrix(step));
         panels
     }
 
@@ -154,16 +149,12 @@ impl Lowering<'_> {
         };
         let (a, b) = (cut(&a, 2, [parts, m, depth]), cut(&b, 1, [parts, depth, n]));
         let shape = [parts, m, n];
-        let (right, source) = match self.is_constant(b.buffer) {
-            true => {
-                let panels = self.pack(head, &b);
-                let right = GemmRight::Packed {
-                    panels: panels.view(),
-                    repeat: false,
-                };
-                (right, panels)
-            }
-            false => (GemmRight::InPlace(b.view()), b),
+        let right = match self.is_constant(b.buffer) {
+            true => GemmRight::Packed {
+                panels: self.pack(head, &b).view(),
+                repeat: false,
+            },
+            false => GemmRight::InPlace(b.view()),
         };
         let products = Strided::row_major(self.arena(DType::F32, parts * m * n), &shape);
         let step = GemmStep {
@@ -173,22 +164,15 @@ impl Lowering<'_> {
             epilogue: None,
             statistics: None,
         };
-        self.push(head, Step::Gemm(step), &[&a, &source], &[&products]);
+        self.push(head, Step::Gemm(step));
         let sum = Strided {
             shape: shape.to_vec(),
             strides: vec![0, n as isize, 1],
             ..c
         };
         let mut step = sum_over_first(products.view(), sum.view());
-        let (mut reads, mut writes) = (vec![products.buffer], vec![c.buffer]);
-        self.conclude(&mut step, maps, vec![0, 1], &mut reads, &mut writes)?;
-        self.out.steps.push(LoweredStep {
-            step: Step::Reduce(step),
-            reads,
-            writes,
-            node: head,
-            all: Vec::new(),
-        });
+        self.conclude(&mut step, maps, vec![0, 1])?;
+        self.push(head, Step::Reduce(step));
         Ok(())
     }
 
@@ -241,19 +225,19 @@ impl Lowering<'_> {
         let packed = self.packed_filters(inputs[1], geometry, pass)?;
         let target = self.new_images(head);
         let arithmetic = conv::arithmetic(self.isa, &geometry, pass, self.request.arithmetic);
-        let reads = [&source, &packed];
-        self.push_with_epilogue(head, &unit.maps, &reads, &target, |epilogue| {
-            Step::Conv(ConvStep {
-                geometry,
-                pass,
-                arithmetic,
-                source: source.view(),
-                packed: packed.view(),
-                target: target.view(),
-                epilogue,
-                statistics: None,
-            })
-        })
+        let epilogue = self.epilogue(head, &unit.maps)?;
+        let step = ConvStep {
+            geometry,
+            pass,
+            arithmetic,
+            source: source.view(),
+            packed: packed.view(),
+            target: target.view(),
+            epilogue,
+            statistics: None,
+        };
+        self.push(head, Step::Conv(step));
+        Ok(())
     }
 
     /// Puts reductions into the convolution or the product that was lowered last; by themselves where it has no place for
@@ -265,7 +249,7 @@ impl Lowering<'_> {
             Step::Gemm(product) if takes_statistics(self.isa, product) => &[0, 1],
             _ => return self.reduce(unit),
         };
-        let Some((step, reads, writes)) = self.reduction(unit, Some(order))? else {
+        let Some(step) = self.reduction(unit, Some(order))? else {
             return Ok(());
         };
         let host = &mut self.out.steps[host];
@@ -274,9 +258,7 @@ impl Lowering<'_> {
         {
             *statistics = Some(Box::new(step));
         }
-        let reads = reads.into_iter().filter(|b| !host.writes.contains(b));
-        host.reads.extend(reads);
-        host.writes.extend(writes);
+        host.name_operands();
         Ok(())
     }
 
@@ -299,7 +281,7 @@ impl Lowering<'_> {
             filters: filters.view(),
             packed: packed.view(),
         };
-        self.push(at, Step::PackFilters(step), &[&filters], &[&packed]);
+        self.push(at, Step::PackFilters(step));
         self.packed.insert((at, geometry, pass), packed.buffer);
         Ok(packed)
     }
@@ -333,12 +315,7 @@ impl Lowering<'_> {
             output_gradient: OutputGradient::Stored(gradient.view()),
             partials: partials.view(),
         };
-        self.push(
-            head,
-            Step::ConvWeightGradient(step),
-            &[&input, &gradient],
-            &[&partials],
-        );
+        self.push(head, Step::ConvWeightGradient(step));
         // The sum over the parts lies as the kernel writes it, [KH, KW, C, O]; strides say where [O, C, KH, KW] is.
         let shape = self.meta(head).shape.clone();
         let order = [2, 3, 1, 0];
@@ -347,7 +324,7 @@ impl Lowering<'_> {
         let flat = Strided::row_major(buffer, &[1, len]).broadcast(&[parts, len]);
         let rows = Strided::row_major(partials.buffer, &[parts, len]);
         let sum = sum_over_first(rows.view(), flat.view());
-        self.push(head, Step::Reduce(sum), &[&partials], &[&value]);
+        self.push(head, Step::Reduce(sum));
         self.values[head] = Some(value);
         Ok(())
     }

@@ -74,23 +74,18 @@ impl Lowering<'_> {
             self.values[told] = Some(places.clone());
             places
         });
-        let reads = [&images].into_iter().chain(&values).chain(&added);
-        let reads: Vec<&Strided> = reads.collect();
-        self.push_with_epilogue(head, maps, &reads, &output, |epilogue| {
-            Step::Pool(PoolStep {
-                geometry,
-                pooling,
-                input: images.view(),
-                values: values.as_ref().map(Strided::view),
-                added: added.as_ref().map(Strided::view),
-                output: output.permute(&CHANNELS_LAST).view(),
-                places: places.as_ref().map(|p| p.permute(&CHANNELS_LAST).view()),
-                epilogue,
-            })
-        })?;
-        if let (Some(places), Some(step)) = (places, self.out.steps.last_mut()) {
-            step.writes.push(places.buffer);
-        }
+        let epilogue = self.epilogue(head, maps)?;
+        let step = PoolStep {
+            geometry,
+            pooling,
+            input: images.view(),
+            values: values.as_ref().map(Strided::view),
+            added: added.as_ref().map(Strided::view),
+            output: output.permute(&CHANNELS_LAST).view(),
+            places: places.as_ref().map(|p| p.permute(&CHANNELS_LAST).view()),
+            epilogue,
+        };
+        self.push(head, Step::Pool(step));
         Ok(())
     }
 
@@ -108,19 +103,18 @@ impl Lowering<'_> {
         let geometry = pool_geometry(&options, &self.meta(head).shape, &pooled);
         let gradient = self.value(gradient)?;
         let target = self.new_images(head);
-        let told = input.iter().chain(&places);
-        let reads: Vec<&Strided> = [&gradient].into_iter().chain(told).collect();
-        self.push_with_epilogue(head, maps, &reads, &target, |epilogue| {
-            Step::PoolGradient(PoolGradientStep {
-                geometry,
-                pooling,
-                input: input.as_ref().map(Strided::view),
-                places: places.as_ref().map(|p| p.permute(&CHANNELS_LAST).view()),
-                output_gradient: gradient.permute(&CHANNELS_LAST).view(),
-                input_gradient: target.view(),
-                epilogue,
-            })
-        })
+        let epilogue = self.epilogue(head, maps)?;
+        let step = PoolGradientStep {
+            geometry,
+            pooling,
+            input: input.as_ref().map(Strided::view),
+            places: places.as_ref().map(|p| p.permute(&CHANNELS_LAST).view()),
+            output_gradient: gradient.permute(&CHANNELS_LAST).view(),
+            input_gradient: target.view(),
+            epilogue,
+        };
+        self.push(head, Step::PoolGradient(step));
+        Ok(())
     }
 
     /// Whether what a kernel writes, after its epilogue, is flattened next: then row-major order is best. Elementwise
@@ -149,7 +143,7 @@ impl Lowering<'_> {
             input: input.view(),
             output: flat(&y).view(),
         };
-        self.push(head, Step::Softmax(step), &[&x], &[&y]);
+        self.push(head, Step::Softmax(step));
         Ok(())
     }
 
@@ -190,7 +184,7 @@ impl Lowering<'_> {
             input: matrix.view(),
             output: flat.view(),
         };
-        self.push(head, Step::ArgReduce(step), &[&matrix], &[&output]);
+        self.push(head, Step::ArgReduce(step));
         Ok(())
     }
 
@@ -209,7 +203,7 @@ impl Lowering<'_> {
             indices: flat(&indices, &[count]).view(),
             output: flat(&output, &[outer, count, inner]).view(),
         };
-        self.push(head, Step::Gather(step), &[&x, &indices], &[&output]);
+        self.push(head, Step::Gather(step));
         Ok(())
     }
 
@@ -228,7 +222,7 @@ impl Lowering<'_> {
             on: 1.0,
             off: 0.0,
         };
-        self.push(head, Step::OneHot(step), &[&labels], &[&output]);
+        self.push(head, Step::OneHot(step));
         Ok(())
     }
 
@@ -250,7 +244,7 @@ impl Lowering<'_> {
                 outputs: vec![output.view()],
                 code: code.finish(&[result]),
             };
-            self.push(head, Step::Map(step), &[], &[&output]);
+            self.push(head, Step::Map(step));
         }
         for (&input, starts) in inputs.iter().zip(offsets) {
             let value = self.value(input)?;
@@ -291,12 +285,7 @@ impl Lowering<'_> {
             outputs: vec![output.view()],
             function: Arc::new(call),
         };
-        self.push(
-            head,
-            Step::Host(step),
-            &operands.iter().collect::<Vec<_>>(),
-            &[&output],
-        );
+        self.push(head, Step::Host(step));
         Ok(())
     }
 }

@@ -106,49 +106,11 @@ impl Lowering<'_> {
         })
     }
 
-    pub(super) fn push_map(&mut self, at: usize, step: MapStep) {
-        let reads = step.inputs.iter().map(|v| v.buffer).collect();
-        let writes = step.outputs.iter().map(|v| v.buffer).collect();
-        self.out.steps.push(LoweredStep {
-            step: Step::Map(step),
-            reads,
-            writes,
-            node: at,
-            all: Vec::new(),
-        });
-    }
-
-    /// The epilogue of a kernel and the buffers it touches beyond the kernel's own.
-    pub(super) fn epilogue(
-        &mut self,
-        head: usize,
-        maps: &[usize],
-    ) -> Result<(Option<MapStep>, Vec<usize>, Vec<usize>)> {
-        if maps.is_empty() {
-            return Ok((None, Vec::new(), Vec::new()));
+    /// Elementwise code that runs behind a kernel, if there are nodes for it.
+    pub(super) fn epilogue(&mut self, head: usize, maps: &[usize]) -> Result<Option<MapStep>> {
+        match maps.is_empty() {
+            true => Ok(None),
+            false => self.map_step(maps, Walk::Host(head)).map(Some),
         }
-        let step = self.map_step(maps, Walk::Host(head))?;
-        let reads = step.inputs.iter().map(|v| v.buffer).collect();
-        let writes = step.outputs.iter().map(|v| v.buffer).collect();
-        Ok((Some(step), reads, writes))
-    }
-
-    pub(super) fn push_with_epilogue(
-        &mut self,
-        head: usize,
-        maps: &[usize],
-        reads: &[&Strided],
-        target: &Strided,
-        make: impl FnOnce(Option<MapStep>) -> Step,
-    ) -> Result<()> {
-        let (epilogue, more_reads, more_writes) = self.epilogue(head, maps)?;
-        self.push(head, make(epilogue), reads, &[target]);
-        if let Some(last) = self.out.steps.last_mut() {
-            last.reads
-                .extend(more_reads.into_iter().filter(|&b| b != target.buffer));
-            last.writes
-                .extend(more_writes.into_iter().filter(|&b| b != target.buffer));
-        }
-        Ok(())
     }
 }

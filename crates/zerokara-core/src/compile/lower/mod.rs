@@ -28,11 +28,10 @@ use std::{
 use strided::Strided;
 use zerokara_kernels::{
     arithmetic::Arithmetic,
-    conv::{self, ConvGeometry},
+    conv,
     gemm::{self, GemmShape},
     isa::Isa,
     plan::*,
-    pooling::PoolGeometry,
 };
 
 /// Channels innermost: the order of the axes `[N, C, H, W]` of images in memory.
@@ -42,7 +41,9 @@ const CHANNELS_LAST: [usize; 4] = [0, 2, 3, 1];
 #[derive(Clone)]
 pub(super) struct LoweredStep {
     pub step: Step,
+    /// The buffers that it reads, one for each operand, without what it has just written itself.
     pub reads: Vec<usize>,
+    /// The buffers that it writes.
     pub writes: Vec<usize>,
     /// The node that the step computes.
     pub node: usize,
@@ -51,6 +52,42 @@ pub(super) struct LoweredStep {
 }
 
 impl LoweredStep {
+    /// A step that computes a node.
+    pub fn new(step: Step, node: usize) -> Self {
+        let mut lowered = Self {
+            step,
+            reads: Vec::new(),
+            writes: Vec::new(),
+            node,
+            all: Vec::new(),
+        };
+        lowered.name_operands();
+        lowered
+    }
+
+    /// Another step that computes the same nodes.
+    pub fn with(&self, step: Step) -> Self {
+        Self {
+            all: self.all.clone(),
+            ..Self::new(step, self.node)
+        }
+    }
+
+    /// The same step, which computes these nodes.
+    pub fn computing(self, all: Vec<usize>) -> Self {
+        Self { all, ..self }
+    }
+
+    /// Tells anew what the step reads and writes.
+    pub fn name_operands(&mut self) {
+        let operands = self.step.far_operands();
+        let with = |role: Role| {
+            let own = operands.iter().filter(move |operand| operand.role == role);
+            own.map(|operand| operand.view.buffer).collect()
+        };
+        (self.reads, self.writes) = (with(Role::Read), with(Role::Write));
+    }
+
     /// The nodes that the step computes.
     pub fn computes(&self) -> Vec<usize> {
         match self.all.is_empty() {
@@ -239,15 +276,8 @@ impl Lowering<'_> {
         self.out.buffers.len() - 1
     }
 
-    fn push(&mut self, node: usize, step: Step, reads: &[&Strided], writes: &[&Strided]) {
-        let buffers = |list: &[&Strided]| list.iter().map(|s| s.buffer).collect();
-        self.out.steps.push(LoweredStep {
-            step,
-            reads: buffers(reads),
-            writes: buffers(writes),
-            node,
-            all: Vec::new(),
-        });
+    fn push(&mut self, node: usize, step: Step) {
+        self.out.steps.push(LoweredStep::new(step, node));
     }
 
     /// The buffer that a node's value is stored in: an output, a parameter, or the arena.
@@ -289,7 +319,7 @@ impl Lowering<'_> {
             outputs: vec![value.view()],
             code: code.finish(&[result]),
         };
-        self.push(at, Step::Map(step), &[], &[&value]);
+        self.push(at, Step::Map(step));
         self.values[at] = Some(value.clone());
         Ok(value)
     }
@@ -308,7 +338,7 @@ impl Lowering<'_> {
             outputs: vec![to.view()],
             code: code.finish(&[result]),
         };
-        self.push(at, Step::Map(step), &[source], &[target]);
+        self.push(at, Step::Map(step));
     }
 
     /// The value in this order of axes without gaps: itself if it lies so, else a copy.
@@ -362,7 +392,7 @@ impl Lowering<'_> {
     fn unit(&mut self, unit: &Unit) -> Result<()> {
         let Some(head) = unit.head else {
             let step = self.map_step(&unit.maps, Walk::Free)?;
-            self.push_map(unit.maps[unit.maps.len() - 1], step);
+            self.push(unit.maps[unit.maps.len() - 1], Step::Map(step));
             return Ok(());
         };
         if self.schedule.classes[head] == Class::View {
@@ -397,7 +427,7 @@ impl Lowering<'_> {
                     counter: counter.view(),
                     output: output.view(),
                 };
-                self.push(head, Step::Random(step), &[&counter], &[&output]);
+                self.push(head, Step::Random(step));
                 Ok(())
             }
             (Kind::Assemble { fill, offsets }, true) => {

@@ -2,32 +2,21 @@
 
 use super::*;
 
-/// A reduction as a step, and the buffers that it reads and writes.
-pub(super) type Reduced = (ReduceStep, Vec<usize>, Vec<usize>);
-
 impl Lowering<'_> {
     /// The reductions of a unit as a step.
     pub(super) fn reduce(&mut self, unit: &Unit) -> Result<()> {
-        if let (Some((step, reads, writes)), Some(node)) = (self.reduction(unit, None)?, unit.head)
-        {
-            self.out.steps.push(LoweredStep {
-                step: Step::Reduce(step),
-                reads,
-                writes,
-                node,
-                all: Vec::new(),
-            });
+        if let (Some(step), Some(node)) = (self.reduction(unit, None)?, unit.head) {
+            self.push(node, Step::Reduce(step));
         }
         Ok(())
     }
 
-    /// The reductions of a unit, all over the same axes, walked in an order or as their operands lie; with the buffers
-    /// that are read and written.
+    /// The reductions of a unit, all over the same axes, walked in an order or as their operands lie.
     pub(super) fn reduction(
         &mut self,
         unit: &Unit,
         order: Option<&[usize]>,
-    ) -> Result<Option<Reduced>> {
+    ) -> Result<Option<ReduceStep>> {
         let Some(head) = unit.head else {
             return Ok(None);
         };
@@ -93,37 +82,28 @@ impl Lowering<'_> {
                 .collect(),
             epilogue: None,
         };
-        let mut reads: Vec<usize> = operands.iter().map(|s| s.buffer).collect();
-        let mut writes: Vec<usize> = outputs.iter().map(|s| s.buffer).collect();
         // The kept axes, as they come in the walk.
         let number = |axis: usize| (0..axis).filter(|a| !axes.contains(a)).count();
         let kept = order.iter().filter(|a| !axes.contains(a));
         let kept = kept.map(|&axis| number(axis)).collect();
-        self.conclude(&mut step, &unit.maps, kept, &mut reads, &mut writes)?;
+        self.conclude(&mut step, &unit.maps, kept)?;
         if planted(Fault::ReductionForgetsEpilogue) {
             step.epilogue = None;
         }
-        Ok(Some((step, reads, writes)))
+        Ok(Some(step))
     }
 
-    /// Lets elementwise nodes run on what a reduction gives, walked in this order of the kept axes, and adds the buffers
-    /// that they read and write.
+    /// Lets elementwise nodes run on what a reduction gives, walked in this order of the kept axes.
     pub(super) fn conclude(
         &mut self,
         step: &mut ReduceStep,
         maps: &[usize],
         order: Vec<usize>,
-        reads: &mut Vec<usize>,
-        writes: &mut Vec<usize>,
     ) -> Result<()> {
         if maps.is_empty() {
             return Ok(());
         }
-        let epilogue = self.map_step(maps, Walk::Order(order))?;
-        let inputs = epilogue.inputs.iter().map(|v| v.buffer);
-        reads.extend(inputs.filter(|b| !writes.contains(b)));
-        writes.extend(epilogue.outputs.iter().map(|v| v.buffer));
-        step.epilogue = Some(epilogue);
+        step.epilogue = Some(self.map_step(maps, Walk::Order(order))?);
         Ok(())
     }
 

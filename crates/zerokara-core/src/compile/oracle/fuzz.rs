@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Array, DType, Parameter, Precision, Program, Result, Runtime, Tensor,
-    compile::rewriting::hook,
+    compile::{Sizes, Target, rewriting::hook},
     grad::gradients_or_zeros,
     graph::Graph,
     interpret,
@@ -440,9 +440,13 @@ impl Case {
     /// The reference loops on the logical plans, with a fault planted or none.
     fn check_logical(&self, fault: Option<Fault>) -> Outcome {
         let outputs = self.outputs.each_ref();
+        let target = Target {
+            sizes: Sizes::SMALL,
+            ..Target::of(Isa::Portable, Arithmetic::F32)
+        };
         let values = with_fault(fault, || -> Result<Vec<Array>> {
-            let mut values = reference::run(&outputs, &self.updates)?;
-            values.extend(reference::run(&outputs, &[])?);
+            let mut values = reference::run(&outputs, &self.updates, target)?;
+            values.extend(reference::run(&outputs, &[], target)?);
             Ok(values)
         });
         self.judge(values)
@@ -505,7 +509,7 @@ impl Case {
 fn machines() -> Vec<Arc<Runtime>> {
     Isa::available()
         .into_iter()
-        .map(|isa| Arc::new(Runtime::with_isa(2, isa).unwrap()))
+        .map(|isa| Arc::new(Runtime::with_isa(2, isa).unwrap().of_small_sizes()))
         .collect()
 }
 

@@ -7,7 +7,7 @@
 use crate::{
     Array, Error, Parameter, Precision, Result, Tensor,
     compile::{
-        logical_program,
+        Target, logical_program,
         rewriting::Count,
         schedule::{
             Logical,
@@ -20,14 +20,17 @@ use crate::{
     ops::reduce::reduced_axes,
 };
 use std::collections::{BTreeSet, HashMap};
-use zerokara_kernels::arithmetic::Arithmetic;
 
 /// The values of the outputs, and of the parameters after their updates.
 ///
 /// # Errors
 /// If the plan reads what is not there; the error of a reference loop.
-pub fn run(outputs: &[&Tensor], updates: &[(Parameter, Tensor)]) -> Result<Vec<Array>> {
-    let logical = logical_program(outputs, updates, Arithmetic::F32, &mut Count::new()?)?;
+pub fn run(
+    outputs: &[&Tensor],
+    updates: &[(Parameter, Tensor)],
+    target: Target,
+) -> Result<Vec<Array>> {
+    let logical = logical_program(outputs, updates, target, &mut Count::new()?)?;
     let mut device = Device::of(&logical);
     for unit in &logical.schedule.units {
         device.unit(unit)?;

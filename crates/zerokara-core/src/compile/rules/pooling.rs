@@ -35,7 +35,7 @@ use crate::{
 };
 use std::sync::Arc;
 use zerokara_kernels::{
-    map::Binary,
+    code::Binary,
     plan::{Pooling, Reduction},
 };
 

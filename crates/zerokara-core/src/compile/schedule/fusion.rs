@@ -20,11 +20,6 @@ use zerokara_kernels::plan::Pooling;
 /// Longest chain of elementwise operations in one group: bounds the code and its registers.
 pub const LONGEST_CHAIN: usize = 48;
 
-/// Most instructions of elementwise code in one group or reduction: however large the graph, each step stays one that
-/// takes little time to prepare, and registers that fit the caches. Less in tests, so that the groups of the fuzzer's graphs
-/// are cut as well.
-const MOST_INSTRUCTIONS: usize = if cfg!(test) { 40 } else { 512 };
-
 /// What a node is to the compiler.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Class {
@@ -91,14 +86,17 @@ pub fn schedule(graph: &Graph, request: &Request) -> Result<Schedule> {
     let consumers = consumers(graph);
     let narrow = narrow(graph, &kinds, &classes);
     let roots: BTreeSet<usize> = graph.outputs[..request.outputs].iter().copied().collect();
-    let inlined = inline_into_reductions(graph, &kinds, &classes, &consumers, &roots);
+    let most = request.sizes.most_instructions;
+    let inlined = inline_into_reductions(graph, &kinds, &classes, &consumers, &roots, most);
     let readers = parameter_readers(graph, &classes, &consumers, &inlined, request);
     let times = times(
         graph, &classes, &narrow, &consumers, &inlined, &readers, &roots,
     )?;
     let mut joined = join_reductions(graph, &kinds, &narrow, &times, &inlined);
     join_places(graph, &kinds, &mut joined);
-    let units = group(graph, &kinds, &classes, &times, &inlined, &readers, &joined);
+    let units = group(
+        graph, &kinds, &classes, &times, &inlined, &readers, &joined, most,
+    );
     let units = order(graph, units, &consumers, &inlined, &readers)?;
     Ok(Schedule {
         kinds,
@@ -225,6 +223,7 @@ fn inline_into_reductions(
     classes: &[Class],
     consumers: &[Vec<usize>],
     roots: &BTreeSet<usize>,
+    most_instructions: usize,
 ) -> Vec<bool> {
     let mut inlined = vec![false; graph.nodes.len()];
     for at in (0..graph.nodes.len()).rev() {
@@ -249,7 +248,7 @@ fn inline_into_reductions(
             owner[at] = owner[consumer];
             let all = instructions[owner[at]] + instructions_of(&kinds[at]);
             inlined[at] = depth[at] <= LONGEST_CHAIN
-                && all <= MOST_INSTRUCTIONS
+                && all <= most_instructions
                 && (inlined[consumer] || depth[at] == 1);
             if inlined[at] {
                 instructions[owner[at]] = all;
@@ -374,6 +373,7 @@ pub fn takes_epilogue(kind: &Kind) -> bool {
     )
 }
 
+#[allow(clippy::too_many_arguments)] // what is known of each node
 fn group(
     graph: &Graph,
     kinds: &[Kind],
@@ -382,6 +382,7 @@ fn group(
     inlined: &[bool],
     readers: &BTreeMap<usize, Readers>,
     joined: &[usize],
+    most_instructions: usize,
 ) -> Vec<Unit> {
     let count = graph.nodes.len();
     let mut parent: Vec<usize> = (0..count).collect();
@@ -426,27 +427,29 @@ fn group(
         }
     }
 
-    let mut units: Vec<Unit> = Vec::new();
-    // The unit of each group, or the last one of it, and the instructions in that.
-    let mut unit_of_group: HashMap<usize, (usize, usize)> = HashMap::new();
+    let mut growing = Growing {
+        units: Vec::new(),
+        of_group: HashMap::new(),
+        most_instructions,
+    };
     let mut unit_of_walk: HashMap<usize, usize> = HashMap::new();
     for at in 0..count {
         match classes[at] {
             Class::Kernel if joined[at] != at => {}
             Class::View | Class::Kernel => {
-                unit_of_walk.insert(at, units.len());
-                units.push(Unit::of(at));
+                unit_of_walk.insert(at, growing.units.len());
+                growing.units.push(Unit::of(at));
             }
             Class::Map if !inlined[at] && !readers.contains_key(&at) => {
                 let root = find(&mut parent, at);
-                grow(&mut units, &mut unit_of_group, root, at, &kinds[at]);
+                growing.grow(root, at, &kinds[at]);
             }
             _ => {}
         }
     }
     for at in (0..count).filter(|&at| joined[at] != at) {
         if let Some(&unit) = unit_of_walk.get(&joined[at]) {
-            units[unit].joined.push(at);
+            growing.units[unit].joined.push(at);
         }
     }
     // Stores wait for all that read the old values, themselves among them: they come last, and first those of another
@@ -459,44 +462,49 @@ fn group(
     for store in old {
         let root = find(&mut parent, store);
         let is_first = holds_old.insert(root);
-        match unit_of_group.get(&root) {
-            Some(&(unit, _)) if !is_first => units[unit].maps.push(store),
-            _ => grow(&mut units, &mut unit_of_group, root, store, &kinds[store]),
+        match growing.of_group.get(&root) {
+            Some(&(unit, _)) if !is_first => growing.units[unit].maps.push(store),
+            _ => growing.grow(root, store, &kinds[store]),
         }
     }
     for store in new {
         let root = find(&mut parent, store);
-        grow(&mut units, &mut unit_of_group, root, store, &kinds[store]);
+        growing.grow(root, store, &kinds[store]);
     }
+    let mut units = growing.units;
     units.iter_mut().for_each(|unit| unit.maps.sort_unstable());
     attach_epilogues(graph, kinds, times, readers, &mut units);
     attach_statistics(graph, kinds, times, inlined, readers, &mut units);
     units
 }
 
-/// Adds an elementwise node to the unit of its group, or to a new one where that is full. The nodes of a group come in an
-/// order in which none needs a later one, so that its units need only those before.
-fn grow(
-    units: &mut Vec<Unit>,
-    unit_of_group: &mut HashMap<usize, (usize, usize)>,
-    group: usize,
-    at: usize,
-    kind: &Kind,
-) {
-    let own = instructions_of(kind);
-    let known = unit_of_group.get(&group).copied();
-    let (unit, instructions) = match known {
-        Some((unit, all)) if all + own <= MOST_INSTRUCTIONS => (unit, all + own),
-        _ => {
-            units.push(Unit {
-                continues: known.is_some(),
-                ..Unit::default()
-            });
-            (units.len() - 1, own)
-        }
-    };
-    units[unit].maps.push(at);
-    unit_of_group.insert(group, (unit, instructions));
+/// Units while elementwise nodes are added to them.
+struct Growing {
+    units: Vec<Unit>,
+    /// The unit of each group, or the last one of it, and the instructions in that.
+    of_group: HashMap<usize, (usize, usize)>,
+    most_instructions: usize,
+}
+
+impl Growing {
+    /// Adds an elementwise node to the unit of its group, or to a new one where that is full. The nodes of a group come in an
+    /// order in which none needs a later one, so that its units need only those before.
+    fn grow(&mut self, group: usize, at: usize, kind: &Kind) {
+        let own = instructions_of(kind);
+        let known = self.of_group.get(&group).copied();
+        let (unit, instructions) = match known {
+            Some((unit, all)) if all + own <= self.most_instructions => (unit, all + own),
+            _ => {
+                self.units.push(Unit {
+                    continues: known.is_some(),
+                    ..Unit::default()
+                });
+                (self.units.len() - 1, own)
+            }
+        };
+        self.units[unit].maps.push(at);
+        self.of_group.insert(group, (unit, instructions));
+    }
 }
 
 /// Joins reductions over all but the channels, or over rows, to the convolution or the product that writes what they read,

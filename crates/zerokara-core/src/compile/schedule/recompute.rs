@@ -15,7 +15,7 @@ use crate::{
     op::Kind,
 };
 use std::collections::{BTreeSet, HashMap};
-use zerokara_kernels::map::{Binary, Code, Instruction, Unary};
+use zerokara_kernels::code::{Binary, Code, Instruction, Unary};
 
 /// Most work that is done again, in simple operations.
 const MOST_WORK: usize = 4;

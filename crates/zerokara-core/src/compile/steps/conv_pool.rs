@@ -9,9 +9,9 @@ use crate::compile::{
 };
 use zerokara_kernels::{
     arithmetic::Arithmetic,
+    code::{Binary, Instruction},
     conv::{self, lines::pooled},
     isa::Isa,
-    map::{Binary, Instruction},
     plan::{
         ConvPass, ConvPoolStep, ConvStep, MapStep, OutputGradient, PoolStep, Pooling, Step, View,
     },
@@ -71,16 +71,8 @@ fn pool_what_is_computed(draft: &Draft, number: usize) -> Option<Patch> {
     if planted(Fault::ConvPoolSwapsFilterAxes) {
         step.filters.strides.swap(2, 3);
     }
-    let own = to.reads.iter().filter(|&&b| b != buffer);
-    let operands = from.reads.iter().chain(&draft.step(packing).reads);
-    let reads = own.chain(operands.filter(|&&b| b != packed));
-    let joined = LoweredStep {
-        reads: reads.copied().collect(),
-        step: Step::ConvPool(step),
-        writes: to.writes.clone(),
-        node: from.node,
-        all: [from.computes(), to.computes()].concat(),
-    };
+    let joined = LoweredStep::new(Step::ConvPool(step), from.node)
+        .computing([from.computes(), to.computes()].concat());
     Some(Patch {
         steps: vec![(reader, joined)],
         gone: vec![number, packing],
@@ -175,8 +167,7 @@ fn mark_windows(draft: &Draft, number: usize) -> Option<Patch> {
             return None;
         }
         product.epilogue = None;
-        let (a, b) = (product.a.buffer, product.b.view().buffer);
-        masking.reads.retain(|&read| read == a || read == b);
+        masking.name_operands();
         masks.push((writer, masking));
     }
     if masks.is_empty() {

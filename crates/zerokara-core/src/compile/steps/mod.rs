@@ -6,6 +6,7 @@ mod slices;
 mod windows;
 
 use super::{
+    Sizes,
     lower::Lowered,
     rewriting::{Count, Rule, rewrite},
 };
@@ -25,10 +26,10 @@ const RULES: &[Rule<Draft>] = &[
 ///
 /// # Errors
 /// If what a rule puts in the place of steps does not hold.
-pub(super) fn join(lowered: Lowered, isa: Isa, count: &mut Count) -> Result<Lowered> {
+pub(super) fn join(lowered: Lowered, isa: Isa, sizes: Sizes, count: &mut Count) -> Result<Lowered> {
     let mut draft = Draft::of(lowered, isa);
     rewrite(&mut draft, RULES, count)?;
-    Ok(slices::chain(draft.finish(), isa, count))
+    Ok(slices::chain(draft.finish(), isa, sizes, count))
 }
 
 /// Name and meaning of each rule.

@@ -6,28 +6,21 @@
 //! these. The order of all sums depends on shapes alone.
 
 use crate::compile::{
+    Sizes,
     fault::{Fault, planted},
     lower::{Lowered, LoweredBuffer, LoweredStep, sum_over_first},
     rewriting::Count,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use zerokara_kernels::{
-    conv::{self, ConvGeometry},
+    conv,
     isa::Isa,
     plan::{
-        ChainStep, ConvWeightGradientStep, Element, MapStep, OutputGradient, ReduceStep, Reduction,
-        Step, View,
+        ChainStep, ConvGeometry, ConvWeightGradientStep, Element, OutputGradient, ReduceStep,
+        Reduction, Step, View, Walks,
     },
 };
 
-// The limits are small in tests, so that the random graphs of the fuzzer, whose batches are small, are cut as well.
-
-/// Bytes of a value from which on it is kept out of memory.
-const LARGE: usize = if cfg!(test) { 64 } else { 1 << 20 };
-/// Bytes that the local values of a slice may take: about a third of a second-level cache.
-const SLICE: usize = if cfg!(test) { 1 } else { 160 << 10 };
-/// Slices that there must be, so that they can be shared out.
-const LEAST_SLICES: usize = if cfg!(test) { 2 } else { 8 };
 /// Numbers that a slice may sum up for itself: they are written, and read again, once for each slice.
 const LARGEST_SUM: usize = 4096;
 
@@ -38,8 +31,8 @@ pub const SAYS: &str =
 
 /// The plan's steps with chains in place of what can be taken slice by slice. Which steps form a chain is told by all of them,
 /// so that this is no pattern around one; but each chain is counted as a replacement.
-pub fn chain(mut lowered: Lowered, isa: Isa, count: &mut Count) -> Lowered {
-    for mut group in groups(&lowered, isa) {
+pub fn chain(mut lowered: Lowered, isa: Isa, sizes: Sizes, count: &mut Count) -> Lowered {
+    for mut group in groups(&lowered, isa, sizes) {
         if !count.allows(NAME, SAYS, || format!("steps {:?}", group.members)) {
             break;
         }
@@ -78,7 +71,7 @@ fn batch_of(step: &Step) -> Option<usize> {
     }
 }
 
-fn groups(lowered: &Lowered, isa: Isa) -> Vec<Group> {
+fn groups(lowered: &Lowered, isa: Isa, sizes: Sizes) -> Vec<Group> {
     let mut readers: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     let mut writers: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (number, step) in lowered.steps.iter().enumerate() {
@@ -100,7 +93,7 @@ fn groups(lowered: &Lowered, isa: Isa) -> Vec<Group> {
             let buffer: &LoweredBuffer = &lowered.buffers[**b];
             let readers = readers.get(*b).map_or(&[][..], Vec::as_slice);
             buffer.external.is_none()
-                && buffer.len * buffer.element.size() >= LARGE
+                && buffer.len * buffer.element.size() >= sizes.large_value
                 && buffer.len.is_multiple_of(batch.max(1))
                 && writers[*b] == [number]
                 && !readers.is_empty()
@@ -124,7 +117,7 @@ fn groups(lowered: &Lowered, isa: Isa) -> Vec<Group> {
                     group.members.extend(&other.members);
                     group.local.extend(&other.local);
                 }
-                if let Some(images) = images_in_slice(lowered, &group, isa) {
+                if let Some(images) = images_in_slice(lowered, &group, isa, sizes) {
                     groups.push(Group { images, ..group });
                     continue;
                 }
@@ -136,27 +129,19 @@ fn groups(lowered: &Lowered, isa: Isa) -> Vec<Group> {
 }
 
 /// Images in a slice of the group, if it can be cut at all.
-fn images_in_slice(lowered: &Lowered, group: &Group, isa: Isa) -> Option<usize> {
+fn images_in_slice(lowered: &Lowered, group: &Group, isa: Isa, sizes: Sizes) -> Option<usize> {
     let bytes: usize = group
         .local
         .iter()
         .map(|&b| lowered.buffers[b].len * lowered.buffers[b].element.size() / group.batch.max(1))
         .sum();
-    let images = (SLICE / bytes.max(1)).max(1);
-    if group.batch.div_ceil(images) < LEAST_SLICES {
+    let images = (sizes.slice / bytes.max(1)).max(1);
+    if group.batch.div_ceil(images) < sizes.least_slices {
         return None;
     }
     let sliceable = |&m: &usize| is_sliceable(lowered, m, group.batch, images, isa);
     let fits = group.members.iter().all(sliceable) && walks_images(lowered, group);
     (fits && split(lowered, group).is_some()).then_some(images)
-}
-
-/// Whether the axis that comes first walks image by image.
-fn by_image(shape: &[usize], batch: usize) -> bool {
-    batch > 0
-        && shape
-            .first()
-            .is_some_and(|n| n.is_multiple_of(batch) && *n > 0)
 }
 
 /// Whether what the members hand to one another is read and written image by image, in the same order (not backwards,
@@ -198,36 +183,35 @@ fn walks_images(lowered: &Lowered, group: &Group) -> bool {
             && last < image
     };
     steps().all(|step| {
-        let mut step = step.step.clone();
-        let mut views = step.views_mut().into_iter();
+        let operands = step.step.operands();
+        let mut views = operands.iter().map(|operand| operand.view);
         views.all(|view| !written.contains(&view.buffer) || inside(view))
     })
 }
 
 fn is_sliceable(lowered: &Lowered, number: usize, batch: usize, images: usize, isa: Isa) -> bool {
-    let maps = |map: &Option<MapStep>| map.as_ref().is_none_or(|m| by_image(&m.shape, batch));
-    match &lowered.steps[number].step {
+    let step = &lowered.steps[number].step;
+    // Every size that counts images, and every axis that runs over them, is a whole number of rows for each.
+    let mut counts = step.clone();
+    let counts = counts.images_mut();
+    let whole = |&n: &usize| batch > 0 && n > 0 && n.is_multiple_of(batch);
+    if counts.is_empty() || !counts.iter().all(|n| whole(n)) || step.statistics().is_some() {
+        return false;
+    }
+    match step {
         Step::Conv(s) => {
-            let slice = ConvGeometry {
-                batch: images,
-                ..s.geometry
-            };
-            let last = ConvGeometry {
-                batch: (batch - 1) % images + 1,
-                ..s.geometry
-            };
             // The filters were packed for the whole batch.
-            let same = |g: &ConvGeometry| {
-                conv::packed_len(isa, g, s.pass) == conv::packed_len(isa, &s.geometry, s.pass)
+            let same = |images: usize| {
+                let slice = ConvGeometry {
+                    batch: images,
+                    ..s.geometry
+                };
+                conv::packed_len(isa, &slice, s.pass) == conv::packed_len(isa, &s.geometry, s.pass)
             };
-            s.geometry.batch == batch
-                && s.statistics.is_none()
-                && same(&slice)
-                && same(&last)
-                && maps(&s.epilogue)
+            s.geometry.batch == batch && same(images) && same((batch - 1) % images + 1)
         }
-        Step::Pool(s) => s.geometry.batch == batch && maps(&s.epilogue),
-        Step::PoolGradient(s) => s.geometry.batch == batch && maps(&s.epilogue),
+        Step::Pool(s) => s.geometry.batch == batch,
+        Step::PoolGradient(s) => s.geometry.batch == batch,
         Step::ConvWeightGradient(s) => {
             let totals = match &s.output_gradient {
                 OutputGradient::Stored(_) => None,
@@ -240,13 +224,12 @@ fn is_sliceable(lowered: &Lowered, number: usize, batch: usize, images: usize, i
         }
         Step::Reduce(s) => {
             let kept = s.shape.iter().zip(&s.reduced).filter(|(_, r)| !**r);
-            by_image(&s.shape, batch)
-                && s.reduced.first() == Some(&true)
+            s.reduced.first() == Some(&true)
                 && s.epilogue.is_none()
                 && s.reductions == [Reduction::Sum]
                 && kept.map(|(n, _)| n).product::<usize>() <= LARGEST_SUM
         }
-        Step::Map(s) => by_image(&s.shape, batch),
+        Step::Map(_) => true,
         _ => false,
     }
 }
@@ -346,7 +329,6 @@ fn with_chain(mut lowered: Lowered, group: &Group) -> Lowered {
     let mut chain = ChainStep {
         slices: vec![Vec::new(); slices.len()],
     };
-    let (mut reads, mut writes) = (BTreeSet::new(), BTreeSet::new());
     // Sums of what the slices summed up, to run after the chain.
     let mut sums = Vec::new();
     for &member in &group.members {
@@ -355,38 +337,26 @@ fn with_chain(mut lowered: Lowered, group: &Group) -> Lowered {
         match &mut step {
             Step::Reduce(reduce) => {
                 let sum = sum_per_slice(&mut lowered, reduce, &slices);
-                sums.push(LoweredStep {
-                    reads: vec![reduce.outputs[0].buffer],
-                    writes: vec![sum.outputs[0].buffer],
-                    step: Step::Reduce(sum),
-                    node,
-                    all: Vec::new(),
-                });
-                writes.insert(reduce.outputs[0].buffer);
+                sums.push(LoweredStep::new(Step::Reduce(sum), node));
             }
             Step::ConvWeightGradient(gradient) => {
                 more_partials(&mut lowered, gradient, &slices);
-                writes.insert(gradient.partials.buffer);
             }
-            _ => writes.extend(lowered.steps[member].writes.iter().copied()),
+            _ => {}
         }
-        reads.extend(lowered.steps[member].reads.iter().copied());
         for (steps, &slice) in chain.slices.iter_mut().zip(&slices) {
             steps.push(cut(&step, slice, &group.local));
         }
     }
-    let shared = |b: &usize| !group.local.contains(b);
-    let chain = LoweredStep {
-        step: Step::Chain(chain),
-        reads: reads.into_iter().filter(shared).collect(),
-        writes: writes.into_iter().filter(shared).collect(),
-        node: lowered.steps[first].node,
-        all: group
-            .members
-            .iter()
-            .flat_map(|&m| lowered.steps[m].computes())
-            .collect(),
-    };
+    let computed = group.members.iter();
+    let computed = computed.flat_map(|&m| lowered.steps[m].computes());
+    let mut chain = LoweredStep::new(Step::Chain(chain), lowered.steps[first].node)
+        .computing(computed.collect());
+    // All slices touch the same buffers, and the local ones are nobody else's.
+    for list in [&mut chain.reads, &mut chain.writes] {
+        let once: BTreeSet<usize> = list.drain(..).collect();
+        list.extend(once.difference(&group.local));
+    }
     let mut steps: Vec<Option<LoweredStep>> = lowered.steps.into_iter().map(Some).collect();
     let mut order: Vec<LoweredStep> = Vec::new();
     order.extend(steps[..first].iter_mut().filter_map(Option::take));
@@ -469,53 +439,27 @@ fn partials(geometry: &ConvGeometry, images: usize) -> usize {
 
 /// The step over one slice.
 fn cut(step: &Step, slice: Slice, local: &BTreeSet<usize>) -> Step {
-    let view = |view: &mut View| cut_view(view, slice, local);
-    let map = |map: &mut MapStep| {
-        map.shape[0] = map.shape[0] / slice.batch * slice.images;
-        map.inputs.iter_mut().chain(&mut map.outputs).for_each(view);
-    };
     let mut step = step.clone();
+    for count in step.images_mut() {
+        *count = *count / slice.batch * slice.images;
+    }
+    for operand in step.operands_mut() {
+        if operand.walks == Walks::Images {
+            cut_view(operand.view, slice, local);
+        }
+    }
+    // Each slice sums up for itself.
     match &mut step {
-        Step::Conv(s) => {
-            s.geometry.batch = slice.images;
-            [&mut s.source, &mut s.target].into_iter().for_each(view);
-            s.epilogue.iter_mut().for_each(map);
-        }
-        Step::Pool(s) => {
-            s.geometry.batch = slice.images;
-            let all = [&mut s.input, &mut s.output].into_iter();
-            let told = s.values.iter_mut().chain(&mut s.places);
-            all.chain(told).chain(&mut s.added).for_each(view);
-            s.epilogue.iter_mut().for_each(map);
-        }
-        Step::PoolGradient(s) => {
-            s.geometry.batch = slice.images;
-            let all = [&mut s.output_gradient, &mut s.input_gradient].into_iter();
-            all.chain(&mut s.input).chain(&mut s.places).for_each(view);
-            s.epilogue.iter_mut().for_each(map);
-        }
         Step::ConvWeightGradient(s) => {
-            let first = slice.number * partials(&s.geometry, slice.most);
-            s.geometry.batch = slice.images;
-            if let OutputGradient::Pooled(pooled) = &mut s.output_gradient {
-                pooled.geometry.batch = slice.images;
-            }
-            [&mut s.input]
-                .into_iter()
-                .chain(s.output_gradient.views_mut())
-                .for_each(view);
             let each: usize = s.partials.shape[1..].iter().product();
-            s.partials.offset = first * each;
+            s.partials.offset = slice.number * partials(&s.geometry, slice.most) * each;
             s.partials.shape[0] = conv::partials(&s.geometry);
         }
         Step::Reduce(s) => {
-            let len: usize = s.kept(&s.outputs[0]).shape.iter().product();
-            s.shape[0] = s.shape[0] / slice.batch * slice.images;
-            s.inputs.iter_mut().for_each(view);
+            let len = s.kept(&s.outputs[0]).elements();
             s.outputs[0].shape[0] = s.shape[0];
             s.outputs[0].offset = len * slice.number;
         }
-        Step::Map(s) => map(s),
         _ => {}
     }
     step

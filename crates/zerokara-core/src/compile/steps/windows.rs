@@ -9,8 +9,8 @@ use crate::compile::{
     rewriting::Rule,
 };
 use zerokara_kernels::{
+    code::Instruction,
     conv,
-    map::Instruction,
     plan::{
         ConvWeightGradientStep, OutputGradient, PooledGradient, ReduceStep, Reduction, Step, View,
     },
@@ -58,14 +58,8 @@ fn sum_over_windows(draft: &Draft, number: usize) -> Option<Patch> {
         places,
         totals: None,
     }));
-    let kept = to.reads.iter().filter(|&&b| b != buffer);
-    let step = LoweredStep {
-        reads: kept.chain(&from.reads).copied().collect(),
-        step: Step::ConvWeightGradient(filters),
-        ..to.clone()
-    };
     Some(Patch {
-        steps: vec![(reader, step)],
+        steps: vec![(reader, to.with(Step::ConvWeightGradient(filters)))],
         gone: vec![number],
         emptied: vec![buffer],
         ..Patch::default()
@@ -127,17 +121,14 @@ fn take_totals(draft: &Draft, filters: usize) -> Option<Patch> {
     sum.shape = shape.to_vec();
     sum.reduced = vec![true, false];
     sum.inputs = vec![totals.clone()];
-    let mut last = draft.step(second).clone();
-    last.step = Step::Reduce(sum);
-    last.reads.retain(|&b| b != between.buffer);
-    last.reads.push(buffer);
+    let last = draft.step(second).with(Step::Reduce(sum));
     let mut host = draft.step(filters).clone();
-    host.writes.push(buffer);
     if let Step::ConvWeightGradient(step) = &mut host.step
         && let OutputGradient::Pooled(pooled) = &mut step.output_gradient
     {
         pooled.totals = Some(totals);
     }
+    host.name_operands();
     Some(Patch {
         steps: vec![(filters, host), (second, last)],
         gone: vec![first],

@@ -17,7 +17,8 @@ use super::{
 use crate::{
     conv::{ConvGeometry, partials, windows::Windows},
     map::lanes::Lanes,
-    pooling::{NOWHERE, PoolGeometry},
+    plan::PoolGeometry,
+    pooling::NOWHERE,
     share::share,
     storage::LINE,
     unroll::each,

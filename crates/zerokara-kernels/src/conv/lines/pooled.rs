@@ -20,7 +20,8 @@ use crate::{
     isa::{Isa, multiversion},
     map::lanes::Lanes,
     plan::ConvPass,
-    pooling::{NOWHERE, PoolGeometry, beats},
+    plan::PoolGeometry,
+    pooling::{NOWHERE, beats},
     transpose::transpose_body,
     unroll::each,
 };

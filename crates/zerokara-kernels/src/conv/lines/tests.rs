@@ -4,7 +4,7 @@ use super::{
     ERROR,
     pooled::{self, Pooled},
 };
-use crate::{conv::ConvGeometry, isa::Isa, padding::Padding, pooling::PoolGeometry, rounding::Sum};
+use crate::{conv::ConvGeometry, isa::Isa, plan::Padding, plan::PoolGeometry, rounding::Sum};
 
 /// Numbers between -1 and 1, the same for the same seed.
 fn numbers(len: usize, seed: u32) -> Vec<f32> {

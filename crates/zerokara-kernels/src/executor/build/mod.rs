@@ -1,25 +1,17 @@
-//! From steps to tasks: each step's own contract is checked, and its kernel made ready.
+//! Makes the steps of a plan ready, whose operands were checked: what is left to check is what one operand alone does not
+//! tell, and what kernels count.
 
 mod images;
 
 use std::ops::Range;
 
-use super::{
-    Task,
-    chain_task::ChainTask,
-    check::{check_map, expect_countable, expect_dense, expect_element, expect_shape},
-    contract_task::{GemmTask, PackMatrixTask, RightAccess},
-    host_task::HostTask,
-    map_task::MapTask,
-    transpose_task::TransposeTask,
-};
+use super::check::{check_map, expect_countable};
 use crate::{
     access::Access,
-    gather::{ArgReduceTask, GatherTask, OneHotTask},
+    code::Instruction,
     gemm::{self, GemmShape},
     isa::Isa,
     map::{
-        Instruction,
         prepare::check_code,
         prepared::{Prepared, Use},
     },
@@ -28,9 +20,11 @@ use crate::{
         MapStep, OneHotStep, PackMatrixStep, Plan, RandomStep, ReduceStep, Reduction, SoftmaxStep,
         Step, View,
     },
-    random::RandomTask,
-    reduce::{Parts, ReduceTask},
-    softmax::SoftmaxTask,
+    tasks::{
+        ArgReduceTask, Behind, ChainTask, GatherTask, GemmTask, HostTask, MapTask, OneHotTask,
+        PackMatrixTask, Parts, RandomTask, ReduceTask, RightAccess, SoftmaxTask, Task,
+        TransposeTask,
+    },
 };
 
 type Made = Result<Box<dyn Task>, String>;
@@ -73,16 +67,21 @@ pub(super) fn task(isa: Isa, plan: &Plan, step: &Step) -> Made {
     }
 }
 
-/// The axes' lengths of a view of so many axes.
-fn axes<const N: usize>(view: &View, what: &str) -> Result<[usize; N], String> {
+/// The lengths of a view that was checked to have so many axes.
+fn axes<const N: usize>(view: &View) -> Result<[usize; N], String> {
     <[usize; N]>::try_from(&view.shape[..])
-        .map_err(|_| format!("the {what} has shape {:?} instead of {N} axes", view.shape))
+        .map_err(|_| format!("a view has shape {:?} instead of {N} axes", view.shape))
 }
 
-fn expect_floats(views: &[(&View, &str)], buffers: &[Buffer]) -> Result<(), String> {
-    views
-        .iter()
-        .try_for_each(|(view, what)| expect_element(view, buffers, Element::F32, what))
+/// What a kernel reads or writes that it alone knows the length of.
+fn expect_packed(view: &View, length: usize, what: &str) -> Result<(), String> {
+    match view.shape == [length] {
+        true => Ok(()),
+        false => Err(format!(
+            "the {what} has shape {:?} instead of [{length}]",
+            view.shape
+        )),
+    }
 }
 
 /// The steps of all slices.
@@ -111,19 +110,12 @@ fn epilogue(
 }
 
 fn pack_matrix(isa: Isa, step: &PackMatrixStep, buffers: &[Buffer]) -> Made {
-    expect_floats(
-        &[(&step.b, "matrix"), (&step.packed, "packed matrix")],
-        buffers,
-    )?;
-    let [batch, k, n] = axes(&step.b, "matrix")?;
+    let [batch, k, n] = axes(&step.b)?;
     if batch > 1 && step.b.strides[0] == 0 && k * n > 0 {
         return Err("one matrix is packed several times; pack it once and let it repeat".into());
     }
-    expect_dense(
-        &step.packed,
-        &[batch * gemm::packed_len(isa, k, n)],
-        "packed matrix",
-    )?;
+    let length = batch * gemm::packed_len(isa, k, n);
+    expect_packed(&step.packed, length, "packed matrix")?;
     let (b, packed) = (access(&step.b, buffers), access(&step.packed, buffers));
     Ok(Box::new(PackMatrixTask {
         isa,
@@ -136,28 +128,15 @@ fn pack_matrix(isa: Isa, step: &PackMatrixStep, buffers: &[Buffer]) -> Made {
 }
 
 fn gemm(isa: Isa, step: &GemmStep, buffers: &[Buffer]) -> Made {
-    expect_floats(&[(&step.a, "left operand"), (&step.c, "result")], buffers)?;
-    let [batch, m, k] = axes(&step.a, "left operand")?;
-    let [_, _, n] = axes(&step.c, "result")?;
-    expect_dense(&step.c, &[batch, m, n], "result")?;
+    let [batch, m, k] = axes(&step.a)?;
+    let [_, _, n] = axes(&step.c)?;
     let shape = GemmShape { batch, m, n, k };
     let b = match &step.b {
-        GemmRight::InPlace(b) => {
-            expect_floats(&[(b, "right operand")], buffers)?;
-            if b.shape != [batch, k, n] {
-                let expected = [batch, k, n];
-                return Err(format!(
-                    "the right operand is {:?}, not {expected:?}",
-                    b.shape
-                ));
-            }
-            RightAccess::InPlace(access(b, buffers))
-        }
+        GemmRight::InPlace(b) => RightAccess::InPlace(access(b, buffers)),
         GemmRight::Packed { panels, repeat } => {
-            expect_floats(&[(panels, "packed operand")], buffers)?;
             let each = gemm::packed_len(isa, k, n);
             let count = if *repeat { 1 } else { batch };
-            expect_dense(panels, &[count * each], "packed operand")?;
+            expect_packed(panels, count * each, "packed operand")?;
             RightAccess::Packed(access(panels, buffers), if *repeat { 0 } else { each })
         }
     };
@@ -190,16 +169,15 @@ fn gemm(isa: Isa, step: &GemmStep, buffers: &[Buffer]) -> Made {
         a,
         b,
         c,
-        epilogue,
-        statistics,
+        behind: Behind {
+            epilogue,
+            statistics,
+        },
     }))
 }
 
 fn softmax(isa: Isa, step: &SoftmaxStep, buffers: &[Buffer]) -> Made {
-    expect_floats(&[(&step.input, "input"), (&step.output, "output")], buffers)?;
-    let [rows, columns] = axes(&step.input, "input")?;
-    expect_dense(&step.input, &[rows, columns], "input")?;
-    expect_dense(&step.output, &[rows, columns], "output")?;
+    let [rows, columns] = axes(&step.input)?;
     let (input, output) = (access(&step.input, buffers), access(&step.output, buffers));
     Ok(Box::new(SoftmaxTask {
         isa,
@@ -212,10 +190,7 @@ fn softmax(isa: Isa, step: &SoftmaxStep, buffers: &[Buffer]) -> Made {
 }
 
 fn arg_reduce(isa: Isa, step: &ArgReduceStep, buffers: &[Buffer]) -> Made {
-    expect_floats(&[(&step.input, "input")], buffers)?;
-    expect_element(&step.output, buffers, Element::I64, "output")?;
-    let [rows, columns] = axes(&step.input, "input")?;
-    expect_shape(&step.output, &[rows])?;
+    let [rows, columns] = axes(&step.input)?;
     if columns == 0 && rows > 0 {
         return Err("rows without elements have no largest one".into());
     }
@@ -231,19 +206,8 @@ fn arg_reduce(isa: Isa, step: &ArgReduceStep, buffers: &[Buffer]) -> Made {
 }
 
 fn gather(step: &GatherStep, buffers: &[Buffer]) -> Made {
-    let [outer, length, inner] = axes(&step.input, "input")?;
-    let [count] = axes(&step.indices, "indices")?;
-    expect_element(&step.indices, buffers, Element::I64, "indices")?;
-    expect_element(
-        &step.output,
-        buffers,
-        buffers[step.input.buffer].element,
-        "output",
-    )?;
-    expect_shape(&step.output, &[outer, count, inner])?;
-    if inner > 1 && (step.input.strides[2] != 1 || step.output.strides[2] != 1) {
-        return Err("the inner axis is not dense".into());
-    }
+    let [outer, length, inner] = axes(&step.input)?;
+    let [count] = axes(&step.indices)?;
     let (input, indices) = (access(&step.input, buffers), access(&step.indices, buffers));
     let output = access(&step.output, buffers);
     Ok(Box::new(GatherTask {
@@ -258,11 +222,7 @@ fn gather(step: &GatherStep, buffers: &[Buffer]) -> Made {
 }
 
 fn one_hot(step: &OneHotStep, buffers: &[Buffer]) -> Made {
-    expect_element(&step.labels, buffers, Element::I64, "labels")?;
-    expect_floats(&[(&step.output, "output")], buffers)?;
-    let [rows, classes] = axes(&step.output, "output")?;
-    expect_shape(&step.labels, &[rows])?;
-    expect_dense(&step.output, &[rows, classes], "output")?;
+    let [rows, classes] = axes(&step.output)?;
     let (labels, output) = (access(&step.labels, buffers), access(&step.output, buffers));
     let OneHotStep { on, off, .. } = *step;
     Ok(Box::new(OneHotTask {
@@ -276,15 +236,6 @@ fn one_hot(step: &OneHotStep, buffers: &[Buffer]) -> Made {
 }
 
 fn random(isa: Isa, step: &RandomStep, buffers: &[Buffer]) -> Made {
-    expect_element(&step.counter, buffers, Element::I64, "counter")?;
-    expect_floats(&[(&step.output, "output")], buffers)?;
-    if step.counter.shape.iter().product::<usize>() != 1 {
-        return Err(format!(
-            "the counter has shape {:?}, not one element",
-            step.counter.shape
-        ));
-    }
-    expect_dense(&step.output, &step.output.shape, "output")?;
     let total = step.output.shape.iter().product();
     let (counter, output) = (
         access(&step.counter, buffers),
@@ -300,14 +251,11 @@ fn random(isa: Isa, step: &RandomStep, buffers: &[Buffer]) -> Made {
 }
 
 fn host(step: &HostStep, buffers: &[Buffer]) -> Made {
-    let listed = |views: &[View]| -> Result<Vec<(Access, usize)>, String> {
-        let dense = |view: &View| {
-            expect_dense(view, &view.shape, "view")?;
-            Ok((access(view, buffers), view.shape.iter().product()))
-        };
-        views.iter().map(dense).collect()
+    let listed = |views: &[View]| -> Vec<(Access, usize)> {
+        let counted = |view: &View| (access(view, buffers), view.elements());
+        views.iter().map(counted).collect()
     };
-    let (inputs, outputs) = (listed(&step.inputs)?, listed(&step.outputs)?);
+    let (inputs, outputs) = (listed(&step.inputs), listed(&step.outputs));
     Ok(Box::new(HostTask {
         inputs,
         outputs,
@@ -316,7 +264,7 @@ fn host(step: &HostStep, buffers: &[Buffer]) -> Made {
 }
 
 fn map(isa: Isa, step: &MapStep, buffers: &[Buffer]) -> Made {
-    check_map(step, buffers)?;
+    check_map(step)?;
     let (inputs, outputs) = (
         accesses(&step.inputs, buffers),
         accesses(&step.outputs, buffers),
@@ -397,31 +345,7 @@ fn reduce_parts<'a>(step: &'a ReduceStep, buffers: &[Buffer]) -> Result<Parts<'a
             ));
         }
     }
-    for input in &step.inputs {
-        expect_shape(input, &step.shape)?;
-        if !buffers[input.buffer].element.is_mapped() {
-            return Err(format!(
-                "elementwise code on {:?}",
-                buffers[input.buffer].element
-            ));
-        }
-    }
     for output in &step.outputs {
-        expect_element(output, buffers, Element::F32, "output")?;
-        // It has either the iteration space's shape, with strides of 0, or lengths of 1 on the reduced axes.
-        for (axis, (&length, &reduced)) in step.shape.iter().zip(&step.reduced).enumerate() {
-            let fits = match output.shape.get(axis) {
-                Some(1) if reduced => true,
-                Some(&own) => own == length && (!reduced || output.strides[axis] == 0),
-                None => false,
-            };
-            if !fits || output.shape.len() != step.shape.len() {
-                return Err(format!(
-                    "the output's shape {:?} and strides {:?} do not fit {:?} reduced over {:?}",
-                    output.shape, output.strides, step.shape, step.reduced
-                ));
-            }
-        }
         if let Some(map) = &step.epilogue
             && map.shape != step.kept(output).shape
         {

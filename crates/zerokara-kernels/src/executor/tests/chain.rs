@@ -24,10 +24,10 @@ fn scale(input: View, output: View, by: f32) -> Step {
 
 /// Doubles an input slice by slice into a thread's own buffer, and from there triples it into the output.
 fn chain() -> Plan {
-    let buffer = |len, place| Buffer {
+    let buffer = |len, region| Buffer {
         element: Element::F32,
         len,
-        place,
+        region,
     };
     let slice = |i: usize| {
         let local = || dense(1, 0, &[SLICE]);
@@ -39,9 +39,9 @@ fn chain() -> Plan {
     };
     Plan {
         buffers: vec![
-            buffer(LEN, Place::External(0)),
-            buffer(SLICE, Place::Local(0)),
-            buffer(LEN, Place::External(1)),
+            buffer(LEN, Region::External(0)),
+            buffer(SLICE, Region::Local(0)),
+            buffer(LEN, Region::External(1)),
         ],
         arena_bytes: 0,
         externals: 2,
@@ -94,7 +94,7 @@ fn planted_faults_are_found() {
             p.stages[0].steps = vec![Step::Chain(chain), step];
         }),
         ("no multiple of 64", |p, _| {
-            p.buffers[1].place = Place::Local(4);
+            p.buffers[1].region = Region::Local(4);
         }),
     ];
     for (i, (message, plant)) in faults.iter().enumerate() {
@@ -116,7 +116,7 @@ fn preparation_is_done_once() {
     plan.buffers[1] = Buffer {
         element: Element::F32,
         len: LEN,
-        place: Place::Prepared(0),
+        region: Region::Prepared(0),
     };
     plan.prepared_bytes = 64;
     plan.preparation = 1;
@@ -178,7 +178,7 @@ fn preparation_is_done_once() {
             p.buffers.push(Buffer {
                 element: Element::F32,
                 len: LEN,
-                place: Place::Arena(0),
+                region: Region::Arena(0),
             });
             p.arena_bytes = 64;
             p.stages[0].steps = vec![scale(dense(3, 0, &[LEN]), dense(1, 0, &[LEN]), 2.0)];

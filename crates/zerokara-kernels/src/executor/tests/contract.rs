@@ -34,13 +34,13 @@ fn plan(isa: Isa, batch: usize, [m, n, k]: [usize; 3], form: Form) -> (Plan, Vec
         .map(|i| Buffer {
             element: Element::F32,
             len: sizes[i],
-            place: Place::External(i),
+            region: Region::External(i),
         })
         .collect();
     buffers.push(Buffer {
         element: Element::F32,
         len: packed_len,
-        place: Place::Arena(64),
+        region: Region::Arena(64),
     });
     let packed = dense(5, 0, &[packed_len]);
     let mut stages = Vec::new();

@@ -2,9 +2,8 @@
 
 use super::{images::products, *};
 use crate::{
-    conv::{ConvGeometry, lines},
-    plan::{ConvPoolStep, MapStep},
-    pooling::PoolGeometry,
+    conv::lines,
+    plan::{ConvGeometry, ConvPoolStep, MapStep, PoolGeometry},
 };
 use Instruction::{Constant, Load};
 

@@ -4,11 +4,11 @@ use super::*;
 use crate::plan::{GatherStep, GemmRight, GemmStep, MapStep, ReduceStep, Reduction, SoftmaxStep};
 use Instruction::Load;
 
-fn buffer(element: Element, len: usize, place: Place) -> Buffer {
+fn buffer(element: Element, len: usize, region: Region) -> Buffer {
     Buffer {
         element,
         len,
-        place,
+        region,
     }
 }
 
@@ -30,10 +30,10 @@ fn negate(input: View, output: View) -> Step {
 fn sound() -> Plan {
     Plan {
         buffers: vec![
-            buffer(Element::F32, 12, Place::External(0)),
-            buffer(Element::F32, 12, Place::Arena(64)),
-            buffer(Element::F32, 12, Place::External(1)),
-            buffer(Element::I64, 4, Place::External(2)),
+            buffer(Element::F32, 12, Region::External(0)),
+            buffer(Element::F32, 12, Region::Arena(64)),
+            buffer(Element::F32, 12, Region::External(1)),
+            buffer(Element::I64, 4, Region::External(2)),
         ],
         arena_bytes: 128,
         externals: 3,
@@ -55,10 +55,12 @@ fn planted_faults_are_found() {
     assert!(Executor::new(&sound(), Isa::Portable).is_ok());
     type Fault = (&'static str, fn(&mut Plan));
     let faults: &[Fault] = &[
-        ("multiple of 64", |p| p.buffers[1].place = Place::Arena(32)),
+        ("multiple of 64", |p| {
+            p.buffers[1].region = Region::Arena(32)
+        }),
         ("after the arena", |p| p.arena_bytes = 100),
         ("after the arena", |p| {
-            p.buffers[1].place = Place::Arena(usize::MAX - 63)
+            p.buffers[1].region = Region::Arena(usize::MAX - 63)
         }),
         ("after the arena", |p| p.buffers[1].len = usize::MAX / 2),
         ("external 1 of 1", |p| p.externals = 1),
@@ -122,7 +124,7 @@ fn planted_faults_are_found() {
         }),
         ("writes what step 0 of its stage touches", |p| {
             // Another buffer in the same place of the arena.
-            p.buffers.push(buffer(Element::F32, 12, Place::Arena(64)));
+            p.buffers.push(buffer(Element::F32, 12, Region::Arena(64)));
             p.stages[1]
                 .steps
                 .push(negate(dense(0, 0, &[12]), dense(4, 0, &[12])));

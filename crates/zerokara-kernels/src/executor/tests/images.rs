@@ -3,12 +3,12 @@
 use super::{map::any_view, *};
 use crate::{
     arithmetic::Arithmetic,
-    conv::{self, ConvGeometry},
+    conv,
     plan::{
-        ConvPass, ConvStep, ConvWeightGradientStep, MapStep, OutputGradient, PackFiltersStep,
-        PoolGradientStep, PoolStep, PooledGradient, Pooling, ReduceStep, Reduction,
+        ConvGeometry, ConvPass, ConvStep, ConvWeightGradientStep, MapStep, OutputGradient,
+        PackFiltersStep, PoolGeometry, PoolGradientStep, PoolStep, PooledGradient, Pooling,
+        ReduceStep, Reduction,
     },
-    pooling::PoolGeometry,
     rounding::bound,
 };
 use Instruction::{Constant, Load};

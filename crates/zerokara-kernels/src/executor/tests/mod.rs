@@ -14,8 +14,8 @@ mod shared;
 
 use super::*;
 use crate::{
-    map::{Binary, Code, Instruction, Unary},
-    plan::{Place, Stage as PlanStage, Step, View},
+    code::{Binary, Code, Instruction, Unary},
+    plan::{Region, Stage as PlanStage, Step, View},
     rounding::Sum,
 };
 
@@ -65,7 +65,7 @@ pub(super) fn single(step: Step, buffers: &[Storage]) -> Plan {
         .map(|(i, s)| Buffer {
             element: s.element(),
             len: s.len(),
-            place: Place::External(i),
+            region: Region::External(i),
         })
         .collect();
     Plan {

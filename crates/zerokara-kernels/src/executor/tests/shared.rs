@@ -50,10 +50,10 @@ impl HostFunction for Trap {
 
 /// Sums of two inputs beside a trap that lies before one of them; the sums are joined in another stage.
 fn plan() -> Plan {
-    let buffer = |len, place| Buffer {
+    let buffer = |len, region| Buffer {
         element: Element::F32,
         len,
-        place,
+        region,
     };
     let trap = Step::Host(HostStep {
         name: "trap",
@@ -72,11 +72,11 @@ fn plan() -> Plan {
     };
     Plan {
         buffers: vec![
-            buffer(LENGTH, Place::External(0)),
-            buffer(1, Place::External(1)),
-            buffer(1, Place::External(2)),
-            buffer(1, Place::Arena(0)),
-            buffer(1, Place::Arena(64)),
+            buffer(LENGTH, Region::External(0)),
+            buffer(1, Region::External(1)),
+            buffer(1, Region::External(2)),
+            buffer(1, Region::Arena(0)),
+            buffer(1, Region::Arena(64)),
         ],
         arena_bytes: 128,
         externals: 3,

@@ -4,7 +4,7 @@ use super::{Room, Task};
 use crate::{
     access::Memory,
     map::compile::Compiler,
-    plan::{Buffer, Place},
+    plan::{Buffer, Region},
     storage::ALIGNMENT,
 };
 
@@ -12,7 +12,7 @@ use crate::{
 ///
 /// The scratch of a unit holds a table of the buffers' addresses with the local ones filled in, then the local buffers,
 /// then the scratch of the step at hand.
-pub(super) struct ChainTask {
+pub(crate) struct ChainTask {
     slices: Vec<Vec<Box<dyn Task>>>,
     /// Number of buffers in the plan.
     buffers: usize,
@@ -22,10 +22,10 @@ pub(super) struct ChainTask {
 }
 
 impl ChainTask {
-    pub(super) fn new(slices: Vec<Vec<Box<dyn Task>>>, buffers: &[Buffer]) -> ChainTask {
+    pub(crate) fn new(slices: Vec<Vec<Box<dyn Task>>>, buffers: &[Buffer]) -> ChainTask {
         let (mut local, mut local_bytes) = (Vec::new(), 0);
         for (number, buffer) in buffers.iter().enumerate() {
-            if let Place::Local(offset) = buffer.place {
+            if let Region::Local(offset) = buffer.region {
                 local.push((number, offset));
                 local_bytes = local_bytes.max(offset + buffer.len * buffer.element.size());
             }

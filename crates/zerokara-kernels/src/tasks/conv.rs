@@ -2,20 +2,18 @@
 
 use std::slice;
 
-use super::{Room, Task};
+use super::{Behind, Room, Task};
 use crate::{
     access::{Access, Memory},
     arithmetic::Arithmetic,
     conv::{
-        self, ConvGeometry,
+        self,
         lines::pooled::{self, Pooled},
         windows::{self, Windows},
     },
     isa::Isa,
     map::{compile::Compiler, prepared::Prepared},
-    plan::ConvPass,
-    pooling::PoolGeometry,
-    reduce::ReduceTask,
+    plan::{ConvGeometry, ConvPass, PoolGeometry},
     storage::ALIGNMENT,
 };
 
@@ -32,13 +30,13 @@ fn pass_weight(g: &ConvGeometry) -> usize {
 }
 
 /// Packing of filters.
-pub(super) struct PackFiltersTask {
-    pub(super) isa: Isa,
-    pub(super) geometry: ConvGeometry,
-    pub(super) arithmetic: Arithmetic,
-    pub(super) pass: ConvPass,
-    pub(super) filters: Access,
-    pub(super) packed: Access,
+pub(crate) struct PackFiltersTask {
+    pub(crate) isa: Isa,
+    pub(crate) geometry: ConvGeometry,
+    pub(crate) arithmetic: Arithmetic,
+    pub(crate) pass: ConvPass,
+    pub(crate) filters: Access,
+    pub(crate) packed: Access,
 }
 
 impl Task for PackFiltersTask {
@@ -73,16 +71,15 @@ impl Task for PackFiltersTask {
 }
 
 /// A pass over images, each unit followed by its part of the epilogue and of the statistics.
-pub(super) struct ConvTask {
-    pub(super) isa: Isa,
-    pub(super) geometry: ConvGeometry,
-    pub(super) arithmetic: Arithmetic,
-    pub(super) pass: ConvPass,
-    pub(super) source: Access,
-    pub(super) packed: Access,
-    pub(super) target: Access,
-    pub(super) epilogue: Option<Prepared>,
-    pub(super) statistics: Option<ReduceTask>,
+pub(crate) struct ConvTask {
+    pub(crate) isa: Isa,
+    pub(crate) geometry: ConvGeometry,
+    pub(crate) arithmetic: Arithmetic,
+    pub(crate) pass: ConvPass,
+    pub(crate) source: Access,
+    pub(crate) packed: Access,
+    pub(crate) target: Access,
+    pub(crate) behind: Behind,
 }
 
 impl Task for ConvTask {
@@ -91,35 +88,19 @@ impl Task for ConvTask {
     }
 
     fn weight(&self) -> usize {
-        let epilogue = self
-            .epilogue
-            .as_ref()
-            .map_or(0, |map| map.total() * map.weight());
-        let statistics = self.statistics.as_ref().map_or(0, Task::weight);
-        pass_weight(&self.geometry)
-            .saturating_add(epilogue)
-            .saturating_add(statistics)
+        pass_weight(&self.geometry).saturating_add(self.behind.weight())
     }
 
     fn scratch_bytes(&self) -> usize {
-        let epilogue = self.epilogue.as_ref().map_or(0, Prepared::scratch_bytes);
-        let statistics = self.statistics.as_ref().map_or(0, Task::scratch_bytes);
-        bytes(conv::scratch_len(self.isa, &self.geometry, self.pass)) + epilogue.max(statistics)
+        bytes(conv::scratch_len(self.isa, &self.geometry, self.pass)) + self.behind.scratch_bytes()
     }
 
     fn reserve(&mut self, room: &mut Room) {
-        if let Some(statistics) = &mut self.statistics {
-            statistics.reserve(room);
-        }
+        self.behind.reserve(room);
     }
 
     fn compile(&mut self, compiler: &mut Compiler) {
-        if let Some(map) = &mut self.epilogue {
-            map.compile(compiler);
-        }
-        if let Some(statistics) = &mut self.statistics {
-            statistics.compile(compiler);
-        }
+        self.behind.compile(compiler);
     }
 
     unsafe fn run(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) -> Result<(), String> {
@@ -141,11 +122,11 @@ impl Task for ConvTask {
                 target,
                 own,
             );
-            if let Some(map) = &self.epilogue {
+            if let Some(map) = &self.behind.epilogue {
                 let range = conv::unit_range(self.isa, g, pass, unit);
                 map.run(memory, scratch.add(bytes(length)), range.start, range.end);
             }
-            if let Some(statistics) = &self.statistics {
+            if let Some(statistics) = &self.behind.statistics {
                 statistics.run_part(unit, memory, scratch.add(bytes(length)));
             }
         }
@@ -159,23 +140,23 @@ fn strides(access: &Access) -> [isize; 4] {
 }
 
 /// A convolution with its pooling, each image followed by its part of the epilogue.
-pub(super) struct ConvPoolTask {
-    pub(super) isa: Isa,
-    pub(super) geometry: ConvGeometry,
-    pub(super) pool: PoolGeometry,
-    pub(super) source: Access,
-    pub(super) filters: Access,
-    pub(super) output: Access,
-    pub(super) places: Option<Access>,
+pub(crate) struct ConvPoolTask {
+    pub(crate) isa: Isa,
+    pub(crate) geometry: ConvGeometry,
+    pub(crate) pool: PoolGeometry,
+    pub(crate) source: Access,
+    pub(crate) filters: Access,
+    pub(crate) output: Access,
+    pub(crate) places: Option<Access>,
     /// One number for each channel, added to what is pooled.
-    pub(super) bias: Option<Access>,
+    pub(crate) bias: Option<Access>,
     /// As [`PoolStep::added`](crate::plan::PoolStep::added).
-    pub(super) added: Option<Access>,
+    pub(crate) added: Option<Access>,
     /// Whether negative results become zero.
-    pub(super) rectify: bool,
+    pub(crate) rectify: bool,
     /// Whether windows with nothing above zero have no place.
-    pub(super) marks: bool,
-    pub(super) epilogue: Option<Prepared>,
+    pub(crate) marks: bool,
+    pub(crate) epilogue: Option<Prepared>,
 }
 
 impl Task for ConvPoolTask {
@@ -250,7 +231,7 @@ impl Task for ConvPoolTask {
 }
 
 /// Where a [`ConvWeightGradientTask`] finds the gradient of the output.
-pub(super) enum OutputGradientAccess {
+pub(crate) enum OutputGradientAccess {
     Stored(Access),
     Pooled {
         pool: Box<PoolGeometry>,
@@ -261,13 +242,13 @@ pub(super) enum OutputGradientAccess {
 }
 
 /// Partial gradients with respect to the filters.
-pub(super) struct ConvWeightGradientTask {
-    pub(super) isa: Isa,
-    pub(super) geometry: ConvGeometry,
-    pub(super) arithmetic: Arithmetic,
-    pub(super) input: Access,
-    pub(super) output_gradient: OutputGradientAccess,
-    pub(super) partials: Access,
+pub(crate) struct ConvWeightGradientTask {
+    pub(crate) isa: Isa,
+    pub(crate) geometry: ConvGeometry,
+    pub(crate) arithmetic: Arithmetic,
+    pub(crate) input: Access,
+    pub(crate) output_gradient: OutputGradientAccess,
+    pub(crate) partials: Access,
 }
 
 impl ConvWeightGradientTask {

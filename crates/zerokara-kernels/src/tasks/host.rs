@@ -12,10 +12,10 @@ use crate::{
 const FEW: usize = 8;
 
 /// A [`HostStep`](crate::plan::HostStep) with its dense views, each with its number of elements.
-pub(super) struct HostTask {
-    pub(super) inputs: Vec<(Access, usize)>,
-    pub(super) outputs: Vec<(Access, usize)>,
-    pub(super) function: Arc<dyn HostFunction>,
+pub(crate) struct HostTask {
+    pub(crate) inputs: Vec<(Access, usize)>,
+    pub(crate) outputs: Vec<(Access, usize)>,
+    pub(crate) function: Arc<dyn HostFunction>,
 }
 
 impl Task for HostTask {

@@ -3,7 +3,7 @@
 /// Padding of images: how many lines lie above and left of the first, below and right of the last.
 ///
 /// ```
-/// use zerokara_kernels::padding::Padding;
+/// use zerokara_kernels::plan::Padding;
 /// assert_eq!(Padding::from([1, 2]), Padding { before: [1, 2], behind: [1, 2] });
 /// assert_eq!(Padding::from([1, 2, 3, 4]), Padding { before: [1, 2], behind: [3, 4] });
 /// ```

@@ -14,7 +14,7 @@ const WEIGHT: usize = 10;
 const MOST_ROWS: usize = 8000;
 
 /// A copy between an input that is dense on one axis and an output that is dense on another.
-pub(super) struct TransposeTask {
+pub(crate) struct TransposeTask {
     isa: Isa,
     /// The axes besides the two, slowest first: (length, input's stride, output's stride).
     outer: Vec<(usize, isize, isize)>,
@@ -30,7 +30,7 @@ pub(super) struct TransposeTask {
 
 impl TransposeTask {
     /// None if the two are dense on the same axis, or on none.
-    pub(super) fn new(
+    pub(crate) fn new(
         isa: Isa,
         shape: &[usize],
         input: &Access,

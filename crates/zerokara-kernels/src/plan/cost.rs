@@ -1,9 +1,6 @@
 //! What a step costs: operations and memory traffic, from its shapes.
 
-use crate::{
-    conv::ConvGeometry,
-    plan::{Buffer, MapStep, Place, ReduceStep, Step, View},
-};
+use super::{Buffer, ConvGeometry, Region, Step, View};
 
 impl Step {
     /// Operations of matrix products and convolutions, two for each multiplication with its addition, as the plain
@@ -22,76 +19,22 @@ impl Step {
             Step::ConvPool(s) => convolution(&s.geometry),
             Step::ConvWeightGradient(s) => convolution(&s.geometry),
             Step::Chain(s) => s.slices.iter().flatten().map(Step::flops).sum(),
-            Step::Map(_)
-            | Step::Reduce(_)
-            | Step::PackMatrix(_)
-            | Step::PackFilters(_)
-            | Step::Pool(_)
-            | Step::PoolGradient(_)
-            | Step::Softmax(_)
-            | Step::ArgReduce(_)
-            | Step::Gather(_)
-            | Step::OneHot(_)
-            | Step::Random(_)
-            | Step::Host(_) => 0,
+            _ => 0,
         }
     }
 
-    /// Bytes that the step reads and writes: each view's distinct elements once, and what an epilogue finds in registers
-    /// or puts back in its place not again. What a chain leaves in a thread's own memory does not count.
+    /// Bytes that the step reads and writes: each operand's distinct elements once, and what a part of the step finds near
+    /// not again. What a chain leaves in a thread's own memory does not count.
     pub fn bytes(&self, buffers: &[Buffer]) -> u64 {
-        if let Step::Chain(s) = self {
-            return s
-                .slices
-                .iter()
-                .flatten()
-                .map(|step| step.bytes(buffers))
-                .sum();
-        }
         let of = |view: &View| match buffers.get(view.buffer) {
-            Some(buffer) if !matches!(buffer.place, Place::Local(_)) => {
+            Some(buffer) if !matches!(buffer.region, Region::Local(_)) => {
                 buffer.element.size() as u64 * distinct(view)
             }
             _ => 0,
         };
-        let all: u64 = self.clone().views_mut().iter().map(|view| of(view)).sum();
-        let again = match self {
-            Step::Gemm(s) => {
-                in_place(&s.epilogue, s.c.buffer, of)
-                    + near(&s.statistics, &s.epilogue, s.c.buffer, of)
-            }
-            Step::Conv(s) => {
-                in_place(&s.epilogue, s.target.buffer, of)
-                    + near(&s.statistics, &s.epilogue, s.target.buffer, of)
-            }
-            Step::PoolGradient(s) => in_place(&s.epilogue, s.input_gradient.buffer, of),
-            _ => 0,
-        };
-        all - again
+        let operands = self.far_operands();
+        operands.iter().map(|operand| of(operand.view)).sum()
     }
-}
-
-/// Bytes that statistics read of what the step, or its epilogue, has just written.
-fn near(
-    statistics: &Option<Box<ReduceStep>>,
-    epilogue: &Option<MapStep>,
-    target: usize,
-    of: impl Fn(&View) -> u64,
-) -> u64 {
-    let outputs = epilogue.iter().flat_map(|e| &e.outputs);
-    let written: Vec<usize> = outputs.map(|v| v.buffer).chain([target]).collect();
-    let read = statistics.iter().flat_map(|r| &r.inputs);
-    read.filter(|view| written.contains(&view.buffer))
-        .map(of)
-        .sum()
-}
-
-/// Bytes of the epilogue's views on the buffer that the step itself writes.
-fn in_place(epilogue: &Option<MapStep>, buffer: usize, of: impl Fn(&View) -> u64) -> u64 {
-    let views = epilogue
-        .iter()
-        .flat_map(|e| e.inputs.iter().chain(&e.outputs));
-    views.filter(|view| view.buffer == buffer).map(of).sum()
 }
 
 fn product(factors: &[usize]) -> u64 {
@@ -106,9 +49,7 @@ fn distinct(view: &View) -> u64 {
 }
 
 fn convolution(g: &ConvGeometry) -> u64 {
-    let group = g.in_channels / g.groups.max(1);
-    2 * product(&[g.batch, g.out_channels, g.output[0], g.output[1]])
-        * product(&[group, g.kernel[0], g.kernel[1]])
+    2 * product(&[g.batch, g.output[0], g.output[1]]) * product(&g.filters())
 }
 
 #[cfg(test)]
@@ -116,8 +57,8 @@ mod tests {
     use super::*;
     use crate::{
         arithmetic::Arithmetic,
-        map::{Code, Instruction},
-        plan::{ConvPass, ConvStep, Element, GemmRight, GemmStep},
+        code::{Code, Instruction},
+        plan::{ConvPass, ConvStep, Element, GemmRight, GemmStep, MapStep},
     };
 
     fn view(buffer: usize, shape: &[usize]) -> View {
@@ -134,7 +75,7 @@ mod tests {
         let buffer = |i| Buffer {
             element: Element::F32,
             len: 1 << 20,
-            place: Place::External(i),
+            region: Region::External(i),
         };
         (0..n).map(buffer).collect()
     }

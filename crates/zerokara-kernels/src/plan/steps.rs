@@ -1,161 +1,7 @@
-//! The language in which a compiler speaks to the kernels: buffers, strided views, and steps.
-//!
-//! A [`Plan`] is a list of [`Stage`]s. The steps of one stage do not depend on one another, so that
-//! all their units of work run in one parallel region; a barrier stands between stages. How a step
-//! is cut into units, and the order in which it sums, depends on its shapes alone: the same plan
-//! gives the same bits on one thread and on many.
-//!
-//! Everything a step touches is named by a [`View`] into a numbered buffer. The executor checks all
-//! views against their buffers once, when it takes the plan, and then runs it without checks.
+//! The kernel calls of a plan, each with its views.
 
-use crate::{arithmetic::Arithmetic, conv::ConvGeometry, map::Code, pooling::PoolGeometry};
-
-/// The type of a buffer's elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Element {
-    /// 32-bit floating point, the type all fast kernels work in.
-    F32,
-    /// 64-bit floating point.
-    F64,
-    /// 64-bit signed integers: labels, indices, counters.
-    I64,
-    /// Unsigned bytes: pixels, characters, small numbers.
-    U8,
-    /// Truth values, one byte each, 0 or 1.
-    Bool,
-}
-
-impl Element {
-    /// All of them.
-    pub const ALL: [Element; 5] = [
-        Element::F32,
-        Element::F64,
-        Element::I64,
-        Element::U8,
-        Element::Bool,
-    ];
-
-    /// Bytes per element.
-    pub fn size(self) -> usize {
-        match self {
-            Element::F32 => 4,
-            Element::F64 | Element::I64 => 8,
-            Element::U8 | Element::Bool => 1,
-        }
-    }
-
-    /// Whether elementwise code takes and gives it: each of its values is one of f32.
-    pub fn is_mapped(self) -> bool {
-        matches!(self, Element::F32 | Element::U8 | Element::Bool)
-    }
-
-    /// The element type of this name: `f32`, `f64`, `i64`, `u8` or `bool`.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|e| e.name() == name)
-    }
-
-    /// Its name: `f32`, `f64`, `i64`, `u8` or `bool`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Element::F32 => "f32",
-            Element::F64 => "f64",
-            Element::I64 => "i64",
-            Element::U8 => "u8",
-            Element::Bool => "bool",
-        }
-    }
-}
-
-impl std::fmt::Display for Element {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// Where a buffer lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// In the arena of a run, at this byte offset (a multiple of 64).
-    Arena(usize),
-    /// In what the stages of [`Plan::preparation`] leave to all runs, at this byte offset (a multiple of 64). They write
-    /// nothing else, and nothing later writes there.
-    Prepared(usize),
-    /// The i-th storage handed to `Executor::run`: a parameter, an input, an output, a constant.
-    External(usize),
-    /// In memory of the thread that runs a slice of a [`ChainStep`], at this byte offset (a multiple of 64). Only the
-    /// steps of one slice see it; what it holds before the slice writes to it is unspecified.
-    Local(usize),
-}
-
-/// A run of elements that steps refer to by its index in [`Plan::buffers`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Buffer {
-    /// Type of its elements.
-    pub element: Element,
-    /// Number of its elements.
-    pub len: usize,
-    /// Where it lives.
-    pub place: Place,
-}
-
-/// A strided window on a buffer: element `[i, j, ..]` is at `offset + i * strides[0] + j * strides[1] + ..`.
-/// Offsets and strides count elements; a stride of 0 repeats (broadcasting), a negative one walks backwards.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct View {
-    /// Index into [`Plan::buffers`].
-    pub buffer: usize,
-    /// Position of element `[0, 0, ..]`.
-    pub offset: usize,
-    /// Length of each axis.
-    pub shape: Vec<usize>,
-    /// Distance between neighbours on each axis.
-    pub strides: Vec<isize>,
-}
-
-impl View {
-    /// Whether the elements along the axes from `first` on are those of a dense view, in some order of these axes.
-    pub fn is_dense_from(&self, first: usize) -> bool {
-        let lengths = self.shape[first..].iter().copied();
-        let mut axes: Vec<(isize, usize)> = self.strides[first..]
-            .iter()
-            .copied()
-            .zip(lengths)
-            .filter(|&(_, length)| length != 1)
-            .collect();
-        axes.sort_unstable();
-        let mut expected = 1;
-        axes.iter().all(|&(stride, length)| {
-            let fits = stride == expected || length == 0;
-            expected *= length as isize;
-            fits
-        })
-    }
-}
-
-/// Steps that do not depend on one another and run in one parallel region.
-#[derive(Clone, Debug, Default)]
-pub struct Stage {
-    /// The steps, each cut into units of work by its shapes.
-    pub steps: Vec<Step>,
-}
-
-/// A validated list of kernel calls over one arena.
-#[derive(Clone, Debug, Default)]
-pub struct Plan {
-    /// All buffers that the steps name.
-    pub buffers: Vec<Buffer>,
-    /// Size of the arena in bytes.
-    pub arena_bytes: usize,
-    /// Size in bytes of what is prepared.
-    pub prepared_bytes: usize,
-    /// Number of storages that `Executor::run` takes.
-    pub externals: usize,
-    /// What to do, in order.
-    pub stages: Vec<Stage>,
-    /// So many stages at the start need not run again while the storages that they read hold the same values: what they
-    /// write is [prepared](Place::Prepared).
-    pub preparation: usize,
-}
+use super::{ConvGeometry, ConvPass, PoolGeometry, Pooling, View};
+use crate::{arithmetic::Arithmetic, code::Code};
 
 /// One kernel call.
 #[derive(Clone, Debug)]
@@ -240,16 +86,7 @@ pub struct ReduceStep {
 impl ReduceStep {
     /// An output over the axes that are not reduced.
     pub fn kept(&self, output: &View) -> View {
-        let kept = |axis: &usize| !self.reduced.get(*axis).copied().unwrap_or(false);
-        let axes: Vec<usize> = (0..output.shape.len()).filter(kept).collect();
-        View {
-            shape: axes.iter().map(|&axis| output.shape[axis]).collect(),
-            strides: axes
-                .iter()
-                .filter_map(|&axis| output.strides.get(axis).copied())
-                .collect(),
-            ..output.clone()
-        }
+        output.kept(&self.reduced)
     }
 }
 
@@ -301,15 +138,6 @@ impl GemmRight {
             GemmRight::InPlace(view) | GemmRight::Packed { panels: view, .. } => view,
         }
     }
-}
-
-/// Which of the two dense passes a convolution kernel runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ConvPass {
-    /// From the input `[N, C, H, W]` to the output `[N, O, Y, X]`.
-    Forward,
-    /// From the output's gradient to the input's gradient: the transposed map.
-    InputGradient,
 }
 
 /// Rearranges filters `[O, C / groups, KH, KW]` (any strides) for the convolution kernel of a pass.
@@ -411,45 +239,6 @@ pub struct PooledGradient {
     /// Where the sums of the gradient go, if these are wanted, for each partial gradient of the filters: dense
     /// `[conv::partials(geometry), C]`.
     pub totals: Option<View>,
-}
-
-impl OutputGradient {
-    /// The views that are read.
-    pub fn views(&self) -> impl Iterator<Item = &View> {
-        let (first, second) = match self {
-            OutputGradient::Stored(view) => (view, None),
-            OutputGradient::Pooled(pooled) => (&pooled.gradient, Some(&pooled.places)),
-        };
-        [first].into_iter().chain(second)
-    }
-
-    /// The views, that of the totals among them, to be changed.
-    pub fn views_mut(&mut self) -> impl Iterator<Item = &mut View> {
-        let views = match self {
-            OutputGradient::Stored(view) => [Some(view), None, None],
-            OutputGradient::Pooled(pooled) => [
-                Some(&mut pooled.gradient),
-                Some(&mut pooled.places),
-                pooled.totals.as_mut(),
-            ],
-        };
-        views.into_iter().flatten()
-    }
-}
-
-/// How a pooling window is summed up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Pooling {
-    /// The largest element of the window; padding never wins, the first NaN does.
-    Max,
-    /// The mean; padding counts as zeros if `count_padding`, else it is left out of the divisor. What a window covers
-    /// beyond the padded image never counts.
-    Average {
-        /// Whether padding counts in the divisor.
-        count_padding: bool,
-    },
-    /// The element of `values` at the place of the window's largest element of `input`.
-    SelectAtMax,
 }
 
 /// Pooling of channels-last images.
@@ -555,7 +344,7 @@ pub struct RandomStep {
 }
 
 /// The same few steps over slices of the batch, each slice by one thread from the first step to the last, so that what
-/// one step leaves to the next ([`Place::Local`]) stays in that thread's cache and is never written to memory.
+/// one step leaves to the next ([`Region::Local`]) stays in that thread's cache and is never written to memory.
 ///
 /// A slice's steps run in order. Slices must not write what others touch.
 #[derive(Clone, Debug, Default)]
@@ -613,99 +402,4 @@ pub enum ElementsMut<'a> {
     I64(&'a mut [i64]),
     U8(&'a mut [u8]),
     Bool(&'a mut [u8]),
-}
-
-/// Whether the address space holds so many elements of any type; lengths of 0 count as 1, so that strides can be counted
-/// as well.
-pub fn countable(shape: &[usize]) -> bool {
-    const MOST: usize = isize::MAX as usize / 16;
-    let count = shape
-        .iter()
-        .try_fold(1usize, |n, &length| n.checked_mul(length.max(1)));
-    count.is_some_and(|n| n <= MOST)
-}
-
-impl Step {
-    /// All views that the step reads or writes, its epilogue's included.
-    pub fn views_mut(&mut self) -> Vec<&mut View> {
-        fn of_map(step: &mut MapStep) -> Vec<&mut View> {
-            step.inputs.iter_mut().chain(&mut step.outputs).collect()
-        }
-        fn of_reduce(step: &mut ReduceStep) -> impl Iterator<Item = &mut View> {
-            let own = step.inputs.iter_mut().chain(&mut step.outputs);
-            own.chain(step.epilogue.iter_mut().flat_map(of_map))
-        }
-        fn with_epilogue<'a, const N: usize>(
-            own: [Option<&'a mut View>; N],
-            epilogue: &'a mut Option<MapStep>,
-        ) -> Vec<&'a mut View> {
-            let own = own.into_iter().flatten();
-            own.chain(epilogue.iter_mut().flat_map(of_map)).collect()
-        }
-        match self {
-            Step::Map(s) => of_map(s),
-            Step::Reduce(s) => of_reduce(s).collect(),
-            Step::PackMatrix(s) => vec![&mut s.b, &mut s.packed],
-            Step::Gemm(s) => {
-                let b = match &mut s.b {
-                    GemmRight::InPlace(view) => view,
-                    GemmRight::Packed { panels, .. } => panels,
-                };
-                let own = [Some(&mut s.a), Some(b), Some(&mut s.c)];
-                let mut views = with_epilogue(own, &mut s.epilogue);
-                views.extend(s.statistics.iter_mut().flat_map(|s| of_reduce(s)));
-                views
-            }
-            Step::PackFilters(s) => vec![&mut s.filters, &mut s.packed],
-            Step::Conv(s) => {
-                let own = [&mut s.source, &mut s.packed, &mut s.target].map(Some);
-                let mut views = with_epilogue(own, &mut s.epilogue);
-                views.extend(s.statistics.iter_mut().flat_map(|s| of_reduce(s)));
-                views
-            }
-            Step::ConvPool(s) => with_epilogue(
-                [
-                    Some(&mut s.source),
-                    Some(&mut s.filters),
-                    Some(&mut s.output),
-                    s.places.as_mut(),
-                    s.added.as_mut(),
-                ],
-                &mut s.epilogue,
-            ),
-            Step::ConvWeightGradient(s) => {
-                let own = [&mut s.input, &mut s.partials].into_iter();
-                own.chain(s.output_gradient.views_mut()).collect()
-            }
-            Step::Pool(s) => with_epilogue(
-                [
-                    Some(&mut s.input),
-                    s.values.as_mut(),
-                    Some(&mut s.output),
-                    s.places.as_mut(),
-                    s.added.as_mut(),
-                ],
-                &mut s.epilogue,
-            ),
-            Step::PoolGradient(s) => with_epilogue(
-                [
-                    s.input.as_mut(),
-                    s.places.as_mut(),
-                    Some(&mut s.output_gradient),
-                    Some(&mut s.input_gradient),
-                ],
-                &mut s.epilogue,
-            ),
-            Step::Softmax(s) => vec![&mut s.input, &mut s.output],
-            Step::ArgReduce(s) => vec![&mut s.input, &mut s.output],
-            Step::Gather(s) => vec![&mut s.input, &mut s.indices, &mut s.output],
-            Step::OneHot(s) => vec![&mut s.labels, &mut s.output],
-            Step::Random(s) => vec![&mut s.counter, &mut s.output],
-            Step::Host(s) => s.inputs.iter_mut().chain(&mut s.outputs).collect(),
-            Step::Chain(s) => {
-                let steps = s.slices.iter_mut().flatten();
-                steps.flat_map(Step::views_mut).collect()
-            }
-        }
-    }
 }

@@ -19,14 +19,14 @@ use std::{ops::Range, sync::atomic::Ordering};
 
 use crate::{
     access::{Access, Memory, scatter},
-    executor::{Room, Task},
+    code::Code,
     isa::Isa,
     map::{
-        Code,
         compile::Compiler,
         prepared::{Prepared, TILE},
     },
     plan::Reduction,
+    tasks::{Room, Task},
 };
 
 /// How many numbers of a column are added up in single precision.

@@ -1,23 +1,22 @@
 //! Matrix products.
 
-use super::{Room, Task};
+use super::{Behind, Room, Task};
 use crate::{
     access::{Access, Memory},
     gemm::{self, GemmShape, Left, Right},
     isa::Isa,
-    map::{compile::Compiler, prepared::Prepared},
-    reduce::ReduceTask,
+    map::compile::Compiler,
     storage::ALIGNMENT,
 };
 
 /// Packing of the right operands of a batch of products.
-pub(super) struct PackMatrixTask {
-    pub(super) isa: Isa,
-    pub(super) batch: usize,
-    pub(super) k: usize,
-    pub(super) n: usize,
-    pub(super) b: Access,
-    pub(super) packed: Access,
+pub(crate) struct PackMatrixTask {
+    pub(crate) isa: Isa,
+    pub(crate) batch: usize,
+    pub(crate) k: usize,
+    pub(crate) n: usize,
+    pub(crate) b: Access,
+    pub(crate) packed: Access,
 }
 
 impl Task for PackMatrixTask {
@@ -47,21 +46,20 @@ impl Task for PackMatrixTask {
 }
 
 /// The right operand.
-pub(super) enum RightAccess {
+pub(crate) enum RightAccess {
     InPlace(Access),
     /// With the distance between matrices.
     Packed(Access, usize),
 }
 
 /// A batch of products, each unit followed by its part of the epilogue and of the statistics.
-pub(super) struct GemmTask {
-    pub(super) isa: Isa,
-    pub(super) shape: GemmShape,
-    pub(super) a: Access,
-    pub(super) b: RightAccess,
-    pub(super) c: Access,
-    pub(super) epilogue: Option<Prepared>,
-    pub(super) statistics: Option<ReduceTask>,
+pub(crate) struct GemmTask {
+    pub(crate) isa: Isa,
+    pub(crate) shape: GemmShape,
+    pub(crate) a: Access,
+    pub(crate) b: RightAccess,
+    pub(crate) c: Access,
+    pub(crate) behind: Behind,
 }
 
 const GEMM_SCRATCH: usize = (gemm::SCRATCH_LEN * 4).next_multiple_of(ALIGNMENT);
@@ -73,36 +71,21 @@ impl Task for GemmTask {
 
     fn weight(&self) -> usize {
         let GemmShape { batch, m, n, k } = self.shape;
-        let epilogue = self
-            .epilogue
-            .as_ref()
-            .map_or(0, |map| map.total() * map.weight());
-        let statistics = self.statistics.as_ref().map_or(0, Task::weight);
         (batch * m * n)
             .saturating_mul(k / 4 + 2)
-            .saturating_add(epilogue)
-            .saturating_add(statistics)
+            .saturating_add(self.behind.weight())
     }
 
     fn scratch_bytes(&self) -> usize {
-        let epilogue = self.epilogue.as_ref().map_or(0, Prepared::scratch_bytes);
-        let statistics = self.statistics.as_ref().map_or(0, Task::scratch_bytes);
-        GEMM_SCRATCH + epilogue.max(statistics)
+        GEMM_SCRATCH + self.behind.scratch_bytes()
     }
 
     fn reserve(&mut self, room: &mut Room) {
-        if let Some(statistics) = &mut self.statistics {
-            statistics.reserve(room);
-        }
+        self.behind.reserve(room);
     }
 
     fn compile(&mut self, compiler: &mut Compiler) {
-        if let Some(map) = &mut self.epilogue {
-            map.compile(compiler);
-        }
-        if let Some(statistics) = &mut self.statistics {
-            statistics.compile(compiler);
-        }
+        self.behind.compile(compiler);
     }
 
     unsafe fn run(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) -> Result<(), String> {
@@ -128,13 +111,13 @@ impl Task for GemmTask {
             let c_strides = [(m * n) as isize, n as isize];
             let own = std::slice::from_raw_parts_mut(scratch.cast(), gemm::SCRATCH_LEN);
             gemm::run_unit(self.isa, &self.shape, unit, a, b, c, c_strides, own);
-            if let Some(map) = &self.epilogue {
+            if let Some(map) = &self.behind.epilogue {
                 let range = gemm::unit_range(self.isa, &self.shape, unit);
                 let start = (range.batch * m + range.rows.start) * n + range.columns.start;
                 let (width, rows) = (range.columns.len(), range.rows.len());
                 map.run_rows(memory, scratch.add(GEMM_SCRATCH), start, width, n, rows);
             }
-            if let Some(statistics) = &self.statistics {
+            if let Some(statistics) = &self.behind.statistics {
                 statistics.run_part(unit, memory, scratch.add(GEMM_SCRATCH));
             }
         }

@@ -3,13 +3,11 @@
 use super::{Form, Gathered, How, Output, Partials, Parting, Parts, ReduceTask};
 use crate::{
     access::Access,
-    executor::parts_of_unit,
+    code::Code,
     isa::Isa,
-    map::{
-        Code,
-        prepared::{Prepared, TILE, Use},
-    },
+    map::prepared::{Prepared, TILE, Use},
     plan::Reduction,
+    tasks::parts_of_unit,
 };
 use std::{cmp::Reverse, ops::Range};
 

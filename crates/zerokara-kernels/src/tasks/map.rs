@@ -3,9 +3,9 @@
 use super::{Task, parts_of_unit};
 use crate::{
     access::{Access, Memory},
+    code::{Code, Instruction},
     isa::Isa,
     map::{
-        Code, Instruction,
         compile::Compiler,
         prepared::{Prepared, Use},
     },
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A [`MapStep`](crate::plan::MapStep), cut into ranges of its flattened space.
-pub(super) struct MapTask {
+pub(crate) struct MapTask {
     map: Prepared,
     /// A truth value that is the same everywhere, and what to run instead where it does not hold.
     otherwise: Option<(Access, Prepared)>,
@@ -61,7 +61,7 @@ fn decided(code: &Code, known: usize, truth: bool) -> Code {
 }
 
 impl MapTask {
-    pub(super) fn new(
+    pub(crate) fn new(
         isa: Isa,
         shape: &[usize],
         inputs: Vec<Access>,
