@@ -6,7 +6,6 @@ pub mod arithmetic;
 pub mod conv;
 mod cost;
 pub mod executor;
-pub mod finish;
 mod gather;
 pub mod gemm;
 pub mod isa;

@@ -350,7 +350,7 @@ pub struct ConvStep {
 }
 
 /// A convolution forward on channels-last images and the max pooling of its output, which is never written;
-/// [`conv::lines::pooled::pays`](crate::conv::lines::pooled::pays) says for which.
+/// [`conv_pool::pays`](crate::conv::conv_pool::pays) says for which.
 #[derive(Clone, Debug)]
 pub struct ConvPoolStep {
     /// Sizes and options of the convolution.
@@ -367,7 +367,7 @@ pub struct ConvPoolStep {
     pub places: Option<View>,
     /// As [`PoolStep::added`].
     pub added: Option<View>,
-    /// Whether windows whose results the epilogue [rectifies](crate::finish::Finish) to zero are told as
+    /// Whether windows whose results the epilogue [rectifies](crate::conv::finish::Finish) to zero are told as
     /// [`NOWHERE`](crate::pooling::NOWHERE), so that no gradient goes through them.
     pub marks: bool,
     /// Runs on each finished image of `output`.
@@ -395,7 +395,7 @@ pub enum OutputGradient {
     /// Dense `[N, Y, X, O]`.
     Stored(View),
     /// That of a max pooling of the output, of which only one position of each window has a gradient;
-    /// [`conv::windows::pay`](crate::conv::windows::pay) says for which.
+    /// [`over_windows::pay`](crate::conv::over_windows::pay) says for which.
     Pooled(Box<PooledGradient>),
 }
 

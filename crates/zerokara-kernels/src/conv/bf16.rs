@@ -1,7 +1,7 @@
-//! The kernels with products of bf16, for what [`super::arithmetic`] chooses them for: compiled for AVX-512 with
+//! The kernels with products of bf16, for what [`choice`](super::choice) chooses them for: compiled for AVX-512 with
 //! AVX512-BF16, and in portable code that does the same number by number.
 
-use super::{ConvGeometry, winograd};
+use super::{ConvGeometry, filters, images};
 use crate::{isa::Isa, plan::ConvPass, simd::Portable};
 use std::ops::Range;
 
@@ -40,7 +40,7 @@ versions! {
         filters: *const f32,
         strides: [isize; 4],
         packed: *mut f32,
-    ) = winograd::pack_panels
+    ) = images::winograd::pack_panels
 }
 
 versions! {
@@ -53,7 +53,7 @@ versions! {
         packed: *const f32,
         target: *mut f32,
         scratch: &mut [f32],
-    ) = winograd::run_unit_body
+    ) = images::winograd::run_unit_body
 }
 
 versions! {
@@ -65,5 +65,5 @@ versions! {
         output_gradient: *const f32,
         partials: *mut f32,
         scratch: &mut [f32],
-    ) = winograd::filters::run_unit_body
+    ) = filters::winograd::run_unit_body
 }

@@ -5,7 +5,7 @@
 //! not finite, in what it reads or on its way, what it made of them is computed anew here. A term is the product of an
 //! element of the image and one of the filter; what lies beyond the image has no terms.
 
-use super::{ConvGeometry, phase::Phase, windows::Windows};
+use super::{ConvGeometry, over_windows::Windows, phase::Phase};
 use crate::{
     simd::{Outlined, Simd},
     unroll::each,
@@ -276,7 +276,7 @@ pub(super) unsafe fn output(
 ///
 /// # Safety
 ///
-/// [`windows::pay`](super::windows::pay) must hold; images, windows and gradient must be valid.
+/// [`over_windows::pay`](super::over_windows::pay) must hold; images, windows and gradient must be valid.
 #[cold]
 pub(super) unsafe fn gradient_over_windows(
     g: &ConvGeometry,

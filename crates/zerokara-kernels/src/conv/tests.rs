@@ -1,7 +1,9 @@
 //! Every pass against plain loops in f64.
 
-use super::*;
-use crate::{pooling::PoolGeometry, rounding::Sum};
+use super::{choice::Algorithm, *};
+use crate::{
+    arithmetic::Arithmetic, isa::Isa, plan::ConvPass, pooling::PoolGeometry, rounding::Sum,
+};
 
 mod not_finite;
 
@@ -126,7 +128,7 @@ fn check_in(wanted: Arithmetic, isa: Isa, g: &ConvGeometry) {
             sums[to].add(f64::from(source[from]) * f64::from(filters[k]));
         });
         for (filters, strides) in [(&filters, by_out), (&transposed, by_tap)] {
-            let algorithm = algorithm(isa.lanes(), g, pass);
+            let algorithm = choice::images(isa.lanes(), g, pass);
             let mut packed = vec![f32::NAN; packed_len(isa, g, pass)];
             let mut target = vec![f32::NAN; target_len + 1];
             let mut scratch = vec![f32::NAN; scratch_len(isa, g, pass)];
@@ -185,7 +187,7 @@ fn check_in(wanted: Arithmetic, isa: Isa, g: &ConvGeometry) {
     match weight_gradient_arithmetic(isa, g, wanted) {
         Arithmetic::Bf16 if g.batch > 0 => assert_near(&total, &sums, &what, g),
         _ => {
-            let algorithm = weight_gradient_algorithm(isa.lanes(), g);
+            let algorithm = choice::filters(isa.lanes(), g);
             assert_close(algorithm, &total, &sums, &what, g);
         }
     }
@@ -304,10 +306,13 @@ fn groups() {
 #[test]
 fn large_images_are_cut_into_bands_and_many_runs_into_turns() {
     let g = geometry(1, [8, 24, 1], [40, 37], [3, 3], [1, 1], [1, 1], [1, 1]);
-    assert!(units_of(8, &g, ConvPass::Forward) > 1 && units_of(8, &g, ConvPass::InputGradient) > 1);
+    assert!(
+        images::units_of(8, &g, ConvPass::Forward) > 1
+            && images::units_of(8, &g, ConvPass::InputGradient) > 1
+    );
     check_everywhere(&g);
     let g = geometry(1, [16, 24, 1], [40, 36], [3, 3], [2, 2], [1, 1], [1, 1]);
-    assert!(units_of(8, &g, ConvPass::InputGradient) > 1);
+    assert!(images::units_of(8, &g, ConvPass::InputGradient) > 1);
     check_everywhere(&g);
     // 7 x 7 taps in 49 runs.
     check_everywhere(&geometry(
@@ -352,7 +357,7 @@ fn fewer_multiplications(batches: &[usize], each: impl Fn(&ConvGeometry)) -> (us
                 let g = geometry(batch, channels, size, [3; 2], [1; 2], padding, [1; 2]);
                 all += 1;
                 for (fewer, lanes) in fewer.iter_mut().zip([8, 16]) {
-                    let algorithm = algorithm(lanes, &g, ConvPass::Forward);
+                    let algorithm = choice::images(lanes, &g, ConvPass::Forward);
                     *fewer += usize::from(algorithm == Algorithm::Winograd);
                 }
                 each(&g);
@@ -394,7 +399,7 @@ fn check_bf16(isa: Isa) {
         );
         for pass in [ConvPass::Forward, ConvPass::InputGradient] {
             assert_eq!(
-                arithmetic_of(8, &g, pass, Arithmetic::Bf16),
+                choice::arithmetic_of(8, &g, pass, Arithmetic::Bf16),
                 Arithmetic::F32
             );
         }
@@ -425,8 +430,8 @@ fn small_batches_of_large_images_are_cut_into_bands_of_tiles() {
         let g = geometry(batch, [32, 24, 1], size, [3; 2], [1; 2], [1; 2], [1; 2]);
         for pass in [ConvPass::Forward, ConvPass::InputGradient] {
             for lanes in [8, 16] {
-                assert_eq!(algorithm(lanes, &g, pass), Algorithm::Winograd);
-                assert!(units_of(lanes, &g, pass) > batch);
+                assert_eq!(choice::images(lanes, &g, pass), Algorithm::Winograd);
+                assert!(images::units_of(lanes, &g, pass) > batch);
             }
         }
         check_everywhere(&g);
@@ -527,7 +532,7 @@ fn check_windows(g: &ConvGeometry, pool: &PoolGeometry) {
         for (i, &place) in places.iter().enumerate() {
             told[at(i, strides)] = place;
         }
-        let windows = windows::Windows {
+        let windows = over_windows::Windows {
             pool,
             gradient: gradient.as_ptr(),
             strides: strides.map(|s| s as isize),
@@ -535,15 +540,15 @@ fn check_windows(g: &ConvGeometry, pool: &PoolGeometry) {
             place_strides: strides.map(|s| s as isize),
         };
         for isa in Isa::available() {
-            assert!(windows::pay(isa, g, pool), "{g:?} {pool:?}");
+            assert!(over_windows::pay(isa, g, pool), "{g:?} {pool:?}");
             let mut parts = vec![f32::NAN; partials(g) * filters];
             let mut totals = vec![f32::NAN; partials(g) * g.out_channels];
-            let mut scratch = vec![f32::NAN; windows::scratch_len(isa, g, pool)];
-            for unit in 0..windows::units(g) {
+            let mut scratch = vec![f32::NAN; over_windows::scratch_len(isa, g, pool)];
+            for unit in 0..over_windows::units(g) {
                 let (from, to, scratch) = (input.as_ptr(), parts.as_mut_ptr(), &mut scratch[..]);
                 let sums = Some(totals.as_mut_ptr());
                 // SAFETY: all vectors have the lengths asked for, and only what runs here is run.
-                unsafe { windows::run_unit(isa, g, windows, unit, from, to, sums, scratch) };
+                unsafe { over_windows::run_unit(isa, g, windows, unit, from, to, sums, scratch) };
             }
             let mut total = vec![0.0f32; filters];
             for part in parts.chunks_exact(filters) {
@@ -553,7 +558,7 @@ fn check_windows(g: &ConvGeometry, pool: &PoolGeometry) {
                     .for_each(|(total, x)| *total += x);
             }
             let what = format!("{isa:?} windows {:?}", pool.kernel);
-            let factor = match windows::may_be_nowhere(isa, g, pool) {
+            let factor = match over_windows::may_be_nowhere(isa, g, pool) {
                 true => lines::ERROR,
                 false => 1.0,
             };

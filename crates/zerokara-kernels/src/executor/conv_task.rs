@@ -8,8 +8,8 @@ use crate::{
     arithmetic::Arithmetic,
     conv::{
         self, ConvGeometry,
-        lines::pooled::{self, Pooled},
-        windows::{self, Windows},
+        conv_pool::{self, Pooled},
+        over_windows::{self, Windows},
     },
     isa::Isa,
     map::{compile::Compiler, prepared::Prepared},
@@ -180,7 +180,7 @@ pub(super) struct ConvPoolTask {
 
 impl Task for ConvPoolTask {
     fn units(&self) -> usize {
-        pooled::units(self.isa, &self.geometry, &self.pool)
+        conv_pool::units(self.isa, &self.geometry, &self.pool)
     }
 
     fn weight(&self) -> usize {
@@ -188,7 +188,7 @@ impl Task for ConvPoolTask {
             .epilogue
             .as_ref()
             .map_or(0, |map| map.total() * map.weight());
-        let images = pooled::image_weight(self.isa, &self.geometry, &self.pool);
+        let images = conv_pool::image_weight(self.isa, &self.geometry, &self.pool);
         images
             .saturating_mul(self.geometry.batch)
             .saturating_add(epilogue)
@@ -196,7 +196,7 @@ impl Task for ConvPoolTask {
 
     fn scratch_bytes(&self) -> usize {
         let epilogue = self.epilogue.as_ref().map_or(0, Prepared::scratch_bytes);
-        bytes(pooled::scratch_len(self.isa, &self.geometry, &self.pool)) + epilogue
+        bytes(conv_pool::scratch_len(self.isa, &self.geometry, &self.pool)) + epilogue
     }
 
     fn compile(&mut self, compiler: &mut Compiler) {
@@ -207,7 +207,7 @@ impl Task for ConvPoolTask {
 
     unsafe fn run(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) -> Result<(), String> {
         let (isa, g, pool) = (self.isa, &self.geometry, &self.pool);
-        let length = pooled::scratch_len(isa, g, pool);
+        let length = conv_pool::scratch_len(isa, g, pool);
         // SAFETY: geometry and views were checked; the unit's images are its own.
         unsafe {
             let pooled = Pooled {
@@ -235,10 +235,10 @@ impl Task for ConvPoolTask {
                 place_strides: self.places.as_ref().map_or([0; 4], strides),
             };
             let own = slice::from_raw_parts_mut(scratch.cast(), length);
-            pooled::prepare(isa, &pooled, own);
+            conv_pool::prepare(isa, &pooled, own);
             let windows = pool.output[0] * pool.output[1] * pool.channels;
-            for image in pooled::unit_images(isa, g, pool, unit) {
-                pooled::run_image(isa, &pooled, image, own);
+            for image in conv_pool::unit_images(isa, g, pool, unit) {
+                conv_pool::run_image(isa, &pooled, image, own);
                 if let Some(map) = &self.epilogue {
                     let scratch = scratch.add(bytes(length));
                     map.run(memory, scratch, image * windows, (image + 1) * windows);
@@ -278,7 +278,7 @@ impl ConvWeightGradientTask {
                 conv::weight_gradient_scratch_len(self.isa, &self.geometry)
             }
             OutputGradientAccess::Pooled { pool, .. } => {
-                windows::scratch_len(self.isa, &self.geometry, pool)
+                over_windows::scratch_len(self.isa, &self.geometry, pool)
             }
         }
     }
@@ -290,7 +290,7 @@ impl Task for ConvWeightGradientTask {
             OutputGradientAccess::Stored(_) => {
                 conv::weight_gradient_units(self.isa, &self.geometry)
             }
-            OutputGradientAccess::Pooled { .. } => windows::units(&self.geometry),
+            OutputGradientAccess::Pooled { .. } => over_windows::units(&self.geometry),
         }
     }
 
@@ -344,7 +344,7 @@ impl Task for ConvWeightGradientTask {
                         place_strides: strides(places),
                     };
                     let totals = totals.as_ref().map(|totals| memory.f32s(totals));
-                    windows::run_unit(self.isa, g, windows, unit, input, to, totals, own);
+                    over_windows::run_unit(self.isa, g, windows, unit, input, to, totals, own);
                 }
             }
         }

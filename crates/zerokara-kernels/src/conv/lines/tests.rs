@@ -1,10 +1,16 @@
 //! Convolutions with their pooling against plain sums in f64.
 
-use super::{
-    ERROR,
-    pooled::{self, Pooled},
+use super::ERROR;
+use crate::{
+    conv::{
+        ConvGeometry,
+        conv_pool::{self, Pooled},
+    },
+    isa::Isa,
+    padding::Padding,
+    pooling::PoolGeometry,
+    rounding::Sum,
 };
-use crate::{conv::ConvGeometry, isa::Isa, padding::Padding, pooling::PoolGeometry, rounding::Sum};
 
 /// Numbers between -1 and 1, the same for the same seed.
 fn numbers(len: usize, seed: u32) -> Vec<f32> {
@@ -77,14 +83,14 @@ fn output(g: &ConvGeometry, input: &[f32], filters: &[f32], at: [usize; 4]) -> S
 
 /// Runs all images.
 fn run_all(isa: Isa, p: &Pooled<'_>) {
-    let mut scratch = vec![f32::NAN; pooled::scratch_len(isa, p.conv, p.pool)];
+    let mut scratch = vec![f32::NAN; conv_pool::scratch_len(isa, p.conv, p.pool)];
     let scratch = &mut scratch[..];
-    for unit in 0..pooled::units(isa, p.conv, p.pool) {
+    for unit in 0..conv_pool::units(isa, p.conv, p.pool) {
         // SAFETY: the caller gives what has the lengths asked for, and only what runs here is run.
         unsafe {
-            pooled::prepare(isa, p, scratch);
-            for image in pooled::unit_images(isa, p.conv, p.pool, unit) {
-                pooled::run_image(isa, p, image, scratch);
+            conv_pool::prepare(isa, p, scratch);
+            for image in conv_pool::unit_images(isa, p.conv, p.pool, unit) {
+                conv_pool::run_image(isa, p, image, scratch);
             }
         }
     }
@@ -210,7 +216,7 @@ fn convolutions_pooled_at_once() {
     ] {
         for isa in Isa::available() {
             let geometries = geometries(2, channels, size, kernel, padding);
-            if pooled::pays(isa, &geometries.0, &geometries.1) {
+            if conv_pool::pays(isa, &geometries.0, &geometries.1) {
                 all[usize::from(isa.lanes() == 16)] += 1;
                 check(isa, &geometries);
             }

@@ -12,20 +12,20 @@ use crate::{
 use std::cell::Cell;
 
 /// Frequencies as f32.
-pub(super) const F32: u8 = 0;
+pub(in crate::conv) const F32: u8 = 0;
 /// Frequencies as bf16, neighbouring channels as pairs: half as many numbers, and distances between tiles count those.
-pub(super) const CHANNEL_PAIRS: u8 = 1;
+pub(in crate::conv) const CHANNEL_PAIRS: u8 = 1;
 /// Frequencies as bf16, each tile of an even number and the next as pairs: half as many rows. The next of a last tile of
 /// an even number is zeros.
-pub(super) const TILE_PAIRS: u8 = 2;
+pub(in crate::conv) const TILE_PAIRS: u8 = 2;
 
 /// Inputs under a tile along one axis.
-pub(super) const INPUTS: usize = TILE + 2;
+pub(in crate::conv) const INPUTS: usize = TILE + 2;
 
 /// Transforms tiles of `SIDE` x `SIDE` positions each, which begin [`TILE`] apart: inputs ([`INPUTS`]) or gradients of
 /// outputs ([`TILE`]). Positions beyond the image are zeros. `FORM` says how frequencies are written: [`F32`],
 /// [`CHANNEL_PAIRS`] or [`TILE_PAIRS`].
-pub(super) struct Tiles<const SIDE: usize, const FORM: u8> {
+pub(in crate::conv) struct Tiles<const SIDE: usize, const FORM: u8> {
     /// The image, its height and width, and the distance between neighbours in a row.
     pub image: *const f32,
     pub size: [usize; 2],
@@ -49,7 +49,7 @@ pub(super) struct Tiles<const SIDE: usize, const FORM: u8> {
 
 /// How frequencies lie: in panels of channels, of which the last may differ. Channels are filled up to whole vectors.
 #[derive(Clone, Copy)]
-pub(super) struct Panels {
+pub(in crate::conv) struct Panels {
     /// Number of panels.
     pub count: usize,
     /// Channels in a panel but the last, which has the rest.
@@ -210,7 +210,7 @@ fn prefetch<S: Simd>(from: *const f32, down: usize, across: usize, channels: usi
 }
 
 /// Where the positions of a tile are: element `[i, j]` at `rows[i] + columns[j]`, times `keep[j]`.
-pub(super) struct Place<const SIDE: usize> {
+pub(in crate::conv) struct Place<const SIDE: usize> {
     pub rows: [*const f32; SIDE],
     pub columns: [usize; SIDE],
     pub keep: [f32; SIDE],
@@ -307,7 +307,7 @@ impl<const SIDE: usize, const STORED: u8> Outlined for PartialTile<'_, SIDE, STO
 
 /// Transforms the products of some vectors of channels back to outputs: of `rows` rows of tiles of the image at `to`. Tiles
 /// of which an output is not finite are computed anew.
-pub(super) struct Outputs<'a> {
+pub(in crate::conv) struct Outputs<'a> {
     pub from: *const f32,
     pub stride: usize,
     /// Height, width and channels of the image.

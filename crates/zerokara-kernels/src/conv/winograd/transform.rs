@@ -13,11 +13,11 @@ use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 /// Frequencies along one axis.
 const LINE: usize = 6;
 /// Frequencies of a tile.
-pub(super) const FREQUENCIES: usize = LINE * LINE;
+pub(in crate::conv) const FREQUENCIES: usize = LINE * LINE;
 /// Frequencies of a pair of rows.
-pub(super) const PAIR: usize = 2 * LINE;
+pub(in crate::conv) const PAIR: usize = 2 * LINE;
 /// Pairs of rows.
-pub(super) const PAIRS: usize = 3;
+pub(in crate::conv) const PAIRS: usize = 3;
 
 const A: f32 = FRAC_1_SQRT_2;
 const B: f32 = SQRT_2;
@@ -189,7 +189,7 @@ macro_rules! forth {
     ($(#[$meta:meta])* $name:ident, $side:literal, $pair:ident, $line:ident, $reads:expr) => {
         $(#[$meta])*
         #[inline(always)]
-        pub(super) unsafe fn $name<
+        pub(in crate::conv) unsafe fn $name<
             S: Simd,
             const P: usize,
             const FORM: u8,
@@ -252,7 +252,7 @@ forth!(
 
 /// Writes all frequencies of a filter of 3 x 3 elements.
 #[inline(always)]
-pub(super) unsafe fn filter<S: Simd, const FORM: u8>(
+pub(in crate::conv) unsafe fn filter<S: Simd, const FORM: u8>(
     elements: &[[S::Vector; 3]; 3],
     to: *mut f32,
     stride: usize,
@@ -279,12 +279,12 @@ pub(super) unsafe fn filter<S: Simd, const FORM: u8>(
 }
 
 /// How frequencies are written: as they are, ..
-pub(super) const PLAIN: u8 = 0;
+pub(in crate::conv) const PLAIN: u8 = 0;
 /// .. in bf16, neighbouring lanes as pairs, ..
-pub(super) const NEIGHBOURS: u8 = 1;
+pub(in crate::conv) const NEIGHBOURS: u8 = 1;
 /// .. or in bf16, as the firsts or the seconds of pairs that two transforms fill.
-pub(super) const FIRSTS: u8 = 2;
-pub(super) const SECONDS: u8 = 3;
+pub(in crate::conv) const FIRSTS: u8 = 2;
+pub(in crate::conv) const SECONDS: u8 = 3;
 
 #[inline(always)]
 unsafe fn store<S: Simd, const FORM: u8>(line: Line<S>, to: *mut f32, stride: usize) {
@@ -305,7 +305,7 @@ unsafe fn store<S: Simd, const FORM: u8>(line: Line<S>, to: *mut f32, stride: us
 
 /// Two of the four rows of outputs of the frequencies at `from`, `from + stride`, ..: 0 and 2 or 1 and 3.
 #[inline(always)]
-pub(super) unsafe fn output<S: Simd, const HALF: usize>(
+pub(in crate::conv) unsafe fn output<S: Simd, const HALF: usize>(
     from: *const f32,
     stride: usize,
 ) -> [[S::Vector; 4]; 2] {
@@ -337,7 +337,7 @@ pub(super) unsafe fn output<S: Simd, const HALF: usize>(
 /// What pair `P` of the rows of frequencies at `from`, `from + stride`, .. contributes to the gradient of 3 x 3 filter
 /// elements.
 #[inline(always)]
-pub(super) unsafe fn filter_gradient<S: Simd, const P: usize>(
+pub(in crate::conv) unsafe fn filter_gradient<S: Simd, const P: usize>(
     from: *const f32,
     stride: usize,
 ) -> [[S::Vector; 3]; 3] {

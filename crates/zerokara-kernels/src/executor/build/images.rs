@@ -12,8 +12,7 @@ use super::{
 use crate::{
     access::Access,
     arithmetic::Arithmetic,
-    conv::{self, ConvGeometry, lines::pooled, windows},
-    finish::Finish,
+    conv::{self, ConvGeometry, conv_pool, finish::Finish, over_windows},
     isa::Isa,
     map::prepared::Use,
     plan::{
@@ -121,7 +120,7 @@ pub(super) fn conv_pool(isa: Isa, step: &ConvPoolStep, buffers: &[Buffer]) -> Ma
     let g = step.geometry;
     expect_convolution(&g)?;
     let (_, output) = expect_pooling(&step.pool)?;
-    if !pooled::pays(isa, &g, &step.pool) {
+    if !conv_pool::pays(isa, &g, &step.pool) {
         return Err(format!(
             "the convolution {g:?} is not computed with its pooling {:?}",
             step.pool
@@ -220,7 +219,7 @@ fn pooled_gradient(
     buffers: &[Buffer],
 ) -> Result<OutputGradientAccess, String> {
     let (_, output) = expect_pooling(&pooled.geometry)?;
-    if !windows::pay(isa, g, &pooled.geometry) {
+    if !over_windows::pay(isa, g, &pooled.geometry) {
         return Err(format!(
             "the gradient of the filters of {g:?} is not summed over windows of {:?}",
             pooled.geometry

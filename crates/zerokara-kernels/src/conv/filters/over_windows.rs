@@ -15,8 +15,13 @@
 //! element is infinite or NaN. And border and lines make others of what is none. So sums that are not finite, and all of them
 //! where an image is not, are computed anew (`conv/plain.rs`).
 
-use super::{Algorithm, ConvGeometry, lines, plain, weight_gradient_algorithm};
+use super::{direct, lines};
 use crate::{
+    conv::{
+        ConvGeometry,
+        choice::{self, Algorithm},
+        plain,
+    },
     isa::{Isa, multiversion},
     map::lanes::Lanes,
     pooling::PoolGeometry,
@@ -52,7 +57,7 @@ impl Windows<'_> {
     /// # Safety
     ///
     /// Gradients and places must be valid for reading.
-    pub(super) unsafe fn gradient_at(&self, [n, y, x, o]: [usize; 4]) -> f32 {
+    pub(in crate::conv) unsafe fn gradient_at(&self, [n, y, x, o]: [usize; 4]) -> f32 {
         let pool = self.pool;
         let (row, column) = (y / pool.stride[0], x / pool.stride[1]);
         let (down, across) = (y % pool.stride[0], x % pool.stride[1]);
@@ -122,7 +127,7 @@ pub fn pay(isa: Isa, g: &ConvGeometry, pool: &PoolGeometry) -> bool {
     pay_for(isa.lanes(), g, pool)
 }
 
-pub(super) fn pay_for(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry) -> bool {
+pub(in crate::conv) fn pay_for(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry) -> bool {
     let fits = (pool.batch, pool.channels, pool.input) == (g.batch, g.out_channels, g.output);
     let whole = |i: usize| {
         pool.padding.before[i] == 0
@@ -139,7 +144,7 @@ pub(super) fn pay_for(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry) -> bo
         && g.groups == 1
         && g.dilation[1] == 1
         && (patch_vectors(lanes, g) <= VECTORS || by_lines(lanes, g, pool))
-        && weight_gradient_algorithm(lanes, g) == Algorithm::Direct
+        && choice::filters(lanes, g) == Algorithm::Direct
 }
 
 /// Vectors in a patch.
@@ -149,7 +154,7 @@ fn patch_vectors(lanes: usize, g: &ConvGeometry) -> usize {
 
 /// Whether lines are quicker than patches.
 fn by_lines(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry) -> bool {
-    lines::filters::pays(lanes, g, pool, patch_vectors(lanes, g))
+    lines::pays(lanes, g, pool, patch_vectors(lanes, g))
 }
 
 /// Whether windows may have no place ([`NOWHERE`](crate::pooling::NOWHERE)).
@@ -159,7 +164,7 @@ pub fn may_be_nowhere(isa: Isa, g: &ConvGeometry, pool: &PoolGeometry) -> bool {
 
 /// Number of independent units of work: one for each partial gradient.
 pub fn units(g: &ConvGeometry) -> usize {
-    super::partials(g)
+    direct::partials(g)
 }
 
 /// Numbers of scratch that [`run_unit`] takes, per thread.
@@ -167,9 +172,13 @@ pub fn scratch_len(isa: Isa, g: &ConvGeometry, pool: &PoolGeometry) -> usize {
     scratch_len_of(isa.lanes(), g, pool)
 }
 
-pub(super) fn scratch_len_of(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry) -> usize {
+pub(in crate::conv) fn scratch_len_of(
+    lanes: usize,
+    g: &ConvGeometry,
+    pool: &PoolGeometry,
+) -> usize {
     if by_lines(lanes, g, pool) {
-        lines::filters::scratch_len(lanes, g, pool)
+        lines::scratch_len(lanes, g, pool)
     } else {
         Layout::new(lanes, g).len()
     }
@@ -197,7 +206,7 @@ multiversion! {
 }
 
 #[inline(always)]
-pub(super) unsafe fn run_unit_body<S: Lanes>(
+pub(in crate::conv) unsafe fn run_unit_body<S: Lanes>(
     g: &ConvGeometry,
     windows: Windows<'_>,
     unit: usize,
@@ -206,12 +215,12 @@ pub(super) unsafe fn run_unit_body<S: Lanes>(
     totals: Option<*mut f32>,
     scratch: &mut [f32],
 ) {
-    let images = share(g.batch, super::partials(g), unit);
+    let images = share(g.batch, direct::partials(g), unit);
     // SAFETY: passed on.
     let are_finite = unsafe {
         if by_lines(S::LANES, g, windows.pool) {
-            lines::filters::run_unit::<S>(g, &windows, unit, input, partials, totals, scratch);
-            lines::filters::rest_is_finite(g, windows.pool, images.clone(), input)
+            lines::run_unit::<S>(g, &windows, unit, input, partials, totals, scratch);
+            lines::rest_is_finite(g, windows.pool, images.clone(), input)
         } else {
             multiply_patches::<S>(g, windows, unit, input, partials, totals, scratch)
         }
@@ -255,7 +264,7 @@ unsafe fn multiply_patches<S: Lanes>(
     }
     let image_len = g.input[0] * g.input[1] * g.in_channels;
     let mut are_finite = true;
-    for n in share(g.batch, super::partials(g), unit) {
+    for n in share(g.batch, direct::partials(g), unit) {
         // SAFETY: images and windows lie within what the caller vouches for, and the scratch has room.
         unsafe {
             are_finite &= copy_image::<S>(g, layout, input.add(n * image_len), image);

@@ -4,8 +4,8 @@
 //! A tile is some entries of the filter by some vectors of output channels, summed over the positions of a block of
 //! output rows. The batch is shared out into partial gradients, which are added up elsewhere.
 
-use super::{ConvGeometry, image::Window, phase::extent, plain::mend_gradient};
 use crate::{
+    conv::{ConvGeometry, image::Window, phase::extent, plain::mend_gradient},
     gemm::{
         pack::pack_panel,
         tile::{self, MAX_LANES, MAX_ROWS, MAX_WIDTH, full_rows, panel_width},
@@ -27,7 +27,7 @@ const COPY_ENTRIES: usize = 48;
 const ROWS: usize = 64;
 
 /// Number of partial gradients, each over a fixed share of the batch.
-pub(super) fn partials(g: &ConvGeometry) -> usize {
+pub(in crate::conv) fn partials(g: &ConvGeometry) -> usize {
     g.batch.clamp(1, PARTIALS)
 }
 

@@ -4,14 +4,15 @@
 //! channels of all taps in one run (if no dilation or grouping stands between). A tile of some positions by some
 //! vectors of target channels takes all runs in turn, its sums in registers from the first number to the last.
 
-use super::{
-    ConvGeometry,
-    image::{Readable, Window},
-    pack::are_finite,
-    phase::{Phase, extent},
-    plain::Targets,
-};
+use super::packing::{are_finite, phase_len};
 use crate::{
+    conv::{
+        ConvGeometry,
+        image::{Readable, Window},
+        phase::{Phase, extent},
+        plain::Targets,
+        sides::Sides,
+    },
     gemm::{
         strip::{Ahead, Lines, Strip},
         tile::{self, MAX_ROWS, full_rows, panel_width},
@@ -21,42 +22,6 @@ use crate::{
     simd::Simd,
 };
 use std::ops::Range;
-
-/// Sizes of the images that a pass reads and writes.
-#[derive(Clone, Copy)]
-pub(super) struct Sides {
-    /// Height and width of the images read.
-    pub source: [usize; 2],
-    /// Their channels, and those of one group.
-    pub source_channels: (usize, usize),
-    /// Height and width of the images written.
-    pub target: [usize; 2],
-    /// Their channels, and those of one group.
-    pub target_channels: (usize, usize),
-}
-
-impl Sides {
-    #[inline(always)]
-    pub fn new(g: &ConvGeometry, pass: ConvPass) -> Sides {
-        let groups = g.groups.max(1);
-        let input = (g.in_channels, g.in_channels / groups);
-        let output = (g.out_channels, g.out_channels / groups);
-        match pass {
-            ConvPass::Forward => Sides {
-                source: g.input,
-                source_channels: input,
-                target: g.output,
-                target_channels: output,
-            },
-            ConvPass::InputGradient => Sides {
-                source: g.output,
-                source_channels: output,
-                target: g.input,
-                target_channels: input,
-            },
-        }
-    }
-}
 
 /// Multiplications in a unit of work below which sharing them out costs more than it saves.
 const UNIT_WORK: usize = 128 * 1024;
@@ -252,18 +217,6 @@ unsafe fn run_plainly<S: Simd>(
         // SAFETY: phases follow one another.
         packed = unsafe { packed.add(phase_len::<S>(g.groups, &sides, &down, &across)) };
     }
-}
-
-/// Numbers in the packed filters of one phase.
-#[inline(always)]
-pub(super) fn phase_len<S: Simd>(
-    groups: usize,
-    sides: &Sides,
-    down: &Phase,
-    across: &Phase,
-) -> usize {
-    let channels = sides.target_channels.1.next_multiple_of(S::LANES);
-    groups * down.taps * across.taps * sides.source_channels.1 * channels
 }
 
 #[inline(always)]

@@ -9,13 +9,16 @@
 //! For a few output channels and a vector of lines, the products of a point stay in registers; those of all points, some
 //! kilobytes, are made outputs and pooled at once.
 
-use super::{
-    Filtering, Layout, MOST_POINTS, OUTPUTS, applies,
-    transform::{Five, MOST_TAPS, Three},
-    transform_image,
-};
 use crate::{
-    conv::{ConvGeometry, plain, winograd},
+    conv::{
+        ConvGeometry,
+        lines::{
+            Layout, applies,
+            transform::{Filtering, Five, MOST_POINTS, MOST_TAPS, OUTPUTS, Three},
+            transform_image,
+        },
+        plain, winograd,
+    },
     gemm::tile::MAX_LANES,
     isa::{Isa, multiversion},
     map::lanes::Lanes,
@@ -141,7 +144,7 @@ pub(in crate::conv) fn pays_for(lanes: usize, g: &ConvGeometry, pool: &PoolGeome
 
 /// Whether the pooling is of the convolution's output, in windows of 2 x 2 that are whole, and the filters are of the kind
 /// that lines are about.
-pub(super) fn is_possible(g: &ConvGeometry, pool: &PoolGeometry) -> bool {
+pub(in crate::conv) fn is_possible(g: &ConvGeometry, pool: &PoolGeometry) -> bool {
     g.is_consistent()
         && pool.is_consistent()
         && applies(g)

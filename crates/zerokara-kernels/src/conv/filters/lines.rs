@@ -1,5 +1,5 @@
 //! The gradient with respect to the filters where the output went to a max pooling of 2 x 2, as
-//! [`windows`](crate::conv::windows) has it, by lines:
+//! [`over_windows`](super::over_windows) has it, by lines:
 //!
 //! ```text
 //! dg[c, kh] = Gᵀ [ Σ over n and lines (A dy[n, y]) ⊙ (Bᵀ d[n, c, y + kh]) ]
@@ -8,14 +8,17 @@
 //! The gradients of two windows side by side, and the places they go to, make the four outputs of a line in the upper and in
 //! the lower row. Sums of a few output channels, all rows of the filter and one point stay in registers over an image.
 
-use super::{
-    Layout, MOST_POINTS, OUTPUTS,
-    pooled::is_possible,
-    transform::{Filtering, Five, Three},
-    transform_image,
-};
+use super::{direct::partials, over_windows::Windows};
 use crate::{
-    conv::{ConvGeometry, partials, windows::Windows},
+    conv::{
+        ConvGeometry,
+        images::conv_pool::is_possible,
+        lines::{
+            Layout,
+            transform::{Filtering, Five, MOST_POINTS, OUTPUTS, Three},
+            transform_image,
+        },
+    },
     map::lanes::Lanes,
     pooling::{NOWHERE, PoolGeometry},
     share::share,
@@ -125,7 +128,7 @@ pub(in crate::conv) unsafe fn rest_is_finite(
     })
 }
 
-/// As [`windows::run_unit`](crate::conv::windows::run_unit), where [`pays`] holds.
+/// As [`over_windows::run_unit`](super::over_windows::run_unit), where [`pays`] holds.
 #[inline(always)]
 pub(in crate::conv) unsafe fn run_unit<S: Lanes>(
     g: &ConvGeometry,
@@ -173,7 +176,7 @@ unsafe fn unit_of<S: Lanes, F: Filtering, const CH: usize, const ROWS: usize>(
         filtering: std::marker::PhantomData,
     };
     let image_len = g.input[0] * g.input[1] * g.in_channels;
-    let own = share(g.batch, self::partials(g), unit);
+    let own = share(g.batch, partials(g), unit);
     // SAFETY: images, windows and sums lie within what the caller vouches for, and the scratch has room.
     unsafe {
         let totals = totals.map(|totals| totals.add(unit * g.out_channels));

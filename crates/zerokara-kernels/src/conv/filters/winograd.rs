@@ -5,13 +5,18 @@
 //! What is summed is transformed back to 3 x 3 elements once, at the end. Where the sums of all frequencies would not
 //! stay in the second-level cache, the unit goes over its images once for each pair of rows of frequencies.
 
-use super::{
-    ConvGeometry, GAP, TILE, applies, factors, origin,
-    tiles::{F32, INPUTS, Panels, TILE_PAIRS, Tiles},
-    transform::{self, PAIR, PAIRS},
-};
+use super::direct::partials;
 use crate::{
-    conv::{pairs, plain::Elements, weights::partials},
+    conv::{
+        ConvGeometry,
+        plain::Elements,
+        sides::Sides,
+        winograd::{
+            GAP, TILE, applies, factors, origin,
+            tiles::{F32, INPUTS, Panels, TILE_PAIRS, Tiles},
+            transform::{self, PAIR, PAIRS},
+        },
+    },
     gemm::{
         strip::{Ahead, Lines, Strip},
         tile::{Panel, panel_width},
@@ -50,7 +55,7 @@ pub(in crate::conv) fn pays(lanes: usize, g: &ConvGeometry) -> bool {
 /// Parts that the output channels are cut into, where the batch alone gives too few units.
 fn parts(lanes: usize, g: &ConvGeometry) -> usize {
     let parts = UNITS.div_ceil(partials(g));
-    parts.min(pairs(lanes, g, ConvPass::Forward))
+    parts.min(Sides::new(g, ConvPass::Forward).pairs(lanes))
 }
 
 /// Number of independent units of work.
@@ -81,7 +86,11 @@ impl Tiling {
         let channels = g.in_channels.next_multiple_of(lanes);
         let vectors = g.out_channels.div_ceil(lanes);
         // A unit has at most one more pair of vectors than another, and perhaps an odd vector.
-        let own = pairs(lanes, g, ConvPass::Forward).div_ceil(parts(lanes, g)) * 2 + 1;
+        let own = Sides::new(g, ConvPass::Forward)
+            .pairs(lanes)
+            .div_ceil(parts(lanes, g))
+            * 2
+            + 1;
         let own = own.min(vectors);
         let columns = own * lanes;
         let sums = 4 * PAIR * g.in_channels * columns;
@@ -153,7 +162,10 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd, const BF16: bool>(
     scratch: &mut [f32],
 ) {
     debug_assert!(scratch.len() >= scratch_len(S::LANES, g));
-    let (parts, all) = (parts(S::LANES, g), pairs(S::LANES, g, ConvPass::Forward));
+    let (parts, all) = (
+        parts(S::LANES, g),
+        Sides::new(g, ConvPass::Forward).pairs(S::LANES),
+    );
     let (partial, part) = (unit / parts, unit % parts);
     let images = share(g.batch, partials(g), partial);
     let total = g.out_channels.div_ceil(S::LANES);

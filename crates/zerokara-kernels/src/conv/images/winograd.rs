@@ -5,13 +5,18 @@
 //! transforms these back. The filters were transformed when they were packed, and stream by; behind them lie their elements
 //! as they are, for tiles that are computed anew (see `conv/plain.rs`).
 
-use super::{
-    ConvGeometry, GAP, Sides, TILE, factors, origin,
-    tiles::{CHANNEL_PAIRS, F32, INPUTS, Outputs, Panels, Tiles},
-    transform::{self, FIRSTS, FREQUENCIES, PAIRS, PLAIN, SECONDS},
-};
 use crate::{
-    conv::{phase::Phase, plain::Targets},
+    conv::{
+        ConvGeometry,
+        phase::Phase,
+        plain::Targets,
+        sides::Sides,
+        winograd::{
+            GAP, TILE, factors, origin,
+            tiles::{CHANNEL_PAIRS, F32, INPUTS, Outputs, Panels, Tiles},
+            transform::{self, FIRSTS, FREQUENCIES, PAIRS, PLAIN, SECONDS},
+        },
+    },
     gemm::{
         pack::pack_panel,
         strip::{Ahead, Lines, Strip},
