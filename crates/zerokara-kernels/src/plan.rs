@@ -350,7 +350,7 @@ pub struct ConvStep {
 }
 
 /// A convolution forward on channels-last images and the max pooling of its output, which is never written;
-/// [`conv_pool::pays`](crate::conv::conv_pool::pays) says for which.
+/// [`conv::pools`](crate::conv::pools) says for which.
 #[derive(Clone, Debug)]
 pub struct ConvPoolStep {
     /// Sizes and options of the convolution.
@@ -395,7 +395,7 @@ pub enum OutputGradient {
     /// Dense `[N, Y, X, O]`.
     Stored(View),
     /// That of a max pooling of the output, of which only one position of each window has a gradient;
-    /// [`over_windows::pay`](crate::conv::over_windows::pay) says for which.
+    /// [`conv::sums_over_windows`](crate::conv::sums_over_windows) says for which.
     Pooled(Box<PooledGradient>),
 }
 

@@ -20,7 +20,9 @@ mod plain;
 mod sides;
 mod winograd;
 
-pub use choice::{arithmetic, weight_gradient_arithmetic};
+pub use choice::{
+    arithmetic, pools, sums_over_windows, weight_gradient_arithmetic, windows_may_be_nowhere,
+};
 pub use filters::{
     over_windows, partials, run_weight_gradient_unit, weight_gradient_scratch_len,
     weight_gradient_units,

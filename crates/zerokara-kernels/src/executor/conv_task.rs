@@ -8,8 +8,8 @@ use crate::{
     arithmetic::Arithmetic,
     conv::{
         self, ConvGeometry,
-        conv_pool::{self, Pooled},
-        over_windows::{self, Windows},
+        conv_pool::{self, ConvPool},
+        over_windows::{self, PlacedGradient},
     },
     isa::Isa,
     map::{compile::Compiler, prepared::Prepared},
@@ -210,7 +210,7 @@ impl Task for ConvPoolTask {
         let length = conv_pool::scratch_len(isa, g, pool);
         // SAFETY: geometry and views were checked; the unit's images are its own.
         unsafe {
-            let pooled = Pooled {
+            let operands = ConvPool {
                 conv: g,
                 pool,
                 input: memory.f32s(&self.source),
@@ -235,10 +235,10 @@ impl Task for ConvPoolTask {
                 place_strides: self.places.as_ref().map_or([0; 4], strides),
             };
             let own = slice::from_raw_parts_mut(scratch.cast(), length);
-            conv_pool::prepare(isa, &pooled, own);
+            conv_pool::prepare(isa, &operands, own);
             let windows = pool.output[0] * pool.output[1] * pool.channels;
             for image in conv_pool::unit_images(isa, g, pool, unit) {
-                conv_pool::run_image(isa, &pooled, image, own);
+                conv_pool::run_image(isa, &operands, image, own);
                 if let Some(map) = &self.epilogue {
                     let scratch = scratch.add(bytes(length));
                     map.run(memory, scratch, image * windows, (image + 1) * windows);
@@ -336,7 +336,7 @@ impl Task for ConvWeightGradientTask {
                     places,
                     totals,
                 } => {
-                    let windows = Windows {
+                    let placed = PlacedGradient {
                         pool,
                         gradient: memory.f32s(gradient),
                         strides: strides(gradient),
@@ -344,7 +344,7 @@ impl Task for ConvWeightGradientTask {
                         place_strides: strides(places),
                     };
                     let totals = totals.as_ref().map(|totals| memory.f32s(totals));
-                    over_windows::run_unit(self.isa, g, windows, unit, input, to, totals, own);
+                    over_windows::run_unit(self.isa, g, placed, unit, input, to, totals, own);
                 }
             }
         }

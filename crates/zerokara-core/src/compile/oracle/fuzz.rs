@@ -596,7 +596,7 @@ fn ways(plan: &Plan, isa: Isa, to: &mut BTreeSet<String>) {
             Step::ConvPool(_) => "convolution that pools",
             Step::ConvWeightGradient(s) => match &s.output_gradient {
                 OutputGradient::Pooled(p)
-                    if conv::over_windows::may_be_nowhere(isa, &s.geometry, &p.geometry) =>
+                    if conv::windows_may_be_nowhere(isa, &s.geometry, &p.geometry) =>
                 {
                     "filters' gradient over windows by lines"
                 }

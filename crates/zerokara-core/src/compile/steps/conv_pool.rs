@@ -9,7 +9,7 @@ use crate::compile::{
 };
 use zerokara_kernels::{
     arithmetic::Arithmetic,
-    conv::{self, conv_pool},
+    conv,
     isa::Isa,
     map::{Binary, Instruction},
     plan::{
@@ -96,7 +96,7 @@ fn fits(conv: &ConvStep, pool: &PoolStep, isa: Isa) -> bool {
         && conv.epilogue.is_none()
         && conv.statistics.is_none()
         && pool.pooling == Pooling::Max
-        && conv_pool::pays(isa, &conv.geometry, &pool.geometry)
+        && conv::pools(isa, &conv.geometry, &pool.geometry)
 }
 
 /// What reads places: gradients of filters over windows, and nothing else.
@@ -169,7 +169,7 @@ fn mark_windows(draft: &Draft, number: usize) -> Option<Patch> {
             && (pooled.gradient.offset, &pooled.gradient.strides)
                 == (step.output.offset, &step.output.strides)
             && product.statistics.is_none()
-            && conv::over_windows::may_be_nowhere(draft.isa, &filters.geometry, &pooled.geometry);
+            && conv::windows_may_be_nowhere(draft.isa, &filters.geometry, &pooled.geometry);
         let masked = |map: &MapStep| is_mask(map, &product.c, &step.output);
         if !alone || !product.epilogue.as_ref().is_some_and(masked) {
             return None;

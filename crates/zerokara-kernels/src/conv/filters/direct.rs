@@ -26,8 +26,8 @@ const COPY_ENTRIES: usize = 48;
 /// Most output rows in a block.
 const ROWS: usize = 64;
 
-/// Number of partial gradients, each over a fixed share of the batch.
-pub(in crate::conv) fn partials(g: &ConvGeometry) -> usize {
+/// Number of partial gradients with respect to the filters, each over a fixed share of the batch.
+pub fn partials(g: &ConvGeometry) -> usize {
     g.batch.clamp(1, PARTIALS)
 }
 

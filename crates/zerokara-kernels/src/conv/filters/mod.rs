@@ -3,22 +3,21 @@
 pub(super) mod direct;
 pub(super) mod lines;
 pub mod over_windows;
+pub(super) mod patches;
+pub(super) mod placed;
 pub(super) mod winograd;
+
+pub use direct::partials;
 
 use super::{
     ConvGeometry, bf16,
-    choice::{self, Algorithm},
+    choice::{self, Way},
 };
 use crate::{
     arithmetic::Arithmetic,
     isa::{Isa, multiversion},
     simd::Simd,
 };
-
-/// Number of partial gradients with respect to the filters, each over a fixed share of the batch.
-pub fn partials(g: &ConvGeometry) -> usize {
-    direct::partials(g)
-}
 
 /// Number of independent units of work in the gradient with respect to the filters.
 pub fn weight_gradient_units(isa: Isa, g: &ConvGeometry) -> usize {
@@ -27,8 +26,8 @@ pub fn weight_gradient_units(isa: Isa, g: &ConvGeometry) -> usize {
 
 fn weight_gradient_units_of(lanes: usize, g: &ConvGeometry) -> usize {
     match choice::filters(lanes, g) {
-        Algorithm::Direct => direct::units(g),
-        Algorithm::Winograd => winograd::units(lanes, g),
+        Way::Direct => direct::units(g),
+        Way::Winograd => winograd::units(lanes, g),
     }
 }
 
@@ -39,8 +38,8 @@ pub fn weight_gradient_scratch_len(isa: Isa, g: &ConvGeometry) -> usize {
 
 fn weight_gradient_scratch_len_of(lanes: usize, g: &ConvGeometry) -> usize {
     match choice::filters(lanes, g) {
-        Algorithm::Direct => direct::scratch_len(g),
-        Algorithm::Winograd => winograd::scratch_len(lanes, g),
+        Way::Direct => direct::scratch_len(g),
+        Way::Winograd => winograd::scratch_len(lanes, g),
     }
 }
 
@@ -111,10 +110,10 @@ unsafe fn run_weight_gradient_unit_body<S: Simd>(
     // SAFETY: passed on.
     unsafe {
         match choice::filters(S::LANES, g) {
-            Algorithm::Direct => {
+            Way::Direct => {
                 direct::run_unit_body::<S>(g, unit, input, output_gradient, gradient, scratch)
             }
-            Algorithm::Winograd => winograd::run_unit_body::<S, false>(
+            Way::Winograd => winograd::run_unit_body::<S, false>(
                 g,
                 unit,
                 input,

@@ -12,7 +12,7 @@ use crate::{
         plain::Elements,
         sides::Sides,
         winograd::{
-            GAP, TILE, applies, factors, origin,
+            GAP, TILE, factors, origin,
             tiles::{F32, INPUTS, Panels, TILE_PAIRS, Tiles},
             transform::{self, PAIR, PAIRS},
         },
@@ -36,21 +36,6 @@ const SUMS: usize = 192 * 1024;
 const TILES: [usize; 2] = [24, 96];
 /// Most units of work.
 const UNITS: usize = 8;
-
-/// Whether the gradient takes less time this way than directly.
-pub(in crate::conv) fn pays(lanes: usize, g: &ConvGeometry) -> bool {
-    if !applies(g) {
-        return false;
-    }
-    let (input, output) = (g.in_channels, g.out_channels);
-    let vectors = output.div_ceil(lanes);
-    let direct = g.batch * g.output[0] * g.output[1] * 9 * input * vectors;
-    let tiles = g.batch * g.output[0].div_ceil(TILE) * g.output[1].div_ceil(TILE);
-    let transforms = 180 * input.div_ceil(lanes) + 150 * vectors;
-    let back = partials(g) * input * vectors * 250;
-    let winograd = tiles * (PAIRS * PAIR * input * vectors + transforms) + back;
-    input >= lanes && output >= lanes && winograd < direct - direct / 8
-}
 
 /// Parts that the output channels are cut into, where the batch alone gives too few units.
 fn parts(lanes: usize, g: &ConvGeometry) -> usize {

@@ -9,7 +9,7 @@ pub(super) mod winograd;
 
 use super::{
     ConvGeometry, bf16,
-    choice::{self, Algorithm},
+    choice::{self, Way},
     sides::Sides,
 };
 use crate::{
@@ -28,8 +28,8 @@ pub fn packed_len(isa: Isa, g: &ConvGeometry, pass: ConvPass) -> usize {
 
 fn packed_len_of(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> usize {
     match choice::images(lanes, g, pass) {
-        Algorithm::Direct => packing::packed_len(lanes, g, pass),
-        Algorithm::Winograd => winograd::packed_len(lanes, g, pass),
+        Way::Direct => packing::packed_len(lanes, g, pass),
+        Way::Winograd => winograd::packed_len(lanes, g, pass),
     }
 }
 
@@ -105,10 +105,8 @@ unsafe fn pack_body<S: Simd>(
     // SAFETY: passed on.
     unsafe {
         match choice::images(S::LANES, g, pass) {
-            Algorithm::Direct => {
-                packing::pack_panels::<S>(g, pass, vectors, filters, strides, packed)
-            }
-            Algorithm::Winograd => {
+            Way::Direct => packing::pack_panels::<S>(g, pass, vectors, filters, strides, packed),
+            Way::Winograd => {
                 winograd::pack_panels::<S, false>(g, pass, vectors, filters, strides, packed)
             }
         }
@@ -122,8 +120,8 @@ pub fn units(isa: Isa, g: &ConvGeometry, pass: ConvPass) -> usize {
 
 pub(super) fn units_of(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> usize {
     match choice::images(lanes, g, pass) {
-        Algorithm::Direct => direct::units(g, pass),
-        Algorithm::Winograd => winograd::units(lanes, g, pass),
+        Way::Direct => direct::units(g, pass),
+        Way::Winograd => winograd::units(lanes, g, pass),
     }
 }
 
@@ -134,8 +132,8 @@ pub fn unit_range(isa: Isa, g: &ConvGeometry, pass: ConvPass, unit: usize) -> Ra
 
 fn unit_range_of(lanes: usize, g: &ConvGeometry, pass: ConvPass, unit: usize) -> Range<usize> {
     match choice::images(lanes, g, pass) {
-        Algorithm::Direct => direct::unit_range(g, pass, unit),
-        Algorithm::Winograd => winograd::unit_range(lanes, g, pass, unit),
+        Way::Direct => direct::unit_range(g, pass, unit),
+        Way::Winograd => winograd::unit_range(lanes, g, pass, unit),
     }
 }
 
@@ -146,8 +144,8 @@ pub fn scratch_len(isa: Isa, g: &ConvGeometry, pass: ConvPass) -> usize {
 
 fn scratch_len_of(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> usize {
     match choice::images(lanes, g, pass) {
-        Algorithm::Direct => direct::scratch_len(g, pass),
-        Algorithm::Winograd => winograd::scratch_len(lanes, g, pass),
+        Way::Direct => direct::scratch_len(g, pass),
+        Way::Winograd => winograd::scratch_len(lanes, g, pass),
     }
 }
 
@@ -209,10 +207,10 @@ unsafe fn run_unit_body<S: Simd>(
     // SAFETY: passed on.
     unsafe {
         match choice::images(S::LANES, g, pass) {
-            Algorithm::Direct => {
+            Way::Direct => {
                 direct::run_unit_body::<S>(g, pass, unit, source, packed, target, scratch)
             }
-            Algorithm::Winograd => {
+            Way::Winograd => {
                 winograd::run_unit_body::<S, false>(g, pass, unit, source, packed, target, scratch)
             }
         }

@@ -88,19 +88,16 @@ impl Layout {
             && (down, across) == (width as isize, 1)
     }
 
+    /// Half cycles of an image where a pooling follows: two multiplications of vectors are one cycle.
+    pub fn half_cycles(&self, g: &ConvGeometry) -> usize {
+        let taps = g.kernel[0] * g.in_channels;
+        self.groups * g.out_channels * (2 * self.points * taps + 80)
+    }
+
     /// Numbers that [`transform_image`] takes beside the lines.
     pub fn working(&self, lanes: usize) -> usize {
         self.row + MOST_POINTS * lanes
     }
-}
-
-/// Whether the filters are of a kind that this directory is about.
-pub(super) fn applies(g: &ConvGeometry) -> bool {
-    matches!(g.kernel, [3, 3] | [5, 5])
-        && g.stride == [1, 1]
-        && g.dilation == [1, 1]
-        && g.groups == 1
-        && !g.direct
 }
 
 /// The values of all lines of an image at the points. What lies beyond the lines must be zero before the first image, and

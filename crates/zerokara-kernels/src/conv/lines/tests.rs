@@ -4,7 +4,8 @@ use super::ERROR;
 use crate::{
     conv::{
         ConvGeometry,
-        conv_pool::{self, Pooled},
+        conv_pool::{self, ConvPool},
+        pools,
     },
     isa::Isa,
     padding::Padding,
@@ -82,7 +83,7 @@ fn output(g: &ConvGeometry, input: &[f32], filters: &[f32], at: [usize; 4]) -> S
 }
 
 /// Runs all images.
-fn run_all(isa: Isa, p: &Pooled<'_>) {
+fn run_all(isa: Isa, p: &ConvPool<'_>) {
     let mut scratch = vec![f32::NAN; conv_pool::scratch_len(isa, p.conv, p.pool)];
     let scratch = &mut scratch[..];
     for unit in 0..conv_pool::units(isa, p.conv, p.pool) {
@@ -115,7 +116,7 @@ fn run(
     let (mut values, mut places) = (vec![f32::NAN; len + 1], vec![u8::MAX; len]);
     let [taps, row] = [conv.kernel[0] * conv.kernel[1], conv.kernel[1]];
     let signed = |strides: [usize; 4]| strides.map(|s| s as isize);
-    let pooled = Pooled {
+    let pooled = ConvPool {
         conv,
         pool,
         input: input.as_ptr(),
@@ -216,7 +217,7 @@ fn convolutions_pooled_at_once() {
     ] {
         for isa in Isa::available() {
             let geometries = geometries(2, channels, size, kernel, padding);
-            if conv_pool::pays(isa, &geometries.0, &geometries.1) {
+            if pools(isa, &geometries.0, &geometries.1) {
                 all[usize::from(isa.lanes() == 16)] += 1;
                 check(isa, &geometries);
             }

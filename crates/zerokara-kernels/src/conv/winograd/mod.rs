@@ -19,7 +19,7 @@
 pub(super) mod tiles;
 pub(super) mod transform;
 
-use super::{ConvGeometry, phase::Phase, sides::Sides};
+use super::{ConvGeometry, phase::Phase};
 use crate::plan::ConvPass;
 
 /// Outputs of a tile along one axis.
@@ -31,29 +31,6 @@ pub(super) const GAP: usize = 16;
 /// Factors that one number of 32 bits holds.
 pub(super) const fn factors(bf16: bool) -> usize {
     if bf16 { 2 } else { 1 }
-}
-
-/// Whether the geometry is one that this file is about.
-pub(super) fn applies(g: &ConvGeometry) -> bool {
-    !g.direct && g.kernel == [3, 3] && g.stride == [1, 1] && g.dilation == [1, 1] && g.groups == 1
-}
-
-/// Whether a pass takes less time this way than directly.
-pub(super) fn pays(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> bool {
-    if !applies(g) {
-        return false;
-    }
-    // Half cycles: two multiplications of vectors are one cycle. Transforms and small products reach less of it.
-    let sides = Sides::new(g, pass);
-    let (source, target) = (sides.source_channels.0, sides.target_channels.0);
-    let (source_vectors, vectors) = (source.div_ceil(lanes), target.div_ceil(lanes));
-    let positions = g.batch * sides.target[0] * sides.target[1];
-    let direct = positions * 9 * source * vectors;
-    let tiles = g.batch * sides.target[0].div_ceil(TILE) * sides.target[1].div_ceil(TILE);
-    let packing = source * vectors * 100;
-    let winograd =
-        tiles * (transform::FREQUENCIES * source * vectors + 180 * source_vectors + 130 * vectors);
-    source >= lanes && target >= lanes && winograd + packing < direct - direct / 8
 }
 
 /// The source position under the first target position, down and across.

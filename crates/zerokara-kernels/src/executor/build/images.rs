@@ -12,7 +12,7 @@ use super::{
 use crate::{
     access::Access,
     arithmetic::Arithmetic,
-    conv::{self, ConvGeometry, conv_pool, finish::Finish, over_windows},
+    conv::{self, ConvGeometry, finish::Finish},
     isa::Isa,
     map::prepared::Use,
     plan::{
@@ -120,7 +120,7 @@ pub(super) fn conv_pool(isa: Isa, step: &ConvPoolStep, buffers: &[Buffer]) -> Ma
     let g = step.geometry;
     expect_convolution(&g)?;
     let (_, output) = expect_pooling(&step.pool)?;
-    if !conv_pool::pays(isa, &g, &step.pool) {
+    if !conv::pools(isa, &g, &step.pool) {
         return Err(format!(
             "the convolution {g:?} is not computed with its pooling {:?}",
             step.pool
@@ -219,7 +219,7 @@ fn pooled_gradient(
     buffers: &[Buffer],
 ) -> Result<OutputGradientAccess, String> {
     let (_, output) = expect_pooling(&pooled.geometry)?;
-    if !over_windows::pay(isa, g, &pooled.geometry) {
+    if !conv::sums_over_windows(isa, g, &pooled.geometry) {
         return Err(format!(
             "the gradient of the filters of {g:?} is not summed over windows of {:?}",
             pooled.geometry
