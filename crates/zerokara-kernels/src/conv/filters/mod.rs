@@ -10,7 +10,7 @@ pub(super) mod winograd;
 pub use direct::partials;
 
 use super::{
-    ConvGeometry, bf16,
+    ConvGeometry,
     choice::{self, Way},
 };
 use crate::{
@@ -74,7 +74,7 @@ pub unsafe fn run_weight_gradient_unit(
                 partials,
                 scratch,
             ),
-            Arithmetic::Bf16 => bf16::weight_gradient(
+            Arithmetic::Bf16 => winograd::run_unit_in_bf16(
                 isa,
                 geometry,
                 unit,

@@ -9,6 +9,7 @@ use super::direct::partials;
 use crate::{
     conv::{
         ConvGeometry,
+        bf16::with_bf16,
         plain::Elements,
         sides::Sides,
         winograd::{
@@ -133,6 +134,18 @@ fn zeros_len(g: &ConvGeometry) -> usize {
 pub(in crate::conv) fn scratch_len(lanes: usize, g: &ConvGeometry) -> usize {
     let tiling = Tiling::new(lanes, g);
     tiling.lengths(g).iter().sum::<usize>() + zeros_len(g)
+}
+
+with_bf16! {
+    /// Runs unit `unit` of the partial gradients with respect to the filters.
+    run_unit_in_bf16(
+        geometry: &ConvGeometry,
+        unit: usize,
+        input: *const f32,
+        output_gradient: *const f32,
+        partials: *mut f32,
+        scratch: &mut [f32],
+    ) = run_unit_body
 }
 
 /// Runs unit `unit` of the partial gradients `[partials, 3, 3, C, O]`; with products of bf16 if `BF16`, two tiles at a

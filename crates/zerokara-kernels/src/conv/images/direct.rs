@@ -8,7 +8,7 @@ use super::packing::{are_finite, phase_len};
 use crate::{
     conv::{
         ConvGeometry,
-        image::{Readable, Window},
+        image::{Readable, Region},
         phase::{Phase, extent},
         plain::Targets,
         sides::Sides,
@@ -93,9 +93,9 @@ pub(super) fn unit_range(g: &ConvGeometry, pass: ConvPass, unit: usize) -> Range
     images.start * image + rows.start * row..(images.end - 1) * image + rows.end * row
 }
 
-fn window(g: &ConvGeometry, pass: ConvPass, rows: &Range<usize>) -> Window {
+fn region(g: &ConvGeometry, pass: ConvPass, rows: &Range<usize>) -> Region {
     let sides = Sides::new(g, pass);
-    Window {
+    Region {
         rows: extent(g, pass, 0, rows),
         columns: extent(g, pass, 1, &(0..sides.target[1])),
         image: sides.source,
@@ -110,7 +110,7 @@ pub(super) fn scratch_len(g: &ConvGeometry, pass: ConvPass) -> usize {
         Cut::Bands(bands) => bands,
     };
     (0..bands)
-        .map(|unit| window(g, pass, &unit_rows(g, pass, unit).1).len())
+        .map(|unit| region(g, pass, &unit_rows(g, pass, unit).1).len())
         .max()
         .unwrap_or(0)
 }
@@ -128,13 +128,13 @@ pub(super) unsafe fn run_unit_body<S: Simd>(
 ) {
     let sides = Sides::new(g, pass);
     let (images, rows) = unit_rows(g, pass, unit);
-    let window = window(g, pass, &rows);
-    debug_assert!(scratch.len() >= window.len());
+    let region = region(g, pass, &rows);
+    debug_assert!(scratch.len() >= region.len());
     let source_len = sides.source[0] * sides.source[1] * sides.source_channels.0;
     let target_len = sides.target[0] * sides.target[1] * sides.target_channels.0;
     // Zeros around the image are no terms: where they would not come to nothing, they must not be multiplied.
     // SAFETY: the caller vouches for the packed filters.
-    let plain = !window.is_inside() && !unsafe { are_finite(S::LANES, g, pass, packed) };
+    let plain = !region.is_inside() && !unsafe { are_finite(S::LANES, g, pass, packed) };
     for image in images {
         if plain {
             // SAFETY: the image lies within the batch; the caller vouches for the rest.
@@ -147,7 +147,7 @@ pub(super) unsafe fn run_unit_body<S: Simd>(
         }
         // SAFETY: the image lies within the batch; the caller vouches for the rest.
         unsafe {
-            let readable = window.read(source.add(image * source_len), scratch.as_mut_ptr());
+            let readable = region.read(source.add(image * source_len), scratch.as_mut_ptr());
             let target = target.add(image * target_len);
             let mut packed = packed;
             for residue in 0..Phase::number(g, pass, 0) {
@@ -248,7 +248,7 @@ unsafe fn run_phase<S: Simd>(
     let runs_total = if run_len == 0 { 0 } else { down.taps * turns };
     let depth = down.taps * across.taps * source_group;
     let total = target_group.div_ceil(S::LANES);
-    // SAFETY: all positions and taps lie within the window that the caller made readable.
+    // SAFETY: all positions and taps lie within the region that the caller made readable.
     unsafe {
         let origin = source.start.wrapping_offset(
             (down.origin + positions.start as isize * down.source_step) * source.pitch

@@ -8,7 +8,7 @@ mod packing;
 pub(super) mod winograd;
 
 use super::{
-    ConvGeometry, bf16,
+    ConvGeometry,
     choice::{self, Way},
     sides::Sides,
 };
@@ -76,7 +76,9 @@ pub unsafe fn pack_unit(
             Arithmetic::F32 | Arithmetic::Direct => {
                 pack(isa, geometry, pass, vectors, filters, strides, packed)
             }
-            Arithmetic::Bf16 => bf16::pack(isa, geometry, pass, vectors, filters, strides, packed),
+            Arithmetic::Bf16 => winograd::pack_panels_in_bf16(
+                isa, geometry, pass, vectors, filters, strides, packed,
+            ),
         }
     }
 }
@@ -175,9 +177,9 @@ pub unsafe fn run_unit(
             Arithmetic::F32 | Arithmetic::Direct => {
                 run_unit_in_f32(isa, geometry, pass, unit, source, packed, target, scratch)
             }
-            Arithmetic::Bf16 => {
-                bf16::run_unit(isa, geometry, pass, unit, source, packed, target, scratch)
-            }
+            Arithmetic::Bf16 => winograd::run_unit_in_bf16(
+                isa, geometry, pass, unit, source, packed, target, scratch,
+            ),
         }
     }
 }

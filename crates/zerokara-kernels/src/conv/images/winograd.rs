@@ -8,6 +8,7 @@
 use crate::{
     conv::{
         ConvGeometry,
+        bf16::with_bf16,
         phase::Phase,
         plain::Targets,
         sides::Sides,
@@ -170,6 +171,18 @@ fn column(lanes: usize, rows: usize) -> usize {
     rows * lanes + GAP
 }
 
+with_bf16! {
+    /// Packs the filters of the target channels of `vectors`, which begins and ends at panels.
+    pack_panels_in_bf16(
+        geometry: &ConvGeometry,
+        pass: ConvPass,
+        vectors: Range<usize>,
+        filters: *const f32,
+        strides: [isize; 4],
+        packed: *mut f32,
+    ) = pack_panels
+}
+
 /// Transforms the filters of the target channels of `vectors`, which begins and ends at panels. If `BF16`, neighbouring
 /// source channels, of which the number is even, become pairs.
 #[inline(always)]
@@ -240,6 +253,19 @@ pub(in crate::conv) unsafe fn pack_panels<S: Simd, const BF16: bool>(
         }
         v += width;
     }
+}
+
+with_bf16! {
+    /// Runs unit `unit` of a pass.
+    run_unit_in_bf16(
+        geometry: &ConvGeometry,
+        pass: ConvPass,
+        unit: usize,
+        source: *const f32,
+        packed: *const f32,
+        target: *mut f32,
+        scratch: &mut [f32],
+    ) = run_unit_body
 }
 
 /// Runs a unit of a pass; with products of bf16 if `BF16`, for an even number of source channels.

@@ -6,7 +6,6 @@
 //! Frequency `(pair of the row * 2 + row) * 6 + column` of a tile is at that number times a stride; both rows of a pair
 //! are made at a time, so that all that lives between the two directions stays in registers.
 
-use super::tiles::Place;
 use crate::{simd::Simd, unroll::each};
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
@@ -185,6 +184,13 @@ line!(input_line, input_pair, 6);
 line!(filter_line, filter_pair, 3);
 line!(output_line, output_pair, 4);
 
+/// Where the positions of a tile are: element `[i, j]` at `rows[i] + columns[j]`, times `keep[j]`.
+pub(in crate::conv) struct Positions<const SIDE: usize> {
+    pub rows: [*const f32; SIDE],
+    pub columns: [usize; SIDE],
+    pub keep: [f32; SIDE],
+}
+
 macro_rules! forth {
     ($(#[$meta:meta])* $name:ident, $side:literal, $pair:ident, $line:ident, $reads:expr) => {
         $(#[$meta])*
@@ -196,7 +202,7 @@ macro_rules! forth {
             const EDGE: bool,
             const SIDE: usize,
         >(
-            place: &Place<SIDE>,
+            positions: &Positions<SIDE>,
             channel: usize,
             to: *mut f32,
             stride: usize,
@@ -209,16 +215,16 @@ macro_rules! forth {
             unsafe {
                 let mut rows = [[S::zero(); N]; 2];
                 each!(j < N {
-                    let offset = place.columns[j] + channel;
+                    let offset = positions.columns[j] + channel;
                     let mut column = [S::zero(); N];
                     each!(i < N {
                         if const { reads(P, i) } {
-                            column[i] = S::load(place.rows[i].wrapping_add(offset));
+                            column[i] = S::load(positions.rows[i].wrapping_add(offset));
                         }
                     });
                     [rows[0][j], rows[1][j]] = $pair::<S, P>(&column);
                     if EDGE {
-                        let keep = S::broadcast(&place.keep[j]);
+                        let keep = S::broadcast(&positions.keep[j]);
                         rows[0][j] = S::mul(rows[0][j], keep);
                         rows[1][j] = S::mul(rows[1][j], keep);
                     }
