@@ -5,6 +5,7 @@ pub(crate) mod compile;
 pub(crate) mod functions;
 pub(crate) mod kernels;
 pub(crate) mod lanes;
+mod operations;
 pub(crate) mod prepare;
 pub(crate) mod prepared;
 #[cfg(test)]
