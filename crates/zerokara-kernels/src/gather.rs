@@ -4,7 +4,7 @@ use crate::{
     access::{Access, Memory},
     executor::{Task, parts_of_unit},
     isa::{Isa, multiversion},
-    map::lanes::Lanes,
+    simd::Lanes,
 };
 
 /// Reads an index that must lie below `length`.

@@ -4,7 +4,8 @@ use crate::{
     access::{Access, Memory},
     executor::{Task, parts_of_unit},
     isa::{Isa, multiversion},
-    map::{functions, lanes::Lanes},
+    map::functions,
+    simd::Lanes,
 };
 
 /// Vectors of exponentials that are added up in single precision, before double precision takes over.

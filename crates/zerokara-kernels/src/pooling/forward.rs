@@ -4,10 +4,10 @@ use super::{PoolGeometry, Way, beats, exchange, largest, load, starts, store, wi
 use crate::{
     access::{Access, Memory},
     executor::{Task, parts_of_unit},
-    gemm::tile::MAX_LANES,
     isa::{Isa, multiversion},
-    map::{compile::Compiler, lanes::Lanes, prepared::Prepared},
+    map::{compile::Compiler, prepared::Prepared},
     plan::Pooling,
+    simd::{Lanes, MAX_LANES},
 };
 
 /// [`largest`] of a window of two by two, whose rows are compared first: shorter chains.

@@ -4,10 +4,10 @@ use super::{PoolGeometry, Way, exchange, largest, load, starts, store, window_we
 use crate::{
     access::{Access, Memory},
     executor::{Task, parts_of_unit},
-    gemm::tile::MAX_LANES,
     isa::{Isa, multiversion},
-    map::{compile::Compiler, lanes::Lanes, prepared::Prepared},
+    map::{compile::Compiler, prepared::Prepared},
     plan::Pooling,
+    simd::{Lanes, MAX_LANES},
 };
 
 /// Where the largest element of each window is.

@@ -6,7 +6,7 @@ mod gradient;
 pub(crate) use forward::PoolTask;
 pub(crate) use gradient::PoolGradientTask;
 
-use crate::{isa::Isa, map::lanes::Lanes, padding::Padding, plan::Pooling, transpose::transpose};
+use crate::{isa::Isa, padding::Padding, plan::Pooling, simd::Lanes, transpose::transpose};
 
 /// The place of a window that chose none.
 pub const NOWHERE: u8 = 255;

@@ -8,11 +8,11 @@ use crate::{
     conv::{ConvGeometry, image::Region, phase::extent, plain::mend_gradient},
     gemm::{
         pack::pack_panel,
-        tile::{self, MAX_LANES, MAX_ROWS, MAX_WIDTH, full_rows, panel_width},
+        tile::{self, MAX_ROWS, MAX_WIDTH, full_rows, panel_width},
     },
     plan::ConvPass,
     share::share,
-    simd::Simd,
+    simd::{MAX_LANES, Simd},
 };
 use std::ops::Range;
 

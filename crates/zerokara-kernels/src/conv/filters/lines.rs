@@ -18,9 +18,9 @@ use crate::{
             transform_image,
         },
     },
-    map::lanes::Lanes,
     pooling::{NOWHERE, PoolGeometry},
     share::share,
+    simd::Lanes,
     storage::LINE,
     unroll::each,
 };

@@ -19,9 +19,9 @@ use crate::{
         plain,
     },
     isa::{Isa, multiversion},
-    map::lanes::Lanes,
     pooling::PoolGeometry,
     share::share,
+    simd::Lanes,
 };
 
 pub use super::placed::PlacedGradient;

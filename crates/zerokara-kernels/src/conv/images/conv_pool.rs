@@ -19,10 +19,9 @@ use crate::{
         },
         plain,
     },
-    gemm::tile::MAX_LANES,
     isa::{Isa, multiversion},
-    map::lanes::Lanes,
     pooling::{NOWHERE, PoolGeometry, beats},
+    simd::{Lanes, MAX_LANES},
     transpose::transpose_body,
     unroll::each,
 };
