@@ -3,8 +3,8 @@
 use crate::{
     access::{Access, Memory},
     executor::{Task, parts_of_unit},
-    isa::{Isa, multiversion},
-    simd::Lanes,
+    isa::Isa,
+    simd::{Lanes, multiversion},
 };
 
 /// Reads an index that must lie below `length`.

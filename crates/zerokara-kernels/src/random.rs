@@ -4,8 +4,8 @@
 use crate::{
     access::{Access, Memory},
     executor::{Task, parts_of_unit},
-    isa::{Isa, multiversion},
-    simd::Simd,
+    isa::Isa,
+    simd::{Simd, multiversion},
 };
 
 const MULTIPLIERS: [u32; 2] = [0xd251_1f53, 0xcd9e_8d57];

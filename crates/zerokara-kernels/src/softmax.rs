@@ -3,9 +3,9 @@
 use crate::{
     access::{Access, Memory},
     executor::{Task, parts_of_unit},
-    isa::{Isa, multiversion},
+    isa::Isa,
     map::functions,
-    simd::Lanes,
+    simd::{Lanes, multiversion},
 };
 
 /// Vectors of exponentials that are added up in single precision, before double precision takes over.

@@ -1,7 +1,7 @@
 //! Kernels with products of bf16, for what [`choice`](super::choice) takes them for: compiled for AVX-512 with
 //! AVX512-BF16, and in portable code that does the same number by number.
 
-/// As [`multiversion!`](crate::isa::multiversion), of bodies `body::<S, BF16>` with products of bf16.
+/// As [`multiversion!`](crate::simd::multiversion), of bodies `body::<S, BF16>` with products of bf16.
 macro_rules! with_bf16 {
     ($(#[$meta:meta])* $name:ident($($arg:ident: $ty:ty),* $(,)?) = $body:ident) => {
         $(#[$meta])*

@@ -14,9 +14,9 @@ pub(crate) mod tile;
 pub use pack::{pack_unit, pack_units, packed_len};
 
 use crate::{
-    isa::{Isa, multiversion},
+    isa::Isa,
     share::share,
-    simd::{MAX_LANES, Simd},
+    simd::{MAX_LANES, Simd, multiversion},
     transpose::transpose_body,
 };
 use std::ops::Range;

@@ -4,10 +4,10 @@ use super::{PoolGeometry, Way, beats, exchange, largest, load, starts, store, wi
 use crate::{
     access::{Access, Memory},
     executor::{Task, parts_of_unit},
-    isa::{Isa, multiversion},
+    isa::Isa,
     map::{compile::Compiler, prepared::Prepared},
     plan::Pooling,
-    simd::{Lanes, MAX_LANES},
+    simd::{Lanes, MAX_LANES, multiversion},
 };
 
 /// [`largest`] of a window of two by two, whose rows are compared first: shorter chains.

@@ -4,10 +4,10 @@ use super::{PoolGeometry, Way, exchange, largest, load, starts, store, window_we
 use crate::{
     access::{Access, Memory},
     executor::{Task, parts_of_unit},
-    isa::{Isa, multiversion},
+    isa::Isa,
     map::{compile::Compiler, prepared::Prepared},
     plan::Pooling,
-    simd::{Lanes, MAX_LANES},
+    simd::{Lanes, MAX_LANES, multiversion},
 };
 
 /// Where the largest element of each window is.

@@ -9,6 +9,7 @@ mod avx2;
 mod avx512;
 pub mod bf16;
 mod lanes;
+mod multiversion;
 mod portable;
 mod tile;
 #[cfg(any(test, feature = "testing"))]
@@ -21,6 +22,7 @@ pub use avx512::Avx512;
 #[cfg(target_arch = "x86_64")]
 pub use bf16::Avx512Bf16;
 pub(crate) use lanes::Lanes;
+pub(crate) use multiversion::multiversion;
 pub use portable::Portable;
 pub(crate) use tile::MAX_WIDTH;
 pub use tile::{Terms, TileOperands};

@@ -1,7 +1,7 @@
 //! Every operation on every instruction set, against single numbers.
 
 use super::*;
-use crate::isa::{Isa, multiversion};
+use crate::isa::Isa;
 
 #[inline(always)]
 unsafe fn check_body<S: Simd>() {

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     arithmetic::Arithmetic,
-    isa::{Isa, multiversion},
-    simd::Simd,
+    isa::Isa,
+    simd::{Simd, multiversion},
 };
 
 /// Number of independent units of work in the gradient with respect to the filters.

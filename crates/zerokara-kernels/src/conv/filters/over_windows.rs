@@ -18,10 +18,10 @@ use crate::{
         choice::{self, WayOverWindows},
         plain,
     },
-    isa::{Isa, multiversion},
+    isa::Isa,
     pooling::PoolGeometry,
     share::share,
-    simd::Lanes,
+    simd::{Lanes, multiversion},
 };
 
 pub use super::placed::PlacedGradient;

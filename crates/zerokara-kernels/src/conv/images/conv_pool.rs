@@ -19,9 +19,9 @@ use crate::{
         },
         plain,
     },
-    isa::{Isa, multiversion},
+    isa::Isa,
     pooling::{NOWHERE, PoolGeometry, beats},
-    simd::{Lanes, MAX_LANES},
+    simd::{Lanes, MAX_LANES, multiversion},
     transpose::transpose_body,
     unroll::each,
 };

@@ -14,10 +14,10 @@ use super::{
 };
 use crate::{
     arithmetic::Arithmetic,
-    isa::{Isa, multiversion},
+    isa::Isa,
     plan::ConvPass,
     share::share,
-    simd::Simd,
+    simd::{Simd, multiversion},
 };
 use std::ops::Range;
 
