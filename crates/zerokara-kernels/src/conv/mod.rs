@@ -1,6 +1,18 @@
 //! Convolution of channels-last images: `out[n, y, x, o] = sum over kh, kw, c of
 //! in[n, y * stride + kh * dilation - padding, .., c] * filters[o, c, kh, kw]`, and its two gradients.
 //!
+//! `images/` has the two passes that make images of images and packed filters: forward, and the gradient of the input; `filters/`
+//! has the gradient of the filters. Both have one file for each way of computing. `choice.rs` has the table of these ways
+//! and of when each is taken; `winograd/` and `lines/` have what the passes share that go one of these ways. Who asks for
+//! lengths, units and ranges need not know the way.
+//!
+//! ```text
+//! forward, gradient of the input   pack_units, pack_unit; units, unit_range, scratch_len, run_unit
+//! gradient of the filters          weight_gradient_units, weight_gradient_scratch_len, run_weight_gradient_unit; partials
+//! forward with a max pooling       pools; conv_pool
+//! the filters' over its windows    sums_over_windows; over_windows
+//! ```
+//!
 //! Each pass runs the micro-kernel of the matrix product on the images where they lie; no patch is ever written out.
 //! Only where a pass reads beyond an image, the part of the image that a unit of work needs is copied, with zeros
 //! around it, to scratch.
@@ -14,7 +26,7 @@ mod choice;
 mod filters;
 mod image;
 mod images;
-pub mod lines;
+pub(crate) mod lines;
 mod phase;
 mod plain;
 mod sides;

@@ -412,7 +412,7 @@ impl Loop {
         code.add_small(x86::RSI, LANES as i8);
         code.compare(x86::RAX, x86::RSI);
         code.jump(Condition::NotLess, done);
-        // The mask of the first rsi - rax lanes is a window on eight lanes that are set and eight that are not.
+        // The mask of the first rsi - rax lanes is a part of eight lanes that are set and eight that are not.
         code.address(x86::R11, masks);
         code.subtract(x86::RSI, x86::RAX);
         code.negate(x86::RSI);

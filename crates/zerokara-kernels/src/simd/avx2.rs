@@ -8,7 +8,7 @@ use core::arch::x86_64::*;
 #[derive(Clone, Copy, Debug)]
 pub struct Avx2;
 
-/// A window of eight at `8 - n` masks the first n lanes.
+/// The eight from `8 - n` on mask the first n lanes.
 static MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 
 // SAFETY (all blocks): the caller vouches for the CPU and for the pointers, as the trait asks.

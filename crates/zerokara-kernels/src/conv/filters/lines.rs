@@ -109,7 +109,7 @@ pub(in crate::conv) unsafe fn rest_is_finite(
     })
 }
 
-/// As [`over_windows::run_unit`](super::over_windows::run_unit), where [`over_windows`](crate::conv::choice::over_windows) says so.
+/// As [`over_windows::run_unit`](super::over_windows::run_unit), where [`choice`](crate::conv::choice::over_windows) says so.
 #[inline(always)]
 pub(in crate::conv) unsafe fn run_unit<S: Lanes>(
     g: &ConvGeometry,

@@ -4,12 +4,14 @@
 //! Beside it, for nothing, the sums of `g`: the gradient of the bias.
 //!
 //! A window gives its gradient to one of its positions. So one patch of the input is multiplied for each window and
-//! channel ([`patches`]), where the sum over all positions would multiply mostly zeros (three of four, in windows of 2 x 2).
-//! Where those are few, [`lines`] may be quicker still.
+//! channel (`patches.rs`), where the sum over all positions would multiply mostly zeros (three of four, in windows of 2 x 2).
+//! Where those are few, lines (`lines.rs`) may be quicker still.
 //!
 //! The sum over all positions has terms that are left out here: zero times an element of the input, which is zero unless that
 //! element is infinite or NaN. And border and lines make others of what is none. So sums that are not finite, and all of them
 //! where an image is not, are computed anew (`conv/plain.rs`).
+
+pub use super::placed::PlacedGradient;
 
 use super::{direct, lines, patches};
 use crate::{
@@ -23,8 +25,6 @@ use crate::{
     share::share,
     simd::{Lanes, multiversion},
 };
-
-pub use super::placed::PlacedGradient;
 
 /// Number of independent units of work: one for each partial gradient.
 pub fn units(g: &ConvGeometry) -> usize {
@@ -46,10 +46,10 @@ multiversion! {
     ///
     /// # Safety
     ///
-    /// The CPU must have `isa`; [`sums_over_windows`](crate::conv::sums_over_windows) must hold for convolution and pooling; `unit` must be below [`units`]; `input` must be
-    /// valid for reading the images, `placed` for reading gradients and places, which must be below the number of
-    /// positions in a window, and `partials` and `totals` for writing; no one else may touch the same unit's part meanwhile.
-    /// `scratch` must have [`scratch_len`] numbers.
+    /// The CPU must have `isa`; [`sums_over_windows`](crate::conv::sums_over_windows) must hold for convolution and pooling;
+    /// `unit` must be below [`units`]; `input` must be valid for reading the images, `placed` for reading gradients and places,
+    /// which must be below the number of positions in a window, and `partials` and `totals` for writing; no one else may touch
+    /// the same unit's part meanwhile. `scratch` must have [`scratch_len`] numbers.
     pub unsafe fn run_unit(
         geometry: &ConvGeometry,
         placed: PlacedGradient<'_>,

@@ -66,7 +66,8 @@ pub(super) fn scratch_len(lanes: usize, g: &ConvGeometry) -> usize {
     Layout::new(lanes, g).len()
 }
 
-/// As [`over_windows::run_unit`](super::over_windows::run_unit), by patches. Whether all numbers in the unit's images are finite.
+/// As [`over_windows::run_unit`](super::over_windows::run_unit), by patches. Whether all numbers in the unit's images are
+/// finite.
 #[inline(always)]
 pub(super) unsafe fn run_unit<S: Simd>(
     g: &ConvGeometry,

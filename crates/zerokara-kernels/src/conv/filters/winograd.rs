@@ -1,4 +1,4 @@
-//! The gradient with respect to the filters.
+//! The gradient with respect to the filters, by Winograd's filtering.
 //!
 //! A unit of work transforms its images' inputs and gradients of outputs, some tiles at a time, and adds up their
 //! products over the tiles, which are as many small matrix products as there are frequencies, of channels by channels.

@@ -1,4 +1,4 @@
-//! The forward pass and the gradient with respect to the input, which is the same pass with turned filters.
+//! The forward pass and the gradient with respect to the input, by Winograd's filtering.
 //!
 //! A unit of work takes some tiles at a time, as many as stay in the second-level cache with all their frequencies:
 //! it transforms their inputs, and then for each panel of target channels makes the products of all frequencies and

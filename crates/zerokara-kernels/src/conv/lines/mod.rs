@@ -12,7 +12,7 @@
 //! A vector holds lines, not channels: so it serves first layers, whose few channels `winograd/` cannot
 //! use, and filters of 5 x 5. Even and odd rows lie apart, so that the lines of all windows of 2 x 2 begin one after another,
 //! and what was a window's position in a row becomes one of the four outputs. A max pooling is then a maximum of vectors
-//! ([`pooled`]), and its gradient needs no position beside the four (`filters.rs`).
+//! (`images/conv_pool.rs`), and its gradient needs no position beside the four (`filters/lines.rs`).
 //!
 //! The error of five elements is 2.6e-7 of the root mean square, against 1.0e-7 of the plain sum in f32; it is of the size of
 //! the whole line's terms. Where an infinity or NaN is in what a line reads, or comes up on its way, its outputs are computed
