@@ -1,6 +1,6 @@
-//! Which ways there are to compute each pass of a convolution, and when each is taken.
+//! Which methods there are to compute each pass of a convolution, and when each is taken.
 //!
-//! | pass | way | where | multiplies | taken |
+//! | pass | method | where | multiplies | taken |
 //! |---|---|---|---|---|
 //! | forward, gradient of the input | direct sums | `images/direct.rs` | f32 | always possible |
 //! | | Winograd's F(4 x 4, 3 x 3) | `images/winograd.rs` | f32; bf16 where an even number of channels is read | [`images`]: filters of 3 x 3 of stride 1, a vector of channels or more on both sides, an eighth less work |
@@ -10,7 +10,7 @@
 //! | gradient of the filters over the windows of a max pooling | patches that windows chose | `filters/patches.rs` | f32 | [`sums_over_windows`]: windows of four positions or more that are whole and share nothing, patches of few vectors, and no Winograd for the sum over positions |
 //! | | lines, F(4, 3) or F(4, 5) | `filters/lines.rs` | f32 | [`over_windows`]: as forward, and less work than the patches |
 //!
-//! Forward with a pooling is the pass and then the pooling where no way does both; so is the gradient over windows that of the
+//! Forward with a pooling is the pass and then the pooling where no method does both; so is the gradient over windows that of the
 //! pooling and then that over positions. [`ConvGeometry::direct`] leaves direct sums and patches.
 //!
 //! All of this follows from shapes and the lanes of the instruction set. Work is estimated in half cycles: two multiplications of
@@ -34,7 +34,7 @@ use crate::{arithmetic::Arithmetic, isa::Isa, plan::ConvPass, pooling::PoolGeome
 
 /// How a pass is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum Method {
     /// Sums over taps and channels, or over positions.
     Direct,
     /// Fewer multiplications for filters of 3 x 3.
@@ -43,17 +43,17 @@ pub(super) enum Way {
 
 /// How the gradient of the filters is summed over windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WayOverWindows {
+pub(super) enum MethodOverWindows {
     /// A patch of the input for each window and channel.
     Patches,
     /// Minimal filtering along the rows.
     Lines,
 }
 
-/// The way of the forward pass or of the gradient with respect to the input.
-pub(super) fn images(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> Way {
+/// The method of the forward pass or of the gradient with respect to the input.
+pub(super) fn images(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> Method {
     if !is_of_tiles(g) {
-        return Way::Direct;
+        return Method::Direct;
     }
     // Transforms and small products reach less than two multiplications in a cycle.
     let sides = Sides::new(g, pass);
@@ -65,15 +65,15 @@ pub(super) fn images(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> Way {
     let packing = source * vectors * 100;
     let winograd = tiles * (FREQUENCIES * source * vectors + 180 * source_vectors + 130 * vectors);
     match source >= lanes && target >= lanes && winograd + packing < direct - direct / 8 {
-        true => Way::Winograd,
-        false => Way::Direct,
+        true => Method::Winograd,
+        false => Method::Direct,
     }
 }
 
-/// The way of the gradient with respect to the filters.
-pub(super) fn filters(lanes: usize, g: &ConvGeometry) -> Way {
+/// The method of the gradient with respect to the filters.
+pub(super) fn filters(lanes: usize, g: &ConvGeometry) -> Method {
     if !is_of_tiles(g) {
-        return Way::Direct;
+        return Method::Direct;
     }
     let (input, output) = (g.in_channels, g.out_channels);
     let vectors = output.div_ceil(lanes);
@@ -83,8 +83,8 @@ pub(super) fn filters(lanes: usize, g: &ConvGeometry) -> Way {
     let back = partials(g) * input * vectors * 250;
     let winograd = tiles * (PAIRS * PAIR * input * vectors + transforms) + back;
     match input >= lanes && output >= lanes && winograd < direct - direct / 8 {
-        true => Way::Winograd,
-        false => Way::Direct,
+        true => Method::Winograd,
+        false => Method::Direct,
     }
 }
 
@@ -102,7 +102,7 @@ pub(super) fn arithmetic_of(
 ) -> Arithmetic {
     let even = Sides::new(g, pass).source_channels.0.is_multiple_of(2);
     match images(lanes, g, pass) {
-        Way::Winograd if even && wanted == Arithmetic::Bf16 => wanted,
+        Method::Winograd if even && wanted == Arithmetic::Bf16 => wanted,
         _ => Arithmetic::F32,
     }
 }
@@ -111,7 +111,7 @@ pub(super) fn arithmetic_of(
 /// multiplications.
 pub fn weight_gradient_arithmetic(isa: Isa, g: &ConvGeometry, wanted: Arithmetic) -> Arithmetic {
     match filters(isa.lanes(), g) {
-        Way::Winograd if wanted == Arithmetic::Bf16 => wanted,
+        Method::Winograd if wanted == Arithmetic::Bf16 => wanted,
         _ => Arithmetic::F32,
     }
 }
@@ -119,10 +119,10 @@ pub fn weight_gradient_arithmetic(isa: Isa, g: &ConvGeometry, wanted: Arithmetic
 /// Most bytes that the lines of an image may take where they are read again for every few output channels.
 const MOST_BYTES: usize = 64 << 10;
 
-/// Whether a convolution pools what it computes: whether one way does both, and takes less time than one after the other.
+/// Whether a convolution pools what it computes: whether one method does both, and takes less time than one after the other.
 pub fn pools(isa: Isa, g: &ConvGeometry, pool: &PoolGeometry) -> bool {
     let lanes = isa.lanes();
-    if !is_of_lines(g, pool) || images(lanes, g, ConvPass::Forward) == Way::Winograd {
+    if !is_of_lines(g, pool) || images(lanes, g, ConvPass::Forward) == Method::Winograd {
         return false;
     }
     let layout = Layout::new(lanes, g, pool.output);
@@ -151,14 +151,18 @@ pub fn sums_over_windows(isa: Isa, g: &ConvGeometry, pool: &PoolGeometry) -> boo
         && pool.kernel[0] * pool.kernel[1] >= 4
         && g.groups == 1
         && g.dilation[1] == 1
-        && (few() || over_windows(lanes, g, pool) == WayOverWindows::Lines)
-        && filters(lanes, g) == Way::Direct
+        && (few() || over_windows(lanes, g, pool) == MethodOverWindows::Lines)
+        && filters(lanes, g) == Method::Direct
 }
 
-/// The way of the gradient with respect to the filters over the windows of a pooling.
-pub(super) fn over_windows(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry) -> WayOverWindows {
+/// The method of the gradient with respect to the filters over the windows of a pooling.
+pub(super) fn over_windows(
+    lanes: usize,
+    g: &ConvGeometry,
+    pool: &PoolGeometry,
+) -> MethodOverWindows {
     if !is_of_lines(g, pool) {
-        return WayOverWindows::Patches;
+        return MethodOverWindows::Patches;
     }
     // For each output channel of an image.
     let layout = Layout::new(lanes, g, pool.output);
@@ -166,14 +170,14 @@ pub(super) fn over_windows(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry) 
     let lines = layout.groups * (2 * layout.points * taps + 50);
     let patches = pool.output[0] * pool.output[1] * patches::vectors(lanes, g) * 2;
     match layout.len <= 4 * NEAR && lines < patches {
-        true => WayOverWindows::Lines,
-        false => WayOverWindows::Patches,
+        true => MethodOverWindows::Lines,
+        false => MethodOverWindows::Patches,
     }
 }
 
 /// Whether windows over which the filters' gradient is summed may have no place ([`NOWHERE`](crate::pooling::NOWHERE)).
 pub fn windows_may_be_nowhere(isa: Isa, g: &ConvGeometry, pool: &PoolGeometry) -> bool {
-    over_windows(isa.lanes(), g, pool) == WayOverWindows::Lines
+    over_windows(isa.lanes(), g, pool) == MethodOverWindows::Lines
 }
 
 /// Whether the filters are of the kind that Winograd's tiles are about.

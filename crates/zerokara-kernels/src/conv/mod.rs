@@ -2,9 +2,9 @@
 //! in[n, y * stride + kh * dilation - padding, .., c] * filters[o, c, kh, kw]`, and its two gradients.
 //!
 //! `images/` has the two passes that make images of images and packed filters: forward, and the gradient of the input; `filters/`
-//! has the gradient of the filters. Both have one file for each way of computing. `choice.rs` has the table of these ways
-//! and of when each is taken; `winograd/` and `lines/` have what the passes share that go one of these ways. Who asks for
-//! lengths, units and ranges need not know the way.
+//! has the gradient of the filters. Both have one file for each method. `choice.rs` has the table of these methods
+//! and of when each is taken; `winograd/` and `lines/` have what the passes share that go by these. Who asks for
+//! lengths, units and ranges need not know the method.
 //!
 //! ```text
 //! forward, gradient of the input   pack_units, pack_unit; units, unit_range, scratch_len, run_unit

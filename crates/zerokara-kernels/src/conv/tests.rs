@@ -1,6 +1,6 @@
 //! Every pass against plain loops in f64.
 
-use super::{choice::Way, *};
+use super::{choice::Method, *};
 use crate::{
     arithmetic::Arithmetic, isa::Isa, plan::ConvPass, pooling::PoolGeometry, rounding::Sum,
 };
@@ -53,17 +53,17 @@ fn products(g: &ConvGeometry, mut f: impl FnMut(usize, usize, usize, usize)) {
 
 /// Where terms of neighbouring elements take part in the sums, errors are measured by the largest of these, and by the most
 /// terms.
-fn assert_close(way: Way, got: &[f32], sums: &[Sum], what: &str, g: &ConvGeometry) {
+fn assert_close(method: Method, got: &[f32], sums: &[Sum], what: &str, g: &ConvGeometry) {
     let largest = sums.iter().map(|sum| sum.size).fold(0.0, f64::max);
     let most = sums.iter().map(|sum| sum.terms).max().unwrap_or(0);
     for (i, (&got, &sum)) in got.iter().zip(sums).enumerate() {
-        let sum = match way {
-            Way::Winograd => Sum {
+        let sum = match method {
+            Method::Winograd => Sum {
                 size: largest,
                 terms: most,
                 ..sum
             },
-            Way::Direct => sum,
+            Method::Direct => sum,
         };
         assert!(
             sum.allows(got.into()),
@@ -128,7 +128,7 @@ fn check_in(wanted: Arithmetic, isa: Isa, g: &ConvGeometry) {
             sums[to].add(f64::from(source[from]) * f64::from(filters[k]));
         });
         for (filters, strides) in [(&filters, by_out), (&transposed, by_tap)] {
-            let way = choice::images(isa.lanes(), g, pass);
+            let method = choice::images(isa.lanes(), g, pass);
             let mut packed = vec![f32::NAN; packed_len(isa, g, pass)];
             let mut target = vec![f32::NAN; target_len + 1];
             let mut scratch = vec![f32::NAN; scratch_len(isa, g, pass)];
@@ -140,7 +140,7 @@ fn check_in(wanted: Arithmetic, isa: Isa, g: &ConvGeometry) {
                 for unit in 0..pack_units(isa, g, pass) {
                     pack_unit(isa, wanted, g, pass, unit, filters, strides, panels);
                 }
-                if way == Way::Direct {
+                if method == Method::Direct {
                     assert!(
                         packed.iter().all(|x| !x.is_nan()),
                         "all of the packed filters are written"
@@ -159,7 +159,7 @@ fn check_in(wanted: Arithmetic, isa: Isa, g: &ConvGeometry) {
             let what = format!("{isa:?} {pass:?}");
             match arithmetic(isa, g, pass, wanted) {
                 Arithmetic::Bf16 if g.batch > 0 => assert_near(&target[1..], &sums, &what, g),
-                _ => assert_close(way, &target[1..], &sums, &what, g),
+                _ => assert_close(method, &target[1..], &sums, &what, g),
             }
         }
     }
@@ -187,8 +187,8 @@ fn check_in(wanted: Arithmetic, isa: Isa, g: &ConvGeometry) {
     match weight_gradient_arithmetic(isa, g, wanted) {
         Arithmetic::Bf16 if g.batch > 0 => assert_near(&total, &sums, &what, g),
         _ => {
-            let way = choice::filters(isa.lanes(), g);
-            assert_close(way, &total, &sums, &what, g);
+            let method = choice::filters(isa.lanes(), g);
+            assert_close(method, &total, &sums, &what, g);
         }
     }
 }
@@ -357,8 +357,8 @@ fn fewer_multiplications(batches: &[usize], each: impl Fn(&ConvGeometry)) -> (us
                 let g = geometry(batch, channels, size, [3; 2], [1; 2], padding, [1; 2]);
                 all += 1;
                 for (fewer, lanes) in fewer.iter_mut().zip([8, 16]) {
-                    let way = choice::images(lanes, &g, ConvPass::Forward);
-                    *fewer += usize::from(way == Way::Winograd);
+                    let method = choice::images(lanes, &g, ConvPass::Forward);
+                    *fewer += usize::from(method == Method::Winograd);
                 }
                 each(&g);
             }
@@ -430,7 +430,7 @@ fn small_batches_of_large_images_are_cut_into_bands_of_tiles() {
         let g = geometry(batch, [32, 24, 1], size, [3; 2], [1; 2], [1; 2], [1; 2]);
         for pass in [ConvPass::Forward, ConvPass::InputGradient] {
             for lanes in [8, 16] {
-                assert_eq!(choice::images(lanes, &g, pass), Way::Winograd);
+                assert_eq!(choice::images(lanes, &g, pass), Method::Winograd);
                 assert!(images::units_of(lanes, &g, pass) > batch);
             }
         }
@@ -567,7 +567,7 @@ fn check_windows(g: &ConvGeometry, pool: &PoolGeometry) {
                 ..*sum
             };
             let sums: Vec<Sum> = sums.iter().map(allowed).collect();
-            assert_close(Way::Direct, &total, &sums, &what, g);
+            assert_close(Method::Direct, &total, &sums, &what, g);
             for o in 0..g.out_channels {
                 let of_channel = |x: &[f32]| -> f64 {
                     let numbers = x.iter().skip(o).step_by(g.out_channels);

@@ -11,7 +11,7 @@ pub use direct::partials;
 
 use super::{
     ConvGeometry,
-    choice::{self, Way},
+    choice::{self, Method},
 };
 use crate::{
     arithmetic::Arithmetic,
@@ -26,8 +26,8 @@ pub fn weight_gradient_units(isa: Isa, g: &ConvGeometry) -> usize {
 
 fn weight_gradient_units_of(lanes: usize, g: &ConvGeometry) -> usize {
     match choice::filters(lanes, g) {
-        Way::Direct => direct::units(g),
-        Way::Winograd => winograd::units(lanes, g),
+        Method::Direct => direct::units(g),
+        Method::Winograd => winograd::units(lanes, g),
     }
 }
 
@@ -38,8 +38,8 @@ pub fn weight_gradient_scratch_len(isa: Isa, g: &ConvGeometry) -> usize {
 
 fn weight_gradient_scratch_len_of(lanes: usize, g: &ConvGeometry) -> usize {
     match choice::filters(lanes, g) {
-        Way::Direct => direct::scratch_len(g),
-        Way::Winograd => winograd::scratch_len(lanes, g),
+        Method::Direct => direct::scratch_len(g),
+        Method::Winograd => winograd::scratch_len(lanes, g),
     }
 }
 
@@ -110,10 +110,10 @@ unsafe fn run_weight_gradient_unit_body<S: Simd>(
     // SAFETY: passed on.
     unsafe {
         match choice::filters(S::LANES, g) {
-            Way::Direct => {
+            Method::Direct => {
                 direct::run_unit_body::<S>(g, unit, input, output_gradient, gradient, scratch)
             }
-            Way::Winograd => winograd::run_unit_body::<S, false>(
+            Method::Winograd => winograd::run_unit_body::<S, false>(
                 g,
                 unit,
                 input,

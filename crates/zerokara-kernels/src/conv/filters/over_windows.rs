@@ -17,7 +17,7 @@ use super::{direct, lines, patches};
 use crate::{
     conv::{
         ConvGeometry,
-        choice::{self, WayOverWindows},
+        choice::{self, MethodOverWindows},
         plain,
     },
     isa::Isa,
@@ -35,8 +35,8 @@ pub fn units(g: &ConvGeometry) -> usize {
 pub fn scratch_len(isa: Isa, g: &ConvGeometry, pool: &PoolGeometry) -> usize {
     let lanes = isa.lanes();
     match choice::over_windows(lanes, g, pool) {
-        WayOverWindows::Patches => patches::scratch_len(lanes, g),
-        WayOverWindows::Lines => lines::scratch_len(lanes, g, pool),
+        MethodOverWindows::Patches => patches::scratch_len(lanes, g),
+        MethodOverWindows::Lines => lines::scratch_len(lanes, g, pool),
     }
 }
 
@@ -75,10 +75,10 @@ unsafe fn run_unit_body<S: Lanes>(
     // SAFETY: passed on.
     let are_finite = unsafe {
         match choice::over_windows(S::LANES, g, placed.pool) {
-            WayOverWindows::Patches => {
+            MethodOverWindows::Patches => {
                 patches::run_unit::<S>(g, placed, unit, input, partials, totals, scratch)
             }
-            WayOverWindows::Lines => {
+            MethodOverWindows::Lines => {
                 lines::run_unit::<S>(g, &placed, unit, input, partials, totals, scratch);
                 lines::rest_is_finite(g, placed.pool, images.clone(), input)
             }

@@ -9,7 +9,7 @@ pub(super) mod winograd;
 
 use super::{
     ConvGeometry,
-    choice::{self, Way},
+    choice::{self, Method},
     sides::Sides,
 };
 use crate::{
@@ -28,8 +28,8 @@ pub fn packed_len(isa: Isa, g: &ConvGeometry, pass: ConvPass) -> usize {
 
 fn packed_len_of(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> usize {
     match choice::images(lanes, g, pass) {
-        Way::Direct => packing::packed_len(lanes, g, pass),
-        Way::Winograd => winograd::packed_len(lanes, g, pass),
+        Method::Direct => packing::packed_len(lanes, g, pass),
+        Method::Winograd => winograd::packed_len(lanes, g, pass),
     }
 }
 
@@ -107,8 +107,8 @@ unsafe fn pack_body<S: Simd>(
     // SAFETY: passed on.
     unsafe {
         match choice::images(S::LANES, g, pass) {
-            Way::Direct => packing::pack_panels::<S>(g, pass, vectors, filters, strides, packed),
-            Way::Winograd => {
+            Method::Direct => packing::pack_panels::<S>(g, pass, vectors, filters, strides, packed),
+            Method::Winograd => {
                 winograd::pack_panels::<S, false>(g, pass, vectors, filters, strides, packed)
             }
         }
@@ -122,8 +122,8 @@ pub fn units(isa: Isa, g: &ConvGeometry, pass: ConvPass) -> usize {
 
 pub(super) fn units_of(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> usize {
     match choice::images(lanes, g, pass) {
-        Way::Direct => direct::units(g, pass),
-        Way::Winograd => winograd::units(lanes, g, pass),
+        Method::Direct => direct::units(g, pass),
+        Method::Winograd => winograd::units(lanes, g, pass),
     }
 }
 
@@ -134,8 +134,8 @@ pub fn unit_range(isa: Isa, g: &ConvGeometry, pass: ConvPass, unit: usize) -> Ra
 
 fn unit_range_of(lanes: usize, g: &ConvGeometry, pass: ConvPass, unit: usize) -> Range<usize> {
     match choice::images(lanes, g, pass) {
-        Way::Direct => direct::unit_range(g, pass, unit),
-        Way::Winograd => winograd::unit_range(lanes, g, pass, unit),
+        Method::Direct => direct::unit_range(g, pass, unit),
+        Method::Winograd => winograd::unit_range(lanes, g, pass, unit),
     }
 }
 
@@ -146,8 +146,8 @@ pub fn scratch_len(isa: Isa, g: &ConvGeometry, pass: ConvPass) -> usize {
 
 fn scratch_len_of(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> usize {
     match choice::images(lanes, g, pass) {
-        Way::Direct => direct::scratch_len(g, pass),
-        Way::Winograd => winograd::scratch_len(lanes, g, pass),
+        Method::Direct => direct::scratch_len(g, pass),
+        Method::Winograd => winograd::scratch_len(lanes, g, pass),
     }
 }
 
@@ -209,10 +209,10 @@ unsafe fn run_unit_body<S: Simd>(
     // SAFETY: passed on.
     unsafe {
         match choice::images(S::LANES, g, pass) {
-            Way::Direct => {
+            Method::Direct => {
                 direct::run_unit_body::<S>(g, pass, unit, source, packed, target, scratch)
             }
-            Way::Winograd => {
+            Method::Winograd => {
                 winograd::run_unit_body::<S, false>(g, pass, unit, source, packed, target, scratch)
             }
         }

@@ -202,7 +202,7 @@ fn check_each(wanted: Arithmetic, g: &ConvGeometry, near: f64) {
 fn one_odd_number_at_every_position() {
     let mut fewer = 0;
     for g in geometries() {
-        fewer += usize::from(choice::images(8, &g, ConvPass::Forward) == Way::Winograd);
+        fewer += usize::from(choice::images(8, &g, ConvPass::Forward) == Method::Winograd);
         check_each(Arithmetic::F32, &g, 4e-6);
     }
     assert!(fewer >= 2, "{fewer}");
@@ -211,7 +211,7 @@ fn one_odd_number_at_every_position() {
 #[test]
 fn one_odd_number_with_products_of_bf16() {
     let g = geometry(2, [16, 16, 1], [8, 7], [3; 2], [1; 2], [1; 2], [1; 2]);
-    assert_eq!(choice::images(16, &g, ConvPass::Forward), Way::Winograd);
+    assert_eq!(choice::images(16, &g, ConvPass::Forward), Method::Winograd);
     check_each(Arithmetic::Bf16, &g, 0.1);
 }
 
@@ -315,7 +315,7 @@ fn direct_sums_keep_exact_zeros() {
             for (g, is_direct) in [(&g, true), (&fast, false)] {
                 let lanes = isa.lanes();
                 assert_eq!(
-                    choice::images(lanes, g, ConvPass::Forward) == Way::Direct,
+                    choice::images(lanes, g, ConvPass::Forward) == Method::Direct,
                     is_direct
                 );
                 let found = run_pass(isa, Arithmetic::Direct, g, ConvPass::Forward, x, &w);
@@ -331,7 +331,7 @@ fn direct_sums_keep_exact_zeros() {
                 }
             }
             // All ways know it.
-            assert_eq!(choice::filters(isa.lanes(), &g), Way::Direct);
+            assert_eq!(choice::filters(isa.lanes(), &g), Method::Direct);
         }
     }
 }
