@@ -47,7 +47,7 @@ pub use tensor::{NodeView, Tensor};
 #[cfg(feature = "testing")]
 pub use zerokara_kernels::testing;
 pub use zerokara_kernels::{
-    arithmetic::Arithmetic,
     isa::Isa,
+    plan::Arithmetic,
     plan::{Element as DType, Elements, ElementsMut},
 };

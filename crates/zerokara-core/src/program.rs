@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 use zerokara_kernels::{
-    arithmetic::Arithmetic, executor::Executor, isa::Isa, plan::Plan, storage::Storage,
+    executor::Executor, isa::Isa, plan::Arithmetic, plan::Plan, storage::Storage,
 };
 
 /// The values of several tensors, computed together.

@@ -12,9 +12,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError, RwLock},
 };
 use zerokara_kernels::{
-    arithmetic::Arithmetic,
     executor::{Executor, External, Workspace},
     isa::Isa,
+    plan::Arithmetic,
     threads::Pool,
 };
 

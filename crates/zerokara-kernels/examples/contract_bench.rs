@@ -8,11 +8,10 @@ use std::{
     time::Instant,
 };
 use zerokara_kernels::{
-    arithmetic::Arithmetic,
     conv,
     gemm::{self, GemmShape, Left, Right},
     isa::Isa,
-    plan::{ConvGeometry, ConvPass},
+    plan::{Arithmetic, ConvGeometry, ConvPass},
 };
 
 /// All memory at cache lines, as the executor has it: vectors that cross lines cost twice.

@@ -1,6 +1,6 @@
 //! The place of the largest element.
 
-use crate::{isa::multiversion, map::lanes::Lanes};
+use crate::simd::{Lanes, multiversion};
 
 /// The place of the first largest (smallest) of `n >= 1` neighbours; a NaN counts as the largest (smallest).
 #[inline(always)]

@@ -7,7 +7,6 @@ pub mod arithmetic;
 pub mod code;
 pub mod conv;
 pub mod executor;
-pub mod finish;
 pub mod gemm;
 pub mod isa;
 pub mod machine;

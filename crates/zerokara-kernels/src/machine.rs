@@ -16,7 +16,7 @@ pub struct Machine {
     /// Vectors that fit in registers at once.
     pub registers: usize,
     /// Whether there may be products of bf16 in pairs of vectors: an instruction, or portable code that does the same. A
-    /// CPU need not have the instruction; [`Arithmetic::check`](crate::arithmetic::Arithmetic::check) tells.
+    /// CPU need not have the instruction; [`Arithmetic::check`](crate::plan::Arithmetic::check) tells.
     pub bf16: bool,
 }
 

@@ -4,7 +4,7 @@ mod assembler;
 pub(crate) mod compile;
 pub(crate) mod functions;
 pub(crate) mod kernels;
-pub(crate) mod lanes;
+mod operations;
 pub(crate) mod prepare;
 pub(crate) mod prepared;
 #[cfg(test)]

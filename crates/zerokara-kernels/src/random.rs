@@ -1,7 +1,7 @@
 //! Random numbers by counting: Philox4x32-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as
 //! 1, 2, 3", 2011). Element i of a draw depends on (key, counter, i) alone, so any part can be made by anyone.
 
-use crate::{isa::multiversion, simd::Simd};
+use crate::simd::{Simd, multiversion};
 
 const MULTIPLIERS: [u32; 2] = [0xd251_1f53, 0xcd9e_8d57];
 const WEYL: [u32; 2] = [0x9e37_79b9, 0xbb67_ae85];

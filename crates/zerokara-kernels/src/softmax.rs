@@ -1,8 +1,8 @@
 //! Softmax and log-softmax of rows.
 
 use crate::{
-    isa::multiversion,
-    map::{functions, lanes::Lanes},
+    map::functions,
+    simd::{Lanes, multiversion},
 };
 
 /// Vectors of exponentials that are added up in single precision, before double precision takes over.

@@ -1,6 +1,6 @@
 //! Transposed copies of matrices.
 
-use crate::{isa::multiversion, simd::Simd};
+use crate::simd::{Simd, multiversion};
 
 /// `to[j * to_pitch + i] = from[i * from_pitch + j]` for `i < rows`, `j < columns`.
 ///

@@ -3,11 +3,10 @@
 use super::Label;
 use std::fmt::Write;
 use zerokara_kernels::{
-    arithmetic::Arithmetic,
     code::{Code, Instruction},
     plan::{
-        ConvGeometry, ConvPass, Layout, MapStep, OutputGradient, Part, Plan, ReduceStep, Reduction,
-        Region, Role, Step, View,
+        Arithmetic, ConvGeometry, ConvPass, Layout, MapStep, OutputGradient, Part, Plan,
+        ReduceStep, Reduction, Region, Role, Step, View,
     },
 };
 

@@ -40,7 +40,7 @@ use std::{
     sync::Arc,
 };
 pub(crate) use target::{Sizes, Target};
-use zerokara_kernels::{arithmetic::Arithmetic, executor::RunError, isa::Isa, plan::Plan};
+use zerokara_kernels::{executor::RunError, isa::Isa, plan::Arithmetic, plan::Plan};
 
 /// What is wanted of a graph.
 #[derive(Default)]

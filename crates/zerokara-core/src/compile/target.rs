@@ -1,6 +1,6 @@
 //! What a plan is made for.
 
-use zerokara_kernels::{arithmetic::Arithmetic, isa::Isa};
+use zerokara_kernels::{isa::Isa, plan::Arithmetic};
 
 /// What decides, with the graph, what a plan is.
 #[derive(Clone, Copy, Debug)]

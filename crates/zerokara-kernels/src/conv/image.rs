@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-/// A window on a channels-last image: `rows` and `columns` may reach beyond the image.
+/// A region of a channels-last image: `rows` and `columns` may reach beyond the image.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Window {
+pub(super) struct Region {
     /// First row, and number of rows.
     pub rows: (isize, usize),
     /// First column, and number of columns.
@@ -22,7 +22,7 @@ pub(super) struct Readable {
     pub pitch: isize,
 }
 
-impl Window {
+impl Region {
     /// Whether all of it lies within the image.
     pub fn is_inside(&self) -> bool {
         let inside = |(first, count): (isize, usize), len: usize| {
@@ -40,11 +40,11 @@ impl Window {
         }
     }
 
-    /// Makes the window readable: the image itself where that does, else a copy in `scratch`.
+    /// Makes the region readable: the image itself where that does, else a copy in `scratch`.
     ///
     /// # Safety
     ///
-    /// `image` must be valid for reading the image, `scratch` for writing [`Window::len`] numbers.
+    /// `image` must be valid for reading the image, `scratch` for writing [`Region::len`] numbers.
     #[inline(always)]
     pub unsafe fn read(&self, image: *const f32, scratch: *mut f32) -> Readable {
         let [height, width] = self.image;

@@ -5,8 +5,7 @@
 //! taps of one residue alone, so each such *phase* is a convolution of stride 1 with its own subset of the taps, and
 //! nothing is multiplied by the zeros that lie between.
 
-use super::ConvGeometry;
-use crate::plan::ConvPass;
+use crate::plan::{ConvGeometry, ConvPass};
 use std::ops::Range;
 
 /// One phase along one axis.

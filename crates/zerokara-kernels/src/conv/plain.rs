@@ -5,8 +5,9 @@
 //! not finite, in what it reads or on its way, what it made of them is computed anew here. A term is the product of an
 //! element of the image and one of the filter; what lies beyond the image has no terms.
 
-use super::{ConvGeometry, phase::Phase, windows::Windows};
+use super::{filters::placed::PlacedGradient, phase::Phase};
 use crate::{
+    plan::ConvGeometry,
     simd::{Outlined, Simd},
     unroll::each,
 };
@@ -276,11 +277,11 @@ pub(super) unsafe fn output(
 ///
 /// # Safety
 ///
-/// [`windows::pay`](super::windows::pay) must hold; images, windows and gradient must be valid.
+/// [`sums_over_windows`](super::sums_over_windows) must hold; images, windows and gradient must be valid.
 #[cold]
 pub(super) unsafe fn gradient_over_windows(
     g: &ConvGeometry,
-    windows: &Windows<'_>,
+    placed: &PlacedGradient<'_>,
     images: Range<usize>,
     o: usize,
     input: *const f32,
@@ -295,7 +296,7 @@ pub(super) unsafe fn gradient_over_windows(
             let image = input.add(n * image_len);
             let is_finite = (0..image_len).all(|i| (*image.add(i)).is_finite());
             for (y, x) in (0..g.output[0]).flat_map(|y| (0..g.output[1]).map(move |x| (y, x))) {
-                let gradient = windows.gradient_at([n, y, x, o]);
+                let gradient = placed.gradient_at([n, y, x, o]);
                 // Of finite numbers, zeros take nothing but time.
                 if is_finite && gradient == 0.0 {
                     continue;

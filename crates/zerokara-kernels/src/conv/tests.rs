@@ -1,8 +1,9 @@
 //! Every pass against plain loops in f64.
 
-use super::*;
+use super::{choice::Method, *};
 use crate::{
-    plan::{Padding, PoolGeometry},
+    isa::Isa,
+    plan::{Arithmetic, ConvGeometry, ConvPass, Padding, PoolGeometry},
     rounding::Sum,
 };
 
@@ -54,17 +55,17 @@ fn products(g: &ConvGeometry, mut f: impl FnMut(usize, usize, usize, usize)) {
 
 /// Where terms of neighbouring elements take part in the sums, errors are measured by the largest of these, and by the most
 /// terms.
-fn assert_close(algorithm: Algorithm, got: &[f32], sums: &[Sum], what: &str, g: &ConvGeometry) {
+fn assert_close(method: Method, got: &[f32], sums: &[Sum], what: &str, g: &ConvGeometry) {
     let largest = sums.iter().map(|sum| sum.size).fold(0.0, f64::max);
     let most = sums.iter().map(|sum| sum.terms).max().unwrap_or(0);
     for (i, (&got, &sum)) in got.iter().zip(sums).enumerate() {
-        let sum = match algorithm {
-            Algorithm::Winograd => Sum {
+        let sum = match method {
+            Method::Winograd => Sum {
                 size: largest,
                 terms: most,
                 ..sum
             },
-            Algorithm::Direct => sum,
+            Method::Direct => sum,
         };
         assert!(
             sum.allows(got.into()),
@@ -129,7 +130,7 @@ fn check_in(wanted: Arithmetic, isa: Isa, g: &ConvGeometry) {
             sums[to].add(f64::from(source[from]) * f64::from(filters[k]));
         });
         for (filters, strides) in [(&filters, by_out), (&transposed, by_tap)] {
-            let algorithm = algorithm(isa.lanes(), g, pass);
+            let method = choice::images(isa.lanes(), g, pass);
             let mut packed = vec![f32::NAN; packed_len(isa, g, pass)];
             let mut target = vec![f32::NAN; target_len + 1];
             let mut scratch = vec![f32::NAN; scratch_len(isa, g, pass)];
@@ -141,7 +142,7 @@ fn check_in(wanted: Arithmetic, isa: Isa, g: &ConvGeometry) {
                 for unit in 0..pack_units(isa, g, pass) {
                     pack_unit(isa, wanted, g, pass, unit, filters, strides, panels);
                 }
-                if algorithm == Algorithm::Direct {
+                if method == Method::Direct {
                     assert!(
                         packed.iter().all(|x| !x.is_nan()),
                         "all of the packed filters are written"
@@ -160,7 +161,7 @@ fn check_in(wanted: Arithmetic, isa: Isa, g: &ConvGeometry) {
             let what = format!("{isa:?} {pass:?}");
             match arithmetic(isa, g, pass, wanted) {
                 Arithmetic::Bf16 if g.batch > 0 => assert_near(&target[1..], &sums, &what, g),
-                _ => assert_close(algorithm, &target[1..], &sums, &what, g),
+                _ => assert_close(method, &target[1..], &sums, &what, g),
             }
         }
     }
@@ -188,8 +189,8 @@ fn check_in(wanted: Arithmetic, isa: Isa, g: &ConvGeometry) {
     match weight_gradient_arithmetic(isa, g, wanted) {
         Arithmetic::Bf16 if g.batch > 0 => assert_near(&total, &sums, &what, g),
         _ => {
-            let algorithm = weight_gradient_algorithm(isa.lanes(), g);
-            assert_close(algorithm, &total, &sums, &what, g);
+            let method = choice::filters(isa.lanes(), g);
+            assert_close(method, &total, &sums, &what, g);
         }
     }
 }
@@ -307,10 +308,13 @@ fn groups() {
 #[test]
 fn large_images_are_cut_into_bands_and_many_runs_into_turns() {
     let g = geometry(1, [8, 24, 1], [40, 37], [3, 3], [1, 1], [1, 1], [1, 1]);
-    assert!(units_of(8, &g, ConvPass::Forward) > 1 && units_of(8, &g, ConvPass::InputGradient) > 1);
+    assert!(
+        images::units_of(8, &g, ConvPass::Forward) > 1
+            && images::units_of(8, &g, ConvPass::InputGradient) > 1
+    );
     check_everywhere(&g);
     let g = geometry(1, [16, 24, 1], [40, 36], [3, 3], [2, 2], [1, 1], [1, 1]);
-    assert!(units_of(8, &g, ConvPass::InputGradient) > 1);
+    assert!(images::units_of(8, &g, ConvPass::InputGradient) > 1);
     check_everywhere(&g);
     // 7 x 7 taps in 49 runs.
     check_everywhere(&geometry(
@@ -355,8 +359,8 @@ fn fewer_multiplications(batches: &[usize], each: impl Fn(&ConvGeometry)) -> (us
                 let g = geometry(batch, channels, size, [3; 2], [1; 2], padding, [1; 2]);
                 all += 1;
                 for (fewer, lanes) in fewer.iter_mut().zip([8, 16]) {
-                    let algorithm = algorithm(lanes, &g, ConvPass::Forward);
-                    *fewer += usize::from(algorithm == Algorithm::Winograd);
+                    let method = choice::images(lanes, &g, ConvPass::Forward);
+                    *fewer += usize::from(method == Method::Winograd);
                 }
                 each(&g);
             }
@@ -397,7 +401,7 @@ fn check_bf16(isa: Isa) {
         );
         for pass in [ConvPass::Forward, ConvPass::InputGradient] {
             assert_eq!(
-                arithmetic_of(8, &g, pass, Arithmetic::Bf16),
+                choice::arithmetic_of(8, &g, pass, Arithmetic::Bf16),
                 Arithmetic::F32
             );
         }
@@ -428,8 +432,8 @@ fn small_batches_of_large_images_are_cut_into_bands_of_tiles() {
         let g = geometry(batch, [32, 24, 1], size, [3; 2], [1; 2], [1; 2], [1; 2]);
         for pass in [ConvPass::Forward, ConvPass::InputGradient] {
             for lanes in [8, 16] {
-                assert_eq!(algorithm(lanes, &g, pass), Algorithm::Winograd);
-                assert!(units_of(lanes, &g, pass) > batch);
+                assert_eq!(choice::images(lanes, &g, pass), Method::Winograd);
+                assert!(images::units_of(lanes, &g, pass) > batch);
             }
         }
         check_everywhere(&g);
@@ -530,7 +534,7 @@ fn check_windows(g: &ConvGeometry, pool: &PoolGeometry) {
         for (i, &place) in places.iter().enumerate() {
             told[at(i, strides)] = place;
         }
-        let windows = windows::Windows {
+        let placed = over_windows::PlacedGradient {
             pool,
             gradient: gradient.as_ptr(),
             strides: strides.map(|s| s as isize),
@@ -538,15 +542,15 @@ fn check_windows(g: &ConvGeometry, pool: &PoolGeometry) {
             place_strides: strides.map(|s| s as isize),
         };
         for isa in Isa::available() {
-            assert!(windows::pay(isa, g, pool), "{g:?} {pool:?}");
+            assert!(sums_over_windows(isa, g, pool), "{g:?} {pool:?}");
             let mut parts = vec![f32::NAN; partials(g) * filters];
             let mut totals = vec![f32::NAN; partials(g) * g.out_channels];
-            let mut scratch = vec![f32::NAN; windows::scratch_len(isa, g, pool)];
-            for unit in 0..windows::units(g) {
+            let mut scratch = vec![f32::NAN; over_windows::scratch_len(isa, g, pool)];
+            for unit in 0..over_windows::units(g) {
                 let (from, to, scratch) = (input.as_ptr(), parts.as_mut_ptr(), &mut scratch[..]);
                 let sums = Some(totals.as_mut_ptr());
                 // SAFETY: all vectors have the lengths asked for, and only what runs here is run.
-                unsafe { windows::run_unit(isa, g, windows, unit, from, to, sums, scratch) };
+                unsafe { over_windows::run_unit(isa, g, placed, unit, from, to, sums, scratch) };
             }
             let mut total = vec![0.0f32; filters];
             for part in parts.chunks_exact(filters) {
@@ -556,7 +560,7 @@ fn check_windows(g: &ConvGeometry, pool: &PoolGeometry) {
                     .for_each(|(total, x)| *total += x);
             }
             let what = format!("{isa:?} windows {:?}", pool.kernel);
-            let factor = match windows::may_be_nowhere(isa, g, pool) {
+            let factor = match windows_may_be_nowhere(isa, g, pool) {
                 true => lines::ERROR,
                 false => 1.0,
             };
@@ -565,7 +569,7 @@ fn check_windows(g: &ConvGeometry, pool: &PoolGeometry) {
                 ..*sum
             };
             let sums: Vec<Sum> = sums.iter().map(allowed).collect();
-            assert_close(Algorithm::Direct, &total, &sums, &what, g);
+            assert_close(Method::Direct, &total, &sums, &what, g);
             for o in 0..g.out_channels {
                 let of_channel = |x: &[f32]| -> f64 {
                     let numbers = x.iter().skip(o).step_by(g.out_channels);

@@ -14,14 +14,14 @@ pub(crate) mod tile;
 pub use pack::{pack_unit, pack_units, packed_len};
 
 use crate::{
-    isa::{Isa, multiversion},
+    isa::Isa,
     share::share,
-    simd::Simd,
+    simd::{MAX_LANES, Simd, multiversion},
     transpose::transpose_body,
 };
 use std::ops::Range;
 use strip::{Ahead, Lines, Strip};
-use tile::{MAX_LANES, MAX_WIDTH, panel_width};
+use tile::{MAX_WIDTH, panel_width};
 
 /// Sizes of a batch of matrix products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

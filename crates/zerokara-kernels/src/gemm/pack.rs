@@ -2,8 +2,8 @@
 
 use super::tile::panel_width;
 use crate::{
-    isa::{Isa, multiversion},
-    simd::Simd,
+    isa::Isa,
+    simd::{Simd, multiversion},
     transpose::transpose_body,
 };
 use std::ops::Range;

@@ -3,7 +3,7 @@
 use super::tile::{Panel, full_rows};
 use crate::{
     share::share,
-    simd::{Outlined, Simd, Terms, Tile, bf16::Pairs},
+    simd::{Outlined, Simd, Terms, TileOperands, bf16::Pairs},
     storage::LINE,
     unroll::each,
 };
@@ -218,7 +218,7 @@ unsafe fn block<S: Simd, const MR: usize, const NV: usize, const LISTED: bool>(
                 depth: strip.depth,
             }
         };
-        let tile = Tile {
+        let tile = TileOperands {
             rows,
             terms,
             panel: b,

@@ -314,10 +314,7 @@ fn strips_of_pairs_of_bf16() {
         Portable::<8>::call(&StripsOfPairs);
         Avx512Twin::call(&StripsOfPairs);
         #[cfg(target_arch = "x86_64")]
-        if crate::arithmetic::Arithmetic::Bf16
-            .check(Isa::Avx512)
-            .is_ok()
-        {
+        if crate::plan::Arithmetic::Bf16.check(Isa::Avx512).is_ok() {
             crate::simd::Avx512Bf16::call(&StripsOfPairs);
         }
     }

@@ -2,14 +2,12 @@
 //! held in registers over the whole run.
 
 use crate::{
-    simd::{self, Outlined, Simd, Terms},
+    simd::{Outlined, Simd, Terms, TileOperands},
     unroll::each,
 };
 
 /// Most vectors in a panel.
-pub(crate) const MAX_WIDTH: usize = 3;
-/// Most lanes in a vector.
-pub(crate) const MAX_LANES: usize = 16;
+pub(crate) use crate::simd::MAX_WIDTH;
 /// Most rows in a tile, over all widths and instruction sets.
 pub(crate) const MAX_ROWS: usize = 8;
 
@@ -126,7 +124,7 @@ unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(
         let mut sums = [[S::zero(); NV]; MR];
         let mut rows = [left.rows[0]; MR];
         rows.copy_from_slice(&left.rows[..MR]);
-        let mut tile = simd::Tile {
+        let mut tile = TileOperands {
             rows,
             terms: Terms::Listed(left.offsets),
             panel: panel.start,
@@ -139,7 +137,7 @@ unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(
             };
             let rows = rows.map(|row| row.wrapping_offset(offset));
             S::fma_tile(
-                &simd::Tile {
+                &TileOperands {
                     rows,
                     terms,
                     ..tile

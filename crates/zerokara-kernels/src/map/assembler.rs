@@ -29,31 +29,31 @@ pub(super) enum Operand {
     Mask(General),
 }
 
-/// Vector instructions: number of the opcode's map, mandatory prefix (1 for 66), opcode.
+/// A vector instruction as it is encoded: number of the opcode's map, mandatory prefix (1 for 66), opcode.
 #[derive(Clone, Copy)]
-pub(super) struct Instruction(u8, u8, u8);
+pub(super) struct Opcode(u8, u8, u8);
 
-pub(super) const LOAD: Instruction = Instruction(1, 0, 0x10);
-pub(super) const STORE: Instruction = Instruction(1, 0, 0x11);
-pub(super) const COPY: Instruction = Instruction(1, 0, 0x28);
-pub(super) const SQRT: Instruction = Instruction(1, 0, 0x51);
-pub(super) const AND: Instruction = Instruction(1, 0, 0x54);
-pub(super) const OR: Instruction = Instruction(1, 0, 0x56);
-pub(super) const XOR: Instruction = Instruction(1, 0, 0x57);
-pub(super) const ADD: Instruction = Instruction(1, 0, 0x58);
-pub(super) const MULTIPLY: Instruction = Instruction(1, 0, 0x59);
-pub(super) const CONVERT: Instruction = Instruction(1, 0, 0x5b);
-pub(super) const SUBTRACT: Instruction = Instruction(1, 0, 0x5c);
-pub(super) const MINIMUM: Instruction = Instruction(1, 0, 0x5d);
-pub(super) const DIVIDE: Instruction = Instruction(1, 0, 0x5e);
-pub(super) const MAXIMUM: Instruction = Instruction(1, 0, 0x5f);
-pub(super) const COMPARE: Instruction = Instruction(1, 0, 0xc2);
-pub(super) const BROADCAST: Instruction = Instruction(2, 1, 0x18);
-pub(super) const WIDEN: Instruction = Instruction(2, 1, 0x31);
-pub(super) const MASKED_LOAD: Instruction = Instruction(2, 1, 0x2c);
-pub(super) const MASKED_STORE: Instruction = Instruction(2, 1, 0x2e);
-pub(super) const ROUND: Instruction = Instruction(3, 1, 0x08);
-pub(super) const BLEND: Instruction = Instruction(3, 1, 0x4a);
+pub(super) const LOAD: Opcode = Opcode(1, 0, 0x10);
+pub(super) const STORE: Opcode = Opcode(1, 0, 0x11);
+pub(super) const COPY: Opcode = Opcode(1, 0, 0x28);
+pub(super) const SQRT: Opcode = Opcode(1, 0, 0x51);
+pub(super) const AND: Opcode = Opcode(1, 0, 0x54);
+pub(super) const OR: Opcode = Opcode(1, 0, 0x56);
+pub(super) const XOR: Opcode = Opcode(1, 0, 0x57);
+pub(super) const ADD: Opcode = Opcode(1, 0, 0x58);
+pub(super) const MULTIPLY: Opcode = Opcode(1, 0, 0x59);
+pub(super) const CONVERT: Opcode = Opcode(1, 0, 0x5b);
+pub(super) const SUBTRACT: Opcode = Opcode(1, 0, 0x5c);
+pub(super) const MINIMUM: Opcode = Opcode(1, 0, 0x5d);
+pub(super) const DIVIDE: Opcode = Opcode(1, 0, 0x5e);
+pub(super) const MAXIMUM: Opcode = Opcode(1, 0, 0x5f);
+pub(super) const COMPARE: Opcode = Opcode(1, 0, 0xc2);
+pub(super) const BROADCAST: Opcode = Opcode(2, 1, 0x18);
+pub(super) const WIDEN: Opcode = Opcode(2, 1, 0x31);
+pub(super) const MASKED_LOAD: Opcode = Opcode(2, 1, 0x2c);
+pub(super) const MASKED_STORE: Opcode = Opcode(2, 1, 0x2e);
+pub(super) const ROUND: Opcode = Opcode(3, 1, 0x08);
+pub(super) const BLEND: Opcode = Opcode(3, 1, 0x4a);
 
 /// Conditions of a jump, signed.
 #[derive(Clone, Copy)]
@@ -117,7 +117,7 @@ impl Assembler {
     /// source take 0 as the first.
     pub(super) fn vector(
         &mut self,
-        Instruction(map, prefix, opcode): Instruction,
+        Opcode(map, prefix, opcode): Opcode,
         to: Vector,
         first: Option<Vector>,
         second: Operand,

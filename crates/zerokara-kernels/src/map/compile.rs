@@ -8,7 +8,7 @@
 use super::{
     Binary, Unary,
     assembler::{self as x86, Assembler, Condition, General, Operand, Vector},
-    prepared::{Op, Operation, Piece},
+    operations::{Op, Operation},
 };
 use std::{
     collections::{BTreeMap, HashMap, btree_map::Entry},
@@ -40,13 +40,13 @@ type Function = unsafe extern "C" fn(*const *mut f32, usize);
 
 /// Machine code in memory from which it can run.
 #[derive(Debug)]
-pub(crate) struct Code(memmap2::Mmap);
+pub(crate) struct MachineCode(memmap2::Mmap);
 
-impl Code {
-    fn new(bytes: &[u8]) -> std::io::Result<Code> {
+impl MachineCode {
+    fn new(bytes: &[u8]) -> std::io::Result<MachineCode> {
         let mut memory = memmap2::MmapMut::map_anon(bytes.len())?;
         memory.copy_from_slice(bytes);
-        Ok(Code(memory.make_exec()?))
+        Ok(MachineCode(memory.make_exec()?))
     }
 
     /// Runs it on `n` elements of the tiles that the slots lead to.
@@ -64,10 +64,18 @@ impl Code {
     }
 }
 
+/// Some of the operations on a tile.
+#[derive(Debug)]
+pub(super) enum Piece {
+    Kernel(Operation),
+    /// Several operations in one loop.
+    Loop(Arc<MachineCode>),
+}
+
 /// Compiles the code of a plan; the same loop is made once.
 #[derive(Default)]
 pub(crate) struct Compiler {
-    known: HashMap<Vec<u8>, Arc<Code>>,
+    known: HashMap<Vec<u8>, Arc<MachineCode>>,
 }
 
 /// Slots of elementwise code.
@@ -130,12 +138,12 @@ impl Compiler {
         operations: &[Operation],
         after: &[Operation],
         slots: &Slots,
-    ) -> Option<Arc<Code>> {
+    ) -> Option<Arc<MachineCode>> {
         let bytes = loop_over(operations, after, slots)?;
         if let Some(code) = self.known.get(&bytes) {
             return Some(code.clone());
         }
-        let code = Arc::new(Code::new(&bytes).ok()?);
+        let code = Arc::new(MachineCode::new(&bytes).ok()?);
         self.known.insert(bytes, code.clone());
         Some(code)
     }
@@ -404,7 +412,7 @@ impl Loop {
         code.add_small(x86::RSI, LANES as i8);
         code.compare(x86::RAX, x86::RSI);
         code.jump(Condition::NotLess, done);
-        // The mask of the first rsi - rax lanes is a window on eight lanes that are set and eight that are not.
+        // The mask of the first rsi - rax lanes is a part of eight lanes that are set and eight that are not.
         code.address(x86::R11, masks);
         code.subtract(x86::RSI, x86::RAX);
         code.negate(x86::RSI);
@@ -540,10 +548,10 @@ impl Emitter<'_> {
         }
     }
 
-    /// `to = instruction(x, y)`
-    fn two(&mut self, instruction: x86::Instruction, to: Vector, x: Vector, y: Vector) {
+    /// `to = opcode(x, y)`
+    fn two(&mut self, opcode: x86::Opcode, to: Vector, x: Vector, y: Vector) {
         self.code
-            .vector(instruction, to, Some(x), Operand::Register(y), None);
+            .vector(opcode, to, Some(x), Operand::Register(y), None);
     }
 
     /// `to = all bits where x and y compare so, else none`
@@ -634,11 +642,11 @@ impl Emitter<'_> {
                     Binary::Divide => self.two(x86::DIVIDE, to, x, y),
                     Binary::Maximum | Binary::Minimum => {
                         // The instruction gives y if either is NaN; what remains is a NaN in x.
-                        let instruction = match f {
+                        let opcode = match f {
                             Binary::Maximum => x86::MAXIMUM,
                             _ => x86::MINIMUM,
                         };
-                        self.two(instruction, t, x, y);
+                        self.two(opcode, t, x, y);
                         self.compare(u, x, x, NE);
                         self.blend(to, u, x, t);
                     }

@@ -1,6 +1,6 @@
 //! Elementary functions of whole vectors, without branches, within a few units in the last place.
 
-use super::lanes::Lanes;
+use crate::simd::Lanes;
 
 /// Adding it to a number below 2^22 rounds that to an integer, which then stands in the lowest bits.
 const ROUNDER: f32 = 12_582_912.0;

@@ -3,8 +3,8 @@
 //! A kernel reads vectors and numbers and writes a vector of `n` elements. The destination may be a source:
 //! each lane is read before it is written.
 
-use super::{Binary, Unary, functions, lanes::Lanes};
-use crate::isa::Isa;
+use super::{Binary, Unary, functions};
+use crate::{isa::Isa, simd::Lanes};
 
 /// `(destination, sources, elements)`. What a source points to, `n` elements or one that stands for all, is part of
 /// which kernel it is.

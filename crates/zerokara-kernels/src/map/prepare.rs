@@ -2,8 +2,10 @@
 
 use super::{
     Binary, Code, Instruction, Unary,
+    compile::Piece,
     kernels::{self, Kernel},
-    prepared::{Fill, Op, Operation, Piece, Prepared, Store, Stream, TILE, Use},
+    operations::{Op, Operation},
+    prepared::{Fill, Prepared, Store, Stream, TILE, Use},
 };
 use crate::{
     access::{Access, MAX_RANK, merge_axes},

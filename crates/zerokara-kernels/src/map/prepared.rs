@@ -1,16 +1,15 @@
 //! Elementwise code that is ready to run, tile by tile.
 
 use super::{
-    Binary, Unary,
-    compile::{Code, Compiler, Slots},
-    kernels::{self, Kernel},
+    compile::{Compiler, Piece, Slots},
+    kernels,
+    operations::Operation,
 };
 use crate::{
     access::{Access, Memory, Walk, gather, scatter},
     isa::Isa,
     plan::Element,
 };
-use std::sync::Arc;
 
 /// Elements of a tile: with a handful of registers, well inside the first-level cache.
 pub(crate) const TILE: usize = 512;
@@ -18,36 +17,6 @@ pub(crate) const TILE: usize = 512;
 /// Distance between registers in the scratch: not a multiple of the page, so that loads from one register do not seem
 /// to depend on stores to another.
 const REGISTER: usize = TILE + 32;
-
-/// What an operation computes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Op {
-    Unary(Unary),
-    Binary(Binary),
-    Select,
-    /// One number to all places.
-    Splat,
-    Copy,
-    /// Bytes to numbers.
-    Widen,
-}
-
-/// One kernel call; operands are numbers of slots.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Operation {
-    pub(super) op: Op,
-    pub(super) kernel: Kernel,
-    pub(super) to: u32,
-    pub(super) from: [u32; 3],
-}
-
-/// Some of the operations on a tile.
-#[derive(Debug)]
-pub(super) enum Piece {
-    Kernel(Operation),
-    /// Several operations in one loop.
-    Loop(Arc<Code>),
-}
 
 /// A slot that walks along a view whose elements are neighbours, or along the rows of one.
 #[derive(Debug)]

@@ -56,8 +56,8 @@ fn convolution(g: &ConvGeometry) -> u64 {
 mod tests {
     use super::*;
     use crate::{
-        arithmetic::Arithmetic,
         code::{Code, Instruction},
+        plan::Arithmetic,
         plan::{ConvPass, ConvStep, Element, GemmRight, GemmStep, MapStep},
     };
 

@@ -8,12 +8,14 @@
 //! Everything a step touches is named by a [`View`] into a numbered buffer. The executor checks all
 //! views against their buffers once, when it takes the plan, and then runs it without checks.
 
+mod arithmetic;
 mod cost;
 mod geometry;
 mod operands;
 mod padding;
 mod steps;
 
+pub use arithmetic::Arithmetic;
 pub use geometry::*;
 pub use operands::*;
 pub use padding::Padding;

@@ -1,7 +1,7 @@
 //! The kernel calls of a plan, each with its views.
 
 use super::{ConvGeometry, ConvPass, PoolGeometry, Pooling, View};
-use crate::{arithmetic::Arithmetic, code::Code};
+use crate::{code::Code, plan::Arithmetic};
 
 /// One kernel call.
 #[derive(Clone, Debug)]
@@ -178,7 +178,7 @@ pub struct ConvStep {
 }
 
 /// A convolution forward on channels-last images and the max pooling of its output, which is never written;
-/// [`conv::lines::pooled::pays`](crate::conv::lines::pooled::pays) says for which.
+/// [`conv::pools`](crate::conv::pools) says for which.
 #[derive(Clone, Debug)]
 pub struct ConvPoolStep {
     /// Sizes and options of the convolution.
@@ -195,7 +195,7 @@ pub struct ConvPoolStep {
     pub places: Option<View>,
     /// As [`PoolStep::added`].
     pub added: Option<View>,
-    /// Whether windows whose results the epilogue [rectifies](crate::finish::Finish) to zero are told as
+    /// Whether windows whose results the epilogue [rectifies](crate::conv::finish::Finish) to zero are told as
     /// [`NOWHERE`](crate::pooling::NOWHERE), so that no gradient goes through them.
     pub marks: bool,
     /// Runs on each finished image of `output`.
@@ -223,7 +223,7 @@ pub enum OutputGradient {
     /// Dense `[N, Y, X, O]`.
     Stored(View),
     /// That of a max pooling of the output, of which only one position of each window has a gradient;
-    /// [`conv::windows::pay`](crate::conv::windows::pay) says for which.
+    /// [`conv::sums_over_windows`](crate::conv::sums_over_windows) says for which.
     Pooled(Box<PooledGradient>),
 }
 

@@ -2,10 +2,8 @@
 
 use super::{beats, largest, load, starts, store};
 use crate::{
-    gemm::tile::MAX_LANES,
-    isa::multiversion,
-    map::lanes::Lanes,
     plan::{PoolGeometry, Pooling},
+    simd::{Lanes, MAX_LANES, multiversion},
 };
 
 /// [`largest`] of a window of two by two, whose rows are compared first: shorter chains.

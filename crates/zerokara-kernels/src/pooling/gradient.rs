@@ -2,10 +2,8 @@
 
 use super::{largest, load, starts, store};
 use crate::{
-    gemm::tile::MAX_LANES,
-    isa::multiversion,
-    map::lanes::Lanes,
     plan::{PoolGeometry, Pooling},
+    simd::{Lanes, MAX_LANES, multiversion},
 };
 
 /// Where the largest element of each window is.

@@ -8,8 +8,8 @@ pub(crate) use gradient::{Largest, spread_row};
 
 use crate::{
     isa::Isa,
-    map::lanes::Lanes,
     plan::{PoolGeometry, Pooling},
+    simd::Lanes,
     transpose::transpose,
 };
 

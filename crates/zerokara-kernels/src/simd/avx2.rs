@@ -1,6 +1,6 @@
 //! AVX2 with FMA: 8 lanes.
 
-use super::{Outlined, Simd, Tile, avx2_tile};
+use super::{Outlined, Simd, TileOperands, tile::avx2 as by_instruction};
 use crate::{isa::Isa, machine::Machine};
 use core::arch::x86_64::*;
 
@@ -8,7 +8,7 @@ use core::arch::x86_64::*;
 #[derive(Clone, Copy, Debug)]
 pub struct Avx2;
 
-/// A window of eight at `8 - n` masks the first n lanes.
+/// The eight from `8 - n` on mask the first n lanes.
 static MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 
 // SAFETY (all blocks): the caller vouches for the CPU and for the pointers, as the trait asks.
@@ -131,11 +131,11 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     unsafe fn fma_tile<const MR: usize, const NV: usize>(
-        tile: &Tile<'_, MR>,
+        tile: &TileOperands<'_, MR>,
         sums: &mut [[__m256; NV]; MR],
     ) {
         unsafe {
-            if !avx2_tile::add(tile, sums) {
+            if !by_instruction::add(tile, sums) {
                 tile.add::<Self, NV>(sums);
             }
         }

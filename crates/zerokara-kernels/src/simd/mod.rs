@@ -6,11 +6,12 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
-mod avx2_tile;
-#[cfg(target_arch = "x86_64")]
 mod avx512;
 pub mod bf16;
+mod lanes;
+mod multiversion;
 mod portable;
+mod tile;
 #[cfg(any(test, feature = "testing"))]
 mod twin;
 
@@ -20,14 +21,18 @@ pub use avx2::Avx2;
 pub use avx512::Avx512;
 #[cfg(target_arch = "x86_64")]
 pub use bf16::Avx512Bf16;
+pub(crate) use lanes::Lanes;
+pub(crate) use multiversion::multiversion;
 pub use portable::Portable;
+pub(crate) use tile::MAX_WIDTH;
+pub use tile::{Terms, TileOperands};
 #[cfg(any(test, feature = "testing"))]
 pub use twin::{Avx2Twin, Avx512Twin};
 
-use crate::{machine::Machine, unroll::each};
+use crate::machine::Machine;
 
 /// Most lanes in a vector.
-const MAX_LANES: usize = 16;
+pub(crate) const MAX_LANES: usize = 16;
 
 /// Code that is compiled once for each instruction set and called, not inlined: see [`Simd::call`].
 pub trait Outlined {
@@ -104,7 +109,7 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// instruction by instruction.
     #[inline(always)]
     unsafe fn fma_tile<const MR: usize, const NV: usize>(
-        tile: &Tile<'_, MR>,
+        tile: &TileOperands<'_, MR>,
         sums: &mut [[Self::Vector; NV]; MR],
     ) {
         // SAFETY: the caller vouches for the CPU and for both operands.
@@ -228,84 +233,6 @@ pub trait Simd: Copy + Send + Sync + 'static {
             a.mul_add(b, c)
         } else {
             a * b + c
-        }
-    }
-}
-
-/// The operands of a tile: `sums[r, v] += sum over k of left[r, k] * panel[k * panel_step + v * LANES ..]`.
-#[derive(Clone, Copy)]
-pub struct Tile<'a, const MR: usize> {
-    /// Where the rows of the left operand begin.
-    pub rows: [*const f32; MR],
-    /// Where in a row its numbers are.
-    pub terms: Terms<'a>,
-    /// The right operand.
-    pub panel: *const f32,
-    /// Numbers from one line of the panel to the next.
-    pub panel_step: isize,
-}
-
-/// Where in a row of the left operand the numbers are that are multiplied.
-#[derive(Clone, Copy)]
-pub enum Terms<'a> {
-    /// Number k is at `k * step`, for k below `depth`.
-    Spaced {
-        /// Distance from one to the next.
-        step: isize,
-        /// How many.
-        depth: usize,
-    },
-    /// Number k is at `offsets[k]`.
-    Listed(&'a [isize]),
-}
-
-impl<const MR: usize> Tile<'_, MR> {
-    /// [`Simd::fma_tile`], operation by operation.
-    #[inline(always)]
-    unsafe fn add<S: Simd, const NV: usize>(&self, sums: &mut [[S::Vector; NV]; MR]) {
-        let mut panel = self.panel;
-        match self.terms {
-            Terms::Spaced { depth: 0, .. } => {}
-            Terms::Spaced { step, depth } => {
-                let (mut offset, mut rest) = (0, depth);
-                // Tested at its end, so that the compiler sees one set of sums and not a second for the way out.
-                loop {
-                    // SAFETY: the caller vouches for the CPU and for both operands.
-                    unsafe { self.term::<S, NV>(offset, panel, sums) };
-                    offset += step;
-                    panel = panel.wrapping_offset(self.panel_step);
-                    rest -= 1;
-                    if rest == 0 {
-                        break;
-                    }
-                }
-            }
-            Terms::Listed(offsets) => {
-                for &offset in offsets {
-                    // SAFETY: as above.
-                    unsafe { self.term::<S, NV>(offset, panel, sums) };
-                    panel = panel.wrapping_offset(self.panel_step);
-                }
-            }
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn term<S: Simd, const NV: usize>(
-        &self,
-        offset: isize,
-        panel: *const f32,
-        sums: &mut [[S::Vector; NV]; MR],
-    ) {
-        // SAFETY: the caller vouches for the CPU and for all pointers.
-        unsafe {
-            let mut columns = [S::zero(); NV];
-            each!(v < NV {
-                columns[v] = S::load(panel.add(v * S::LANES));
-            });
-            each!(r < MR {
-                S::fma_row(self.rows[r], offset, &columns, &mut sums[r]);
-            });
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Every operation on every instruction set, against single numbers.
 
 use super::*;
-use crate::isa::{Isa, multiversion};
+use crate::isa::Isa;
 
 #[inline(always)]
 unsafe fn check_body<S: Simd>() {
@@ -169,7 +169,7 @@ fn bf16_is_the_upper_half_rounded_and_pairs_are_multiplied_in_order() {
         Portable::<8>::call(&CheckBf16);
         Avx512Twin::call(&CheckBf16);
         #[cfg(target_arch = "x86_64")]
-        if crate::arithmetic::Arithmetic::Bf16
+        if crate::plan::Arithmetic::Bf16
             .check(crate::isa::Isa::Avx512)
             .is_ok()
         {

@@ -1,7 +1,7 @@
 //! Twins: the shapes of instruction sets in portable code, so that what is chosen for them runs on any machine.
 
-use super::{Outlined, Portable, Simd, Terms, Tile};
-use crate::{gemm::tile::MAX_WIDTH, isa::Isa, machine::Machine, map::lanes::Lanes};
+use super::{Lanes, MAX_WIDTH, Outlined, Portable, Simd, Terms, TileOperands};
+use crate::{isa::Isa, machine::Machine};
 
 /// `L` lanes, of AVX2 or AVX-512, whose products and sums are rounded once as the instructions round them. Its operations
 /// are not inlined: tiles of arrays take minutes to compile.
@@ -120,7 +120,7 @@ impl<const L: usize> Simd for Twin<L> {
     }
     #[inline(never)]
     unsafe fn fma_tile<const MR: usize, const NV: usize>(
-        tile: &Tile<'_, MR>,
+        tile: &TileOperands<'_, MR>,
         sums: &mut [[[f32; L]; NV]; MR],
     ) {
         let sums = sums.as_flattened_mut();

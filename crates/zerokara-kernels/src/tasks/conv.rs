@@ -5,15 +5,14 @@ use std::slice;
 use super::{Behind, Room, Task};
 use crate::{
     access::{Access, Memory},
-    arithmetic::Arithmetic,
     conv::{
         self,
-        lines::pooled::{self, Pooled},
-        windows::{self, Windows},
+        conv_pool::{self, ConvPool},
+        over_windows::{self, PlacedGradient},
     },
     isa::Isa,
     map::{compile::Compiler, prepared::Prepared},
-    plan::{ConvGeometry, ConvPass, PoolGeometry},
+    plan::{Arithmetic, ConvGeometry, ConvPass, PoolGeometry},
     storage::ALIGNMENT,
 };
 
@@ -161,7 +160,7 @@ pub(crate) struct ConvPoolTask {
 
 impl Task for ConvPoolTask {
     fn units(&self) -> usize {
-        pooled::units(self.isa, &self.geometry, &self.pool)
+        conv_pool::units(self.isa, &self.geometry, &self.pool)
     }
 
     fn weight(&self) -> usize {
@@ -169,7 +168,7 @@ impl Task for ConvPoolTask {
             .epilogue
             .as_ref()
             .map_or(0, |map| map.total() * map.weight());
-        let images = pooled::image_weight(self.isa, &self.geometry, &self.pool);
+        let images = conv_pool::image_weight(self.isa, &self.geometry, &self.pool);
         images
             .saturating_mul(self.geometry.batch)
             .saturating_add(epilogue)
@@ -177,7 +176,7 @@ impl Task for ConvPoolTask {
 
     fn scratch_bytes(&self) -> usize {
         let epilogue = self.epilogue.as_ref().map_or(0, Prepared::scratch_bytes);
-        bytes(pooled::scratch_len(self.isa, &self.geometry, &self.pool)) + epilogue
+        bytes(conv_pool::scratch_len(self.isa, &self.geometry, &self.pool)) + epilogue
     }
 
     fn compile(&mut self, compiler: &mut Compiler) {
@@ -188,10 +187,10 @@ impl Task for ConvPoolTask {
 
     unsafe fn run(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) -> Result<(), String> {
         let (isa, g, pool) = (self.isa, &self.geometry, &self.pool);
-        let length = pooled::scratch_len(isa, g, pool);
+        let length = conv_pool::scratch_len(isa, g, pool);
         // SAFETY: geometry and views were checked; the unit's images are its own.
         unsafe {
-            let pooled = Pooled {
+            let operands = ConvPool {
                 conv: g,
                 pool,
                 input: memory.f32s(&self.source),
@@ -216,10 +215,10 @@ impl Task for ConvPoolTask {
                 place_strides: self.places.as_ref().map_or([0; 4], strides),
             };
             let own = slice::from_raw_parts_mut(scratch.cast(), length);
-            pooled::prepare(isa, &pooled, own);
+            conv_pool::prepare(isa, &operands, own);
             let windows = pool.output[0] * pool.output[1] * pool.channels;
-            for image in pooled::unit_images(isa, g, pool, unit) {
-                pooled::run_image(isa, &pooled, image, own);
+            for image in conv_pool::unit_images(isa, g, pool, unit) {
+                conv_pool::run_image(isa, &operands, image, own);
                 if let Some(map) = &self.epilogue {
                     let scratch = scratch.add(bytes(length));
                     map.run(memory, scratch, image * windows, (image + 1) * windows);
@@ -259,7 +258,7 @@ impl ConvWeightGradientTask {
                 conv::weight_gradient_scratch_len(self.isa, &self.geometry)
             }
             OutputGradientAccess::Pooled { pool, .. } => {
-                windows::scratch_len(self.isa, &self.geometry, pool)
+                over_windows::scratch_len(self.isa, &self.geometry, pool)
             }
         }
     }
@@ -271,7 +270,7 @@ impl Task for ConvWeightGradientTask {
             OutputGradientAccess::Stored(_) => {
                 conv::weight_gradient_units(self.isa, &self.geometry)
             }
-            OutputGradientAccess::Pooled { .. } => windows::units(&self.geometry),
+            OutputGradientAccess::Pooled { .. } => over_windows::units(&self.geometry),
         }
     }
 
@@ -317,7 +316,7 @@ impl Task for ConvWeightGradientTask {
                     places,
                     totals,
                 } => {
-                    let windows = Windows {
+                    let placed = PlacedGradient {
                         pool,
                         gradient: memory.f32s(gradient),
                         strides: strides(gradient),
@@ -325,7 +324,7 @@ impl Task for ConvWeightGradientTask {
                         place_strides: strides(places),
                     };
                     let totals = totals.as_ref().map(|totals| memory.f32s(totals));
-                    windows::run_unit(self.isa, g, windows, unit, input, to, totals, own);
+                    over_windows::run_unit(self.isa, g, placed, unit, input, to, totals, own);
                 }
             }
         }

@@ -27,10 +27,10 @@ use std::{
 };
 use strided::Strided;
 use zerokara_kernels::{
-    arithmetic::Arithmetic,
     conv,
     gemm::{self, GemmShape},
     isa::Isa,
+    plan::Arithmetic,
     plan::*,
 };
 

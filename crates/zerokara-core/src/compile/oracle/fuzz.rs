@@ -20,10 +20,9 @@ use crate::{
 };
 use std::{collections::BTreeSet, io::Write, sync::Arc};
 use zerokara_kernels::{
-    arithmetic::Arithmetic,
     conv,
     isa::Isa,
-    plan::{OutputGradient, Plan, Step},
+    plan::{Arithmetic, OutputGradient, Plan, Step},
     rounding,
 };
 
@@ -600,7 +599,7 @@ fn ways(plan: &Plan, isa: Isa, to: &mut BTreeSet<String>) {
             Step::ConvPool(_) => "convolution that pools",
             Step::ConvWeightGradient(s) => match &s.output_gradient {
                 OutputGradient::Pooled(p)
-                    if conv::windows::may_be_nowhere(isa, &s.geometry, &p.geometry) =>
+                    if conv::windows_may_be_nowhere(isa, &s.geometry, &p.geometry) =>
                 {
                     "filters' gradient over windows by lines"
                 }

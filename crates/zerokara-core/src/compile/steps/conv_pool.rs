@@ -8,12 +8,12 @@ use crate::compile::{
     rewriting::Rule,
 };
 use zerokara_kernels::{
-    arithmetic::Arithmetic,
     code::{Binary, Instruction},
-    conv::{self, lines::pooled},
+    conv,
     isa::Isa,
     plan::{
-        ConvPass, ConvPoolStep, ConvStep, MapStep, OutputGradient, PoolStep, Pooling, Step, View,
+        Arithmetic, ConvPass, ConvPoolStep, ConvStep, MapStep, OutputGradient, PoolStep, Pooling,
+        Step, View,
     },
 };
 
@@ -88,7 +88,7 @@ fn fits(conv: &ConvStep, pool: &PoolStep, isa: Isa) -> bool {
         && conv.epilogue.is_none()
         && conv.statistics.is_none()
         && pool.pooling == Pooling::Max
-        && pooled::pays(isa, &conv.geometry, &pool.geometry)
+        && conv::pools(isa, &conv.geometry, &pool.geometry)
 }
 
 /// What reads places: gradients of filters over windows, and nothing else.
@@ -161,7 +161,7 @@ fn mark_windows(draft: &Draft, number: usize) -> Option<Patch> {
             && (pooled.gradient.offset, &pooled.gradient.strides)
                 == (step.output.offset, &step.output.strides)
             && product.statistics.is_none()
-            && conv::windows::may_be_nowhere(draft.isa, &filters.geometry, &pooled.geometry);
+            && conv::windows_may_be_nowhere(draft.isa, &filters.geometry, &pooled.geometry);
         let masked = |map: &MapStep| is_mask(map, &product.c, &step.output);
         if !alone || !product.epilogue.as_ref().is_some_and(masked) {
             return None;

@@ -43,7 +43,7 @@ fn sum_over_windows(draft: &Draft, number: usize) -> Option<Patch> {
     let reads = |view: &OutputGradient| matches!(view, OutputGradient::Stored(view) if view.buffer == buffer);
     let fits = pool.epilogue.is_none()
         && reads(&filters.output_gradient)
-        && conv::windows::pay(draft.isa, &filters.geometry, &pool.geometry);
+        && conv::sums_over_windows(draft.isa, &filters.geometry, &pool.geometry);
     if !fits || !draft.stays(number, reader) {
         return None;
     }

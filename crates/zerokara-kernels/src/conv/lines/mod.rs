@@ -12,17 +12,15 @@
 //! A vector holds lines, not channels: so it serves first layers, whose few channels `winograd/` cannot
 //! use, and filters of 5 x 5. Even and odd rows lie apart, so that the lines of all windows of 2 x 2 begin one after another,
 //! and what was a window's position in a row becomes one of the four outputs. A max pooling is then a maximum of vectors
-//! ([`pooled`]), and its gradient needs no position beside the four (`filters.rs`).
+//! (`images/conv_pool.rs`), and its gradient needs no position beside the four (`filters/lines.rs`).
 //!
 //! The error of five elements is 2.6e-7 of the root mean square, against 1.0e-7 of the plain sum in f32; it is of the size of
 //! the whole line's terms. Where an infinity or NaN is in what a line reads, or comes up on its way, its outputs are computed
 //! anew by direct sums (`conv/plain.rs`).
 
-pub(super) mod filters;
-pub mod pooled;
-mod transform;
+use crate::plan::ConvGeometry;
+pub(super) mod transform;
 
-use super::ConvGeometry;
 use crate::simd::Simd;
 use transform::{Filtering, MOST_POINTS, OUTPUTS};
 
@@ -32,28 +30,28 @@ pub(crate) const ERROR: f64 = 2.6;
 
 /// How the lines of an image lie in the scratch: value `[c, point, parity of the row, row / 2, line]`.
 #[derive(Clone, Copy)]
-struct Layout {
+pub(super) struct Layout {
     /// Lines in a row, each of two windows.
-    lines: usize,
+    pub lines: usize,
     /// Vectors of lines.
-    groups: usize,
+    pub groups: usize,
     /// Rows of each parity.
-    rows: usize,
+    pub rows: usize,
     /// Numbers from one point and parity to the next.
-    pitch: usize,
-    points: usize,
+    pub pitch: usize,
+    pub points: usize,
     /// Numbers of all lines.
-    len: usize,
+    pub len: usize,
     /// Numbers of a row that the transform of its lines reads.
-    reach: usize,
+    pub reach: usize,
     /// Numbers of one row of the image with its border, and what is read beyond it.
-    row: usize,
+    pub row: usize,
 }
 
 impl Layout {
     /// That of so many rows of windows, and windows in a row.
     #[inline(always)]
-    fn new(lanes: usize, g: &ConvGeometry, windows: [usize; 2]) -> Layout {
+    pub fn new(lanes: usize, g: &ConvGeometry, windows: [usize; 2]) -> Layout {
         let taps = g.kernel[0];
         let points = taps + OUTPUTS - 1;
         let lines = (2 * windows[1]).div_ceil(OUTPUTS);
@@ -77,32 +75,29 @@ impl Layout {
 
     /// Where the values at a point of the first line of the first row of a parity are.
     #[inline(always)]
-    fn at(&self, channel: usize, point: usize, parity: usize) -> usize {
+    pub fn at(&self, channel: usize, point: usize, parity: usize) -> usize {
         ((channel * self.points + point) * 2 + parity) * self.pitch
     }
 
     /// Whether planes of windows with these distances are whole vectors of lines without gaps.
     #[inline(always)]
-    fn fills(&self, lanes: usize, windows: [usize; 2], strides: [isize; 4]) -> bool {
+    pub fn fills(&self, lanes: usize, windows: [usize; 2], strides: [isize; 4]) -> bool {
         let ([height, width], [_, down, across, _]) = (windows, strides);
         width == 2 * self.lines
             && height * width == 2 * self.groups * lanes
             && (down, across) == (width as isize, 1)
     }
 
+    /// Half cycles of an image where a pooling follows: two multiplications of vectors are one cycle.
+    pub fn half_cycles(&self, g: &ConvGeometry) -> usize {
+        let taps = g.kernel[0] * g.in_channels;
+        self.groups * g.out_channels * (2 * self.points * taps + 80)
+    }
+
     /// Numbers that [`transform_image`] takes beside the lines.
-    fn working(&self, lanes: usize) -> usize {
+    pub fn working(&self, lanes: usize) -> usize {
         self.row + MOST_POINTS * lanes
     }
-}
-
-/// Whether the filters are of a kind that this directory is about.
-fn applies(g: &ConvGeometry) -> bool {
-    matches!(g.kernel, [3, 3] | [5, 5])
-        && g.stride == [1, 1]
-        && g.dilation == [1, 1]
-        && g.groups == 1
-        && !g.direct
 }
 
 /// The values of all lines of an image at the points. What lies beyond the lines must be zero before the first image, and
@@ -113,7 +108,7 @@ fn applies(g: &ConvGeometry) -> bool {
 /// The CPU must have `S`; `image` must be valid for reading `[H, W, C]`, `lines` for writing [`Layout::len`] numbers and
 /// `working` for [`Layout::working`].
 #[inline(always)]
-unsafe fn transform_image<S: Simd, F: Filtering>(
+pub(super) unsafe fn transform_image<S: Simd, F: Filtering>(
     g: &ConvGeometry,
     layout: &Layout,
     image: *const f32,

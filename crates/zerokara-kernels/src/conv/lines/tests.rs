@@ -1,10 +1,15 @@
 //! Convolutions with their pooling against plain sums in f64.
 
-use super::{
-    ERROR,
-    pooled::{self, Pooled},
+use super::ERROR;
+use crate::{
+    conv::{
+        conv_pool::{self, ConvPool},
+        pools,
+    },
+    isa::Isa,
+    plan::{ConvGeometry, Padding, PoolGeometry},
+    rounding::Sum,
 };
-use crate::{conv::ConvGeometry, isa::Isa, plan::Padding, plan::PoolGeometry, rounding::Sum};
 
 /// Numbers between -1 and 1, the same for the same seed.
 fn numbers(len: usize, seed: u32) -> Vec<f32> {
@@ -76,15 +81,15 @@ fn output(g: &ConvGeometry, input: &[f32], filters: &[f32], at: [usize; 4]) -> S
 }
 
 /// Runs all images.
-fn run_all(isa: Isa, p: &Pooled<'_>) {
-    let mut scratch = vec![f32::NAN; pooled::scratch_len(isa, p.conv, p.pool)];
+fn run_all(isa: Isa, p: &ConvPool<'_>) {
+    let mut scratch = vec![f32::NAN; conv_pool::scratch_len(isa, p.conv, p.pool)];
     let scratch = &mut scratch[..];
-    for unit in 0..pooled::units(isa, p.conv, p.pool) {
+    for unit in 0..conv_pool::units(isa, p.conv, p.pool) {
         // SAFETY: the caller gives what has the lengths asked for, and only what runs here is run.
         unsafe {
-            pooled::prepare(isa, p, scratch);
-            for image in pooled::unit_images(isa, p.conv, p.pool, unit) {
-                pooled::run_image(isa, p, image, scratch);
+            conv_pool::prepare(isa, p, scratch);
+            for image in conv_pool::unit_images(isa, p.conv, p.pool, unit) {
+                conv_pool::run_image(isa, p, image, scratch);
             }
         }
     }
@@ -109,7 +114,7 @@ fn run(
     let (mut values, mut places) = (vec![f32::NAN; len + 1], vec![u8::MAX; len]);
     let [taps, row] = [conv.kernel[0] * conv.kernel[1], conv.kernel[1]];
     let signed = |strides: [usize; 4]| strides.map(|s| s as isize);
-    let pooled = Pooled {
+    let pooled = ConvPool {
         conv,
         pool,
         input: input.as_ptr(),
@@ -210,7 +215,7 @@ fn convolutions_pooled_at_once() {
     ] {
         for isa in Isa::available() {
             let geometries = geometries(2, channels, size, kernel, padding);
-            if pooled::pays(isa, &geometries.0, &geometries.1) {
+            if pools(isa, &geometries.0, &geometries.1) {
                 all[usize::from(isa.lanes() == 16)] += 1;
                 check(isa, &geometries);
             }

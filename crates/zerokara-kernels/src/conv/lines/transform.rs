@@ -4,18 +4,18 @@
 //! same at both and odd powers change sign. Unused places of the arrays are zero.
 
 use crate::{
-    conv::winograd::line::{
+    conv::winograd::transform::{
         both, elements_line, filter_line, input_line, more, output_line, outputs_line,
     },
     simd::Simd,
 };
 
 /// Most points of a line.
-pub(super) const MOST_POINTS: usize = 8;
+pub(in crate::conv) const MOST_POINTS: usize = 8;
 /// Most elements in a row of a filter.
-pub(super) const MOST_TAPS: usize = 5;
+pub(in crate::conv) const MOST_TAPS: usize = 5;
 /// Outputs of a line.
-pub(super) const OUTPUTS: usize = 4;
+pub(in crate::conv) const OUTPUTS: usize = 4;
 
 /// F(4, [`Filtering::TAPS`]): four neighbouring outputs from one product for each point.
 pub(crate) trait Filtering {

@@ -202,7 +202,7 @@ fn check_each(wanted: Arithmetic, g: &ConvGeometry, near: f64) {
 fn one_odd_number_at_every_position() {
     let mut fewer = 0;
     for g in geometries() {
-        fewer += usize::from(algorithm(8, &g, ConvPass::Forward) == Algorithm::Winograd);
+        fewer += usize::from(choice::images(8, &g, ConvPass::Forward) == Method::Winograd);
         check_each(Arithmetic::F32, &g, 4e-6);
     }
     assert!(fewer >= 2, "{fewer}");
@@ -211,7 +211,7 @@ fn one_odd_number_at_every_position() {
 #[test]
 fn one_odd_number_with_products_of_bf16() {
     let g = geometry(2, [16, 16, 1], [8, 7], [3; 2], [1; 2], [1; 2], [1; 2]);
-    assert_eq!(algorithm(16, &g, ConvPass::Forward), Algorithm::Winograd);
+    assert_eq!(choice::images(16, &g, ConvPass::Forward), Method::Winograd);
     check_each(Arithmetic::Bf16, &g, 0.1);
 }
 
@@ -315,7 +315,7 @@ fn direct_sums_keep_exact_zeros() {
             for (g, is_direct) in [(&g, true), (&fast, false)] {
                 let lanes = isa.lanes();
                 assert_eq!(
-                    algorithm(lanes, g, ConvPass::Forward) == Algorithm::Direct,
+                    choice::images(lanes, g, ConvPass::Forward) == Method::Direct,
                     is_direct
                 );
                 let found = run_pass(isa, Arithmetic::Direct, g, ConvPass::Forward, x, &w);
@@ -331,10 +331,7 @@ fn direct_sums_keep_exact_zeros() {
                 }
             }
             // All ways know it.
-            assert_eq!(
-                weight_gradient_algorithm(isa.lanes(), &g),
-                Algorithm::Direct
-            );
+            assert_eq!(choice::filters(isa.lanes(), &g), Method::Direct);
         }
     }
 }
@@ -404,7 +401,7 @@ fn check_over_windows(
         (f64::from(input[i]) * scattered[o], l)
     });
     let strides = [height * width * o, width * o, o, 1].map(|s| s as isize);
-    let windows = windows::Windows {
+    let placed = over_windows::PlacedGradient {
         pool,
         gradient: gradient.as_ptr(),
         strides,
@@ -412,15 +409,15 @@ fn check_over_windows(
         place_strides: strides,
     };
     for isa in isas(Arithmetic::F32) {
-        if !windows::pay(isa, g, pool) {
+        if !sums_over_windows(isa, g, pool) {
             continue;
         }
         let mut parts = vec![f32::NAN; partials(g) * filters];
-        let mut scratch = vec![f32::NAN; windows::scratch_len(isa, g, pool)];
-        for unit in 0..windows::units(g) {
+        let mut scratch = vec![f32::NAN; over_windows::scratch_len(isa, g, pool)];
+        for unit in 0..over_windows::units(g) {
             let (from, to, scratch) = (input.as_ptr(), parts.as_mut_ptr(), &mut scratch[..]);
             // SAFETY: all vectors have the lengths asked for, and only what runs here is run.
-            unsafe { windows::run_unit(isa, g, windows, unit, from, to, None, scratch) };
+            unsafe { over_windows::run_unit(isa, g, placed, unit, from, to, None, scratch) };
         }
         let what = format!("{isa:?} {what} {g:?}");
         assert_same(&sum_of(&parts, filters), &expected, 4e-6, &what);

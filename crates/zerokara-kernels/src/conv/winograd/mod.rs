@@ -16,63 +16,24 @@
 //! would be zero is not exactly zero, nor sure to be of one sign. Where an infinity or NaN is in what a tile reads, or comes
 //! up on its way, the tile is computed anew by direct sums (`conv/plain.rs`).
 
-mod dense;
-mod tiles;
-mod transform;
-mod weights;
+use crate::plan::{ConvGeometry, ConvPass};
+pub(super) mod tiles;
+pub(super) mod transform;
 
-pub(super) use dense::{pack_panels, packed_len, run_unit_body, scratch_len, unit_range, units};
-
-/// The gradient with respect to the filters.
-pub(super) mod filters {
-    pub(in crate::conv) use super::weights::{pays, run_unit_body, scratch_len, units};
-}
-
-/// The transforms of one line.
-pub(super) mod line {
-    pub(in crate::conv) use super::transform::{
-        both, elements_line, filter_line, input_line, more, output_line, outputs_line,
-    };
-}
-
-use super::{ConvGeometry, dense::Sides, phase::Phase};
-use crate::plan::ConvPass;
+use super::phase::Phase;
 
 /// Outputs of a tile along one axis.
-const TILE: usize = 4;
+pub(super) const TILE: usize = 4;
 /// Numbers between the frequencies of some tiles and the next, beside what they take: without them, frequencies would
 /// lie a power of two apart and push one another out of the first-level cache.
-const GAP: usize = 16;
+pub(super) const GAP: usize = 16;
 
 /// Factors that one number of 32 bits holds.
-const fn factors(bf16: bool) -> usize {
+pub(super) const fn factors(bf16: bool) -> usize {
     if bf16 { 2 } else { 1 }
 }
 
-/// Whether the geometry is one that this file is about.
-fn applies(g: &ConvGeometry) -> bool {
-    !g.direct && g.kernel == [3, 3] && g.stride == [1, 1] && g.dilation == [1, 1] && g.groups == 1
-}
-
-/// Whether a pass takes less time this way than directly.
-pub(super) fn pays(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> bool {
-    if !applies(g) {
-        return false;
-    }
-    // Half cycles: two multiplications of vectors are one cycle. Transforms and small products reach less of it.
-    let sides = Sides::new(g, pass);
-    let (source, target) = (sides.source_channels.0, sides.target_channels.0);
-    let (source_vectors, vectors) = (source.div_ceil(lanes), target.div_ceil(lanes));
-    let positions = g.batch * sides.target[0] * sides.target[1];
-    let direct = positions * 9 * source * vectors;
-    let tiles = g.batch * sides.target[0].div_ceil(TILE) * sides.target[1].div_ceil(TILE);
-    let packing = source * vectors * 100;
-    let winograd =
-        tiles * (transform::FREQUENCIES * source * vectors + 180 * source_vectors + 130 * vectors);
-    source >= lanes && target >= lanes && winograd + packing < direct - direct / 8
-}
-
 /// The source position under the first target position, down and across.
-fn origin(g: &ConvGeometry, pass: ConvPass) -> [isize; 2] {
+pub(super) fn origin(g: &ConvGeometry, pass: ConvPass) -> [isize; 2] {
     [0, 1].map(|axis| Phase::new(g, pass, axis, 0).origin)
 }

@@ -2,7 +2,7 @@
 
 use super::{
     TILE,
-    transform::{self, FIRSTS, NEIGHBOURS, PAIR, PLAIN, SECONDS},
+    transform::{self, FIRSTS, NEIGHBOURS, PAIR, PLAIN, Positions, SECONDS},
 };
 use crate::{
     conv::plain::Targets,
@@ -12,20 +12,20 @@ use crate::{
 use std::cell::Cell;
 
 /// Frequencies as f32.
-pub(super) const F32: u8 = 0;
+pub(in crate::conv) const F32: u8 = 0;
 /// Frequencies as bf16, neighbouring channels as pairs: half as many numbers, and distances between tiles count those.
-pub(super) const CHANNEL_PAIRS: u8 = 1;
+pub(in crate::conv) const CHANNEL_PAIRS: u8 = 1;
 /// Frequencies as bf16, each tile of an even number and the next as pairs: half as many rows. The next of a last tile of
 /// an even number is zeros.
-pub(super) const TILE_PAIRS: u8 = 2;
+pub(in crate::conv) const TILE_PAIRS: u8 = 2;
 
 /// Inputs under a tile along one axis.
-pub(super) const INPUTS: usize = TILE + 2;
+pub(in crate::conv) const INPUTS: usize = TILE + 2;
 
 /// Transforms tiles of `SIDE` x `SIDE` positions each, which begin [`TILE`] apart: inputs ([`INPUTS`]) or gradients of
 /// outputs ([`TILE`]). Positions beyond the image are zeros. `FORM` says how frequencies are written: [`F32`],
 /// [`CHANNEL_PAIRS`] or [`TILE_PAIRS`].
-pub(super) struct Tiles<const SIDE: usize, const FORM: u8> {
+pub(in crate::conv) struct Tiles<const SIDE: usize, const FORM: u8> {
     /// The image, its height and width, and the distance between neighbours in a row.
     pub image: *const f32,
     pub size: [usize; 2],
@@ -49,7 +49,7 @@ pub(super) struct Tiles<const SIDE: usize, const FORM: u8> {
 
 /// How frequencies lie: in panels of channels, of which the last may differ. Channels are filled up to whole vectors.
 #[derive(Clone, Copy)]
-pub(super) struct Panels {
+pub(in crate::conv) struct Panels {
     /// Number of panels.
     pub count: usize,
     /// Channels in a panel but the last, which has the rest.
@@ -97,20 +97,20 @@ impl<const SIDE: usize, const FORM: u8> Outlined for Tiles<SIDE, FORM> {
                 let x = self.first[1] + (column * TILE) as isize;
                 let edge = x < 0 || x + SIDE as isize > width as isize;
                 let inside = |x: isize| x.clamp(0, width as isize - 1) as usize;
-                let mut place = Place {
+                let mut positions = Positions {
                     rows: lines,
                     columns: inner,
                     keep: [1.0; SIDE],
                 };
                 for i in 0..SIDE {
-                    place.rows[i] = lines[i].wrapping_add(inside(x) * moves[i]);
+                    positions.rows[i] = lines[i].wrapping_add(inside(x) * moves[i]);
                 }
                 if edge {
                     for j in 0..SIDE {
                         let x_j = x + j as isize;
-                        place.columns[j] = (inside(x_j) - inside(x)) * self.across;
+                        positions.columns[j] = (inside(x_j) - inside(x)) * self.across;
                         let kept = (0..width as isize).contains(&x_j);
-                        place.keep[j] = if kept { 1.0 } else { 0.0 };
+                        positions.keep[j] = if kept { 1.0 } else { 0.0 };
                     }
                 }
                 // The positions below, that the next row of tiles adds.
@@ -125,13 +125,13 @@ impl<const SIDE: usize, const FORM: u8> Outlined for Tiles<SIDE, FORM> {
                 // SAFETY: all positions lie within the image or the zeros.
                 unsafe {
                     if const { FORM == F32 } {
-                        self.tile::<S, PLAIN>(&place, edge, number);
+                        self.tile::<S, PLAIN>(&positions, edge, number);
                     } else if const { FORM == CHANNEL_PAIRS } {
-                        self.tile::<S, NEIGHBOURS>(&place, edge, number);
+                        self.tile::<S, NEIGHBOURS>(&positions, edge, number);
                     } else if number.is_multiple_of(2) {
-                        self.tile::<S, FIRSTS>(&place, edge, number / 2);
+                        self.tile::<S, FIRSTS>(&positions, edge, number / 2);
                     } else {
-                        self.tile::<S, SECONDS>(&place, edge, number / 2);
+                        self.tile::<S, SECONDS>(&positions, edge, number / 2);
                     }
                 }
                 number += 1;
@@ -145,7 +145,7 @@ impl<const SIDE: usize, const FORM: u8> Tiles<SIDE, FORM> {
     #[inline(always)]
     unsafe fn tile<S: Simd, const STORED: u8>(
         &self,
-        place: &Place<SIDE>,
+        positions: &Positions<SIDE>,
         edge: bool,
         number: usize,
     ) {
@@ -169,15 +169,15 @@ impl<const SIDE: usize, const FORM: u8> Tiles<SIDE, FORM> {
                 while c + S::LANES <= end {
                     let to = to.add((c - first) / per_number);
                     if edge {
-                        place.transform::<S, STORED, true>(c, to, stride, self.pairs);
+                        positions.transform::<S, STORED, true>(c, to, stride, self.pairs);
                     } else {
-                        place.transform::<S, STORED, false>(c, to, stride, self.pairs);
+                        positions.transform::<S, STORED, false>(c, to, stride, self.pairs);
                     }
                     c += S::LANES;
                 }
                 if c < end {
                     S::call(&PartialTile::<SIDE, STORED> {
-                        place,
+                        positions,
                         first: c,
                         lanes: end - c,
                         to: to.add((c - first) / per_number),
@@ -209,13 +209,6 @@ fn prefetch<S: Simd>(from: *const f32, down: usize, across: usize, channels: usi
     }
 }
 
-/// Where the positions of a tile are: element `[i, j]` at `rows[i] + columns[j]`, times `keep[j]`.
-pub(super) struct Place<const SIDE: usize> {
-    pub rows: [*const f32; SIDE],
-    pub columns: [usize; SIDE],
-    pub keep: [f32; SIDE],
-}
-
 impl<const SIDE: usize> Tiles<SIDE, F32> {
     /// The same tiles, written in another form.
     #[inline(always)]
@@ -236,7 +229,7 @@ impl<const SIDE: usize> Tiles<SIDE, F32> {
     }
 }
 
-impl<const SIDE: usize> Place<SIDE> {
+impl<const SIDE: usize> Positions<SIDE> {
     /// Transforms the vector of channels that starts at channel `c`. `EDGE`: not all columns are kept.
     #[inline(always)]
     unsafe fn transform<S: Simd, const STORED: u8, const EDGE: bool>(
@@ -273,7 +266,7 @@ impl<const SIDE: usize> Place<SIDE> {
 
 /// The last few channels of one tile.
 struct PartialTile<'a, const SIDE: usize, const STORED: u8> {
-    place: &'a Place<SIDE>,
+    positions: &'a Positions<SIDE>,
     first: usize,
     lanes: usize,
     to: *mut f32,
@@ -287,27 +280,27 @@ impl<const SIDE: usize, const STORED: u8> Outlined for PartialTile<'_, SIDE, STO
         // SAFETY: passed on; no lanes beyond are read.
         unsafe {
             let mut copy = [[S::zero(); SIDE]; SIDE];
-            let mut place = Place {
-                rows: self.place.rows,
-                columns: self.place.columns,
-                keep: self.place.keep,
+            let mut positions = Positions {
+                rows: self.positions.rows,
+                columns: self.positions.columns,
+                keep: self.positions.keep,
             };
             for (i, line) in copy.iter_mut().enumerate() {
-                for (x, column) in line.iter_mut().zip(&self.place.columns) {
-                    let from = self.place.rows[i].wrapping_add(column + self.first);
+                for (x, column) in line.iter_mut().zip(&self.positions.columns) {
+                    let from = self.positions.rows[i].wrapping_add(column + self.first);
                     *x = S::load_partial(from, self.lanes);
                 }
-                place.rows[i] = line.as_ptr().cast();
-                place.columns[i] = i * S::LANES;
+                positions.rows[i] = line.as_ptr().cast();
+                positions.columns[i] = i * S::LANES;
             }
-            place.transform::<S, STORED, true>(0, self.to, self.stride, self.pairs);
+            positions.transform::<S, STORED, true>(0, self.to, self.stride, self.pairs);
         }
     }
 }
 
 /// Transforms the products of some vectors of channels back to outputs: of `rows` rows of tiles of the image at `to`. Tiles
 /// of which an output is not finite are computed anew.
-pub(super) struct Outputs<'a> {
+pub(in crate::conv) struct Outputs<'a> {
     pub from: *const f32,
     pub stride: usize,
     /// Height, width and channels of the image.

@@ -6,18 +6,17 @@
 //! Frequency `(pair of the row * 2 + row) * 6 + column` of a tile is at that number times a stride; both rows of a pair
 //! are made at a time, so that all that lives between the two directions stays in registers.
 
-use super::tiles::Place;
 use crate::{simd::Simd, unroll::each};
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 /// Frequencies along one axis.
 const LINE: usize = 6;
 /// Frequencies of a tile.
-pub(super) const FREQUENCIES: usize = LINE * LINE;
+pub(in crate::conv) const FREQUENCIES: usize = LINE * LINE;
 /// Frequencies of a pair of rows.
-pub(super) const PAIR: usize = 2 * LINE;
+pub(in crate::conv) const PAIR: usize = 2 * LINE;
 /// Pairs of rows.
-pub(super) const PAIRS: usize = 3;
+pub(in crate::conv) const PAIRS: usize = 3;
 
 const A: f32 = FRAC_1_SQRT_2;
 const B: f32 = SQRT_2;
@@ -185,18 +184,25 @@ line!(input_line, input_pair, 6);
 line!(filter_line, filter_pair, 3);
 line!(output_line, output_pair, 4);
 
+/// Where the positions of a tile are: element `[i, j]` at `rows[i] + columns[j]`, times `keep[j]`.
+pub(in crate::conv) struct Positions<const SIDE: usize> {
+    pub rows: [*const f32; SIDE],
+    pub columns: [usize; SIDE],
+    pub keep: [f32; SIDE],
+}
+
 macro_rules! forth {
     ($(#[$meta:meta])* $name:ident, $side:literal, $pair:ident, $line:ident, $reads:expr) => {
         $(#[$meta])*
         #[inline(always)]
-        pub(super) unsafe fn $name<
+        pub(in crate::conv) unsafe fn $name<
             S: Simd,
             const P: usize,
             const FORM: u8,
             const EDGE: bool,
             const SIDE: usize,
         >(
-            place: &Place<SIDE>,
+            positions: &Positions<SIDE>,
             channel: usize,
             to: *mut f32,
             stride: usize,
@@ -209,16 +215,16 @@ macro_rules! forth {
             unsafe {
                 let mut rows = [[S::zero(); N]; 2];
                 each!(j < N {
-                    let offset = place.columns[j] + channel;
+                    let offset = positions.columns[j] + channel;
                     let mut column = [S::zero(); N];
                     each!(i < N {
                         if const { reads(P, i) } {
-                            column[i] = S::load(place.rows[i].wrapping_add(offset));
+                            column[i] = S::load(positions.rows[i].wrapping_add(offset));
                         }
                     });
                     [rows[0][j], rows[1][j]] = $pair::<S, P>(&column);
                     if EDGE {
-                        let keep = S::broadcast(&place.keep[j]);
+                        let keep = S::broadcast(&positions.keep[j]);
                         rows[0][j] = S::mul(rows[0][j], keep);
                         rows[1][j] = S::mul(rows[1][j], keep);
                     }
@@ -252,7 +258,7 @@ forth!(
 
 /// Writes all frequencies of a filter of 3 x 3 elements.
 #[inline(always)]
-pub(super) unsafe fn filter<S: Simd, const FORM: u8>(
+pub(in crate::conv) unsafe fn filter<S: Simd, const FORM: u8>(
     elements: &[[S::Vector; 3]; 3],
     to: *mut f32,
     stride: usize,
@@ -279,12 +285,12 @@ pub(super) unsafe fn filter<S: Simd, const FORM: u8>(
 }
 
 /// How frequencies are written: as they are, ..
-pub(super) const PLAIN: u8 = 0;
+pub(in crate::conv) const PLAIN: u8 = 0;
 /// .. in bf16, neighbouring lanes as pairs, ..
-pub(super) const NEIGHBOURS: u8 = 1;
+pub(in crate::conv) const NEIGHBOURS: u8 = 1;
 /// .. or in bf16, as the firsts or the seconds of pairs that two transforms fill.
-pub(super) const FIRSTS: u8 = 2;
-pub(super) const SECONDS: u8 = 3;
+pub(in crate::conv) const FIRSTS: u8 = 2;
+pub(in crate::conv) const SECONDS: u8 = 3;
 
 #[inline(always)]
 unsafe fn store<S: Simd, const FORM: u8>(line: Line<S>, to: *mut f32, stride: usize) {
@@ -305,7 +311,7 @@ unsafe fn store<S: Simd, const FORM: u8>(line: Line<S>, to: *mut f32, stride: us
 
 /// Two of the four rows of outputs of the frequencies at `from`, `from + stride`, ..: 0 and 2 or 1 and 3.
 #[inline(always)]
-pub(super) unsafe fn output<S: Simd, const HALF: usize>(
+pub(in crate::conv) unsafe fn output<S: Simd, const HALF: usize>(
     from: *const f32,
     stride: usize,
 ) -> [[S::Vector; 4]; 2] {
@@ -337,7 +343,7 @@ pub(super) unsafe fn output<S: Simd, const HALF: usize>(
 /// What pair `P` of the rows of frequencies at `from`, `from + stride`, .. contributes to the gradient of 3 x 3 filter
 /// elements.
 #[inline(always)]
-pub(super) unsafe fn filter_gradient<S: Simd, const P: usize>(
+pub(in crate::conv) unsafe fn filter_gradient<S: Simd, const P: usize>(
     from: *const f32,
     stride: usize,
 ) -> [[S::Vector; 3]; 3] {

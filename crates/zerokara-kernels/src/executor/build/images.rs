@@ -2,14 +2,13 @@
 
 use super::{Made, access, epilogue, expect_packed, statistics};
 use crate::{
-    arithmetic::Arithmetic,
-    conv::{self, lines::pooled, windows},
-    finish::Finish,
+    conv::{self, finish::Finish},
     isa::Isa,
     map::prepared::Use,
     plan::{
-        Buffer, ConvGeometry, ConvPoolStep, ConvStep, ConvWeightGradientStep, OutputGradient,
-        PackFiltersStep, PoolGeometry, PoolGradientStep, PoolStep, PooledGradient, Pooling, View,
+        Arithmetic, Buffer, ConvGeometry, ConvPoolStep, ConvStep, ConvWeightGradientStep,
+        OutputGradient, PackFiltersStep, PoolGeometry, PoolGradientStep, PoolStep, PooledGradient,
+        Pooling, View,
     },
     tasks::{
         Behind, ConvPoolTask, ConvTask, ConvWeightGradientTask, OutputGradientAccess,
@@ -83,7 +82,7 @@ pub(super) fn conv_pool(isa: Isa, step: &ConvPoolStep, buffers: &[Buffer]) -> Ma
     let g = step.geometry;
     expect_convolution(&g)?;
     expect_pooling(&step.pool)?;
-    if !pooled::pays(isa, &g, &step.pool) {
+    if !conv::pools(isa, &g, &step.pool) {
         return Err(format!(
             "the convolution {g:?} is not computed with its pooling {:?}",
             step.pool
@@ -154,7 +153,7 @@ fn pooled_gradient(
 ) -> Result<OutputGradientAccess, String> {
     expect_pooling(&pooled.geometry)?;
     expect_places(&pooled.geometry, true)?;
-    if !windows::pay(isa, g, &pooled.geometry) {
+    if !conv::sums_over_windows(isa, g, &pooled.geometry) {
         return Err(format!(
             "the gradient of the filters of {g:?} is not summed over windows of {:?}",
             pooled.geometry

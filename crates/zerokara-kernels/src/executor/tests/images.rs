@@ -2,12 +2,11 @@
 
 use super::{map::any_view, *};
 use crate::{
-    arithmetic::Arithmetic,
     conv,
     plan::{
-        ConvGeometry, ConvPass, ConvStep, ConvWeightGradientStep, MapStep, OutputGradient,
-        PackFiltersStep, PoolGeometry, PoolGradientStep, PoolStep, PooledGradient, Pooling,
-        ReduceStep, Reduction,
+        Arithmetic, ConvGeometry, ConvPass, ConvStep, ConvWeightGradientStep, MapStep,
+        OutputGradient, PackFiltersStep, PoolGeometry, PoolGradientStep, PoolStep, PooledGradient,
+        Pooling, ReduceStep, Reduction,
     },
     rounding::bound,
 };

@@ -1,6 +1,6 @@
 //! The loops that combine numbers, and the arithmetic of means and variances.
 
-use crate::{isa::multiversion, map::lanes::Lanes};
+use crate::simd::{Lanes, multiversion};
 
 /// A way to combine numbers.
 pub(super) trait Combine: 'static {

@@ -4,15 +4,15 @@
 //! A tile is some entries of the filter by some vectors of output channels, summed over the positions of a block of
 //! output rows. The batch is shared out into partial gradients, which are added up elsewhere.
 
-use super::{ConvGeometry, image::Window, phase::extent, plain::mend_gradient};
 use crate::{
+    conv::{image::Region, phase::extent, plain::mend_gradient},
     gemm::{
         pack::pack_panel,
-        tile::{self, MAX_LANES, MAX_ROWS, MAX_WIDTH, full_rows, panel_width},
+        tile::{self, MAX_ROWS, MAX_WIDTH, full_rows, panel_width},
     },
-    plan::ConvPass,
+    plan::{ConvGeometry, ConvPass},
     share::share,
-    simd::Simd,
+    simd::{MAX_LANES, Simd},
 };
 use std::ops::Range;
 
@@ -26,8 +26,8 @@ const COPY_ENTRIES: usize = 48;
 /// Most output rows in a block.
 const ROWS: usize = 64;
 
-/// Number of partial gradients, each over a fixed share of the batch.
-pub(super) fn partials(g: &ConvGeometry) -> usize {
+/// Number of partial gradients with respect to the filters, each over a fixed share of the batch.
+pub fn partials(g: &ConvGeometry) -> usize {
     g.batch.clamp(1, PARTIALS)
 }
 
@@ -73,8 +73,8 @@ impl Block {
     }
 }
 
-fn window(g: &ConvGeometry, rows: &Range<usize>) -> Window {
-    Window {
+fn region(g: &ConvGeometry, rows: &Range<usize>) -> Region {
+    Region {
         rows: extent(g, ConvPass::Forward, 0, rows),
         columns: extent(g, ConvPass::Forward, 1, &(0..g.output[1])),
         image: g.input,
@@ -87,7 +87,7 @@ pub(super) fn scratch_len(g: &ConvGeometry) -> usize {
     let block = Block::new(g);
     (0..g.output[0])
         .step_by(block.rows)
-        .map(|y| window(g, &(y..(y + block.rows).min(g.output[0]))).len() * block.images)
+        .map(|y| region(g, &(y..(y + block.rows).min(g.output[0]))).len() * block.images)
         .max()
         .map_or(0, |images| images + block.panel_len(g))
 }
@@ -124,18 +124,18 @@ pub(super) unsafe fn run_unit_body<S: Simd>(
             let count = block.images.min(images.end - first);
             for y in (0..height).step_by(block.rows) {
                 let rows = y..(y + block.rows).min(height);
-                let window = window(g, &rows);
-                let inside = window.is_inside();
+                let region = region(g, &rows);
+                let inside = region.is_inside();
                 let mut start = input;
                 let mut pitch = 0;
                 for i in 0..count {
-                    let to = scratch.as_mut_ptr().add(i * window.len());
-                    let readable = window.read(input.add((first + i) * image_len), to);
+                    let to = scratch.as_mut_ptr().add(i * region.len());
+                    let readable = region.read(input.add((first + i) * image_len), to);
                     if i == 0 {
                         (start, pitch) = (readable.start, readable.pitch);
                     }
                 }
-                let image_step = if inside { image_len } else { window.len() };
+                let image_step = if inside { image_len } else { region.len() };
                 let mut runs = [(0isize, 0usize); ROWS];
                 for i in 0..count {
                     for (r, y) in rows.clone().enumerate() {
@@ -162,7 +162,7 @@ pub(super) unsafe fn run_unit_body<S: Simd>(
             }
         }
         // Zeros around the images are no terms: what they may have made of a gradient that is not finite is computed anew.
-        if !window(g, &(0..height)).is_inside() {
+        if !region(g, &(0..height)).is_inside() {
             mend_gradient::<S>(g, images, filter_rows, input, output_gradient, gradient);
         }
     }

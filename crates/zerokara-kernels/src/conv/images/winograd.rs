@@ -1,23 +1,28 @@
-//! The forward pass and the gradient with respect to the input, which is the same pass with turned filters.
+//! The forward pass and the gradient with respect to the input, by Winograd's filtering.
 //!
 //! A unit of work takes some tiles at a time, as many as stay in the second-level cache with all their frequencies:
 //! it transforms their inputs, and then for each panel of target channels makes the products of all frequencies and
 //! transforms these back. The filters were transformed when they were packed, and stream by; behind them lie their elements
 //! as they are, for tiles that are computed anew (see `conv/plain.rs`).
 
-use super::{
-    ConvGeometry, GAP, Sides, TILE, factors, origin,
-    tiles::{CHANNEL_PAIRS, F32, INPUTS, Outputs, Panels, Tiles},
-    transform::{self, FIRSTS, FREQUENCIES, PAIRS, PLAIN, SECONDS},
-};
 use crate::{
-    conv::{phase::Phase, plain::Targets},
+    conv::{
+        bf16::with_bf16,
+        phase::Phase,
+        plain::Targets,
+        sides::Sides,
+        winograd::{
+            GAP, TILE, factors, origin,
+            tiles::{CHANNEL_PAIRS, F32, INPUTS, Outputs, Panels, Tiles},
+            transform::{self, FIRSTS, FREQUENCIES, PAIRS, PLAIN, SECONDS},
+        },
+    },
     gemm::{
         pack::pack_panel,
         strip::{Ahead, Lines, Strip},
         tile::{MAX_WIDTH, Panel, panel_width},
     },
-    plan::ConvPass,
+    plan::{ConvGeometry, ConvPass},
     share::share,
     simd::Simd,
     unroll::each,
@@ -165,6 +170,18 @@ fn column(lanes: usize, rows: usize) -> usize {
     rows * lanes + GAP
 }
 
+with_bf16! {
+    /// Packs the filters of the target channels of `vectors`, which begins and ends at panels.
+    pack_panels_in_bf16(
+        geometry: &ConvGeometry,
+        pass: ConvPass,
+        vectors: Range<usize>,
+        filters: *const f32,
+        strides: [isize; 4],
+        packed: *mut f32,
+    ) = pack_panels
+}
+
 /// Transforms the filters of the target channels of `vectors`, which begins and ends at panels. If `BF16`, neighbouring
 /// source channels, of which the number is even, become pairs.
 #[inline(always)]
@@ -235,6 +252,19 @@ pub(in crate::conv) unsafe fn pack_panels<S: Simd, const BF16: bool>(
         }
         v += width;
     }
+}
+
+with_bf16! {
+    /// Runs unit `unit` of a pass.
+    run_unit_in_bf16(
+        geometry: &ConvGeometry,
+        pass: ConvPass,
+        unit: usize,
+        source: *const f32,
+        packed: *const f32,
+        target: *mut f32,
+        scratch: &mut [f32],
+    ) = run_unit_body
 }
 
 /// Runs a unit of a pass; with products of bf16 if `BF16`, for an even number of source channels.

@@ -4,59 +4,23 @@
 //! channels of all taps in one run (if no dilation or grouping stands between). A tile of some positions by some
 //! vectors of target channels takes all runs in turn, its sums in registers from the first number to the last.
 
-use super::{
-    ConvGeometry,
-    image::{Readable, Window},
-    pack::are_finite,
-    phase::{Phase, extent},
-    plain::Targets,
-};
+use super::packing::{are_finite, phase_len};
 use crate::{
+    conv::{
+        image::{Readable, Region},
+        phase::{Phase, extent},
+        plain::Targets,
+        sides::Sides,
+    },
     gemm::{
         strip::{Ahead, Lines, Strip},
         tile::{self, MAX_ROWS, full_rows, panel_width},
     },
-    plan::ConvPass,
+    plan::{ConvGeometry, ConvPass},
     share::share,
     simd::Simd,
 };
 use std::ops::Range;
-
-/// Sizes of the images that a pass reads and writes.
-#[derive(Clone, Copy)]
-pub(super) struct Sides {
-    /// Height and width of the images read.
-    pub source: [usize; 2],
-    /// Their channels, and those of one group.
-    pub source_channels: (usize, usize),
-    /// Height and width of the images written.
-    pub target: [usize; 2],
-    /// Their channels, and those of one group.
-    pub target_channels: (usize, usize),
-}
-
-impl Sides {
-    #[inline(always)]
-    pub fn new(g: &ConvGeometry, pass: ConvPass) -> Sides {
-        let groups = g.groups.max(1);
-        let input = (g.in_channels, g.in_channels / groups);
-        let output = (g.out_channels, g.out_channels / groups);
-        match pass {
-            ConvPass::Forward => Sides {
-                source: g.input,
-                source_channels: input,
-                target: g.output,
-                target_channels: output,
-            },
-            ConvPass::InputGradient => Sides {
-                source: g.output,
-                source_channels: output,
-                target: g.input,
-                target_channels: input,
-            },
-        }
-    }
-}
 
 /// Multiplications in a unit of work below which sharing them out costs more than it saves.
 const UNIT_WORK: usize = 128 * 1024;
@@ -128,9 +92,9 @@ pub(super) fn unit_range(g: &ConvGeometry, pass: ConvPass, unit: usize) -> Range
     images.start * image + rows.start * row..(images.end - 1) * image + rows.end * row
 }
 
-fn window(g: &ConvGeometry, pass: ConvPass, rows: &Range<usize>) -> Window {
+fn region(g: &ConvGeometry, pass: ConvPass, rows: &Range<usize>) -> Region {
     let sides = Sides::new(g, pass);
-    Window {
+    Region {
         rows: extent(g, pass, 0, rows),
         columns: extent(g, pass, 1, &(0..sides.target[1])),
         image: sides.source,
@@ -145,7 +109,7 @@ pub(super) fn scratch_len(g: &ConvGeometry, pass: ConvPass) -> usize {
         Cut::Bands(bands) => bands,
     };
     (0..bands)
-        .map(|unit| window(g, pass, &unit_rows(g, pass, unit).1).len())
+        .map(|unit| region(g, pass, &unit_rows(g, pass, unit).1).len())
         .max()
         .unwrap_or(0)
 }
@@ -163,13 +127,13 @@ pub(super) unsafe fn run_unit_body<S: Simd>(
 ) {
     let sides = Sides::new(g, pass);
     let (images, rows) = unit_rows(g, pass, unit);
-    let window = window(g, pass, &rows);
-    debug_assert!(scratch.len() >= window.len());
+    let region = region(g, pass, &rows);
+    debug_assert!(scratch.len() >= region.len());
     let source_len = sides.source[0] * sides.source[1] * sides.source_channels.0;
     let target_len = sides.target[0] * sides.target[1] * sides.target_channels.0;
     // Zeros around the image are no terms: where they would not come to nothing, they must not be multiplied.
     // SAFETY: the caller vouches for the packed filters.
-    let plain = !window.is_inside() && !unsafe { are_finite(S::LANES, g, pass, packed) };
+    let plain = !region.is_inside() && !unsafe { are_finite(S::LANES, g, pass, packed) };
     for image in images {
         if plain {
             // SAFETY: the image lies within the batch; the caller vouches for the rest.
@@ -182,7 +146,7 @@ pub(super) unsafe fn run_unit_body<S: Simd>(
         }
         // SAFETY: the image lies within the batch; the caller vouches for the rest.
         unsafe {
-            let readable = window.read(source.add(image * source_len), scratch.as_mut_ptr());
+            let readable = region.read(source.add(image * source_len), scratch.as_mut_ptr());
             let target = target.add(image * target_len);
             let mut packed = packed;
             for residue in 0..Phase::number(g, pass, 0) {
@@ -254,18 +218,6 @@ unsafe fn run_plainly<S: Simd>(
     }
 }
 
-/// Numbers in the packed filters of one phase.
-#[inline(always)]
-pub(super) fn phase_len<S: Simd>(
-    groups: usize,
-    sides: &Sides,
-    down: &Phase,
-    across: &Phase,
-) -> usize {
-    let channels = sides.target_channels.1.next_multiple_of(S::LANES);
-    groups * down.taps * across.taps * sides.source_channels.1 * channels
-}
-
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
 unsafe fn run_phase<S: Simd>(
@@ -295,7 +247,7 @@ unsafe fn run_phase<S: Simd>(
     let runs_total = if run_len == 0 { 0 } else { down.taps * turns };
     let depth = down.taps * across.taps * source_group;
     let total = target_group.div_ceil(S::LANES);
-    // SAFETY: all positions and taps lie within the window that the caller made readable.
+    // SAFETY: all positions and taps lie within the region that the caller made readable.
     unsafe {
         let origin = source.start.wrapping_offset(
             (down.origin + positions.start as isize * down.source_step) * source.pitch

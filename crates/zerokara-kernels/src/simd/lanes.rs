@@ -1,6 +1,6 @@
-//! What elementwise functions need of a vector beyond [`Simd`]: comparison, selection and the bits of its lanes.
+//! What elementwise functions and reductions need of a vector beyond [`Simd`]: comparison, selection and the bits of its lanes.
 
-use crate::simd::{Portable, Simd};
+use super::{Portable, Simd};
 
 /// Operations on the lanes of a vector, for elementwise functions.
 ///
@@ -105,8 +105,8 @@ pub(crate) trait Lanes: Simd {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
+    use super::super::{Avx2, Avx512};
     use super::Lanes;
-    use crate::simd::{Avx2, Avx512};
     use core::arch::x86_64::*;
 
     // SAFETY (all blocks): the caller vouches for the CPU and for the pointers, as the trait asks.

@@ -1,5 +1,5 @@
 //! The gradient with respect to the filters where the output went to a max pooling of 2 x 2, as
-//! [`windows`](crate::conv::windows) has it, by lines:
+//! [`over_windows`](super::over_windows) has it, by lines:
 //!
 //! ```text
 //! dg[c, kh] = Gᵀ [ Σ over n and lines (A dy[n, y]) ⊙ (Bᵀ d[n, c, y + kh]) ]
@@ -8,24 +8,23 @@
 //! The gradients of two windows side by side, and the places they go to, make the four outputs of a line in the upper and in
 //! the lower row. Sums of a few output channels, all rows of the filter and one point stay in registers over an image.
 
-use super::{
-    Layout, MOST_POINTS, OUTPUTS,
-    pooled::is_possible,
-    transform::{Filtering, Five, Three},
-    transform_image,
-};
+use super::{direct::partials, placed::PlacedGradient};
 use crate::{
-    conv::{ConvGeometry, partials, windows::Windows},
-    map::lanes::Lanes,
-    plan::PoolGeometry,
+    conv::lines::{
+        Layout,
+        transform::{Filtering, Five, MOST_POINTS, OUTPUTS, Three},
+        transform_image,
+    },
+    plan::{ConvGeometry, PoolGeometry},
     pooling::NOWHERE,
     share::share,
+    simd::Lanes,
     storage::LINE,
     unroll::each,
 };
 
 /// Numbers that the lines of some images may take, so that they stay in the first-level cache.
-const NEAR: usize = 4096;
+pub(in crate::conv) const NEAR: usize = 4096;
 /// Most rows of a filter.
 const MOST_ROWS: usize = 5;
 /// Most output channels at a time.
@@ -73,24 +72,6 @@ impl Scratch {
     }
 }
 
-/// Whether this takes less time than multiplying the patches that were chosen, of so many vectors.
-pub(in crate::conv) fn pays(
-    lanes: usize,
-    g: &ConvGeometry,
-    pool: &PoolGeometry,
-    vectors: usize,
-) -> bool {
-    if !is_possible(g, pool) {
-        return false;
-    }
-    // Half cycles for each output channel of an image.
-    let layout = Layout::new(lanes, g, pool.output);
-    let taps = g.kernel[0] * g.in_channels;
-    let lines = layout.groups * (2 * layout.points * taps + 50);
-    let patches = pool.output[0] * pool.output[1] * vectors * 2;
-    layout.len <= 4 * NEAR && lines < patches
-}
-
 /// Numbers of scratch that [`run_unit`] takes.
 pub(in crate::conv) fn scratch_len(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry) -> usize {
     Scratch::new(lanes, g, pool).parts(g).iter().sum()
@@ -126,11 +107,11 @@ pub(in crate::conv) unsafe fn rest_is_finite(
     })
 }
 
-/// As [`windows::run_unit`](crate::conv::windows::run_unit), where [`pays`] holds.
+/// As [`over_windows::run_unit`](super::over_windows::run_unit), where [`choice`](crate::conv::choice::over_windows) says so.
 #[inline(always)]
 pub(in crate::conv) unsafe fn run_unit<S: Lanes>(
     g: &ConvGeometry,
-    windows: &Windows<'_>,
+    placed: &PlacedGradient<'_>,
     unit: usize,
     input: *const f32,
     partials: *mut f32,
@@ -140,8 +121,8 @@ pub(in crate::conv) unsafe fn run_unit<S: Lanes>(
     // SAFETY: passed on.
     unsafe {
         match g.kernel[0] {
-            3 => unit_of::<S, Three, 4, 3>(g, windows, unit, input, partials, totals, scratch),
-            _ => unit_of::<S, Five, 2, 5>(g, windows, unit, input, partials, totals, scratch),
+            3 => unit_of::<S, Three, 4, 3>(g, placed, unit, input, partials, totals, scratch),
+            _ => unit_of::<S, Five, 2, 5>(g, placed, unit, input, partials, totals, scratch),
         }
     }
 }
@@ -149,14 +130,14 @@ pub(in crate::conv) unsafe fn run_unit<S: Lanes>(
 #[inline(always)]
 unsafe fn unit_of<S: Lanes, F: Filtering, const CH: usize, const ROWS: usize>(
     g: &ConvGeometry,
-    windows: &Windows<'_>,
+    placed: &PlacedGradient<'_>,
     unit: usize,
     input: *const f32,
     to: *mut f32,
     totals: Option<*mut f32>,
     mut scratch: &mut [f32],
 ) {
-    let parts = Scratch::new(S::LANES, g, windows.pool);
+    let parts = Scratch::new(S::LANES, g, placed.pool);
     scratch.fill(0.0);
     let [lines, working, gradients, near, sums, plane] = parts.parts(g).map(|len| {
         let (part, rest) = std::mem::take(&mut scratch).split_at_mut(len);
@@ -165,7 +146,7 @@ unsafe fn unit_of<S: Lanes, F: Filtering, const CH: usize, const ROWS: usize>(
     });
     let few = Few::<F> {
         g,
-        windows,
+        placed,
         parts: &parts,
         gradients,
         near,
@@ -174,7 +155,7 @@ unsafe fn unit_of<S: Lanes, F: Filtering, const CH: usize, const ROWS: usize>(
         filtering: std::marker::PhantomData,
     };
     let image_len = g.input[0] * g.input[1] * g.in_channels;
-    let own = share(g.batch, self::partials(g), unit);
+    let own = share(g.batch, partials(g), unit);
     // SAFETY: images, windows and sums lie within what the caller vouches for, and the scratch has room.
     unsafe {
         let totals = totals.map(|totals| totals.add(unit * g.out_channels));
@@ -206,7 +187,7 @@ unsafe fn unit_of<S: Lanes, F: Filtering, const CH: usize, const ROWS: usize>(
 /// The sums of a few output channels, and what they are made from.
 struct Few<'a, F> {
     g: &'a ConvGeometry,
-    windows: &'a Windows<'a>,
+    placed: &'a PlacedGradient<'a>,
     parts: &'a Scratch,
     /// `[group, parity, channel, point, lane]`
     gradients: *mut f32,
@@ -318,12 +299,12 @@ impl<F: Filtering> Few<'_, F> {
     /// Fetches the windows of a channel to come: planes end before the CPU sees that they are read in order.
     #[inline(always)]
     fn fetch<S: Lanes>(&self, image: usize, o: usize) {
-        let [_, down, across, over] = self.windows.strides;
-        let [height, width] = self.windows.pool.output;
+        let [_, down, across, over] = self.placed.strides;
+        let [height, width] = self.placed.pool.output;
         if o < self.g.out_channels && across == 1 && down == width as isize {
-            let at = image as isize * self.windows.strides[0] + o as isize * over;
+            let at = image as isize * self.placed.strides[0] + o as isize * over;
             for line in (0..height * width).step_by(LINE) {
-                S::prefetch(self.windows.gradient.wrapping_offset(at + line as isize));
+                S::prefetch(self.placed.gradient.wrapping_offset(at + line as isize));
             }
         }
     }
@@ -331,12 +312,12 @@ impl<F: Filtering> Few<'_, F> {
     /// A channel's windows and their places as whole vectors, two windows a line: where they lie, or a copy.
     #[inline(always)]
     unsafe fn plane_of<S: Lanes>(&self, image: usize, o: usize) -> (*const f32, *const u8) {
-        let [height, width] = self.windows.pool.output;
+        let [height, width] = self.placed.pool.output;
         let row = 2 * self.parts.layout.lines;
         let from = |strides: [isize; 4]| image as isize * strides[0] + o as isize * strides[3];
-        let (strides, place_strides) = (self.windows.strides, self.windows.place_strides);
-        let gradient = self.windows.gradient.wrapping_offset(from(strides));
-        let places = self.windows.places.wrapping_offset(from(place_strides));
+        let (strides, place_strides) = (self.placed.strides, self.placed.place_strides);
+        let gradient = self.placed.gradient.wrapping_offset(from(strides));
+        let places = self.placed.places.wrapping_offset(from(place_strides));
         let layout = &self.parts.layout;
         let fills = |strides| layout.fills(S::LANES, [height, width], strides);
         if fills(strides) && fills(place_strides) {

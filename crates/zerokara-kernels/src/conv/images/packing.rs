@@ -2,14 +2,10 @@
 //! the order in which the pass reads the source. A number for each vector of target channels comes last: zero, or NaN where
 //! a filter element is not finite.
 
-use super::{
-    ConvGeometry,
-    dense::{Sides, phase_len},
-    phase::Phase,
-};
 use crate::{
+    conv::{phase::Phase, sides::Sides},
     gemm::{pack::pack_panel, tile::panel_width},
-    plan::ConvPass,
+    plan::{ConvGeometry, ConvPass},
     simd::Simd,
 };
 use std::ops::Range;
@@ -24,6 +20,18 @@ fn elements_len(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> usize {
     let sides = Sides::new(g, pass);
     let channels = sides.target_channels.1.next_multiple_of(lanes);
     g.groups * g.kernel[0] * g.kernel[1] * sides.source_channels.1 * channels
+}
+
+/// Numbers in the packed filters of one phase.
+#[inline(always)]
+pub(super) fn phase_len<S: Simd>(
+    groups: usize,
+    sides: &Sides,
+    down: &Phase,
+    across: &Phase,
+) -> usize {
+    let channels = sides.target_channels.1.next_multiple_of(S::LANES);
+    groups * down.taps * across.taps * sides.source_channels.1 * channels
 }
 
 /// Whether all filter elements are finite.

@@ -1,22 +1,27 @@
-//! The gradient with respect to the filters.
+//! The gradient with respect to the filters, by Winograd's filtering.
 //!
 //! A unit of work transforms its images' inputs and gradients of outputs, some tiles at a time, and adds up their
 //! products over the tiles, which are as many small matrix products as there are frequencies, of channels by channels.
 //! What is summed is transformed back to 3 x 3 elements once, at the end. Where the sums of all frequencies would not
 //! stay in the second-level cache, the unit goes over its images once for each pair of rows of frequencies.
 
-use super::{
-    ConvGeometry, GAP, TILE, applies, factors, origin,
-    tiles::{F32, INPUTS, Panels, TILE_PAIRS, Tiles},
-    transform::{self, PAIR, PAIRS},
-};
+use super::direct::partials;
 use crate::{
-    conv::{pairs, plain::Elements, weights::partials},
+    conv::{
+        bf16::with_bf16,
+        plain::Elements,
+        sides::Sides,
+        winograd::{
+            GAP, TILE, factors, origin,
+            tiles::{F32, INPUTS, Panels, TILE_PAIRS, Tiles},
+            transform::{self, PAIR, PAIRS},
+        },
+    },
     gemm::{
         strip::{Ahead, Lines, Strip},
         tile::{Panel, panel_width},
     },
-    plan::ConvPass,
+    plan::{ConvGeometry, ConvPass},
     share::share,
     simd::{Outlined, Simd},
     unroll::each,
@@ -32,25 +37,10 @@ const TILES: [usize; 2] = [24, 96];
 /// Most units of work.
 const UNITS: usize = 8;
 
-/// Whether the gradient takes less time this way than directly.
-pub(in crate::conv) fn pays(lanes: usize, g: &ConvGeometry) -> bool {
-    if !applies(g) {
-        return false;
-    }
-    let (input, output) = (g.in_channels, g.out_channels);
-    let vectors = output.div_ceil(lanes);
-    let direct = g.batch * g.output[0] * g.output[1] * 9 * input * vectors;
-    let tiles = g.batch * g.output[0].div_ceil(TILE) * g.output[1].div_ceil(TILE);
-    let transforms = 180 * input.div_ceil(lanes) + 150 * vectors;
-    let back = partials(g) * input * vectors * 250;
-    let winograd = tiles * (PAIRS * PAIR * input * vectors + transforms) + back;
-    input >= lanes && output >= lanes && winograd < direct - direct / 8
-}
-
 /// Parts that the output channels are cut into, where the batch alone gives too few units.
 fn parts(lanes: usize, g: &ConvGeometry) -> usize {
     let parts = UNITS.div_ceil(partials(g));
-    parts.min(pairs(lanes, g, ConvPass::Forward))
+    parts.min(Sides::new(g, ConvPass::Forward).pairs(lanes))
 }
 
 /// Number of independent units of work.
@@ -81,7 +71,11 @@ impl Tiling {
         let channels = g.in_channels.next_multiple_of(lanes);
         let vectors = g.out_channels.div_ceil(lanes);
         // A unit has at most one more pair of vectors than another, and perhaps an odd vector.
-        let own = pairs(lanes, g, ConvPass::Forward).div_ceil(parts(lanes, g)) * 2 + 1;
+        let own = Sides::new(g, ConvPass::Forward)
+            .pairs(lanes)
+            .div_ceil(parts(lanes, g))
+            * 2
+            + 1;
         let own = own.min(vectors);
         let columns = own * lanes;
         let sums = 4 * PAIR * g.in_channels * columns;
@@ -141,6 +135,18 @@ pub(in crate::conv) fn scratch_len(lanes: usize, g: &ConvGeometry) -> usize {
     tiling.lengths(g).iter().sum::<usize>() + zeros_len(g)
 }
 
+with_bf16! {
+    /// Runs unit `unit` of the partial gradients with respect to the filters.
+    run_unit_in_bf16(
+        geometry: &ConvGeometry,
+        unit: usize,
+        input: *const f32,
+        output_gradient: *const f32,
+        partials: *mut f32,
+        scratch: &mut [f32],
+    ) = run_unit_body
+}
+
 /// Runs unit `unit` of the partial gradients `[partials, 3, 3, C, O]`; with products of bf16 if `BF16`, two tiles at a
 /// time.
 #[inline(always)]
@@ -153,7 +159,10 @@ pub(in crate::conv) unsafe fn run_unit_body<S: Simd, const BF16: bool>(
     scratch: &mut [f32],
 ) {
     debug_assert!(scratch.len() >= scratch_len(S::LANES, g));
-    let (parts, all) = (parts(S::LANES, g), pairs(S::LANES, g, ConvPass::Forward));
+    let (parts, all) = (
+        parts(S::LANES, g),
+        Sides::new(g, ConvPass::Forward).pairs(S::LANES),
+    );
     let (partial, part) = (unit / parts, unit % parts);
     let images = share(g.batch, partials(g), partial);
     let total = g.out_channels.div_ceil(S::LANES);

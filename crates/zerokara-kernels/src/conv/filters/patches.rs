@@ -1,25 +1,12 @@
-//! The gradient with respect to the filters where the output went to a max pooling: `dw[kh, kw, c, o] = sum over n and
-//! windows of g[n, window, o] * in[n, at(n, window, o) * stride + (kh, kw) * dilation - padding, c]`.
-//!
-//! Beside it, for nothing, the sums of `g`: the gradient of the bias.
-//!
-//! A window gives its gradient to one of its positions. So one patch of the input is multiplied for each window and
-//! channel, where the sum over all positions would multiply mostly zeros (three of four, in windows of 2 x 2). Where those
-//! are few, [`lines`] may be quicker still.
+//! The gradient with respect to the filters over the windows of a max pooling, by the patches that these chose.
 //!
 //! The columns and channels of one row of a patch lie side by side, in one vector or two; what these hold beyond the row is
 //! multiplied too, for sums that nobody reads. A few output channels at a time take the patches that the windows of a whole
 //! image chose, their sums in registers.
-//!
-//! The sum over all positions has terms that are left out here: zero times an element of the input, which is zero unless that
-//! element is infinite or NaN. And border and lines make others of what is none. So sums that are not finite, and all of them
-//! where an image is not, are computed anew (`conv/plain.rs`).
 
-use super::{Algorithm, ConvGeometry, lines, plain, weight_gradient_algorithm};
+use super::{direct, placed::PlacedGradient};
 use crate::{
-    isa::{Isa, multiversion},
-    map::lanes::Lanes,
-    plan::PoolGeometry,
+    plan::ConvGeometry,
     share::share,
     simd::{Outlined, Simd},
     storage::LINE,
@@ -27,55 +14,13 @@ use crate::{
 };
 
 /// Most vectors in a patch, all of whose sums are in registers.
-const VECTORS: usize = 8;
+pub(in crate::conv) const MOST_VECTORS: usize = 8;
 /// Most places in a window: they are told by a byte.
 const PLACES: usize = 256;
 
-/// The gradient of what was pooled, and where the pooling took it from.
-#[derive(Clone, Copy, Debug)]
-pub struct Windows<'a> {
-    /// The pooling of the convolution's output.
-    pub pool: &'a PoolGeometry,
-    /// Element `[n, y, x, o]` is at `gradient + n * strides[0] + y * strides[1] + x * strides[2] + o * strides[3]`.
-    pub gradient: *const f32,
-    /// Distances between neighbours along N, Y, X and O.
-    pub strides: [isize; 4],
-    /// Which element of its window was the largest, at the same sum of `place_strides`.
-    pub places: *const u8,
-    /// Distances between neighbours along N, Y, X and O.
-    pub place_strides: [isize; 4],
-}
-
-impl Windows<'_> {
-    /// The gradient of output `[n, y, x, o]` of the convolution.
-    ///
-    /// # Safety
-    ///
-    /// Gradients and places must be valid for reading.
-    pub(super) unsafe fn gradient_at(&self, [n, y, x, o]: [usize; 4]) -> f32 {
-        let pool = self.pool;
-        let (row, column) = (y / pool.stride[0], x / pool.stride[1]);
-        let (down, across) = (y % pool.stride[0], x % pool.stride[1]);
-        let in_a_window = row < pool.output[0]
-            && column < pool.output[1]
-            && down < pool.kernel[0]
-            && across < pool.kernel[1];
-        if !in_a_window {
-            return 0.0;
-        }
-        let at = |strides: [isize; 4]| -> isize {
-            let index = [n, row, column, o].into_iter().zip(strides);
-            index.map(|(i, stride)| i as isize * stride).sum()
-        };
-        // SAFETY: the caller vouches for both.
-        unsafe {
-            let place = usize::from(*self.places.offset(at(self.place_strides)));
-            match place == down * pool.kernel[1] + across {
-                true => *self.gradient.offset(at(self.strides)),
-                false => 0.0,
-            }
-        }
-    }
+/// Vectors in a patch.
+pub(in crate::conv) fn vectors(lanes: usize, g: &ConvGeometry) -> usize {
+    g.kernel[0].saturating_mul((g.kernel[1] * g.in_channels).div_ceil(lanes))
 }
 
 /// How an image and the sums lie in the scratch.
@@ -116,131 +61,24 @@ impl Layout {
     }
 }
 
-/// Whether the sum over windows is possible and cheaper than that over positions: patches of few numbers, and windows that
-/// are whole and share nothing.
-pub fn pay(isa: Isa, g: &ConvGeometry, pool: &PoolGeometry) -> bool {
-    pay_for(isa.lanes(), g, pool)
+/// Numbers of scratch that [`run_unit`] takes.
+pub(super) fn scratch_len(lanes: usize, g: &ConvGeometry) -> usize {
+    Layout::new(lanes, g).len()
 }
 
-pub(super) fn pay_for(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry) -> bool {
-    let fits = (pool.batch, pool.channels, pool.input) == (g.batch, g.out_channels, g.output);
-    let whole = |i: usize| {
-        pool.padding.before[i] == 0
-            && pool.stride[i] >= pool.kernel[i]
-            && (pool.output[i] - 1) * pool.stride[i] + pool.kernel[i] <= pool.input[i]
-    };
-    g.is_consistent()
-        && pool.is_consistent()
-        && fits
-        && whole(0)
-        && whole(1)
-        && pool.has_byte_places()
-        && pool.kernel[0] * pool.kernel[1] >= 4
-        && g.groups == 1
-        && g.dilation[1] == 1
-        && (patch_vectors(lanes, g) <= VECTORS || by_lines(lanes, g, pool))
-        && weight_gradient_algorithm(lanes, g) == Algorithm::Direct
-}
-
-/// Vectors in a patch.
-fn patch_vectors(lanes: usize, g: &ConvGeometry) -> usize {
-    g.kernel[0].saturating_mul((g.kernel[1] * g.in_channels).div_ceil(lanes))
-}
-
-/// Whether lines are quicker than patches.
-fn by_lines(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry) -> bool {
-    lines::filters::pays(lanes, g, pool, patch_vectors(lanes, g))
-}
-
-/// Whether windows may have no place ([`NOWHERE`](crate::pooling::NOWHERE)).
-pub fn may_be_nowhere(isa: Isa, g: &ConvGeometry, pool: &PoolGeometry) -> bool {
-    by_lines(isa.lanes(), g, pool)
-}
-
-/// Number of independent units of work: one for each partial gradient.
-pub fn units(g: &ConvGeometry) -> usize {
-    super::partials(g)
-}
-
-/// Numbers of scratch that [`run_unit`] takes, per thread.
-pub fn scratch_len(isa: Isa, g: &ConvGeometry, pool: &PoolGeometry) -> usize {
-    scratch_len_of(isa.lanes(), g, pool)
-}
-
-pub(super) fn scratch_len_of(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry) -> usize {
-    if by_lines(lanes, g, pool) {
-        lines::filters::scratch_len(lanes, g, pool)
-    } else {
-        Layout::new(lanes, g).len()
-    }
-}
-
-multiversion! {
-    /// Runs unit `unit` of the partial gradients `[partials, KH, KW, C, O]`, and of the sums `[partials, O]` of the output's
-    /// gradient, if these are wanted.
-    ///
-    /// # Safety
-    ///
-    /// The CPU must have `isa`; [`pay`] must hold for convolution and pooling; `unit` must be below [`units`]; `input` must be
-    /// valid for reading the images, `windows` for reading gradients and places, which must be below the number of
-    /// positions in a window, and `partials` and `totals` for writing; no one else may touch the same unit's part meanwhile.
-    /// `scratch` must have [`scratch_len`] numbers.
-    pub unsafe fn run_unit(
-        geometry: &ConvGeometry,
-        windows: Windows<'_>,
-        unit: usize,
-        input: *const f32,
-        partials: *mut f32,
-        totals: Option<*mut f32>,
-        scratch: &mut [f32],
-    ) = run_unit_body;
-}
-
+/// As [`over_windows::run_unit`](super::over_windows::run_unit), by patches. Whether all numbers in the unit's images are
+/// finite.
 #[inline(always)]
-pub(super) unsafe fn run_unit_body<S: Lanes>(
+pub(super) unsafe fn run_unit<S: Simd>(
     g: &ConvGeometry,
-    windows: Windows<'_>,
-    unit: usize,
-    input: *const f32,
-    partials: *mut f32,
-    totals: Option<*mut f32>,
-    scratch: &mut [f32],
-) {
-    let images = share(g.batch, super::partials(g), unit);
-    // SAFETY: passed on.
-    let are_finite = unsafe {
-        if by_lines(S::LANES, g, windows.pool) {
-            lines::filters::run_unit::<S>(g, &windows, unit, input, partials, totals, scratch);
-            lines::filters::rest_is_finite(g, windows.pool, images.clone(), input)
-        } else {
-            multiply_patches::<S>(g, windows, unit, input, partials, totals, scratch)
-        }
-    };
-    let entries = g.kernel[0] * g.kernel[1] * g.in_channels;
-    for o in 0..g.out_channels {
-        // SAFETY: as the caller vouches.
-        unsafe {
-            let to = partials.add(unit * entries * g.out_channels + o);
-            let is_finite = |entry: usize| (*to.add(entry * g.out_channels)).is_finite();
-            if !(are_finite && (0..entries).all(is_finite)) {
-                plain::gradient_over_windows(g, &windows, images.clone(), o, input, to);
-            }
-        }
-    }
-}
-
-/// As [`run_unit`], by patches. Whether all numbers in the unit's images are finite.
-#[inline(always)]
-unsafe fn multiply_patches<S: Lanes>(
-    g: &ConvGeometry,
-    windows: Windows<'_>,
+    placed: PlacedGradient<'_>,
     unit: usize,
     input: *const f32,
     partials: *mut f32,
     totals: Option<*mut f32>,
     scratch: &mut [f32],
 ) -> bool {
-    let (pool, layout) = (windows.pool, Layout::new(S::LANES, g));
+    let (pool, layout) = (placed.pool, Layout::new(S::LANES, g));
     debug_assert!(scratch.len() >= layout.len());
     let (sums, image) = scratch.split_at_mut(layout.sums);
     sums.fill(0.0);
@@ -255,16 +93,16 @@ unsafe fn multiply_patches<S: Lanes>(
     }
     let image_len = g.input[0] * g.input[1] * g.in_channels;
     let mut are_finite = true;
-    for n in share(g.batch, super::partials(g), unit) {
+    for n in share(g.batch, direct::partials(g), unit) {
         // SAFETY: images and windows lie within what the caller vouches for, and the scratch has room.
         unsafe {
             are_finite &= copy_image::<S>(g, layout, input.add(n * image_len), image);
-            let windows = Windows {
-                gradient: windows.gradient.offset(n as isize * windows.strides[0]),
-                places: windows.places.offset(n as isize * windows.place_strides[0]),
-                ..windows
+            let placed = PlacedGradient {
+                gradient: placed.gradient.offset(n as isize * placed.strides[0]),
+                places: placed.places.offset(n as isize * placed.place_strides[0]),
+                ..placed
             };
-            add_windows::<S>(g, windows, layout, image.as_ptr(), &places, sums);
+            add_windows::<S>(g, placed, layout, image.as_ptr(), &places, sums);
         }
     }
     // From a filter after the other to `[KH, KW, C, O]`.
@@ -326,13 +164,13 @@ unsafe fn copy_image<S: Simd>(
 #[inline(always)]
 unsafe fn add_windows<S: Simd>(
     g: &ConvGeometry,
-    windows: Windows<'_>,
+    placed: PlacedGradient<'_>,
     layout: Layout,
     image: *const f32,
     places: &[usize; PLACES],
     sums: &mut [f32],
 ) {
-    let pool = windows.pool;
+    let pool = placed.pool;
     let most = match layout.vectors {
         1 | 2 => 4,
         3..=6 => 2,
@@ -349,10 +187,10 @@ unsafe fn add_windows<S: Simd>(
                         ($channels, $vectors) => unsafe {
                             S::call(&Channels::<$channels, $vectors> {
                                 windows: pool.output,
-                                gradient: windows.gradient.offset(o as isize * windows.strides[3]),
-                                strides: windows.strides,
-                                chosen: windows.places.offset(o as isize * windows.place_strides[3]),
-                                chosen_strides: windows.place_strides,
+                                gradient: placed.gradient.offset(o as isize * placed.strides[3]),
+                                strides: placed.strides,
+                                chosen: placed.places.offset(o as isize * placed.place_strides[3]),
+                                chosen_strides: placed.place_strides,
                                 image,
                                 down: pool.stride[0] * g.stride[0] * layout.pitch,
                                 across: pool.stride[1] * g.stride[1] * g.in_channels,

@@ -9,33 +9,31 @@
 //! For a few output channels and a vector of lines, the products of a point stay in registers; those of all points, some
 //! kilobytes, are made outputs and pooled at once.
 
-use super::{
-    Filtering, Layout, MOST_POINTS, OUTPUTS, applies,
-    transform::{Five, MOST_TAPS, Three},
-    transform_image,
-};
 use crate::{
-    conv::{ConvGeometry, plain, winograd},
-    gemm::tile::MAX_LANES,
-    isa::{Isa, multiversion},
-    map::lanes::Lanes,
-    plan::ConvPass,
-    plan::PoolGeometry,
+    conv::{
+        lines::{
+            Layout,
+            transform::{Filtering, Five, MOST_POINTS, MOST_TAPS, OUTPUTS, Three},
+            transform_image,
+        },
+        plain,
+    },
+    isa::Isa,
+    plan::{ConvGeometry, PoolGeometry},
     pooling::{NOWHERE, beats},
+    simd::{Lanes, MAX_LANES, multiversion},
     transpose::transpose_body,
     unroll::each,
 };
 
 /// Most output channels at a time.
 const CHANNELS: usize = 6;
-/// Most bytes that the lines of an image may take: they are read again for every few channels.
-const MOST_BYTES: usize = 64 << 10;
 /// Work of a unit, in tenths of a nanosecond: large against transforming the filters, which each does for itself.
 const UNIT: usize = 250_000;
 
 /// A convolution and the pooling of its output, and where everything lies.
 #[derive(Clone, Copy, Debug)]
-pub struct Pooled<'a> {
+pub struct ConvPool<'a> {
     /// Sizes and options of the convolution.
     pub conv: &'a ConvGeometry,
     /// Those of the pooling.
@@ -82,7 +80,7 @@ struct Scratch {
 
 impl Scratch {
     #[inline(always)]
-    fn new(lanes: usize, p: &Pooled<'_>) -> Scratch {
+    fn new(lanes: usize, p: &ConvPool<'_>) -> Scratch {
         Scratch::of(lanes, p.conv, p.pool, p.output_strides[2] == 1)
     }
 
@@ -123,42 +121,6 @@ impl Scratch {
     }
 }
 
-/// Whether the two can be computed this way, and that takes less time than one after the other.
-pub fn pays(isa: Isa, g: &ConvGeometry, pool: &PoolGeometry) -> bool {
-    pays_for(isa.lanes(), g, pool)
-}
-
-pub(in crate::conv) fn pays_for(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry) -> bool {
-    if !is_possible(g, pool) || winograd::pays(lanes, g, ConvPass::Forward) {
-        return false;
-    }
-    let layout = Layout::new(lanes, g, pool.output);
-    let lines = half_cycles(&layout, g);
-    let taps = g.kernel[0] * g.in_channels;
-    let positions = g.output[0] * g.output[1];
-    let direct = positions * g.out_channels.div_ceil(lanes) * (taps * g.kernel[1] + 10);
-    layout.len * 4 <= MOST_BYTES && lines < direct - direct / 8
-}
-
-/// Whether the pooling is of the convolution's output, in windows of 2 x 2 that are whole, and the filters are of the kind
-/// that lines are about.
-pub(super) fn is_possible(g: &ConvGeometry, pool: &PoolGeometry) -> bool {
-    g.is_consistent()
-        && pool.is_consistent()
-        && applies(g)
-        && (pool.batch, pool.channels, pool.input) == (g.batch, g.out_channels, g.output)
-        && pool.kernel == [2, 2]
-        && pool.stride == [2, 2]
-        && pool.padding.before == [0, 0]
-        && (0..2).all(|i| 2 * pool.output[i] <= pool.input[i])
-}
-
-/// Half cycles of an image: two multiplications of vectors are one cycle.
-fn half_cycles(layout: &Layout, g: &ConvGeometry) -> usize {
-    let taps = g.kernel[0] * g.in_channels;
-    layout.groups * g.out_channels * (2 * layout.points * taps + 80)
-}
-
 /// Images in a unit.
 fn images(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry) -> usize {
     UNIT.div_ceil(image_weight_of(lanes, g, pool).max(1))
@@ -170,7 +132,7 @@ pub(crate) fn image_weight(isa: Isa, g: &ConvGeometry, pool: &PoolGeometry) -> u
 }
 
 fn image_weight_of(lanes: usize, g: &ConvGeometry, pool: &PoolGeometry) -> usize {
-    2 * half_cycles(&Layout::new(lanes, g, pool.output), g)
+    2 * Layout::new(lanes, g, pool.output).half_cycles(g)
 }
 
 /// Number of independent units of work.
@@ -208,13 +170,13 @@ multiversion! {
     ///
     /// # Safety
     ///
-    /// The CPU must have `isa`; [`pays`] must hold; the filters must be valid for reading; `scratch` must have
+    /// The CPU must have `isa`; [`pools`](crate::conv::pools) must hold; the filters must be valid for reading; `scratch` must have
     /// [`scratch_len`] numbers.
-    pub unsafe fn prepare(pooled: &Pooled<'_>, scratch: &mut [f32]) = prepare_body;
+    pub unsafe fn prepare(operands: &ConvPool<'_>, scratch: &mut [f32]) = prepare_body;
 }
 
 #[inline(always)]
-pub(in crate::conv) unsafe fn prepare_body<S: Lanes>(p: &Pooled<'_>, scratch: &mut [f32]) {
+pub(in crate::conv) unsafe fn prepare_body<S: Lanes>(p: &ConvPool<'_>, scratch: &mut [f32]) {
     let parts = Scratch::new(S::LANES, p);
     debug_assert!(scratch.len() >= parts.len(p.conv));
     // What is beyond the lines, and the border, stay as they are.
@@ -232,7 +194,7 @@ pub(in crate::conv) unsafe fn prepare_body<S: Lanes>(p: &Pooled<'_>, scratch: &m
 /// Writes the filters' values at the points, `[c, kh, point, o]`.
 #[inline(always)]
 unsafe fn transform_filters<S: Lanes, F: Filtering>(
-    p: &Pooled<'_>,
+    p: &ConvPool<'_>,
     parts: &Scratch,
     mut to: *mut f32,
 ) {
@@ -269,15 +231,15 @@ multiversion! {
     ///
     /// # Safety
     ///
-    /// The CPU must have `isa`; [`pays`] must hold; `input` must be valid for reading the images, `output` for writing the
+    /// The CPU must have `isa`; [`pools`](crate::conv::pools) must hold; `input` must be valid for reading the images, `output` for writing the
     /// windows, and `places` too, unless null; no one else may touch the same image's meanwhile. `scratch` must be as
     /// [`prepare`], or the last image, left it.
-    pub unsafe fn run_image(pooled: &Pooled<'_>, image: usize, scratch: &mut [f32]) = run_image_body;
+    pub unsafe fn run_image(operands: &ConvPool<'_>, image: usize, scratch: &mut [f32]) = run_image_body;
 }
 
 #[inline(always)]
 pub(in crate::conv) unsafe fn run_image_body<S: Lanes>(
-    p: &Pooled<'_>,
+    p: &ConvPool<'_>,
     image: usize,
     scratch: &mut [f32],
 ) {
@@ -291,7 +253,7 @@ pub(in crate::conv) unsafe fn run_image_body<S: Lanes>(
 }
 
 #[inline(always)]
-unsafe fn image_of<S: Lanes, F: Filtering>(p: &Pooled<'_>, image: usize, scratch: &mut [f32]) {
+unsafe fn image_of<S: Lanes, F: Filtering>(p: &ConvPool<'_>, image: usize, scratch: &mut [f32]) {
     let g = p.conv;
     let parts = Scratch::new(S::LANES, p);
     debug_assert!(scratch.len() >= parts.len(g));
@@ -339,7 +301,7 @@ unsafe fn image_of<S: Lanes, F: Filtering>(p: &Pooled<'_>, image: usize, scratch
                 false => (places.wrapping_add(at * parts.plane), parts.plane as isize),
             };
             let few = Few {
-                pooled: p,
+                operands: p,
                 image: input,
                 first: o,
                 layout: &parts.layout,
@@ -388,7 +350,7 @@ unsafe fn image_of<S: Lanes, F: Filtering>(p: &Pooled<'_>, image: usize, scratch
 
 /// A few output channels, and what they are made from and written to.
 struct Few<'a> {
-    pooled: &'a Pooled<'a>,
+    operands: &'a ConvPool<'a>,
     /// The image, and the first of the channels.
     image: *const f32,
     first: usize,
@@ -548,7 +510,7 @@ impl Few<'_> {
         channel: usize,
         group: usize,
     ) -> [[f32; MAX_LANES]; 2 * OUTPUTS] {
-        let (p, lines) = (self.pooled, self.layout.lines);
+        let (p, lines) = (self.operands, self.layout.lines);
         let [out, strides @ ..] = p.filter_strides;
         let filter = p
             .filters
@@ -641,7 +603,7 @@ unsafe fn place<S: Lanes>(upper: S::Mask, lower: S::Mask, wins: S::Mask) -> S::I
 /// Copies planes of windows to where they belong.
 #[inline(always)]
 unsafe fn deliver<S: Lanes>(
-    p: &Pooled<'_>,
+    p: &ConvPool<'_>,
     parts: &Scratch,
     image: usize,
     channels: std::ops::Range<usize>,

@@ -5,7 +5,7 @@
 //! nothing else to do, but up to a fifth of the speed where another thread runs on the same core, since two threads
 //! share its decoding. Here addresses are registers with constant distances, and counting is done every four terms.
 
-use super::{Terms, Tile};
+use super::{Terms, TileOperands};
 use core::arch::{asm, x86_64::__m256};
 
 /// The first so many rows of a tile, handed to a macro behind its other arguments.
@@ -180,11 +180,11 @@ macro_rules! listed {
 /// The CPU must have AVX2 and FMA; all terms must be readable.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn add<const MR: usize, const NV: usize>(
-    tile: &Tile<'_, MR>,
+pub(in crate::simd) unsafe fn add<const MR: usize, const NV: usize>(
+    tile: &TileOperands<'_, MR>,
     sums: &mut [[__m256; NV]; MR],
 ) -> bool {
-    let &Tile {
+    let &TileOperands {
         ref rows,
         terms,
         panel,
