@@ -209,6 +209,7 @@ fn checked_extents(step: &Step, buffers: &[Buffer]) -> Result<Extents, String> {
                 Part::StatisticsEpilogue => "the epilogue of its statistics: ",
             };
             let fault = |message| format!("{part}{message}");
+            extent::of(&operand.touched(), buffers).map_err(fault)?;
             operand.check(buffers, first).map_err(fault)?;
         }
     }

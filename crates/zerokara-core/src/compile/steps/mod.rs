@@ -2,8 +2,8 @@
 
 mod conv_pool;
 mod draft;
+mod over_windows;
 mod slices;
-mod windows;
 
 use super::{
     Sizes,
@@ -15,8 +15,8 @@ use draft::Draft;
 use zerokara_kernels::isa::Isa;
 
 const RULES: &[Rule<Draft>] = &[
-    windows::WINDOWS,
-    windows::TOTALS,
+    over_windows::WINDOWS,
+    over_windows::TOTALS,
     conv_pool::POOLS,
     conv_pool::LAYS,
     conv_pool::MARKS,

@@ -1,7 +1,10 @@
 //! Plans and runs that must be refused.
 
 use super::*;
-use crate::plan::{GatherStep, GemmRight, GemmStep, MapStep, ReduceStep, Reduction, SoftmaxStep};
+use crate::plan::{
+    GatherStep, GemmRight, GemmStep, MapStep, PoolGeometry, PoolStep, Pooling, RandomStep,
+    ReduceStep, Reduction, SoftmaxStep,
+};
 use Instruction::Load;
 
 fn buffer(element: Element, len: usize, region: Region) -> Buffer {
@@ -160,7 +163,7 @@ fn planted_faults_are_found() {
                 output: dense(1, 0, &[3, 4]),
             });
         }),
-        ("right operand is", |p| {
+        ("right operand has shape", |p| {
             p.stages[0].steps[0] = Step::Gemm(GemmStep {
                 a: dense(0, 0, &[1, 2, 3]),
                 b: GemmRight::InPlace(dense(0, 0, &[1, 2, 3])),
@@ -241,6 +244,57 @@ fn planted_faults_are_found() {
                 c: dense(1, 0, &[1, 2, 2]),
                 epilogue: Some(map),
                 statistics: None,
+            });
+        }),
+        ("the inner axis of the input is not dense", |p| {
+            p.buffers[2].element = Element::I64;
+            p.stages[0].steps[0] = Step::Gather(GatherStep {
+                input: view(0, 0, &[1, 3, 2], &[6, 1, 3]),
+                indices: dense(2, 0, &[2]),
+                output: dense(1, 0, &[1, 2, 2]),
+            });
+        }),
+        ("not one element", |p| {
+            p.buffers[0].element = Element::I64;
+            p.stages[0].steps[0] = Step::Random(RandomStep {
+                key: 1,
+                counter: dense(0, 0, &[2]),
+                output: dense(1, 0, &[3]),
+            });
+        }),
+        ("along an axis that is reduced", |p| {
+            p.stages[0].steps[0] = Step::Reduce(ReduceStep {
+                shape: vec![2, 3],
+                reduced: vec![true, false],
+                inputs: vec![dense(0, 0, &[2, 3])],
+                code: Code {
+                    instructions: vec![Instruction::Load(0)],
+                    results: vec![0],
+                },
+                reductions: vec![Reduction::Sum],
+                outputs: vec![dense(1, 0, &[2, 3])],
+                epilogue: None,
+            });
+        }),
+        ("must be the same for all windows of a channel", |p| {
+            let geometry = PoolGeometry {
+                batch: 1,
+                channels: 1,
+                input: [2, 4],
+                output: [1, 2],
+                kernel: [2, 2],
+                stride: [2, 2],
+                padding: 0.into(),
+            };
+            p.stages[0].steps[0] = Step::Pool(PoolStep {
+                geometry,
+                pooling: Pooling::Max,
+                input: dense(0, 0, &[1, 2, 4, 1]),
+                values: None,
+                added: Some(dense(2, 0, &[1, 1, 2, 1])),
+                output: dense(1, 0, &[1, 1, 2, 1]),
+                places: None,
+                epilogue: None,
             });
         }),
         ("instead of I64", |p| {
