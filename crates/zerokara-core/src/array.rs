@@ -194,7 +194,7 @@ impl Array {
     /// let batch = Array::new([3, 2], vec![0i64, 1, 2, 3, 4, 5]);
     /// assert_eq!(batch.rows(1..3), Array::new([2, 2], vec![2i64, 3, 4, 5]));
     /// let error = batch.rows(2..4).valid().unwrap_err().to_string();
-    /// assert!(error.starts_with("rows: there are no rows 2..4 in i64 [3, 2]"), "{error}");
+    /// assert!(error.starts_with("rows: there are no rows 2..4 in i64[3, 2]"), "{error}");
     /// ```
     #[track_caller]
     pub fn rows(&self, range: Range<usize>) -> Self {
