@@ -1,13 +1,11 @@
-//! A picture that is done, and the colours that all pictures share.
+//! A picture that is done, and what all pictures are made of.
 
-use crate::html::{escape, legal};
+use crate::{
+    html::{escape, legal},
+    style::STYLE,
+};
 use std::fmt::Write;
 use svg::node::element::{Element, Group, Text};
-
-/// The colours of figures as variables, and the looks of their parts: for the style sheet of a page.
-///
-/// Follows the reader's light or dark theme, or the one named by `data-theme="light"` or `"dark"` on `<html>`.
-pub const STYLE: &str = include_str!("figure.css");
 
 /// One picture, drawn.
 #[derive(Clone, Debug, PartialEq)]
