@@ -5,7 +5,7 @@ use crate::{
     style::STYLE,
 };
 use std::fmt::Write;
-use svg::node::element::{Element, Group, Text};
+use svg::node::element::{Element, Group, Text, Title};
 
 /// One picture, drawn.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,4 +102,26 @@ pub(crate) fn width_of(text: &str, size: f64) -> f64 {
         _ => 0.58,
     };
     text.chars().map(units).sum::<f64>() * size
+}
+
+/// What is told of an element to who points at it.
+pub(crate) fn told(content: &str) -> Title {
+    Title::new(content.chars().map(legal).collect::<String>())
+}
+
+/// As much of the text as is this wide, with an ellipsis for what is left out.
+pub(crate) fn shortened(text: &str, size: f64, most: f64) -> String {
+    if width_of(text, size) <= most {
+        return text.to_string();
+    }
+    let mut out = String::new();
+    let mut width = size; // of the ellipsis
+    for c in text.chars() {
+        width += width_of(c.encode_utf8(&mut [0; 4]), size);
+        if width > most {
+            break;
+        }
+        out.push(c);
+    }
+    out + "…"
 }

@@ -1,4 +1,4 @@
-//! What Zerokara draws: plots, pictures of pixels and computational graphs, all as SVG.
+//! What Zerokara draws: plots, bars, heatmaps, pictures of pixels and computational graphs, all as SVG.
 //!
 //! A [`Figure`] is one picture. Its colours are variables of a style sheet ([`STYLE`]), so that the page which shows it
 //! decides between light and dark; [`Figure::file`] is the same picture as a file of its own, which follows the theme of
@@ -6,9 +6,11 @@
 //! take theirs from the same variables.
 
 pub mod axis;
+mod bars;
 mod figure;
 #[cfg(feature = "graphs")]
 mod graph;
+mod heatmap;
 pub mod html;
 mod matrices;
 pub mod numbers;
@@ -18,9 +20,11 @@ mod plot;
 mod style;
 mod tiles;
 
+pub use bars::Bars;
 pub use figure::Figure;
 #[cfg(feature = "graphs")]
 pub use graph::{Detail, Direction, GraphDrawing};
+pub use heatmap::Heatmap;
 pub use matrices::Matrices;
 pub use picture::Picture;
 #[cfg(feature = "plots")]
