@@ -112,6 +112,7 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
         // Room is made once, so that steps need not; for very long runs it grows.
         losses: Vec::with_capacity(total.min(1 << 20) as usize),
         best: None,
+        best_epoch: None,
         checkpoints: None,
         trouble: None,
     };

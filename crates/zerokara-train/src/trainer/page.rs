@@ -191,6 +191,7 @@ pub(super) fn write(
             steps: session.recorded.clone(),
             epochs: session.history.clone(),
         },
+        best_epoch: session.best_epoch,
         confusion: (!test.answers.is_empty())
             .then(|| test.confusion(data.test.labels(), data.classes())),
         misclassified: misclassified(data, test),
