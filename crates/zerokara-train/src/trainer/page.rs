@@ -150,7 +150,7 @@ pub(super) fn write(
     let runtime = Runtime::current()?;
     let layers = session.model.layers()?;
     let last = session.history.last();
-    let name = session.model.info().name.clone();
+    let name = session.model.card().name.clone();
     let (images, trained) = session.trained;
     let steps = session.steps;
     let ended = match status {
