@@ -19,9 +19,9 @@ use zerokara_nn::{
     record, tasks::probabilities,
 };
 
-/// What a model's inputs and outputs are.
+/// What one must know of a model to use it: its name, what it was trained on, its inputs and outputs.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ModelInfo {
+pub struct ModelCard {
     /// The model's name.
     pub name: String,
     /// The data set that it was trained on.
@@ -40,7 +40,7 @@ pub struct ModelInfo {
 #[derive(Clone)]
 pub struct SavedModel {
     module: Arc<dyn Model>,
-    info: ModelInfo,
+    card: ModelCard,
     /// What it takes: name, element type and axes, `[batch, ...]`.
     inputs: Vec<Port>,
     padding: Vec<(String, Pad)>,
@@ -51,19 +51,19 @@ pub struct SavedModel {
 }
 
 impl SavedModel {
-    /// A model that was built, for samples as `info` says.
-    pub fn new(module: impl Model + 'static, info: ModelInfo) -> Self {
-        let axes = info.shape.iter().map(|&length| Axis::from(length));
+    /// A model that was built, for samples as `card` says.
+    pub fn new(module: impl Model + 'static, card: ModelCard) -> Self {
+        let axes = card.shape.iter().map(|&length| Axis::from(length));
         let axes = std::iter::once(Axis::from("batch")).chain(axes);
         let input = Port::new("x", DType::F32, axes);
-        Self::of(Arc::new(module), vec![input], info)
+        Self::of(Arc::new(module), vec![input], card)
     }
 
     /// A model that was built, for inputs of these names, element types and axes, the first of which is that of the samples.
-    pub fn of(module: Arc<dyn Model>, inputs: Vec<Port>, info: ModelInfo) -> Self {
+    pub fn of(module: Arc<dyn Model>, inputs: Vec<Port>, card: ModelCard) -> Self {
         Self {
             module,
-            info,
+            card,
             inputs,
             padding: Vec::new(),
             task: None,
@@ -107,9 +107,9 @@ impl SavedModel {
         &self.module
     }
 
-    /// What inputs and outputs are.
-    pub fn info(&self) -> &ModelInfo {
-        &self.info
+    /// What one must know to use it.
+    pub fn card(&self) -> &ModelCard {
+        &self.card
     }
 
     /// What it takes: name, element type and axes of each input, the samples first.
@@ -136,7 +136,7 @@ impl SavedModel {
             }
             inputs => Err(Error::new(format!(
                 "the model {} has {} inputs; predict_all takes them by their names",
-                self.info.name,
+                self.card.name,
                 inputs.len()
             ))),
         }
@@ -170,11 +170,11 @@ impl SavedModel {
     /// # Errors
     /// If the sample does not fit the model, or the model's outputs are no scores, or no answer: a score is NaN.
     pub fn probabilities(&self, sample: &[f32]) -> Result<Vec<f64>> {
-        let shape = [&[1], &self.info.shape[..]].concat();
+        let shape = [&[1], &self.card.shape[..]].concat();
         if self.inputs.len() != 1 {
             return Err(Error::new(format!(
                 "the model {} has {} inputs, and takes no single sample",
-                self.info.name,
+                self.card.name,
                 self.inputs.len()
             )));
         }
@@ -185,19 +185,19 @@ impl SavedModel {
         {
             return Err(Error::new(format!(
                 "the model {} was trained for the task {}, and gives no probabilities of classes",
-                self.info.name, task.name
+                self.card.name, task.name
             )));
         }
-        if sample.len() != self.info.shape.iter().product::<usize>() {
+        if sample.len() != self.card.shape.iter().product::<usize>() {
             return Err(Error::new(format!(
                 "the model takes samples of shape {:?}, not {} values",
-                self.info.shape,
+                self.card.shape,
                 sample.len()
             )));
         }
         let mut values = sample.to_vec();
-        let channels = self.info.shape.first().copied().unwrap_or(1);
-        self.info.normalization.apply(&mut values, channels)?;
+        let channels = self.card.shape.first().copied().unwrap_or(1);
+        self.card.normalization.apply(&mut values, channels)?;
         let mut x = Array::zeros(&Meta::new(shape, DType::F32));
         x.as_mut_slice::<f32>()?.copy_from_slice(&values);
         let scores = self.predict(&x)?;
@@ -244,7 +244,7 @@ impl SavedModel {
                 return Err(Error::new(format!(
                     "the model {} was trained for the task {}, which this program does not know; the program that has the task \
                      can evaluate the model with it (evaluate_with)",
-                    self.info.name, task.name
+                    self.card.name, task.name
                 )));
             }
         };
@@ -256,18 +256,18 @@ impl SavedModel {
     /// # Errors
     /// If the samples do not fit the model or the task, or a sample has no answer.
     pub fn evaluate_with(&self, task: impl Task + 'static, split: &Split) -> Result<Evaluation> {
-        if split.shape() != self.info.shape {
+        if split.shape() != self.card.shape {
             return Err(Error::new(format!(
                 "the model {} takes samples of shape {:?}, not {:?}",
-                self.info.name,
-                self.info.shape,
+                self.card.name,
+                self.card.shape,
                 split.shape()
             )));
         }
         let mut evaluator = Evaluator::new(
             self.module.clone(),
             Arc::new(task),
-            self.info.normalization.clone(),
+            self.card.normalization.clone(),
             self.padding.clone(),
             self.arithmetic,
         )?;
@@ -276,7 +276,7 @@ impl SavedModel {
             None => Ok(found),
             Some(why) => Err(Error::new(format!(
                 "the model {} cannot be judged: {why}{}",
-                self.info.name,
+                self.card.name,
                 self.not_finite()?
             ))),
         }
@@ -379,7 +379,7 @@ impl SavedModel {
             .map_err(|e| bad(e.to_string()))?;
         let task = info.task.clone();
         let module = GraphModule::new(record).map_err(|e| bad(e.to_string()))?;
-        let info = ModelInfo {
+        let card = ModelCard {
             name: info.architecture.unwrap_or_else(|| "model".into()),
             dataset: info.dataset.unwrap_or_default(),
             shape,
@@ -389,7 +389,7 @@ impl SavedModel {
         };
         Ok(Self {
             task,
-            ..Self::of(Arc::new(module), inputs, info)
+            ..Self::of(Arc::new(module), inputs, card)
         })
     }
 
@@ -405,7 +405,7 @@ impl SavedModel {
             true => record::trace_ports(&*self.module, &self.inputs)?,
             false => record::trace(&*self.module, &self.sample(1)?)?,
         };
-        let normalization = &self.info.normalization;
+        let normalization = &self.card.normalization;
         let (mean, std) = (normalization.mean(), normalization.std());
         let mut preprocessing = BTreeMap::new();
         // JSON has no number for these.
@@ -420,14 +420,14 @@ impl SavedModel {
             preprocessing.insert(input.to_string(), scaling);
         }
         let info = zerokara_formats::ModelInfo {
-            architecture: Some(self.info.name.clone()),
-            dataset: Some(self.info.dataset.clone()),
+            architecture: Some(self.card.name.clone()),
+            dataset: Some(self.card.dataset.clone()),
             task: self.task.clone(),
             preprocessing,
-            classes: [("t".to_string(), self.info.class_names.clone())].into(),
+            classes: [("t".to_string(), self.card.class_names.clone())].into(),
             notes: [
                 (DIVISOR.to_string(), normalization.divisor().to_string()),
-                (PICTURES.to_string(), self.info.pictures.name().to_string()),
+                (PICTURES.to_string(), self.card.pictures.name().to_string()),
             ]
             .into(),
         };
@@ -444,6 +444,6 @@ const PICTURES: &str = "pictures";
 
 impl fmt::Debug for SavedModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SavedModel({:?})", self.info)
+        write!(f, "SavedModel({:?})", self.card)
     }
 }
