@@ -1,22 +1,22 @@
 //! A model together with what is needed to use it: the samples that it takes and what its answers mean.
 
+mod file;
+
 use crate::{
     error::{Error, Result},
     evaluation::{Evaluation, Evaluator},
     report::LayerRow,
 };
 use std::{
-    collections::BTreeMap,
     fmt,
-    path::Path,
     sync::{Arc, OnceLock},
 };
-use zerokara_core::{Arithmetic, Array, Arrays, Axis, DType, Meta, Metas, Port};
-use zerokara_data::{Normalization, Pad, Pictures, Split};
+use zerokara_core::{Arithmetic, Array, Arrays, Axis, DType, Meta, Metas, Named, Port};
+use zerokara_data::{Columns, Loader, Normalization, Pad, Pictures, Preprocessing, Raw, Split};
 use zerokara_formats::model::TaskInfo;
 use zerokara_nn::{
-    GraphModule, Loss, Model, Predictor, SoftmaxCrossEntropy, Summary, Task, is_answer, losses,
-    record, tasks::probabilities,
+    Loss, Model, Predictor, SoftmaxCrossEntropy, Summary, Task, is_answer, losses,
+    tasks::probabilities,
 };
 
 /// What one must know of a model to use it: its name, what it was trained on, its inputs and outputs.
@@ -44,6 +44,8 @@ pub struct SavedModel {
     /// What it takes: name, element type and axes, `[batch, ...]`.
     inputs: Vec<Port>,
     padding: Vec<(String, Pad)>,
+    /// What makes inputs from raw values, by their names, but for the normalization of the first one.
+    preprocessing: Named<Preprocessing>,
     task: Option<TaskInfo>,
     arithmetic: Option<Arithmetic>,
     /// Made when it is first needed; its programs serve all clones.
@@ -66,6 +68,7 @@ impl SavedModel {
             card,
             inputs,
             padding: Vec::new(),
+            preprocessing: Named::new(),
             task: None,
             arithmetic: None,
             predictor: Arc::default(),
@@ -87,6 +90,13 @@ impl SavedModel {
     /// How samples that differ in size become one array when it is evaluated.
     pub fn padded(mut self, padding: Vec<(String, Pad)>) -> Self {
         self.padding = padding;
+        self
+    }
+
+    /// What makes inputs from raw values, by their names, which its file keeps; the first input needs none if it is
+    /// [normalized](ModelCard::normalization).
+    pub fn preprocessed(mut self, preprocessing: Named<Preprocessing>) -> Self {
+        self.preprocessing = preprocessing;
         self
     }
 
@@ -148,6 +158,120 @@ impl SavedModel {
     /// If the inputs do not fit the model.
     pub fn predict_all(&self, inputs: &Arrays) -> Result<Arrays> {
         self.with_predictor(|predictor| predictor.predict_all(inputs))
+    }
+
+    /// What makes an input from raw values: what was learned on the training set.
+    pub fn preprocessing(&self, input: &str) -> Option<Preprocessing> {
+        if let Some(named) = self.preprocessing.get(input) {
+            return Some(named.clone());
+        }
+        let first = self.inputs.first()?;
+        let is_normalized = &*first.name == input && first.dtype == DType::F32;
+        is_normalized.then(|| self.card.normalization.clone().into())
+    }
+
+    /// The inputs of one sample from raw values by the inputs' names, as they were made of the samples trained on: with the
+    /// same bits.
+    ///
+    /// # Errors
+    /// If an input has no value, or one of another sort than it is made from; if there is no such input.
+    pub fn encode(&self, raw: &[(&str, Raw<'_>)]) -> Result<Arrays> {
+        let named: Vec<&Port> = self.inputs.iter().filter(|p| !self.is_mask(p)).collect();
+        let names = || {
+            named
+                .iter()
+                .map(|port| &*port.name)
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let name = &self.card.name;
+        if let Some((unknown, _)) = raw
+            .iter()
+            .find(|(given, _)| !named.iter().any(|port| &*port.name == *given))
+        {
+            let names = names();
+            return Err(Error::new(format!(
+                "the model {name} has no input {unknown}; it takes {names}"
+            )));
+        }
+        let mut columns = Columns::new();
+        for port in &named {
+            let input = &*port.name;
+            let fault =
+                |what: &str| Error::new(format!("input {input} of the model {name}: {what}"));
+            let Some((_, value)) = raw.iter().find(|(given, _)| *given == input) else {
+                let names = names();
+                return Err(fault(&format!(
+                    "no value is given; the model takes {names}"
+                )));
+            };
+            let how = self.preprocessing(input).ok_or_else(|| {
+                fault(
+                    "its file does not say how it is made from raw values; predict_all takes it as an array",
+                )
+            })?;
+            let sample = how.array(*value).map_err(|e| fault(&e.to_string()))?;
+            columns = match self.padding.iter().any(|(column, _)| column == input) {
+                true => {
+                    let axes = port.axes.iter().skip(1).cloned();
+                    columns.ragged(Port::new(input, port.dtype, axes), [sample])
+                }
+                false => {
+                    let shape = [&[1], sample.shape()].concat();
+                    columns.with(input, sample.reshaped(shape))
+                }
+            };
+        }
+        let mut loader = Loader::new(&Split::of(columns)?, 1)?;
+        for (column, pad) in &self.padding {
+            loader = loader.pad(column, *pad)?;
+        }
+        Ok(loader.feed(0)?.inputs)
+    }
+
+    /// Whether an input is made where another one is padded.
+    fn is_mask(&self, port: &Port) -> bool {
+        let of =
+            |(column, pad): &(String, Pad)| pad.mask_name(column).as_deref() == Some(&*port.name);
+        self.padding.iter().any(of)
+    }
+
+    /// All outputs for one sample of raw values by the inputs' names: the cells of a row, a text, the bytes of pixels.
+    ///
+    /// ```
+    /// use zerokara_core::{Array, Named};
+    /// use zerokara_data::{ColumnKind, Columns, Dataset, Missing, Raw, Split, Table, Unseen};
+    /// use zerokara_nn::{Adam, MeanSquaredError, Sequential};
+    /// use zerokara_train::{SavedModel, Trainer};
+    ///
+    /// let rows = [["80", "brick"], ["55", "wood"], ["120", "brick"], ["95", "wood"]];
+    /// let kinds = [
+    ///     ("size", ColumnKind::Number(Missing::Mean)),
+    ///     ("walls", ColumnKind::Categories(Unseen::Ignore)),
+    /// ];
+    /// let table = Table::fit(kinds, &rows)?; // learned on what is trained on
+    /// let columns = Columns::new()
+    ///     .with("house", table.rows(&rows)?)
+    ///     .with("price", Array::new([4, 1], vec![3.0f32, 1.7, 4.2, 2.9]));
+    /// let houses = Split::of(columns)?.targets(["price"])?;
+    /// let dataset = Dataset::of("houses").train(houses)?.preprocess("house", table);
+    ///
+    /// let model = Sequential::new().linear(1);
+    /// let trainer = Trainer::new(model, MeanSquaredError::new()).optimizer(Adam::new(0.1));
+    /// let run = trainer.epochs(2).quiet().fit(&dataset)?;
+    /// # let path = std::env::temp_dir().join(format!("houses-{}.safetensors", std::process::id()));
+    /// run.model().save(&path)?;
+    ///
+    /// let model = SavedModel::load(&path)?; // no word of the table from here on
+    /// let price = model.predict_raw(&[("house", Raw::Row(&["100", "wood"]))])?;
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`SavedModel::encode`]; if the values do not fit the model.
+    pub fn predict_raw(&self, raw: &[(&str, Raw<'_>)]) -> Result<Arrays> {
+        self.predict_all(&self.encode(raw)?)
     }
 
     fn with_predictor<T>(
@@ -314,133 +438,10 @@ impl SavedModel {
             .map(|port| Ok((port.name.clone(), port.meta(length)?)));
         metas.collect::<Result<Vec<_>>>().map(Metas::from_iter)
     }
-
-    /// Reads a model that [`SavedModel::save`] has written. It needs none of the code that the model was written in.
-    ///
-    /// # Errors
-    /// If the file cannot be read, or is no model.
-    #[doc(alias("load_params", "pickle"))]
-    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let (record, info) = zerokara_formats::load_model(path)?;
-        let bad = |what: String| Error::new(format!("{}: {what}", path.display()));
-        let inputs = record.signature.inputs.clone();
-        // The first axis counts the samples; the others are those of one.
-        let is_samples = |port: &&Port| matches!(&*port.axes, [_, sample @ ..] if !sample.contains(&Axis::Fixed(0)));
-        let Some(first) = inputs.first().filter(is_samples) else {
-            return Err(bad(format!(
-                "the model takes {}, no samples",
-                record.signature
-            )));
-        };
-        let length = |axis: &Axis| axis.fixed().unwrap_or(0);
-        let shape: Vec<usize> = first.axes[1..].iter().map(length).collect();
-        let scaling = info.preprocessing.get(&*first.name);
-        let numbers = |name: &str| -> Result<Vec<f32>> {
-            let Some(numbers) = scaling.and_then(|scaling| scaling.get(name)) else {
-                return Ok(Vec::new());
-            };
-            let all = numbers.as_array().map(|all| all.iter().map(|v| v.as_f64()));
-            let all: Option<Vec<f64>> = all.and_then(Iterator::collect);
-            let all =
-                all.ok_or_else(|| bad(format!("its {name} {numbers} is no list of numbers")))?;
-            Ok(all.into_iter().map(|v| v as f32).collect())
-        };
-        let (mean, std) = (numbers("mean")?, numbers("std")?);
-        let note = |name: &str| info.notes.get(name).map(String::as_str);
-        let unknown = |name: &str, value: &str| {
-            bad(format!(
-                "the note {name:?} is {value:?}, which this program does not know"
-            ))
-        };
-        let base = match note(DIVISOR) {
-            None => Normalization::none(),
-            Some(text) => match text.parse().map(Normalization::divided_by) {
-                Ok(base) => base.map_err(|e| bad(e.to_string()))?,
-                Err(_) => return Err(unknown(DIVISOR, text)),
-            },
-        };
-        let pictures = match note(PICTURES) {
-            Some(text) => Pictures::from_name(text).ok_or_else(|| unknown(PICTURES, text))?,
-            // Files that were written before there was the note.
-            None => match info.dataset.as_deref() == Some("fashion-mnist")
-                || shape.first() != Some(&1)
-            {
-                true => Pictures::Plain,
-                false => Pictures::Digits,
-            },
-        };
-        let normalization = match mean.is_empty() && std.is_empty() {
-            true => base,
-            false => base.standard(&mean, &std).map_err(|e| bad(e.to_string()))?,
-        };
-        normalization
-            .check(shape.first().copied().unwrap_or(1))
-            .map_err(|e| bad(e.to_string()))?;
-        let task = info.task.clone();
-        let module = GraphModule::new(record).map_err(|e| bad(e.to_string()))?;
-        let card = ModelCard {
-            name: info.architecture.unwrap_or_else(|| "model".into()),
-            dataset: info.dataset.unwrap_or_default(),
-            shape,
-            class_names: info.classes.into_values().next().unwrap_or_default(),
-            normalization,
-            pictures,
-        };
-        Ok(Self {
-            task,
-            ..Self::of(Arc::new(module), inputs, card)
-        })
-    }
-
-    /// Writes the model into a file, whole or not at all: its forward graph, its parameters, and what is needed to use
-    /// it.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    #[doc(alias("save_params", "pickle"))]
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let is_free = |axis: &Axis| matches!(axis, Axis::Any(name) if &**name != "batch");
-        let record = match self.inputs.iter().any(|port| port.axes.iter().any(is_free)) {
-            true => record::trace_ports(&*self.module, &self.inputs)?,
-            false => record::trace(&*self.module, &self.sample(1)?)?,
-        };
-        let normalization = &self.card.normalization;
-        let (mean, std) = (normalization.mean(), normalization.std());
-        let mut preprocessing = BTreeMap::new();
-        // JSON has no number for these.
-        if let Some(number) = mean.iter().chain(std).find(|v| !v.is_finite()) {
-            return Err(Error::new(format!(
-                "the means and deviations of a model's inputs must be finite, not {number}"
-            )));
-        }
-        if !mean.is_empty() {
-            let scaling = serde_json::json!({ "mean": mean, "std": std });
-            let input = self.inputs.first().map_or("x", |port| &*port.name);
-            preprocessing.insert(input.to_string(), scaling);
-        }
-        let info = zerokara_formats::ModelInfo {
-            architecture: Some(self.card.name.clone()),
-            dataset: Some(self.card.dataset.clone()),
-            task: self.task.clone(),
-            preprocessing,
-            classes: [("t".to_string(), self.card.class_names.clone())].into(),
-            notes: [
-                (DIVISOR.to_string(), normalization.divisor().to_string()),
-                (PICTURES.to_string(), self.card.pictures.name().to_string()),
-            ]
-            .into(),
-        };
-        Ok(zerokara_formats::save_model(path, &record, &info)?)
-    }
 }
 
 /// A length that may be any, where only shapes are told.
 const SHORT: usize = 8;
-/// The note in a model's file of what stored values are divided by first.
-const DIVISOR: &str = "divisor";
-/// The note of how picture files become samples: the name of a [`Pictures`].
-const PICTURES: &str = "pictures";
 
 impl fmt::Debug for SavedModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -304,5 +304,6 @@ fn build(trainer: &Trainer, data: &Dataset, loader: &Loader, feed: &Feed) -> Res
     let model = SavedModel::of(trainer.model.clone(), loader.input_ports(), card);
     Ok(model
         .padded(trainer.padding.clone())
+        .preprocessed(data.preprocessing.clone())
         .for_task(&*trainer.task))
 }
