@@ -3,18 +3,19 @@
 import math
 import re
 from html import escape
+from pathlib import Path
 
-# Name in tables and charts; processes whose better figure stands for it; colour in light and in dark (Okabe and Ito's
-# palette, which people with any colour vision can tell apart, darkened or lightened for the ground).
+# Name in tables and charts; processes whose better figure stands for it; colour of the palette of all figures.
 FRAMEWORKS = [
-    ("Zerokara", ["zerokara"], "#d55e00", "#ff8533"),
-    ("PyTorch", ["torch", "torch-channels-last"], "#0072b2", "#4aa8e0"),
-    ("PyTorch, compiled", ["torch-compile"], "#56b4e9", "#9bd3f5"),
-    ("JAX", ["jax"], "#009e73", "#2fcf9f"),
-    ("Burn", ["burn"], "#cc79a7", "#e5a3c6"),
-    ("Candle", ["candle"], "#b59f00", "#f0e442"),
-    ("ONNX Runtime", ["onnxruntime"], "#555555", "#b5b5b5"),
+    ("Zerokara", ["zerokara"], "c1"),
+    ("PyTorch", ["torch", "torch-channels-last"], "c0"),
+    ("PyTorch, compiled", ["torch-compile"], "c4"),
+    ("JAX", ["jax"], "c2"),
+    ("Burn", ["burn"], "c3"),
+    ("Candle", ["candle"], "c5"),
+    ("ONNX Runtime", ["onnxruntime"], "soft"),
 ]
+PALETTE = Path(__file__).resolve().parents[2] / "crates" / "zerokara-figures" / "src" / "style"
 TITLES = {
     "two-layer-net": "TwoLayerNet",
     "multi-layer-net": "MultiLayerNet",
@@ -105,7 +106,7 @@ def memory(results):
     lines = []
     for row in chosen:
         cells = []
-        for _, processes, _, _ in FRAMEWORKS[:-1]:
+        for _, processes, _ in FRAMEWORKS[:-1]:
             found = [row["peers"][p]["peak_rss_bytes"] for p in processes if p in row["peers"]]
             found = [bytes for bytes in found if bytes]
             cells.append(f"{min(found) / 1e6:,.0f}" if found else "")
@@ -134,17 +135,13 @@ def growth(results):
 
 
 STYLE = """
-  text { font: 13px system-ui, -apple-system, "Segoe UI", "Noto Sans", "DejaVu Sans", sans-serif; fill: #1f2328; }
-  .small { font-size: 11.5px; fill: #59636e; }
+  text { font: 13px system-ui, -apple-system, "Segoe UI", "Noto Sans", "DejaVu Sans", sans-serif; fill: var(--ink); }
+  .small { font-size: 11.5px; fill: var(--soft); }
   .title { font-size: 15px; font-weight: 600; }
-  .ground { fill: #ffffff; }
-  .grid { stroke: #d1d9e0; stroke-width: 1; }
-  .axis { stroke: #59636e; stroke-width: 1; }
+  .ground { fill: var(--paper); }
+  .grid { stroke: var(--rule); stroke-width: 1; }
+  .axis { stroke: var(--faint); stroke-width: 1; }
   .line { fill: none; stroke-width: 2.2; stroke-linejoin: round; }
-"""
-DARK = """
-  text { fill: #f0f6fc; } .small { fill: #9198a1; } .ground { fill: #0d1117; }
-  .grid { stroke: #3d444d; } .axis { stroke: #9198a1; }
 """
 
 
@@ -152,11 +149,10 @@ class Picture:
     """An SVG that is written front to back."""
 
     def __init__(self, width, height, label):
-        light, dark = [], []
-        for i, (_, _, bright, dim) in enumerate(FRAMEWORKS):
-            light.append(f"  .f{i} {{ fill: {bright}; }} .s{i} {{ stroke: {bright}; }}")
-            dark.append(f"  .f{i} {{ fill: {dim}; }} .s{i} {{ stroke: {dim}; }}")
-        style = STYLE + "\n".join(light) + "\n@media (prefers-color-scheme: dark) {" + DARK + "\n".join(dark) + "\n}\n"
+        light, dark = ((PALETTE / f"{theme}.css").read_text() for theme in ("light", "dark"))
+        style = f":root {{\n{light}}}\n@media (prefers-color-scheme: dark) {{ :root {{\n{dark}}} }}{STYLE}"
+        for i, (_, _, color) in enumerate(FRAMEWORKS):
+            style += f"  .f{i} {{ fill: var(--{color}); }} .s{i} {{ stroke: var(--{color}); }}\n"
         self.parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
             f' role="img" aria-label="{escape(label)}">',
@@ -200,7 +196,7 @@ def bars(results):
     picture = Picture(total, height, "Speed of Zerokara and other frameworks, training and inference")
     picture.text(16, 28, "Speed, as a share of the fastest in each group", "title")
     x = 16
-    for i, (name, _, _, _) in enumerate(FRAMEWORKS):
+    for i, (name, _, _) in enumerate(FRAMEWORKS):
         picture.rect(x, 42, 11, 11, f"f{i}")
         picture.text(x + 16, 52, name)
         x += 16 + 8.2 * len(name) + 16

@@ -51,7 +51,7 @@ Examples:
 
 /// The data set that a model was trained on: that of the folder which its run names, or the one of its name.
 fn trained_on(path: &Path, model: &SavedModel) -> Outcome<Dataset> {
-    let name = &model.info().dataset;
+    let name = &model.card().dataset;
     let known = ["mnist", "fashion-mnist"].contains(&name.as_str());
     let asked = |why: String| {
         Failure::new(format!(
@@ -67,8 +67,8 @@ fn trained_on(path: &Path, model: &SavedModel) -> Outcome<Dataset> {
         Some(folder) if Path::new(folder).is_dir() => {
             let mut data = Dataset::from_idx_folder(folder)?;
             // The files name no classes.
-            if model.info().class_names.len() == data.classes() {
-                data.class_names.clone_from(&model.info().class_names);
+            if model.card().class_names.len() == data.classes() {
+                data.class_names.clone_from(&model.card().class_names);
             }
             Ok(data)
         }
@@ -92,7 +92,7 @@ fn tell_measures(
     data: &Dataset,
     found: &Evaluation,
 ) -> Outcome {
-    let name = &model.info().name;
+    let name = &model.card().name;
     if options.json {
         let measures = found
             .measures
@@ -149,7 +149,7 @@ pub fn run(options: &Options) -> Outcome {
             .collect();
         return output::print(
             &json!({
-                "model": model.info().name,
+                "model": model.card().name,
                 "dataset": data.name,
                 "samples": found.samples,
                 "loss": found.loss,
@@ -162,7 +162,7 @@ pub fn run(options: &Options) -> Outcome {
     }
     output::print(&format!(
         "{} on {}: test accuracy {:.4} ({} of {}), loss {:.4}",
-        line(&model.info().name),
+        line(&model.card().name),
         line(&data.name),
         accuracy.unwrap_or(f64::NAN),
         thousands(found.correct.unwrap_or(0) as u64),

@@ -72,7 +72,7 @@ pub fn run(options: &Options) -> Outcome {
     let path = options
         .output
         .clone()
-        .unwrap_or_else(|| PathBuf::from(format!("{}.svg", file_name(&model.info().name))));
+        .unwrap_or_else(|| PathBuf::from(format!("{}.svg", file_name(&model.card().name))));
     output::file(&path, figure.file())?;
     let (width, height) = figure.size();
     let told = format!(
@@ -88,8 +88,8 @@ pub fn run(options: &Options) -> Outcome {
 }
 
 fn drawing(options: &Options, model: &SavedModel) -> Outcome<GraphDrawing> {
-    let info = model.info();
-    let shape = [&[options.batch], &info.shape[..]].concat();
+    let card = model.card();
+    let shape = [&[options.batch], &card.shape[..]].concat();
     let x = Tensor::input("x", shape, DType::F32);
     let mut context = match options.train || options.backward {
         true => Context::train(0),
@@ -98,7 +98,7 @@ fn drawing(options: &Options, model: &SavedModel) -> Outcome<GraphDrawing> {
     if model.inputs().len() != 1 {
         return Err(Failure::new(format!(
             "the model {} has {} inputs; only models of one are drawn",
-            info.name,
+            card.name,
             model.inputs().len()
         )));
     }
@@ -112,7 +112,7 @@ fn drawing(options: &Options, model: &SavedModel) -> Outcome<GraphDrawing> {
         (false, true) => "training",
         (false, false) => "forward",
     };
-    let mut drawing = GraphDrawing::new(format!("{}, {kind}", info.name))
+    let mut drawing = GraphDrawing::new(format!("{}, {kind}", card.name))
         .direction(Direction::Down)
         .detail(match options.layers {
             true => Detail::Layers,

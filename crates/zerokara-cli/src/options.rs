@@ -13,7 +13,7 @@ use zerokara_core::{Arithmetic, DType, Meta, Runtime};
 use zerokara_data::{Dataset, Normalization, Pictures};
 use zerokara_nn::{Forward, models};
 use zerokara_train::{
-    ModelInfo, SavedModel, metrics,
+    ModelCard, SavedModel, metrics,
     report::numbers::thousands,
     run_folder::{LATEST, RunFolder},
 };
@@ -243,7 +243,7 @@ fn built(
     })?;
     Ok(SavedModel::new(
         module,
-        ModelInfo {
+        ModelCard {
             name: name.into(),
             dataset: String::new(),
             shape: shape.to_vec(),

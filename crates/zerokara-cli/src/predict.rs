@@ -77,7 +77,7 @@ pub fn run(options: &Options) -> Outcome {
 /// What the model sees in one picture.
 fn answer(model: &SavedModel, image: &Path, options: &Options, another: bool) -> Outcome<String> {
     let pixels = read(model, image, options.plain)?;
-    let scale = model.info().normalization.divisor();
+    let scale = model.card().normalization.divisor();
     let stored: Vec<f32> = pixels.iter().map(|p| p * scale).collect();
     let probabilities = model.probabilities(&stored)?;
     Ok(match options.json {
@@ -88,29 +88,29 @@ fn answer(model: &SavedModel, image: &Path, options: &Options, another: bool) ->
 
 /// The shape of the pictures that the model takes.
 fn picture_shape(model: &SavedModel) -> Outcome<[usize; 3]> {
-    let info = model.info();
+    let card = model.card();
     if let [_, _, ..] = model.inputs() {
         return Err(Failure::new(format!(
             "the model {} has {} inputs; only pictures can be answered for",
-            info.name,
+            card.name,
             model.inputs().len()
         )));
     }
-    <[usize; 3]>::try_from(&info.shape[..]).map_err(|_| {
+    <[usize; 3]>::try_from(&card.shape[..]).map_err(|_| {
         Failure::new(format!(
             "the model {} takes samples of shape {:?}, not pictures",
-            info.name, info.shape
+            card.name, card.shape
         ))
     })
 }
 
 /// Brightness of the picture as the model takes it, from 0 to 1.
 fn read(model: &SavedModel, image: &Path, plain: bool) -> Outcome<Vec<f32>> {
-    let info = model.info();
+    let card = model.card();
     let [channels, height, width] = picture_shape(model)?;
     let pictures = match plain || channels != 1 {
         true => Pictures::Plain,
-        false => info.pictures,
+        false => card.pictures,
     };
     Ok(match pictures {
         Pictures::Digits => digit_from_image(image, [height, width])?,
@@ -119,7 +119,7 @@ fn read(model: &SavedModel, image: &Path, plain: bool) -> Outcome<Vec<f32>> {
 }
 
 fn class_name(model: &SavedModel, class: usize) -> String {
-    let names = &model.info().class_names;
+    let names = &model.card().class_names;
     names.get(class).cloned().unwrap_or(class.to_string())
 }
 
@@ -182,7 +182,7 @@ fn page(
             )
         })
         .collect();
-    let picture = match model.info().shape[..] {
+    let picture = match model.card().shape[..] {
         [1, height, width] => terminal::digit(pixels, height, width),
         _ => String::new(),
     };

@@ -26,15 +26,15 @@ Examples:
 
 pub fn run(options: &Options) -> Outcome {
     let model = options.model.load()?;
-    let info = model.info();
+    let card = model.card();
     let rows = model.layers()?;
     let operations: u64 = rows.iter().map(|row| row.flops).sum();
     let parameters = model.module().parameter_count()? as u64;
     output::print(&format!(
         "{}: samples {}, {} parameters, {} forward\n",
-        line(&info.name),
+        line(&card.name),
         match model.inputs() {
-            [_] => format!("{:?}", info.shape),
+            [_] => format!("{:?}", card.shape),
             inputs => {
                 let all: Vec<String> = inputs.iter().map(ToString::to_string).collect();
                 line(&all.join(", "))

@@ -127,7 +127,7 @@ fn how_pictures_are_read_is_a_note_of_the_model() {
     let path = |run: &str| at.join(run).join("model.safetensors");
     for (run, expected) in [("digits", Pictures::Digits), ("plain", Pictures::Plain)] {
         let model = SavedModel::load(path(run)).unwrap();
-        assert_eq!(model.info().pictures, expected, "{run}");
+        assert_eq!(model.card().pictures, expected, "{run}");
     }
 
     // A small dark square in the corner of a white picture: moved to the middle as a digit, else where it is, on white.
@@ -190,7 +190,7 @@ fn notes_of_a_model_are_honoured_or_refused() {
     ] {
         let model = changed(divisor, &divisor.replace("255", text)).unwrap();
         assert_eq!(
-            model.info().normalization,
+            model.card().normalization,
             Normalization::divided_by(expected).unwrap()
         );
     }
@@ -208,7 +208,7 @@ fn notes_of_a_model_are_honoured_or_refused() {
     assert!(error.contains("\"pictures\" is \"sepias\""), "{error}");
     // Files from before there was the note.
     let old = changed("pictures", "pictuxxx").unwrap();
-    assert_eq!(old.info().pictures, Pictures::Digits);
+    assert_eq!(old.card().pictures, Pictures::Digits);
 }
 
 #[test]
@@ -218,11 +218,11 @@ fn what_a_file_says_cannot_command_the_terminal() {
     common::small_run(at, "run");
     let model = SavedModel::load(at.join("run/model.safetensors")).unwrap();
     let hostile = "x\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\r\u{202e}\ny";
-    let mut info = model.info().clone();
-    info.name = hostile.into();
-    info.class_names = vec![hostile.into(); 10];
+    let mut card = model.card().clone();
+    card.name = hostile.into();
+    card.class_names = vec![hostile.into(); 10];
     let file = at.join("hostile.safetensors");
-    SavedModel::new(model.module().clone(), info)
+    SavedModel::new(model.module().clone(), card)
         .save(&file)
         .unwrap();
     let mnist = Mnist::load().unwrap();

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::loader::Spread;
+use serde::{Deserialize, Serialize};
 use std::sync::{Mutex, PoisonError};
 use zerokara_core::{Array, DType};
 
@@ -22,12 +23,36 @@ use zerokara_core::{Array, DType};
 /// assert_eq!(feed.inputs.find("tokens_mask")?.as_bools()?, [1, 1, 1, 0, 1, 0, 0, 0]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
+///
+/// As JSON, for the description of a run: `{"value": 0.0, "multiple": 4, "mask": "bool"}`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Pad {
     value: f64,
     multiple: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     length: Option<usize>,
+    #[serde(default, with = "type_name", skip_serializing_if = "Option::is_none")]
     mask: Option<DType>,
+}
+
+/// An element type by its name.
+mod type_name {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use zerokara_core::DType;
+
+    pub fn serialize<S: Serializer>(dtype: &Option<DType>, out: S) -> Result<S::Ok, S::Error> {
+        dtype.map(DType::name).serialize(out)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Option<DType>, D::Error> {
+        let name = Option::<String>::deserialize(input)?;
+        let known = name.map(|name| {
+            let unknown = || serde::de::Error::custom(format!("no element type is called {name}"));
+            DType::from_name(&name).ok_or_else(unknown)
+        });
+        known.transpose()
+    }
 }
 
 impl Pad {
@@ -64,6 +89,11 @@ impl Pad {
     pub fn mask_as(mut self, dtype: DType) -> Self {
         self.mask = Some(dtype);
         self
+    }
+
+    /// The name of the mask of a column, if there is one: the column's with `_mask` behind it.
+    pub fn mask_name(&self, column: &str) -> Option<String> {
+        self.mask.map(|_| format!("{column}_mask"))
     }
 
     pub(crate) fn mask_type(&self) -> Option<DType> {

@@ -87,8 +87,9 @@ impl Loader {
                     normalization,
                     pad,
                 };
-                let mask = pad.and_then(|pad| pad.mask_type()).map(|dtype| Fed {
-                    name: mask_name(&port.name).into(),
+                let mask = pad.and_then(|pad| Some((pad.mask_type()?, pad.mask_name(&port.name)?)));
+                let mask = mask.map(|(dtype, name)| Fed {
+                    name: name.into(),
                     dtype,
                     is_mask: true,
                     normalization: None,
@@ -207,10 +208,6 @@ impl Loader {
         }
         Ok(shape)
     }
-}
-
-pub(crate) fn mask_name(column: &str) -> String {
-    format!("{column}_mask")
 }
 
 /// Writes the normalized values of the samples from the number `first` on.

@@ -6,7 +6,7 @@ use crate::batch::Batch;
 use crate::collate::{Pad, in_parts};
 use crate::error::{Error, Result};
 use crate::feed::{Feed, Feeder};
-use crate::gather::{Fed, Items, mask_name, write_normalized};
+use crate::gather::{Fed, Items, write_normalized};
 use crate::normalization::Normalization;
 use crate::random::{Purpose, Random};
 use crate::source::{is_fixed, make};
@@ -266,8 +266,9 @@ impl Loader {
                 "samples of the column {port} are of one size; there is nothing to pad"
             )));
         }
-        let mask = mask_name(column);
-        if pad.mask_type().is_some() && columns.iter().any(|other| *other.name == *mask) {
+        if let Some(mask) = pad.mask_name(column)
+            && columns.iter().any(|other| *other.name == *mask)
+        {
             return Err(Error::new(format!(
                 "the mask of {column:?} would be named as the column {mask:?} is; rename that column"
             )));

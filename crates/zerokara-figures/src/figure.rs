@@ -1,13 +1,11 @@
-//! A picture that is done, and the colours that all pictures share.
+//! A picture that is done, and what all pictures are made of.
 
-use crate::html::{escape, legal};
+use crate::{
+    html::{escape, legal},
+    style::STYLE,
+};
 use std::fmt::Write;
-use svg::node::element::{Element, Group, Text};
-
-/// The colours of figures as variables, and the looks of their parts: for the style sheet of a page.
-///
-/// Follows the reader's light or dark theme, or the one named by `data-theme="light"` or `"dark"` on `<html>`.
-pub const STYLE: &str = include_str!("figure.css");
+use svg::node::element::{Element, Group, Text, Title};
 
 /// One picture, drawn.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,4 +102,26 @@ pub(crate) fn width_of(text: &str, size: f64) -> f64 {
         _ => 0.58,
     };
     text.chars().map(units).sum::<f64>() * size
+}
+
+/// What is told of an element to who points at it.
+pub(crate) fn told(content: &str) -> Title {
+    Title::new(content.chars().map(legal).collect::<String>())
+}
+
+/// As much of the text as is this wide, with an ellipsis for what is left out.
+pub(crate) fn shortened(text: &str, size: f64, most: f64) -> String {
+    if width_of(text, size) <= most {
+        return text.to_string();
+    }
+    let mut out = String::new();
+    let mut width = size; // of the ellipsis
+    for c in text.chars() {
+        width += width_of(c.encode_utf8(&mut [0; 4]), size);
+        if width > most {
+            break;
+        }
+        out.push(c);
+    }
+    out + "…"
 }

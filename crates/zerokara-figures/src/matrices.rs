@@ -4,6 +4,7 @@ use crate::{
     Figure,
     figure::{px, text, width_of},
     numbers::significant,
+    style::COLORS,
 };
 use std::ops::Range;
 use svg::node::element::{Group, Rectangle};
@@ -112,7 +113,7 @@ impl Matrices {
                 range.start.min(most)..range.end.min(most).max(range.start.min(most))
             };
             let (rows, columns) = (within(rows, last.shape[0]), within(columns, last.shape[1]));
-            last.marks.push((rows, columns, color % 6));
+            last.marks.push((rows, columns, color % COLORS));
         }
         self
     }

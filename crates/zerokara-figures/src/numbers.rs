@@ -19,12 +19,21 @@ pub fn thousands(n: u64) -> String {
 
 /// A rate such as images per second: `12,345` or, below 100, `3.27`.
 pub fn rate(value: f64) -> String {
-    if !value.is_finite() || value < 0.0 {
-        "–".to_string()
-    } else if value < 100.0 {
-        significant(value, 3)
-    } else {
-        thousands(value.round() as u64)
+    match value < 0.0 {
+        true => "–".to_string(),
+        false => short(value),
+    }
+}
+
+/// A number in few letters: `12,345` or, between -100 and 100, `3.27`.
+pub fn short(value: f64) -> String {
+    match value.abs() {
+        size if !size.is_finite() => "–".to_string(),
+        size if size < 100.0 => significant(value, 3),
+        size => {
+            let sign = if value < 0.0 { "−" } else { "" };
+            format!("{sign}{}", thousands(size.round() as u64))
+        }
     }
 }
 
@@ -118,6 +127,9 @@ mod tests {
         assert_eq!(rate(12_345.4), "12,345");
         assert_eq!(rate(3.274), "3.27");
         assert_eq!(rate(f64::NAN), "–");
+        assert_eq!(rate(-1.0), "–");
+        assert_eq!(short(-12_345.4), "−12,345");
+        assert_eq!(short(-3.274), "-3.27");
         assert_eq!(percent(0.98433), "98.43 %");
         assert_eq!(prefixed(4_587_520.0), "4.59 M");
         assert_eq!(prefixed(999_600.0), "1 M");

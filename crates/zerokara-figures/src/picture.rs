@@ -1,5 +1,6 @@
 //! Pictures of pixels, as PNG data inside of a page or figure.
 
+use crate::style::color;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -36,7 +37,7 @@ impl Picture {
             let rgb = [value(0), value(1), value(2)];
             match rgb.iter().all(|v| v.is_finite()) {
                 true => rgba.extend(rgb.map(|v| unit((v - low) / (high - low)))),
-                false => rgba.extend([213, 94, 0]),
+                false => rgba.extend(color(1)),
             }
             rgba.push(255);
         }
@@ -115,16 +116,13 @@ fn unit(value: f32) -> u8 {
     (value.clamp(0.0, 1.0) * 255.0).round() as u8
 }
 
-/// Okabe and Ito's blue at -1, nearly white at 0, their vermilion at 1; grey for what is not a number.
+/// The palette's blue at -1, nearly white at 0, its vermilion at 1; grey for what is not a number.
 fn diverging(value: f32) -> [u8; 3] {
     const MIDDLE: [f32; 3] = [247.0, 247.0, 245.0];
     if !value.is_finite() {
         return [128, 128, 128];
     }
-    let end = match value < 0.0 {
-        true => [0.0, 114.0, 178.0],
-        false => [213.0, 94.0, 0.0],
-    };
+    let end = color(usize::from(value > 0.0)).map(f32::from);
     let share = value.abs().min(1.0);
     [0, 1, 2].map(|i| (MIDDLE[i] + (end[i] - MIDDLE[i]) * share).round() as u8)
 }

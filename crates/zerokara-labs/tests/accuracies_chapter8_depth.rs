@@ -10,7 +10,7 @@ fn with(model: &SavedModel, change: impl Fn(&Array) -> Array) -> SavedModel {
     let state = model.module().state().unwrap();
     let changed: Vec<_> = state.iter().map(|(path, v)| (path.clone(), change(v))).collect();
     network.load_state(&changed).unwrap();
-    SavedModel::new(Arc::new(network), model.info().clone())
+    SavedModel::new(Arc::new(network), model.card().clone())
 }
 
 /// Rounded to bfloat16, on the bits: half of the last place is added, and the lower half of the number cut.

@@ -1,9 +1,9 @@
 //! Writes a report of an invented run on real digits, to look at the page without training anything:
 //! `cargo run -p zerokara-train --example sample_report -- report.html`.
 
+use zerokara_figures::Bars;
 use zerokara_train::atomic;
 use zerokara_train::metrics::{Epoch, Step};
-use zerokara_train::report::chart::BarChart;
 use zerokara_train::report::{
     ConfusionMatrix, Curves, Filters, LayerRow, LayerTime, Misclassified, Report,
 };
@@ -61,6 +61,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         test_loss: Some(0.0479),
         classes: (0..10).map(|k| k.to_string()).collect(),
         curves: curves(&mut noise, accuracy),
+        best_epoch: Some(3),
         confusion: Some(confusion),
         misclassified: misclassified(&mut noise)?,
         filters_before: Some(filters(&mut noise, 0.0)),
@@ -71,18 +72,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     atomic::write(&path, report.render())?;
     println!("{path}");
     if let Some(path) = std::env::args().nth(2) {
-        let bars = BarChart {
-            title: "Training LeNet on MNIST".into(),
-            subtitle: "invented numbers, to look at the chart".into(),
-            unit: "images/s".into(),
-            bars: vec![
-                ("Zerokara".into(), 12_136.0, true),
-                ("PyTorch".into(), 7_420.0, false),
-                ("JAX".into(), 6_180.0, false),
-                ("NumPy".into(), 310.0, false),
-            ],
-        };
-        atomic::write(&path, bars.render(720))?;
+        let bars = Bars::new("Training LeNet on MNIST: invented numbers, to look at the chart")
+            .width(720)
+            .unit("images/s")
+            .bar("Zerokara", [12_136.0]);
+        let others = [("PyTorch", 7_420.0), ("JAX", 6_180.0), ("NumPy", 310.0)];
+        let bars = others
+            .into_iter()
+            .fold(bars, |bars, (name, speed)| bars.bar(name, [speed]).grey());
+        atomic::write(&path, bars.figure().file())?;
         println!("{path}");
     }
     Ok(())

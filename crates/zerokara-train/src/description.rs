@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, fs, sync::Arc};
 use zerokara_core::Arithmetic;
-use zerokara_data::{Amount, Augment, Dataset, Split};
+use zerokara_data::{Amount, Augment, Dataset, Pad, Split};
 use zerokara_nn::{Clipping, Optimizer, Schedule, losses, models, optimizers};
 
 /// The version of the description. Later ones are not read.
@@ -59,6 +59,9 @@ pub struct RunDescription {
     /// How the training images are changed by chance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub augment: Option<Augment>,
+    /// How samples that differ in size become one array, by the column's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub padding: BTreeMap<String, Pad>,
     /// How gradients are clipped.
     #[serde(default, with = "ClippingText", skip_serializing_if = "is_unclipped")]
     pub clipping: Clipping,
@@ -348,6 +351,7 @@ impl RunDescription {
             validation: None,
             train_sample: usual_train_sample(),
             augment: None,
+            padding: BTreeMap::new(),
             clipping: Clipping::None,
             l2_penalty: 0.0,
             precision: None,
@@ -441,6 +445,9 @@ impl RunDescription {
         }
         if let Some(augment) = &self.augment {
             trainer = trainer.augment(augment.clone());
+        }
+        for (column, pad) in &self.padding {
+            trainer = trainer.pad(column, *pad);
         }
         if let Some(group) = self.groups.first() {
             return Err(own(&format!("the group of parameters {}", group.name)));
@@ -592,6 +599,7 @@ fn add(all: &mut Fingerprint, split: &Split) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use zerokara_core::DType;
 
     #[test]
     fn every_schedule_and_setting_returns_from_json() {
@@ -606,6 +614,8 @@ mod tests {
             run.schedule = pace;
             run.validation = Some(Amount::Count(7));
             run.clipping = Clipping::Norm(0.3);
+            let pad = Pad::with(-1.0).multiple_of(4).to(8).mask_as(DType::F32);
+            run.padding = [("tokens".to_string(), pad)].into();
             run.checkpoint_every = Some(Every::Steps(5));
             run.callbacks = vec![Setup::new(EarlyStopping::NAME, [("patience", 3.0)])];
             let text = serde_json::to_string(&run).unwrap();

@@ -20,6 +20,6 @@ mod trainer;
 pub use description::{DataDescription, DataFacts, ModelDescription, Pace, RunDescription, Setup};
 pub use error::{Error, NotFinite, Result};
 pub use evaluation::{Answer, Evaluation, Reading};
-pub use model::{ModelInfo, SavedModel};
+pub use model::{ModelCard, SavedModel};
 pub use trainer::{Callback, EarlyStopping, Every, Flow, Run, Trainer};
 pub use zerokara_formats::atomic;

@@ -1,27 +1,27 @@
 //! A model together with what is needed to use it: the samples that it takes and what its answers mean.
 
+mod file;
+
 use crate::{
     error::{Error, Result},
     evaluation::{Evaluation, Evaluator},
     report::LayerRow,
 };
 use std::{
-    collections::BTreeMap,
     fmt,
-    path::Path,
     sync::{Arc, OnceLock},
 };
-use zerokara_core::{Arithmetic, Array, Arrays, Axis, DType, Meta, Metas, Port};
-use zerokara_data::{Normalization, Pad, Pictures, Split};
+use zerokara_core::{Arithmetic, Array, Arrays, Axis, DType, Meta, Metas, Named, Port};
+use zerokara_data::{Columns, Loader, Normalization, Pad, Pictures, Preprocessing, Raw, Split};
 use zerokara_formats::model::TaskInfo;
 use zerokara_nn::{
-    GraphModule, Loss, Model, Predictor, SoftmaxCrossEntropy, Summary, Task, is_answer, losses,
-    record, tasks::probabilities,
+    Loss, Model, Predictor, SoftmaxCrossEntropy, Summary, Task, is_answer, losses,
+    tasks::probabilities,
 };
 
-/// What a model's inputs and outputs are.
+/// What one must know of a model to use it: its name, what it was trained on, its inputs and outputs.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ModelInfo {
+pub struct ModelCard {
     /// The model's name.
     pub name: String,
     /// The data set that it was trained on.
@@ -40,10 +40,12 @@ pub struct ModelInfo {
 #[derive(Clone)]
 pub struct SavedModel {
     module: Arc<dyn Model>,
-    info: ModelInfo,
+    card: ModelCard,
     /// What it takes: name, element type and axes, `[batch, ...]`.
     inputs: Vec<Port>,
     padding: Vec<(String, Pad)>,
+    /// What makes inputs from raw values, by their names, but for the normalization of the first one.
+    preprocessing: Named<Preprocessing>,
     task: Option<TaskInfo>,
     arithmetic: Option<Arithmetic>,
     /// Made when it is first needed; its programs serve all clones.
@@ -51,21 +53,22 @@ pub struct SavedModel {
 }
 
 impl SavedModel {
-    /// A model that was built, for samples as `info` says.
-    pub fn new(module: impl Model + 'static, info: ModelInfo) -> Self {
-        let axes = info.shape.iter().map(|&length| Axis::from(length));
+    /// A model that was built, for samples as `card` says.
+    pub fn new(module: impl Model + 'static, card: ModelCard) -> Self {
+        let axes = card.shape.iter().map(|&length| Axis::from(length));
         let axes = std::iter::once(Axis::from("batch")).chain(axes);
         let input = Port::new("x", DType::F32, axes);
-        Self::of(Arc::new(module), vec![input], info)
+        Self::of(Arc::new(module), vec![input], card)
     }
 
     /// A model that was built, for inputs of these names, element types and axes, the first of which is that of the samples.
-    pub fn of(module: Arc<dyn Model>, inputs: Vec<Port>, info: ModelInfo) -> Self {
+    pub fn of(module: Arc<dyn Model>, inputs: Vec<Port>, card: ModelCard) -> Self {
         Self {
             module,
-            info,
+            card,
             inputs,
             padding: Vec::new(),
+            preprocessing: Named::new(),
             task: None,
             arithmetic: None,
             predictor: Arc::default(),
@@ -90,6 +93,13 @@ impl SavedModel {
         self
     }
 
+    /// What makes inputs from raw values, by their names, which its file keeps; the first input needs none if it is
+    /// [normalized](ModelCard::normalization).
+    pub fn preprocessed(mut self, preprocessing: Named<Preprocessing>) -> Self {
+        self.preprocessing = preprocessing;
+        self
+    }
+
     /// How convolutions multiply and sum in predictions and evaluations, as the
     /// [runtime](zerokara_core::Runtime::precision) says unless told otherwise.
     ///
@@ -107,9 +117,9 @@ impl SavedModel {
         &self.module
     }
 
-    /// What inputs and outputs are.
-    pub fn info(&self) -> &ModelInfo {
-        &self.info
+    /// What one must know to use it.
+    pub fn card(&self) -> &ModelCard {
+        &self.card
     }
 
     /// What it takes: name, element type and axes of each input, the samples first.
@@ -136,7 +146,7 @@ impl SavedModel {
             }
             inputs => Err(Error::new(format!(
                 "the model {} has {} inputs; predict_all takes them by their names",
-                self.info.name,
+                self.card.name,
                 inputs.len()
             ))),
         }
@@ -148,6 +158,120 @@ impl SavedModel {
     /// If the inputs do not fit the model.
     pub fn predict_all(&self, inputs: &Arrays) -> Result<Arrays> {
         self.with_predictor(|predictor| predictor.predict_all(inputs))
+    }
+
+    /// What makes an input from raw values: what was learned on the training set.
+    pub fn preprocessing(&self, input: &str) -> Option<Preprocessing> {
+        if let Some(named) = self.preprocessing.get(input) {
+            return Some(named.clone());
+        }
+        let first = self.inputs.first()?;
+        let is_normalized = &*first.name == input && first.dtype == DType::F32;
+        is_normalized.then(|| self.card.normalization.clone().into())
+    }
+
+    /// The inputs of one sample from raw values by the inputs' names, as they were made of the samples trained on: with the
+    /// same bits.
+    ///
+    /// # Errors
+    /// If an input has no value, or one of another sort than it is made from; if there is no such input.
+    pub fn encode(&self, raw: &[(&str, Raw<'_>)]) -> Result<Arrays> {
+        let named: Vec<&Port> = self.inputs.iter().filter(|p| !self.is_mask(p)).collect();
+        let names = || {
+            named
+                .iter()
+                .map(|port| &*port.name)
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let name = &self.card.name;
+        if let Some((unknown, _)) = raw
+            .iter()
+            .find(|(given, _)| !named.iter().any(|port| &*port.name == *given))
+        {
+            let names = names();
+            return Err(Error::new(format!(
+                "the model {name} has no input {unknown}; it takes {names}"
+            )));
+        }
+        let mut columns = Columns::new();
+        for port in &named {
+            let input = &*port.name;
+            let fault =
+                |what: &str| Error::new(format!("input {input} of the model {name}: {what}"));
+            let Some((_, value)) = raw.iter().find(|(given, _)| *given == input) else {
+                let names = names();
+                return Err(fault(&format!(
+                    "no value is given; the model takes {names}"
+                )));
+            };
+            let how = self.preprocessing(input).ok_or_else(|| {
+                fault(
+                    "its file does not say how it is made from raw values; predict_all takes it as an array",
+                )
+            })?;
+            let sample = how.array(*value).map_err(|e| fault(&e.to_string()))?;
+            columns = match self.padding.iter().any(|(column, _)| column == input) {
+                true => {
+                    let axes = port.axes.iter().skip(1).cloned();
+                    columns.ragged(Port::new(input, port.dtype, axes), [sample])
+                }
+                false => {
+                    let shape = [&[1], sample.shape()].concat();
+                    columns.with(input, sample.reshaped(shape))
+                }
+            };
+        }
+        let mut loader = Loader::new(&Split::of(columns)?, 1)?;
+        for (column, pad) in &self.padding {
+            loader = loader.pad(column, *pad)?;
+        }
+        Ok(loader.feed(0)?.inputs)
+    }
+
+    /// Whether an input is made where another one is padded.
+    fn is_mask(&self, port: &Port) -> bool {
+        let of =
+            |(column, pad): &(String, Pad)| pad.mask_name(column).as_deref() == Some(&*port.name);
+        self.padding.iter().any(of)
+    }
+
+    /// All outputs for one sample of raw values by the inputs' names: the cells of a row, a text, the bytes of pixels.
+    ///
+    /// ```
+    /// use zerokara_core::{Array, Named};
+    /// use zerokara_data::{ColumnKind, Columns, Dataset, Missing, Raw, Split, Table, Unseen};
+    /// use zerokara_nn::{Adam, MeanSquaredError, Sequential};
+    /// use zerokara_train::{SavedModel, Trainer};
+    ///
+    /// let rows = [["80", "brick"], ["55", "wood"], ["120", "brick"], ["95", "wood"]];
+    /// let kinds = [
+    ///     ("size", ColumnKind::Number(Missing::Mean)),
+    ///     ("walls", ColumnKind::Categories(Unseen::Ignore)),
+    /// ];
+    /// let table = Table::fit(kinds, &rows)?; // learned on what is trained on
+    /// let columns = Columns::new()
+    ///     .with("house", table.rows(&rows)?)
+    ///     .with("price", Array::new([4, 1], vec![3.0f32, 1.7, 4.2, 2.9]));
+    /// let houses = Split::of(columns)?.targets(["price"])?;
+    /// let dataset = Dataset::of("houses").train(houses)?.preprocess("house", table);
+    ///
+    /// let model = Sequential::new().linear(1);
+    /// let trainer = Trainer::new(model, MeanSquaredError::new()).optimizer(Adam::new(0.1));
+    /// let run = trainer.epochs(2).quiet().fit(&dataset)?;
+    /// # let path = std::env::temp_dir().join(format!("houses-{}.safetensors", std::process::id()));
+    /// run.model().save(&path)?;
+    ///
+    /// let model = SavedModel::load(&path)?; // no word of the table from here on
+    /// let price = model.predict_raw(&[("house", Raw::Row(&["100", "wood"]))])?;
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`SavedModel::encode`]; if the values do not fit the model.
+    pub fn predict_raw(&self, raw: &[(&str, Raw<'_>)]) -> Result<Arrays> {
+        self.predict_all(&self.encode(raw)?)
     }
 
     fn with_predictor<T>(
@@ -170,11 +294,11 @@ impl SavedModel {
     /// # Errors
     /// If the sample does not fit the model, or the model's outputs are no scores, or no answer: a score is NaN.
     pub fn probabilities(&self, sample: &[f32]) -> Result<Vec<f64>> {
-        let shape = [&[1], &self.info.shape[..]].concat();
+        let shape = [&[1], &self.card.shape[..]].concat();
         if self.inputs.len() != 1 {
             return Err(Error::new(format!(
                 "the model {} has {} inputs, and takes no single sample",
-                self.info.name,
+                self.card.name,
                 self.inputs.len()
             )));
         }
@@ -185,19 +309,19 @@ impl SavedModel {
         {
             return Err(Error::new(format!(
                 "the model {} was trained for the task {}, and gives no probabilities of classes",
-                self.info.name, task.name
+                self.card.name, task.name
             )));
         }
-        if sample.len() != self.info.shape.iter().product::<usize>() {
+        if sample.len() != self.card.shape.iter().product::<usize>() {
             return Err(Error::new(format!(
                 "the model takes samples of shape {:?}, not {} values",
-                self.info.shape,
+                self.card.shape,
                 sample.len()
             )));
         }
         let mut values = sample.to_vec();
-        let channels = self.info.shape.first().copied().unwrap_or(1);
-        self.info.normalization.apply(&mut values, channels)?;
+        let channels = self.card.shape.first().copied().unwrap_or(1);
+        self.card.normalization.apply(&mut values, channels)?;
         let mut x = Array::zeros(&Meta::new(shape, DType::F32));
         x.as_mut_slice::<f32>()?.copy_from_slice(&values);
         let scores = self.predict(&x)?;
@@ -244,7 +368,7 @@ impl SavedModel {
                 return Err(Error::new(format!(
                     "the model {} was trained for the task {}, which this program does not know; the program that has the task \
                      can evaluate the model with it (evaluate_with)",
-                    self.info.name, task.name
+                    self.card.name, task.name
                 )));
             }
         };
@@ -256,18 +380,18 @@ impl SavedModel {
     /// # Errors
     /// If the samples do not fit the model or the task, or a sample has no answer.
     pub fn evaluate_with(&self, task: impl Task + 'static, split: &Split) -> Result<Evaluation> {
-        if split.shape() != self.info.shape {
+        if split.shape() != self.card.shape {
             return Err(Error::new(format!(
                 "the model {} takes samples of shape {:?}, not {:?}",
-                self.info.name,
-                self.info.shape,
+                self.card.name,
+                self.card.shape,
                 split.shape()
             )));
         }
         let mut evaluator = Evaluator::new(
             self.module.clone(),
             Arc::new(task),
-            self.info.normalization.clone(),
+            self.card.normalization.clone(),
             self.padding.clone(),
             self.arithmetic,
         )?;
@@ -276,7 +400,7 @@ impl SavedModel {
             None => Ok(found),
             Some(why) => Err(Error::new(format!(
                 "the model {} cannot be judged: {why}{}",
-                self.info.name,
+                self.card.name,
                 self.not_finite()?
             ))),
         }
@@ -314,136 +438,13 @@ impl SavedModel {
             .map(|port| Ok((port.name.clone(), port.meta(length)?)));
         metas.collect::<Result<Vec<_>>>().map(Metas::from_iter)
     }
-
-    /// Reads a model that [`SavedModel::save`] has written. It needs none of the code that the model was written in.
-    ///
-    /// # Errors
-    /// If the file cannot be read, or is no model.
-    #[doc(alias("load_params", "pickle"))]
-    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let (record, info) = zerokara_formats::load_model(path)?;
-        let bad = |what: String| Error::new(format!("{}: {what}", path.display()));
-        let inputs = record.signature.inputs.clone();
-        // The first axis counts the samples; the others are those of one.
-        let is_samples = |port: &&Port| matches!(&*port.axes, [_, sample @ ..] if !sample.contains(&Axis::Fixed(0)));
-        let Some(first) = inputs.first().filter(is_samples) else {
-            return Err(bad(format!(
-                "the model takes {}, no samples",
-                record.signature
-            )));
-        };
-        let length = |axis: &Axis| axis.fixed().unwrap_or(0);
-        let shape: Vec<usize> = first.axes[1..].iter().map(length).collect();
-        let scaling = info.preprocessing.get(&*first.name);
-        let numbers = |name: &str| -> Result<Vec<f32>> {
-            let Some(numbers) = scaling.and_then(|scaling| scaling.get(name)) else {
-                return Ok(Vec::new());
-            };
-            let all = numbers.as_array().map(|all| all.iter().map(|v| v.as_f64()));
-            let all: Option<Vec<f64>> = all.and_then(Iterator::collect);
-            let all =
-                all.ok_or_else(|| bad(format!("its {name} {numbers} is no list of numbers")))?;
-            Ok(all.into_iter().map(|v| v as f32).collect())
-        };
-        let (mean, std) = (numbers("mean")?, numbers("std")?);
-        let note = |name: &str| info.notes.get(name).map(String::as_str);
-        let unknown = |name: &str, value: &str| {
-            bad(format!(
-                "the note {name:?} is {value:?}, which this program does not know"
-            ))
-        };
-        let base = match note(DIVISOR) {
-            None => Normalization::none(),
-            Some(text) => match text.parse().map(Normalization::divided_by) {
-                Ok(base) => base.map_err(|e| bad(e.to_string()))?,
-                Err(_) => return Err(unknown(DIVISOR, text)),
-            },
-        };
-        let pictures = match note(PICTURES) {
-            Some(text) => Pictures::from_name(text).ok_or_else(|| unknown(PICTURES, text))?,
-            // Files that were written before there was the note.
-            None => match info.dataset.as_deref() == Some("fashion-mnist")
-                || shape.first() != Some(&1)
-            {
-                true => Pictures::Plain,
-                false => Pictures::Digits,
-            },
-        };
-        let normalization = match mean.is_empty() && std.is_empty() {
-            true => base,
-            false => base.standard(&mean, &std).map_err(|e| bad(e.to_string()))?,
-        };
-        normalization
-            .check(shape.first().copied().unwrap_or(1))
-            .map_err(|e| bad(e.to_string()))?;
-        let task = info.task.clone();
-        let module = GraphModule::new(record).map_err(|e| bad(e.to_string()))?;
-        let info = ModelInfo {
-            name: info.architecture.unwrap_or_else(|| "model".into()),
-            dataset: info.dataset.unwrap_or_default(),
-            shape,
-            class_names: info.classes.into_values().next().unwrap_or_default(),
-            normalization,
-            pictures,
-        };
-        Ok(Self {
-            task,
-            ..Self::of(Arc::new(module), inputs, info)
-        })
-    }
-
-    /// Writes the model into a file, whole or not at all: its forward graph, its parameters, and what is needed to use
-    /// it.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    #[doc(alias("save_params", "pickle"))]
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let is_free = |axis: &Axis| matches!(axis, Axis::Any(name) if &**name != "batch");
-        let record = match self.inputs.iter().any(|port| port.axes.iter().any(is_free)) {
-            true => record::trace_ports(&*self.module, &self.inputs)?,
-            false => record::trace(&*self.module, &self.sample(1)?)?,
-        };
-        let normalization = &self.info.normalization;
-        let (mean, std) = (normalization.mean(), normalization.std());
-        let mut preprocessing = BTreeMap::new();
-        // JSON has no number for these.
-        if let Some(number) = mean.iter().chain(std).find(|v| !v.is_finite()) {
-            return Err(Error::new(format!(
-                "the means and deviations of a model's inputs must be finite, not {number}"
-            )));
-        }
-        if !mean.is_empty() {
-            let scaling = serde_json::json!({ "mean": mean, "std": std });
-            let input = self.inputs.first().map_or("x", |port| &*port.name);
-            preprocessing.insert(input.to_string(), scaling);
-        }
-        let info = zerokara_formats::ModelInfo {
-            architecture: Some(self.info.name.clone()),
-            dataset: Some(self.info.dataset.clone()),
-            task: self.task.clone(),
-            preprocessing,
-            classes: [("t".to_string(), self.info.class_names.clone())].into(),
-            notes: [
-                (DIVISOR.to_string(), normalization.divisor().to_string()),
-                (PICTURES.to_string(), self.info.pictures.name().to_string()),
-            ]
-            .into(),
-        };
-        Ok(zerokara_formats::save_model(path, &record, &info)?)
-    }
 }
 
 /// A length that may be any, where only shapes are told.
 const SHORT: usize = 8;
-/// The note in a model's file of what stored values are divided by first.
-const DIVISOR: &str = "divisor";
-/// The note of how picture files become samples: the name of a [`Pictures`].
-const PICTURES: &str = "pictures";
 
 impl fmt::Debug for SavedModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SavedModel({:?})", self.info)
+        write!(f, "SavedModel({:?})", self.card)
     }
 }

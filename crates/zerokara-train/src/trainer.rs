@@ -432,6 +432,7 @@ impl Trainer {
         run.validation = self.validation;
         run.train_sample = self.train_sample;
         run.augment = self.augment.clone();
+        run.padding = self.padding.iter().cloned().collect();
         run.clipping = self.clipping;
         run.l2_penalty = self.l2_penalty;
         run.precision = self.arithmetic.map(|a| a.name().to_string());

@@ -68,6 +68,7 @@ fn full() -> Report {
                 })
                 .collect(),
         },
+        best_epoch: Some(2),
         confusion: Some(confusion),
         misclassified: (0..70)
             .map(|i| Misclassified {
@@ -129,17 +130,22 @@ fn check(html: &str) -> Vec<String> {
             assert!(!node.attribute("alt").unwrap_or("").is_empty(), "alt");
         }
         if name == "svg" && node.attribute("role") == Some("img") {
-            for part in node.attribute("aria-labelledby").unwrap().split(' ') {
-                let labelled = node.children().find(|c| c.attribute("id") == Some(part));
-                assert!(labelled.is_some_and(|n| !n.text().unwrap_or("").is_empty()));
+            // Its first children are its name and what it shows, for who cannot see it.
+            let told: Vec<_> = node.children().filter(|n| n.is_element()).take(2).collect();
+            for (told, tag) in told.iter().zip(["title", "desc"]) {
+                assert_eq!(told.tag_name().name(), tag);
+                assert!(!told.text().unwrap_or("").is_empty(), "{tag}");
             }
+            assert_eq!(told.len(), 2);
         }
         if name == "section" {
             sections.push(node.attribute("id").unwrap().to_string());
         }
     }
     for external in ["http:", "https:", "//", "@import", "url(h", "NaN", "inf "] {
+        // The name of a namespace is not looked up.
         let text = html
+            .replace(" xmlns=\"http://www.w3.org/2000/svg\"", "")
             .replace("base64,", "")
             .replace(char::is_whitespace, " ");
         // Base64 may contain anything but these with a colon or a blank; slashes are checked in attributes above.
@@ -147,7 +153,12 @@ fn check(html: &str) -> Vec<String> {
             assert!(!text.contains(external), "{external}");
         }
     }
-    assert!(!include_str!("../src/report/style.css").contains("//"));
+    let style = include_str!("../src/report/style.css");
+    assert!(!style.contains("//"));
+    assert!(
+        !style.contains(": #"),
+        "a colour that is not of the palette"
+    );
     sections
 }
 
@@ -182,6 +193,24 @@ fn a_full_report_has_every_section_and_is_small() {
     let first = html.find("<i>(0.74)</i>").unwrap();
     assert!(first < html.find("<i>(0.73)</i>").unwrap());
     assert!(!html.contains("<i>(0.40)</i>"));
+}
+
+#[test]
+fn curves_tell_their_values_and_the_best_epoch() {
+    let html = full().render();
+    for told in [
+        // At the marks of the evaluations, and at the line of the best epoch, which was after step 1,200.
+        "<title>step 600, validation loss (logarithmic): 0.11</title>",
+        "<title>epoch 3, test accuracy, %: 96.5</title>",
+        "best: at 1200.",
+        "best: at 2.",
+        "<title>conv1, backward: 2.5 ms</title>",
+    ] {
+        assert!(html.contains(told), "{told}");
+    }
+    let mut report = full();
+    report.best_epoch = None;
+    assert!(!report.render().contains("best"));
 }
 
 #[test]

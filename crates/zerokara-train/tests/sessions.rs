@@ -242,8 +242,14 @@ fn numbers_are_judged_by_their_errors_and_the_best_epoch_by_the_first() {
         }
     });
     assert!(epochs.eq(run.history().iter().cloned()));
-    let report = fs::read_to_string(path.join("report.html")).unwrap();
-    assert!(!report.contains("accuracy") && !report.contains("images"));
+    let at = rmse.iter().position(|&e| e == best).unwrap() + 1;
+    let is_marked = || {
+        let report = fs::read_to_string(path.join("report.html")).unwrap();
+        assert!(!report.contains("accuracy") && !report.contains("images"));
+        report.contains(&format!("best: at {at}."))
+    };
+    assert!(is_marked(), "epoch {at}");
+    fs::remove_file(path.join("report.html")).unwrap();
     let loaded = zerokara_train::SavedModel::load(path.join("model.safetensors")).unwrap();
     let again = loaded.evaluate(&data.validation).unwrap();
     assert_eq!(again.measure("rmse"), Some(best));
@@ -251,4 +257,5 @@ fn numbers_are_judged_by_their_errors_and_the_best_epoch_by_the_first() {
     assert!(text.contains("mean_squared_error"), "{text}");
     let again = trainer().resume(&path).fit(&data).unwrap();
     assert_eq!(again.losses(), run.losses());
+    assert!(is_marked(), "epoch {at}");
 }

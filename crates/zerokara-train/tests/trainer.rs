@@ -57,7 +57,7 @@ fn a_run_leaves_its_numbers_and_a_model_that_answers_alike() {
     assert_eq!(records.len(), 390);
 
     let loaded = SavedModel::load(path.join("model.safetensors")).unwrap();
-    assert_eq!(loaded.info(), run.model().info());
+    assert_eq!(loaded.card(), run.model().card());
     let x = Array::new([2, 2], &[0.1f32, 0.9, 0.7, 0.2][..]);
     let scores = loaded.predict(&x).unwrap();
     assert_eq!(scores, run.model().predict(&x).unwrap());

@@ -189,6 +189,25 @@
 //! # Ok::<(), zerokara::Error>(())
 //! ```
 //!
+//! # Files of tensors
+//!
+//! What lies in a safetensors file, of whatever program, are arrays with names. [`formats`] reads and writes them; a model file
+//! is such a file with the model's graph in it.
+//!
+//! ```
+//! use zerokara::{formats::SafeTensors, prelude::*};
+//!
+//! # let folder = std::env::temp_dir().join(format!("zerokara-tensors-{}", std::process::id()));
+//! # std::fs::create_dir_all(&folder)?;
+//! # let path = folder.join("means.safetensors");
+//! let mut file = SafeTensors::default();
+//! file.tensors.push(("mean".to_string(), Array::new([2], vec![0.5f32, 0.25])));
+//! file.write(&path)?;
+//! assert_eq!(SafeTensors::read(&path)?, file);
+//! # std::fs::remove_dir_all(folder)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Speed while developing
 //!
 //! A program in development (`cargo run` without `--release`) has its dependencies compiled without optimisation, and
@@ -203,7 +222,7 @@
 //! # Rooms
 //!
 //! [`core`] has tensors, gradients and the compiler; [`nn`] layers, losses, optimizers and models; [`data`] data sets and
-//! loaders; [`train`] the trainer and its reports. The command `zerokara` (crate `zerokara-cli`) does the same without a
+//! loaders; [`train`] the trainer and its reports; [`formats`] model files and safetensors. The command `zerokara` (crate `zerokara-cli`) does the same without a
 //! line of Rust. Features: `mnist` (on by default) puts the data set into the program, `images` reads PNG and JPEG, `figures` draws
 //! plots and computational graphs.
 
@@ -218,6 +237,8 @@ pub use zerokara_data as data;
 #[cfg(feature = "figures")]
 #[doc(inline)]
 pub use zerokara_figures as figures;
+#[doc(inline)]
+pub use zerokara_formats as formats;
 #[doc(inline)]
 pub use zerokara_nn as nn;
 #[doc(inline)]

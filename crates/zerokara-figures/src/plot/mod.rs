@@ -1,8 +1,9 @@
 //! Plots: lines, dots, bars, arrows, contours and pictures over two axes.
 
 mod draw;
+mod series;
 
-use crate::{Picture, axis::Scale};
+use crate::{Picture, axis::Scale, style::COLORS};
 #[cfg(feature = "contours")]
 use contour::ContourBuilder;
 
@@ -30,7 +31,9 @@ pub struct Plot {
     y: Dimension,
     equal: bool,
     series: Vec<Series>,
+    draws_title: bool,
     legend: bool,
+    last_values: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -38,6 +41,10 @@ struct Dimension {
     name: String,
     scale: Scale,
     range: Option<(f64, f64)>,
+    /// What to reach at least, and what not to go beyond, where no range is given.
+    focus: Option<(f64, f64)>,
+    limits: Option<(f64, f64)>,
+    whole: bool,
     ticks: Option<Vec<(f64, String)>>,
 }
 
@@ -49,6 +56,7 @@ struct Series {
     color: Option<usize>,
     dashed: bool,
     pale: bool,
+    thin: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -57,7 +65,7 @@ enum Shape {
     Dots(Vec<(f64, f64)>),
     /// The series' name at each point.
     Marks(Vec<(f64, f64)>),
-    /// A line with a dot at each point.
+    /// A line with a mark at each point.
     Path(Vec<(f64, f64)>),
     /// From zero up to y, this wide around x.
     Bars(Vec<(f64, f64)>, f64),
@@ -66,6 +74,8 @@ enum Shape {
     /// Lines that belong together, without an influence on the axes.
     #[cfg_attr(not(feature = "contours"), allow(dead_code))]
     Contours(Vec<Vec<(f64, f64)>>),
+    /// An upright line at this x, with a word above.
+    Upright(f64, String),
     Text((f64, f64), String),
     Picture(Picture, (f64, f64), (f64, f64)),
 }
@@ -82,7 +92,9 @@ impl Plot {
             y: Dimension::default(),
             equal: false,
             series: Vec::new(),
+            draws_title: true,
             legend: true,
+            last_values: false,
         }
     }
 
@@ -107,6 +119,25 @@ impl Plot {
     /// The part of the vertical axis to show.
     pub fn y_range(mut self, low: f64, high: f64) -> Self {
         self.y.range = Some((low, high));
+        self
+    }
+
+    /// The part of the vertical axis to show at least, instead of all that is drawn; it goes on to the next round numbers.
+    /// What lies beyond is cut off: for curves whose outliers would flatten the rest.
+    pub fn y_focus(mut self, low: f64, high: f64) -> Self {
+        self.y.focus = Some((low, high)).filter(|_| low.is_finite() && high.is_finite());
+        self
+    }
+
+    /// Values that the vertical axis does not go beyond when it goes on to round numbers: 0 and 1 for shares.
+    pub fn y_limits(mut self, low: f64, high: f64) -> Self {
+        self.y.limits = Some((low, high));
+        self
+    }
+
+    /// Marks the horizontal axis at whole numbers alone: for epochs and steps.
+    pub fn whole_x(mut self) -> Self {
+        self.x.whole = true;
         self
     }
 
@@ -140,6 +171,33 @@ impl Plot {
         self
     }
 
+    /// Leaves the title out of the picture, where the page says it; it stays the name of the picture.
+    pub fn no_title(mut self) -> Self {
+        self.draws_title = false;
+        self
+    }
+
+    /// Tells the last value of each line in the legend.
+    ///
+    /// ```
+    /// use zerokara_figures::Plot;
+    ///
+    /// // Losses by epoch; their last values beside their names, and the epoch that was kept.
+    /// let figure = Plot::new("Loss")
+    ///     .axes("epoch", "loss")
+    ///     .whole_x()
+    ///     .path("train", [(1.0, 0.91), (2.0, 0.42), (3.0, 0.25)])
+    ///     .path("validation", [(1.0, 0.88), (2.0, 0.51), (3.0, 0.53)])
+    ///     .last_values()
+    ///     .x_mark(2.0, "best")
+    ///     .figure();
+    /// assert!(figure.svg().contains("0.53") && figure.svg().contains("best"));
+    /// ```
+    pub fn last_values(mut self) -> Self {
+        self.last_values = true;
+        self
+    }
+
     /// Leaves the legend out.
     pub fn no_legend(mut self) -> Self {
         self.legend = false;
@@ -151,9 +209,10 @@ impl Plot {
         self.series.push(Series {
             name: name.into(),
             shape,
-            color: Some(named % 6),
+            color: Some(named % COLORS),
             dashed: false,
             pale: false,
+            thin: false,
         });
         self
     }
@@ -191,7 +250,8 @@ impl Plot {
         self.add(name, Shape::Marks(points.into_iter().collect()))
     }
 
-    /// A line with a dot at each of its points.
+    /// A line with a mark at each of its points: a circle, a square, a triangle or a diamond by the number of its colour, so
+    /// that lines differ also without colours.
     pub fn path(
         self,
         name: impl Into<String>,
@@ -284,6 +344,12 @@ impl Plot {
         self
     }
 
+    /// An upright dashed line at this x with a word above it: the epoch that did best, the limit of what was tried. It has no
+    /// influence on the axes.
+    pub fn x_mark(self, x: f64, word: impl Into<String>) -> Self {
+        self.add("", Shape::Upright(x, word.into())).grey().dashed()
+    }
+
     /// A line of text that begins at the point.
     pub fn text(self, x: f64, y: f64, content: impl Into<String>) -> Self {
         self.add("", Shape::Text((x, y), content.into()))
@@ -297,7 +363,7 @@ impl Plot {
     /// The number of the last series' colour in the palette, 0 to 5.
     pub fn color(mut self, number: usize) -> Self {
         if let Some(last) = self.series.last_mut() {
-            last.color = Some(number % 6);
+            last.color = Some(number % COLORS);
         }
         self
     }
@@ -322,6 +388,14 @@ impl Plot {
     pub fn pale(mut self) -> Self {
         if let Some(last) = self.series.last_mut() {
             last.pale = true;
+        }
+        self
+    }
+
+    /// Draws the lines of the last series thin.
+    pub fn thin(mut self) -> Self {
+        if let Some(last) = self.series.last_mut() {
+            last.thin = true;
         }
         self
     }

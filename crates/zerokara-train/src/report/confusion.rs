@@ -1,15 +1,15 @@
-//! The confusion matrix: as a table when there are few classes, else as a picture with its worst cells in words.
+//! The confusion matrix, and its worst cells in words.
 
 use super::class_name;
 use super::html::escape;
 use super::numbers::{percent, thousands};
 use std::fmt::Write;
-use zerokara_figures::Picture;
+use zerokara_figures::{Figure, Heatmap};
 use zerokara_nn::metrics::ConfusionMatrix;
 
-/// With more classes than this, the matrix is a picture.
-const TABLE: usize = 26;
-/// With more classes than this, there is no picture either.
+/// With more classes than this, a picture does not tell the recall of each class.
+const FEW: usize = 26;
+/// With more classes than this, there is no picture.
 const PICTURE: usize = 1000;
 
 /// The section's contents; empty when nothing was counted.
@@ -17,112 +17,51 @@ pub(super) fn render(matrix: &ConfusionMatrix, classes: &[String]) -> String {
     if matrix.total() == 0 {
         return String::new();
     }
-    let cells = match matrix.classes() {
-        k if k <= TABLE => table(matrix, classes),
-        k if k <= PICTURE => picture(matrix),
+    let picture = match matrix.classes() {
+        k if k <= PICTURE => format!(
+            "<figure class=\"scroll\">{}<figcaption class=\"note\">Rows are labels, columns are answers. The stronger the \
+             colour, the higher the recall of what is right, and the more frequent what is wrong.</figcaption></figure>",
+            figure(matrix, classes).svg()
+        ),
         _ => String::new(),
     };
     format!(
-        "<div class=\"confusion\">{cells}<div class=\"worst\">{}{}</div></div>",
+        "<div class=\"confusion\">{picture}<div class=\"worst\">{}{}</div></div>",
         frequent(matrix, classes),
         least_recognised(matrix, classes)
     )
 }
 
-fn most_errors(matrix: &ConfusionMatrix) -> f64 {
-    matrix.worst(1).first().map_or(1.0, |cell| cell.2 as f64)
-}
-
-fn table(matrix: &ConfusionMatrix, classes: &[String]) -> String {
-    let name = |k| escape(&class_name(classes, k));
-    let mut out = String::from(
-        "<div class=\"scroll\"><table class=\"matrix\"><caption>Rows are labels, columns are answers.</caption>\
-         <thead><tr><th scope=\"col\" aria-label=\"label\"></th>",
-    );
-    for k in 0..matrix.classes() {
-        let _ = write!(out, "<th scope=\"col\">{}</th>", name(k));
-    }
-    out.push_str("<th scope=\"col\" class=\"margin\">recall</th></tr></thead><tbody>");
-    let most = most_errors(matrix);
-    for label in 0..matrix.classes() {
-        let _ = write!(out, "<tr><th scope=\"row\">{}</th>", name(label));
-        for answer in 0..matrix.classes() {
-            let count = matrix.count(label, answer);
-            let title = format!(
-                "label {}, answered {}: {}",
-                name(label),
-                name(answer),
-                thousands(count)
-            );
-            let (class, shade) = match count {
-                0 => ("none", 0.0),
-                _ if label == answer => {
-                    ("right", 12.0 + 33.0 * matrix.recall(label).unwrap_or(0.0))
-                }
-                // Logarithmic: one error shall be seen beside thirty.
-                _ => ("wrong", 14.0 + 56.0 * (count as f64).ln_1p() / most.ln_1p()),
-            };
-            let _ = match class {
-                "none" => write!(out, "<td class=\"none\" title=\"{title}\">·</td>"),
-                _ => write!(
-                    out,
-                    "<td class=\"{class}\" style=\"--s:{shade:.0}%\" title=\"{title}\">{}</td>",
-                    thousands(count)
-                ),
-            };
-        }
-        let _ = write!(
-            out,
-            "<td class=\"margin\">{}</td></tr>",
-            share(matrix.recall(label))
-        );
-    }
-    out.push_str("</tbody><tfoot><tr><th scope=\"row\" class=\"margin\">precision</th>");
-    for k in 0..matrix.classes() {
-        let _ = write!(
-            out,
-            "<td class=\"margin\">{}</td>",
-            share(matrix.precision(k))
-        );
-    }
-    let accuracy = matrix.accuracy();
-    let _ = write!(
-        out,
-        "<td class=\"margin\"><b>{}</b></td></tr></tfoot></table></div>",
-        share(Some(accuracy))
-    );
-    out
-}
-
-/// One pixel per cell; transparent where nothing was counted, so that it suits both themes.
-fn picture(matrix: &ConfusionMatrix) -> String {
-    let most = most_errors(matrix);
-    let mut rgba = vec![0; matrix.classes() * matrix.classes() * 4];
-    for (label, answer, count) in matrix.counts() {
-        let ([red, green, blue], alpha) = match label == answer {
-            true => ([0, 114, 178], matrix.recall(label).unwrap_or(0.0)),
-            false => (
-                [213, 94, 0],
-                0.2 + 0.8 * (count as f64).ln_1p() / most.ln_1p(),
-            ),
+fn figure(matrix: &ConfusionMatrix, classes: &[String]) -> Figure {
+    let k = matrix.classes();
+    let names = || (0..k).map(|class| class_name(classes, class));
+    let most = matrix.worst(1).first().map_or(1.0, |cell| cell.2 as f64);
+    let right = thousands(matrix.correct());
+    let map = Heatmap::new(format!("Confusion matrix of {k} classes"), [k, k])
+        .no_title()
+        .axes("answered", "label")
+        .names(names(), names())
+        .right("recall", (0..k).map(|class| share(matrix.recall(class))))
+        .below(
+            "precision",
+            (0..k)
+                .map(|class| share(matrix.precision(class)))
+                .chain([share(Some(matrix.accuracy()))]),
+        )
+        .description(format!(
+            "{right} of {} are right. The most frequent errors are listed beside it.",
+            thousands(matrix.total())
+        ));
+    let cells = matrix.counts().filter(|cell| cell.2 > 0);
+    let map = cells.fold(map, |map, (label, answer, count)| {
+        let (color, share) = match label == answer {
+            true => (0, matrix.recall(label).unwrap_or(0.0)),
+            // Logarithmic: one error shall be seen beside thirty.
+            false => (1, (count as f64).ln_1p() / most.ln_1p()),
         };
-        let pixel = [red, green, blue, (alpha * 255.0).round() as u8];
-        let at = (label * matrix.classes() + answer) * 4;
-        rgba[at..at + 4].copy_from_slice(&pixel);
-    }
-    let picture = Picture {
-        width: matrix.classes(),
-        height: matrix.classes(),
-        rgba,
-    };
-    format!(
-        "<figure class=\"heat\"><img src=\"{}\" width=\"{k}\" height=\"{k}\" \
-         alt=\"Confusion matrix of {k} classes; its most frequent errors are listed beside it\"/>\
-         <figcaption>Rows are labels, columns are answers. Blue: right, the stronger the higher the recall. \
-         Orange: errors.</figcaption></figure>",
-        picture.data_uri(),
-        k = matrix.classes()
-    )
+        map.cell([label, answer], count as f64, color, 0.2 + 0.8 * share)
+    });
+    map.figure()
 }
 
 fn frequent(matrix: &ConfusionMatrix, classes: &[String]) -> String {
@@ -145,7 +84,7 @@ fn frequent(matrix: &ConfusionMatrix, classes: &[String]) -> String {
 
 /// With a picture, the recall of each class cannot be read from it.
 fn least_recognised(matrix: &ConfusionMatrix, classes: &[String]) -> String {
-    if matrix.classes() <= TABLE {
+    if matrix.classes() <= FEW {
         return String::new();
     }
     let mut labels: Vec<usize> = matrix.counts().map(|(label, ..)| label).collect();
@@ -180,9 +119,9 @@ mod tests {
     }
 
     #[test]
-    fn few_classes_are_a_table_and_many_a_picture() {
+    fn few_classes_have_numbers_and_many_are_pixels() {
         let html = render(&matrix(), &[]);
-        assert!(html.contains("title=\"label 0, answered 1: 2\""));
+        assert!(html.contains("<title>label 0, answered 1: 2</title>"));
         roxmltree::Document::parse(&html).unwrap();
         let mut many = ConfusionMatrix::new(100);
         for i in 0..100 {
@@ -190,7 +129,7 @@ mod tests {
             many.add(i, (i * 7) % 100);
         }
         let html = render(&many, &[]);
-        assert!(!html.contains("<table") && html.contains("data:image/png"));
+        assert!(!html.contains("answered 1:") && html.contains("data:image/png"));
         assert!(html.len() < 20_000, "{}", html.len());
         roxmltree::Document::parse(&html).unwrap();
         let mut huge = ConfusionMatrix::new(1500);

@@ -1,11 +1,18 @@
 //! Curves over time: loss, accuracy, learning rate, norm of the gradient.
 
-use super::chart::{LineChart, Series, Style};
-use super::html::escape;
-use super::numbers::{significant, thousands};
+use super::numbers::thousands;
+use super::page::drawn;
 use crate::metrics::{Epoch, Record, Step};
+use std::collections::BTreeSet;
 use std::fmt::Write;
-use zerokara_figures::axis::Scale;
+use zerokara_figures::Plot;
+
+/// What epochs are judged on, with the number of its colour: the same as in all other figures for training and test data.
+const PARTS: [(&str, usize); 3] = [("train", 0), ("validation", 2), ("test", 1)];
+/// With more epochs than this, the accuracy of batches is not needed between them.
+const FEW_EPOCHS: usize = 12;
+
+type Points = Vec<(f64, f64)>;
 
 /// The numbers of a run over time.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,16 +36,14 @@ impl Curves {
         curves
     }
 
-    /// The section's figures; empty when there is nothing to draw.
-    pub(super) fn render(&self) -> String {
-        let fixed = |(id, chart): (&str, LineChart)| (id.to_string(), chart);
-        let figures: Vec<String> = [self.loss(), self.accuracy()]
-            .map(fixed)
+    /// The section's figures; empty when there is nothing to draw. `best` is the epoch whose parameters were kept.
+    pub(super) fn render(&self, best: Option<u64>) -> String {
+        let figures: Vec<String> = [self.loss(best), self.accuracy(best)]
             .into_iter()
-            .chain(self.measures())
-            .chain([self.learning_rate(), self.gradient_norm()].map(fixed))
-            .filter(|(_, chart)| !chart.is_empty())
-            .map(|(id, chart)| figure(&id, &chart))
+            .chain(self.measures(best).into_iter().map(Some))
+            .chain([self.learning_rate(), self.gradient_norm()])
+            .flatten()
+            .map(figure)
             .collect();
         if figures.is_empty() {
             return String::new();
@@ -56,217 +61,162 @@ impl Curves {
         out
     }
 
-    fn loss(&self) -> (&'static str, LineChart) {
-        let raw: Vec<_> = self.by_step(|s| Some(s.loss));
+    fn loss(&self, best: Option<u64>) -> Option<Plot> {
+        let raw = self.by_step(|s| Some(s.loss));
         let smooth = smooth(&raw);
-        let mut series = Vec::new();
+        let mut evaluated = [
+            self.by_epoch(|e| Some((e.step, e.train_loss?))),
+            self.by_epoch(|e| Some((e.step, e.validation_loss?))),
+            self.by_epoch(|e| Some((e.step, e.test_loss?))),
+        ];
         if !raw.is_empty() {
-            series.push(line("", raw, Style::Raw, 0));
-            series.push(line("train", smooth.clone(), Style::Line, 0));
+            evaluated[0].clear();
         }
-        let by_epoch = |of: fn(&Epoch) -> Option<f64>| -> Vec<_> {
-            let points = self.epochs.iter();
-            points
-                .filter_map(|e| Some((e.step as f64, of(e)?)))
-                .collect()
-        };
-        if series.is_empty() {
-            series.push(line("train", by_epoch(|e| e.train_loss), Style::Marked, 0));
-        }
-        series.push(line(
-            "validation",
-            by_epoch(|e| e.validation_loss),
-            Style::Marked,
-            1,
-        ));
-        series.push(line("test", by_epoch(|e| e.test_loss), Style::Marked, 2));
-        series.retain(|s| !s.points.is_empty());
-
         // The range is that of the smooth curve and of the evaluations: single batches may leave it.
-        let shown = || {
-            let series = series.iter().filter(|s| s.style != Style::Raw);
-            let points = series.flat_map(|s| s.points.iter().map(|p| p.1));
-            points.filter(|v| v.is_finite())
-        };
-        let low = shown().fold(f64::INFINITY, f64::min);
-        let high = shown().fold(f64::NEG_INFINITY, f64::max);
-        let scale = match low > 0.0 && high / low > 12.0 {
-            true => Scale::Log,
-            false => Scale::Linear,
-        };
-        let chart = LineChart {
-            title: "Loss".into(),
-            x_name: "step".into(),
-            y_name: match scale {
-                Scale::Log => "loss (logarithmic)".into(),
-                Scale::Linear => "loss".into(),
-            },
-            scale,
-            y_limits: (low >= 0.0).then_some((0.0, f64::INFINITY)),
-            y_focus: (low <= high).then_some((
-                match scale {
-                    Scale::Log => low * 0.6,
-                    Scale::Linear => low.min(0.0),
-                },
-                high,
-            )),
-            series,
-            ..LineChart::default()
-        };
-        ("loss", chart)
+        let shown = range(evaluated.iter().flatten().chain(&smooth));
+        let logarithmic = shown.is_some_and(|(low, high)| low > 0.0 && high / low > 12.0);
+        let mut plot = by_step("Loss", "loss");
+        if !raw.is_empty() {
+            plot = smoothed(plot, "train", raw, smooth, 0);
+        }
+        if let Some((low, high)) = shown {
+            plot = match logarithmic {
+                true => plot
+                    .axes("step", "loss (logarithmic)")
+                    .log_y()
+                    .y_focus(low * 0.6, high),
+                false => plot.y_focus(low.min(0.0), high),
+            };
+            if low >= 0.0 {
+                plot = plot.y_limits(0.0, f64::INFINITY);
+            }
+        }
+        let step = self.epochs.iter().find(|e| Some(e.epoch) == best);
+        shown.map(|_| judged(plot, evaluated, step.map(|e| e.step)))
     }
 
-    fn accuracy(&self) -> (&'static str, LineChart) {
-        let by_epoch = |of: fn(&Epoch) -> Option<f64>| -> Vec<_> {
-            let points = self.epochs.iter();
-            points
-                .filter_map(|e| Some((e.epoch as f64, of(e)? * 100.0)))
-                .collect()
-        };
-        let mut series = vec![
-            line("train", by_epoch(|e| e.train_accuracy), Style::Marked, 0),
-            line(
-                "validation",
-                by_epoch(|e| e.validation_accuracy),
-                Style::Marked,
-                1,
-            ),
-            line("test", by_epoch(|e| e.test_accuracy), Style::Marked, 2),
+    fn accuracy(&self, best: Option<u64>) -> Option<Plot> {
+        let evaluated = [
+            self.by_epoch(|e| Some((e.epoch, e.train_accuracy? * 100.0))),
+            self.by_epoch(|e| Some((e.epoch, e.validation_accuracy? * 100.0))),
+            self.by_epoch(|e| Some((e.epoch, e.test_accuracy? * 100.0))),
         ];
-        series.retain(|s| !s.points.is_empty());
-        let evaluated = series
-            .iter()
-            .flat_map(|s| s.points.iter().map(|p| p.1))
-            .filter(|v| v.is_finite());
-        let (mut low, mut high) = evaluated.fold((f64::INFINITY, f64::NEG_INFINITY), |r, v| {
-            (r.0.min(v), r.1.max(v))
-        });
-
+        let few = self.epochs.len() <= FEW_EPOCHS;
         // The accuracy of batches fills the way between few evaluations.
         let per_epoch = match self.epochs.last() {
             Some(last) if last.epoch > 0 && last.step > 0 => last.step as f64 / last.epoch as f64,
             _ => f64::NAN,
         };
-        let batches: Vec<_> = self
+        let mut batches: Points = self
             .by_step(|s| s.accuracy)
             .into_iter()
             .map(|(step, accuracy)| (step / per_epoch, accuracy * 100.0))
-            .filter(|(x, _)| x.is_finite())
+            .filter(|(x, _)| few && x.is_finite())
             .collect();
-        if self.epochs.len() <= 12 && !batches.is_empty() {
-            let batches = smooth(&batches);
-            // From where the curve is after a tenth of the run: its start would flatten the rest.
-            if let Some((_, start)) = batches.get(batches.len() / 10) {
-                low = low.min(*start);
-                high = high.max(*start);
-            }
-            series.insert(0, line("batches", batches, Style::Line, 3));
+        batches = smooth(&batches);
+        // From where the curve is after a tenth of the run: its start would flatten the rest.
+        let start = batches.get(batches.len() / 10);
+        let shown = range(evaluated.iter().flatten().chain(start));
+        let all = || evaluated.iter().flatten().chain(&batches);
+        let end = all().map(|p| p.0).fold(f64::NEG_INFINITY, f64::max);
+        let any = range(all()).is_some();
+
+        let mut plot = Plot::new("Accuracy")
+            .axes("epoch", "accuracy, %")
+            .whole_x()
+            .y_limits(0.0, 100.0)
+            .x_range(if few { 0.0 } else { 1.0 }, end);
+        if let Some((low, high)) = shown {
+            plot = plot.y_focus(low, high);
         }
-        let chart = LineChart {
-            title: "Accuracy".into(),
-            x_name: "epoch".into(),
-            y_name: "accuracy, %".into(),
-            y_limits: Some((0.0, 100.0)),
-            decimals: Some(2),
-            y_focus: (low <= high).then_some((low, high)),
-            x_from: Some(if self.epochs.len() <= 12 { 0.0 } else { 1.0 }),
-            series,
-            ..LineChart::default()
-        };
-        ("accuracy", chart)
+        if !batches.is_empty() {
+            plot = plot.line("batches", batches).color(4);
+        }
+        any.then(|| judged(plot, evaluated, best))
     }
 
     /// A chart of each measure that is no accuracy.
-    fn measures(&self) -> Vec<(String, LineChart)> {
-        const PARTS: [&str; 3] = ["train", "validation", "test"];
+    fn measures(&self, best: Option<u64>) -> Vec<Plot> {
         let names = self.epochs.iter().flat_map(|epoch| epoch.measures.keys());
-        let names = names.filter_map(|key| {
-            PARTS
-                .iter()
-                .find_map(|part| key.strip_prefix(part)?.strip_prefix('_'))
-        });
-        let names: std::collections::BTreeSet<&str> = names.collect();
+        let names: BTreeSet<&str> = names
+            .filter_map(|key| {
+                let of = |(part, _): &(&str, usize)| key.strip_prefix(part)?.strip_prefix('_');
+                PARTS.iter().find_map(of)
+            })
+            .collect();
         let chart = |name: &str| {
-            let series = PARTS.iter().enumerate().map(|(color, part)| {
-                let points = self.epochs.iter();
-                let points = points.filter_map(|e| Some((e.epoch as f64, e.measure(part, name)?)));
-                line(part, points.collect(), Style::Marked, color)
-            });
             let told = name.replace('_', " ");
-            LineChart {
-                title: told.clone(),
-                x_name: "epoch".into(),
-                y_name: told,
-                series: series.filter(|s| !s.points.is_empty()).collect(),
-                ..LineChart::default()
-            }
+            let plot = Plot::new(&told).axes("epoch", &told).whole_x();
+            let of = |part| self.by_epoch(|e| Some((e.epoch, e.measure(part, name)?)));
+            let evaluated = PARTS.map(|(part, _)| of(part));
+            range(evaluated.iter().flatten()).map(|_| judged(plot, evaluated, best))
         };
-        let slug = |name: &str| -> String {
-            let plain = name
-                .chars()
-                .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
-            plain.collect()
-        };
-        names
-            .into_iter()
-            .map(|name| (format!("measure-{}", slug(name)), chart(name)))
-            .collect()
+        names.into_iter().filter_map(chart).collect()
     }
 
-    fn learning_rate(&self) -> (&'static str, LineChart) {
-        let chart = LineChart {
-            title: "Learning rate".into(),
-            x_name: "step".into(),
-            y_name: "learning rate".into(),
-            y_limits: Some((0.0, f64::INFINITY)),
-            series: vec![line(
-                "learning rate",
-                self.by_step(|s| Some(s.learning_rate)),
-                Style::Line,
-                4,
-            )],
-            ..LineChart::default()
-        };
-        ("learning-rate", chart)
+    fn learning_rate(&self) -> Option<Plot> {
+        let points = self.by_step(|s| Some(s.learning_rate));
+        range(&points)?;
+        let plot = by_step("Learning rate", "learning rate").y_limits(0.0, f64::INFINITY);
+        Some(plot.line("last", points).color(3))
     }
 
-    fn gradient_norm(&self) -> (&'static str, LineChart) {
+    fn gradient_norm(&self) -> Option<Plot> {
         let raw = self.by_step(|s| s.gradient_norm);
+        range(&raw)?;
         let smooth = smooth(&raw);
-        let chart = LineChart {
-            title: "Norm of the gradient".into(),
-            x_name: "step".into(),
-            y_name: "norm".into(),
-            y_limits: Some((0.0, f64::INFINITY)),
-            series: vec![
-                line("", raw, Style::Raw, 5),
-                line("gradient", smooth, Style::Line, 5),
-            ],
-            ..LineChart::default()
-        };
-        ("gradient-norm", chart)
+        let plot = by_step("Norm of the gradient", "norm").y_limits(0.0, f64::INFINITY);
+        Some(smoothed(plot, "last", raw, smooth, 5))
     }
 
-    fn by_step(&self, of: impl Fn(&Step) -> Option<f64>) -> Vec<(f64, f64)> {
-        self.steps
-            .iter()
+    fn by_step(&self, of: impl Fn(&Step) -> Option<f64>) -> Points {
+        let steps = self.steps.iter();
+        steps
             .filter_map(|s| Some((s.step as f64, of(s)?)))
             .collect()
     }
+
+    fn by_epoch(&self, of: impl Fn(&Epoch) -> Option<(u64, f64)>) -> Points {
+        let epochs = self.epochs.iter();
+        epochs.filter_map(of).map(|(x, y)| (x as f64, y)).collect()
+    }
 }
 
-fn line(name: &str, points: Vec<(f64, f64)>, style: Style, color: usize) -> Series {
-    Series {
-        name: name.into(),
-        points,
-        style,
-        color,
+fn by_step(title: &str, y: &str) -> Plot {
+    Plot::new(title).axes("step", y).whole_x()
+}
+
+/// With a curve before a pale one of what it was smoothed from.
+fn smoothed(plot: Plot, name: &str, raw: Points, smooth: Points, color: usize) -> Plot {
+    let plot = plot.line("", raw).color(color).pale().thin();
+    plot.line(name, smooth).color(color)
+}
+
+/// With what the evaluations of each part say, and a line at the best epoch, if one was chosen.
+fn judged(plot: Plot, evaluated: [Points; 3], best: Option<u64>) -> Plot {
+    let parts = PARTS.into_iter().zip(evaluated);
+    let plot = parts
+        .filter(|(_, points)| !points.is_empty())
+        .fold(plot, |plot, ((part, color), points)| {
+            plot.path(part, points).color(color)
+        });
+    match best {
+        Some(at) => plot.x_mark(at as f64, "best"),
+        None => plot,
     }
+}
+
+/// The smallest and the largest finite value.
+fn range<'a>(points: impl IntoIterator<Item = &'a (f64, f64)>) -> Option<(f64, f64)> {
+    let finite = points.into_iter().map(|p| p.1).filter(|y| y.is_finite());
+    finite
+        .map(|y| (y, y))
+        .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
 }
 
 /// An exponential average over about a sixtieth of the points, without bias at the start:
 /// `m_t = Σ β^(t-i) y_i / Σ β^(t-i)`. What is not finite is a gap and is left out of the average.
-fn smooth(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+fn smooth(points: &[(f64, f64)]) -> Points {
     let span = (points.len() as f64 / 60.0).max(1.0);
     let beta = 1.0 - 1.0 / span;
     let (mut sum, mut weight) = (0.0, 0.0);
@@ -283,44 +233,11 @@ fn smooth(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// A chart with its heading and legend, drawn for a wide and for a narrow window.
-fn figure(id: &str, chart: &LineChart) -> String {
-    let mut legend = String::new();
-    let named = chart.series.iter().filter(|s| !s.name.is_empty());
-    let many = named.clone().count() > 1;
-    for series in named {
-        let last = series.points.iter().rev().find(|p| p.1.is_finite());
-        let last = match (last, chart.decimals) {
-            (Some((_, y)), Some(decimals)) => format!("{y:.decimals$}"),
-            (Some((_, y)), None) => significant(*y, 4),
-            (None, _) => String::new(),
-        };
-        let key = match series.style {
-            Style::Marked => super::chart::mark(series.color % 6, (9.0, 6.0)),
-            _ => "M1 6H17".to_string(),
-        };
-        let class = match series.style {
-            Style::Marked => "mark",
-            _ => "line",
-        };
-        let name = if many {
-            escape(&series.name)
-        } else {
-            "last".to_string()
-        };
-        let _ = write!(
-            legend,
-            "<li><svg class=\"key\" viewBox=\"0 0 18 12\" width=\"18\" height=\"12\" aria-hidden=\"true\">\
-             <path class=\"{class} c{}\" d=\"{key}\"/></svg>{name} <b>{last}</b></li>",
-            series.color % 6
-        );
-    }
-    format!(
-        "<figure class=\"chart\"><figcaption><h3>{}</h3><ul class=\"legend\">{legend}</ul></figcaption>{}{}</figure>",
-        escape(&chart.title),
-        chart.render(&format!("{id}-wide"), "wide", (540, 280)),
-        chart.render(&format!("{id}-narrow"), "narrow", (328, 240)),
-    )
+/// A chart below its heading, with the last values in its legend.
+fn figure(plot: Plot) -> String {
+    let plot = plot.no_title().last_values();
+    let [wide, narrow] = [(540, 300), (328, 250)].map(|(w, h)| plot.clone().size(w, h).figure());
+    drawn(wide.title(), &wide, &narrow)
 }
 
 #[cfg(test)]

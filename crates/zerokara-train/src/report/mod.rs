@@ -3,7 +3,6 @@
 //! [`Report`] holds plain data; [`Report::render`] makes the page. Sections without data are left out. Text is
 //! escaped, numbers that are not finite are gaps or dashes.
 
-pub mod chart;
 mod confusion;
 mod curves;
 mod gallery;
@@ -15,7 +14,7 @@ pub mod terminal;
 use crate::evaluation::Reading;
 
 pub use curves::Curves;
-pub use zerokara_figures::{axis::Scale, html, numbers};
+pub use zerokara_figures::{html, numbers};
 pub use zerokara_nn::metrics::ConfusionMatrix;
 
 /// Everything that a report can show. What is unknown stays `None` or empty.
@@ -83,6 +82,8 @@ pub struct Report {
     pub classes: Vec<String>,
     /// Loss, accuracy and learning rate over time.
     pub curves: Curves,
+    /// The epoch whose parameters were kept because it did best on the validation data.
+    pub best_epoch: Option<u64>,
     /// How often each class was answered for each label.
     pub confusion: Option<ConfusionMatrix>,
     /// Samples that were answered wrongly. The page shows the 60 with the highest probabilities.

@@ -4,14 +4,22 @@ use super::html::escape;
 use super::numbers::{duration, percent, rate, significant, thousands};
 use super::{Report, confusion, gallery, readings, tables};
 use std::fmt::Write;
+use zerokara_figures::{Figure, STYLE};
 
-const STYLE: &str = include_str!("style.css");
+const PAGE_STYLE: &str = include_str!("style.css");
 
-/// How figures look; their colours are the page's.
-fn figure_rules() -> String {
-    let rules = zerokara_figures::STYLE.lines();
-    let own = rules.filter(|line| line.starts_with(".figure"));
-    own.flat_map(|line| [line, "\n"]).collect()
+/// A figure below its heading, as it was drawn for wide and for narrow windows: text must stay readable, so that it is drawn
+/// twice instead of being scaled.
+pub(super) fn drawn(heading: &str, wide: &Figure, narrow: &Figure) -> String {
+    let heading = match heading {
+        "" => String::new(),
+        heading => format!("<figcaption><h3>{}</h3></figcaption>", escape(heading)),
+    };
+    format!(
+        "<figure class=\"chart\">{heading}<div class=\"wide\">{}</div><div class=\"narrow\">{}</div></figure>",
+        wide.svg(),
+        narrow.svg()
+    )
 }
 
 pub(super) fn render(report: &Report) -> String {
@@ -23,11 +31,10 @@ pub(super) fn render(report: &Report) -> String {
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
          <meta name=\"color-scheme\" content=\"light dark\"/>\n\
-         <title>{title}</title>\n<style>\n{STYLE}{figures}</style>\n</head>\n<body>\n<main>\n<header>\n<h1>{title}</h1>\n{}{}</header>\n",
+         <title>{title}</title>\n<style>\n{STYLE}{PAGE_STYLE}</style>\n</head>\n<body>\n<main>\n<header>\n<h1>{title}</h1>\n{}{}</header>\n",
         subtitle(report),
         notices(report) + &headline(report),
-        title = escape(title),
-        figures = figure_rules()
+        title = escape(title)
     );
     let sections = [
         ("curves", "Curves", curves(report)),
@@ -97,7 +104,7 @@ fn notices(report: &Report) -> String {
 
 /// The curves, with a word on what those of an epoch are of.
 fn curves(report: &Report) -> String {
-    let curves = report.curves.render();
+    let curves = report.curves.render(report.best_epoch);
     match report.train_sample() {
         Some(of) if !curves.is_empty() && !report.curves.epochs.is_empty() => format!(
             "{curves}<p class=\"note\">Training loss and accuracy of an epoch are {}, the same in every epoch.</p>",
@@ -201,6 +208,10 @@ fn details(report: &Report) -> String {
     };
     row("model", Some(report.model.clone()));
     row("data set", Some(report.dataset.clone()));
+    row(
+        "best epoch",
+        report.best_epoch.map(|epoch| epoch.to_string()),
+    );
     let of = report.train_sample().map(|of| format!(" ({of})"));
     row(
         "training accuracy",

@@ -3,6 +3,7 @@
 use super::class_name;
 use super::html::escape;
 use super::numbers::{percent, significant, thousands};
+use super::page::drawn;
 use crate::evaluation::Reading;
 use std::fmt::Write;
 use zerokara_figures::Plot;
@@ -148,14 +149,15 @@ fn scatter(title: &str, across: &str, points: &[(f64, f64)], diagonal: bool) -> 
     };
     let right = |x: f64| if diagonal { x } else { 0.0 };
     let plot = Plot::new(title)
-        .size(370, 300)
+        .no_title()
         .axes("true", across)
         .no_legend()
         .line("right", [(low, right(low)), (high, right(high))])
         .grey()
         .dots("samples", points)
         .color(0);
-    format!("<div>{}</div>", plot.figure().svg())
+    let [wide, narrow] = [(540, 380), (328, 280)].map(|(w, h)| plot.clone().size(w, h).figure());
+    drawn(title, &wide, &narrow)
 }
 
 #[cfg(test)]

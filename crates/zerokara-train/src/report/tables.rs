@@ -2,8 +2,10 @@
 
 use super::html::escape;
 use super::numbers::{prefixed, significant, thousands};
+use super::page::drawn;
 use super::{LayerRow, LayerTime};
 use std::fmt::Write;
+use zerokara_figures::Bars;
 
 /// Layer, output shape, parameters and operations, with totals.
 pub(super) fn summary(layers: &[LayerRow], samples: &str) -> String {
@@ -48,20 +50,25 @@ fn shape(output: &[usize]) -> String {
     sizes.join(" × ")
 }
 
-/// Horizontal bars of the time forward and backward.
+/// Bars of the time forward and backward, and the numbers beside them.
 pub(super) fn times(times: &[LayerTime]) -> String {
     let valid = |ms: f64| if ms.is_finite() && ms > 0.0 { ms } else { 0.0 };
     let total = |t: &LayerTime| valid(t.forward) + valid(t.backward);
     let all: f64 = times.iter().map(total).sum();
-    let most = times.iter().map(total).fold(0.0, f64::max);
-    if most <= 0.0 || !all.is_finite() {
+    if all <= 0.0 || !all.is_finite() {
         return String::new();
     }
-    let mut out = String::from(
-        "<ul class=\"legend\"><li><i class=\"swatch forward\"></i>forward</li>\
-         <li><i class=\"swatch backward\"></i>backward</li></ul>\
-         <div class=\"scroll\"><table class=\"list times\"><thead><tr><th scope=\"col\">layer</th>\
-         <th scope=\"col\" class=\"bars\"><span class=\"hidden\">bar</span></th>\
+    let bars = Bars::new("Time per layer")
+        .no_title()
+        .parts(["forward", "backward"])
+        .unit("ms");
+    let bars = times.iter().fold(bars, |bars, time| {
+        bars.bar(&time.name, [time.forward, time.backward])
+    });
+    let [wide, narrow] = [540, 328].map(|width| bars.clone().width(width).figure());
+    let mut out = format!("<div class=\"charts\">{}", drawn("", &wide, &narrow));
+    out.push_str(
+        "<div class=\"scroll\"><table class=\"list times\"><thead><tr><th scope=\"col\">layer</th>\
          <th scope=\"col\" class=\"number\">forward, ms</th><th scope=\"col\" class=\"number\">backward, ms</th>\
          <th scope=\"col\" class=\"number\">share</th></tr></thead><tbody>",
     );
@@ -72,12 +79,8 @@ pub(super) fn times(times: &[LayerTime]) -> String {
     for time in times {
         let _ = write!(
             out,
-            "<tr><th scope=\"row\">{}</th><td class=\"bars\"><div class=\"bar\" aria-hidden=\"true\">\
-             <i class=\"forward\" style=\"width:{:.2}%\"></i><i class=\"backward\" style=\"width:{:.2}%\"></i></div></td>\
-             <td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number\">{:.1} %</td></tr>",
+            "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number\">{:.1} %</td></tr>",
             escape(&time.name),
-            valid(time.forward) / most * 100.0,
-            valid(time.backward) / most * 100.0,
             ms(time.forward),
             ms(time.backward),
             total(time) / all * 100.0
@@ -86,8 +89,8 @@ pub(super) fn times(times: &[LayerTime]) -> String {
     let sum = |of: fn(&LayerTime) -> f64| times.iter().map(|t| valid(of(t))).sum::<f64>();
     let _ = write!(
         out,
-        "</tbody><tfoot><tr><th scope=\"row\">total</th><td class=\"bars\"></td><td class=\"number\">{}</td>\
-         <td class=\"number\">{}</td><td class=\"number\">{} ms</td></tr></tfoot></table></div>",
+        "</tbody><tfoot><tr><th scope=\"row\">total</th><td class=\"number\">{}</td>\
+         <td class=\"number\">{}</td><td class=\"number\">{} ms</td></tr></tfoot></table></div></div>",
         ms(sum(|t| t.forward)),
         ms(sum(|t| t.backward)),
         significant(all, 3)

@@ -171,11 +171,9 @@ fn gather(
         for (path, value) in &best.state {
             put("best", path, value.clone());
         }
-        put(
-            "score",
-            "best",
-            Array::new([2], vec![best.value, best.loss]),
-        );
+        let epoch = session.best_epoch.map_or(f64::NAN, |epoch| epoch as f64);
+        let score = Array::new([3], vec![best.value, best.loss, epoch]);
+        put("score", "best", score);
     }
     for (at, callback) in callbacks.iter().enumerate() {
         for (name, value) in callback.state().iter() {
@@ -354,6 +352,11 @@ impl Checkpoint {
         let losses = losses.first().map(|(_, all)| all.to_f64s());
         session.losses.extend(losses.unwrap_or_default());
         let score = self.group("score").pop().map(|(_, score)| score.to_f64s());
+        // Files of before do not tell the epoch.
+        let epoch = score.as_ref().and_then(|score| score.get(2).copied());
+        session.best_epoch = epoch
+            .filter(|epoch| *epoch >= 0.0)
+            .map(|epoch| epoch as u64);
         session.best = score.and_then(|score| {
             Some(Best {
                 value: *score.first()?,

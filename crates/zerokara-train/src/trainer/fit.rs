@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Result},
     evaluation::Evaluator,
     metrics::Writer,
-    model::{ModelInfo, SavedModel},
+    model::{ModelCard, SavedModel},
     progress::{Mode, Progress},
     run_folder::RunFolder,
 };
@@ -112,6 +112,7 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
         // Room is made once, so that steps need not; for very long runs it grows.
         losses: Vec::with_capacity(total.min(1 << 20) as usize),
         best: None,
+        best_epoch: None,
         checkpoints: None,
         trouble: None,
     };
@@ -292,7 +293,7 @@ fn build(trainer: &Trainer, data: &Dataset, loader: &Loader, feed: &Feed) -> Res
             "it gives {given} scores for {classes} classes"
         )));
     }
-    let info = ModelInfo {
+    let card = ModelCard {
         name: trainer.name.clone().unwrap_or_else(|| "model".into()),
         dataset: data.name.clone(),
         shape: data.shape().to_vec(),
@@ -300,8 +301,9 @@ fn build(trainer: &Trainer, data: &Dataset, loader: &Loader, feed: &Feed) -> Res
         normalization: data.normalization.clone(),
         pictures: data.pictures,
     };
-    let model = SavedModel::of(trainer.model.clone(), loader.input_ports(), info);
+    let model = SavedModel::of(trainer.model.clone(), loader.input_ports(), card);
     Ok(model
         .padded(trainer.padding.clone())
+        .preprocessed(data.preprocessing.clone())
         .for_task(&*trainer.task))
 }

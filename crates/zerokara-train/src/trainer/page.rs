@@ -150,7 +150,7 @@ pub(super) fn write(
     let runtime = Runtime::current()?;
     let layers = session.model.layers()?;
     let last = session.history.last();
-    let name = session.model.info().name.clone();
+    let name = session.model.card().name.clone();
     let (images, trained) = session.trained;
     let steps = session.steps;
     let ended = match status {
@@ -191,6 +191,7 @@ pub(super) fn write(
             steps: session.recorded.clone(),
             epochs: session.history.clone(),
         },
+        best_epoch: session.best_epoch,
         confusion: (!test.answers.is_empty())
             .then(|| test.confusion(data.test.labels(), data.classes())),
         misclassified: misclassified(data, test),

@@ -64,6 +64,8 @@ pub(super) struct Session<'a> {
     pub interrupts: Option<Interrupts>,
     pub losses: Vec<f64>,
     pub best: Option<Best>,
+    /// The epoch that the parameters in `best` are of, also after they were put back.
+    pub best_epoch: Option<u64>,
     pub checkpoints: Option<Checkpoints>,
     /// What could not be written, until it can.
     pub trouble: Option<String>,
@@ -404,7 +406,7 @@ impl Session<'_> {
             test_accuracy: test.accuracy(),
         };
         if let Some(validation) = validation {
-            self.judge(&validation)?;
+            self.judge(record.epoch, &validation)?;
         }
         self.record(record.clone().into());
         let first = train.measures.first().map(|m| m.name);
@@ -417,7 +419,7 @@ impl Session<'_> {
     }
 
     /// Keeps the parameters if no epoch did better.
-    fn judge(&mut self, validation: &Evaluation) -> Result<()> {
+    fn judge(&mut self, epoch: u64, validation: &Evaluation) -> Result<()> {
         let first = validation.measures.first();
         let value = first.map_or(f64::NAN, |measure| measure.value);
         // The loss of scores that are NaN is no better than any other.
@@ -436,6 +438,7 @@ impl Session<'_> {
                 loss,
                 state: self.trainer.model.state()?,
             });
+            self.best_epoch = Some(epoch);
             let saved = self.save();
             self.tell(saved);
         }

@@ -199,7 +199,8 @@ fn square(
     let grid = (0..SIDE * SIDE).flat_map(|i| [at(i % SIDE), at(SIDE - 1 - i / SIDE)]);
     let grid = Tensor::new([SIDE * SIDE, 2], grid.collect::<Vec<_>>());
     let ones = digits(&f(&grid))?;
-    let rgba = ones.iter().flat_map(|&one| [213, 94, 0, one * 40]).collect();
+    let [red, green, blue] = color(1);
+    let rgba = ones.iter().flat_map(|&one| [red, green, blue, one * 40]).collect();
     Ok(Plot::new(title)
         .size(side, side)
         .axes(x, y)

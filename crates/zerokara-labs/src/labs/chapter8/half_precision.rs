@@ -260,7 +260,7 @@ fn network(
         layers = layers.max_pool2d(2);
     }
     layers = passing(layers.flatten().linear(50).relu()).linear(10);
-    let shape = [&[1], &trained.info().shape[..]].concat();
+    let shape = [&[1], &trained.card().shape[..]].concat();
     layers.build(&Tensor::zeros(shape), 0)?;
     let state = trained.module().state()?;
     for (name, parameter) in layers.named_parameters()? {
@@ -269,7 +269,7 @@ fn network(
             same.ok_or_else(|| Error::new(format!("nothing was trained for {name}")))?;
         parameter.set_array(round(value))?;
     }
-    Ok(SavedModel::new(Arc::new(layers), trained.info().clone()))
+    Ok(SavedModel::new(Arc::new(layers), trained.card().clone()))
 }
 
 /// An array with each number replaced.
