@@ -422,7 +422,7 @@ impl Array {
         self.valid()?;
         match T::of(self) {
             Some(elements) => Ok(elements),
-            None => Err(self.other_type(T::DTYPE)),
+            None => Err(other_type(self.dtype(), T::DTYPE)),
         }
     }
 
@@ -433,10 +433,16 @@ impl Array {
     #[track_caller]
     pub fn as_mut_slice<T: Scalar>(&mut self) -> Result<&mut [T]> {
         self.valid()?;
-        if self.dtype() != T::DTYPE {
-            return Err(self.other_type(T::DTYPE));
+        let dtype = self.dtype();
+        let elements = match dtype == T::DTYPE {
+            true => T::of_mut(self),
+            // To ask would be to copy shared elements.
+            false => None,
+        };
+        match elements {
+            Some(elements) => Ok(elements),
+            None => Err(other_type(dtype, T::DTYPE)),
         }
-        Ok(self.slice_mut())
     }
 
     /// The truth values, row by row, as bytes 0 and 1.
@@ -448,30 +454,31 @@ impl Array {
         self.valid()?;
         match self.storage.bools() {
             Some(bools) => Ok(bools),
-            None => Err(self.other_type(DType::Bool)),
+            None => Err(other_type(self.dtype(), DType::Bool)),
         }
     }
 
-    #[track_caller]
-    fn other_type(&self, wanted: DType) -> Error {
-        Error::here(
-            "array",
-            format!("it holds {}, not {wanted}; cast it first", self.dtype()),
-        )
-    }
-
     /// The elements, for an operation whose `infer` admits no other type.
+    ///
+    /// # Panics
+    /// If they are of another type.
     pub(crate) fn slice<T: Scalar>(&self) -> &[T] {
         T::of(self).unwrap_or_else(|| unreachable!("{} instead of {}", self.dtype(), T::DTYPE))
     }
 
     /// The elements to be written, for an operation whose `infer` admits no other type.
+    ///
+    /// # Panics
+    /// If they are of another type.
     pub(crate) fn slice_mut<T: Scalar>(&mut self) -> &mut [T] {
         let dtype = self.dtype();
         T::of_mut(self).unwrap_or_else(|| unreachable!("{dtype} instead of {}", T::DTYPE))
     }
 
     /// The truth values, bytes 0 and 1, for an operation whose `infer` admits no other type.
+    ///
+    /// # Panics
+    /// If the elements are of another type.
     pub(crate) fn bools(&self) -> &[u8] {
         let dtype = self.dtype();
         let bools = self.storage.bools();
@@ -479,11 +486,20 @@ impl Array {
     }
 
     /// The truth values to be written, for an operation whose `infer` admits no other type.
+    ///
+    /// # Panics
+    /// If the elements are of another type.
     pub(crate) fn bools_mut(&mut self) -> &mut [u8] {
         let dtype = self.dtype();
         let bools = Arc::make_mut(&mut self.storage).bools_mut();
         bools.unwrap_or_else(|| unreachable!("{dtype} instead of truth values"))
     }
+}
+
+#[track_caller]
+fn other_type(held: DType, wanted: DType) -> Error {
+    let reason = format!("it holds {held}, not {wanted}; cast it first");
+    Error::here("array", reason)
 }
 
 impl PartialEq for Array {

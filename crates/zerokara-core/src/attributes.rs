@@ -59,6 +59,12 @@ impl Attributes {
         self
     }
 
+    /// These attributes and then those.
+    pub(crate) fn and(mut self, more: Attributes) -> Self {
+        self.0.extend(more.0);
+        self
+    }
+
     /// The names and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Attribute)> {
         self.0.iter().map(|(name, value)| (name.as_ref(), value))
@@ -172,16 +178,15 @@ impl Attributes {
         }
     }
 
-    /// The attribute `padding`.
-    pub(crate) fn padding(&self) -> Result<Padding, String> {
-        match self.sizes("padding")?[..] {
+    /// The padding of this name.
+    pub(crate) fn padding(&self, name: &str) -> Result<Padding, String> {
+        match self.sizes(name)?[..] {
             [down, across] => Ok([down, across].into()),
             [above, left, below, right] => Ok([above, left, below, right].into()),
-            _ => Err(
-                "attribute padding must hold two integers (above and below, left and right) \
-                      or four (above, left, below, right)"
-                    .into(),
-            ),
+            _ => Err(format!(
+                "attribute {name} must hold two integers (above and below, left and right) or four (above, left, below, \
+                 right)"
+            )),
         }
     }
 

@@ -64,14 +64,27 @@ pub fn rank(x: &Meta, rank: usize, axes: &str) -> Result<(), String> {
     }
 }
 
-/// An error unless shapes and types are the same.
-pub fn same(a: &Meta, b: &Meta) -> Result<(), String> {
-    if a.dtype != b.dtype {
-        return Err(format!(
+/// An error unless the element types are the same.
+pub fn same_type(a: &Meta, b: &Meta) -> Result<(), String> {
+    if a.dtype == b.dtype {
+        Ok(())
+    } else {
+        Err(format!(
             "element types {} and {} differ; cast one of them",
             a.dtype, b.dtype
-        ));
+        ))
     }
+}
+
+/// An error unless the tensors hold floats of one type.
+pub fn floats(a: &Meta, b: &Meta) -> Result<(), String> {
+    float(a)?;
+    same_type(a, b)
+}
+
+/// An error unless shapes and types are the same.
+pub fn same(a: &Meta, b: &Meta) -> Result<(), String> {
+    same_type(a, b)?;
     if a.shape != b.shape {
         return Err(format!(
             "shapes {:?} and {:?} do not broadcast together",

@@ -5,11 +5,11 @@
 
 mod array;
 mod attributes;
-pub mod check;
 mod compile;
 mod display;
 mod error;
 pub mod grad;
+pub mod gradient_check;
 mod graph;
 mod infer;
 pub mod interpreter;

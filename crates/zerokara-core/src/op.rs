@@ -215,6 +215,17 @@ pub struct PoolOptions {
     pub padding: Padding,
 }
 
+impl PoolOptions {
+    /// Windows of this size, side by side, without padding.
+    pub fn new(kernel: [usize; 2]) -> Self {
+        Self {
+            kernel,
+            stride: kernel,
+            padding: Padding::default(),
+        }
+    }
+}
+
 /// Code of one function of the first input.
 pub fn unary(function: Unary) -> Kind {
     Kind::Map(Code {

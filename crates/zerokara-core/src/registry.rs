@@ -123,23 +123,14 @@ impl Entry {
     }
 }
 
-const CONVOLUTION: &[Declared] = &[
-    with_default("stride", || [1, 1].into()),
-    with_default("padding", || [0, 0].into()),
-    with_default("dilation", || [1, 1].into()),
-    with_default("groups", || 1usize.into()),
-];
-const UNFOLDING: &[Declared] = &[
-    needed("kernel"),
-    with_default("stride", || [1, 1].into()),
-    with_default("padding", || [0, 0].into()),
-    with_default("dilation", || [1, 1].into()),
-];
-const POOLING: &[Declared] = &[
-    needed("kernel"),
-    needed("stride"),
-    with_default("padding", || [0, 0].into()),
-];
+const KERNEL: Declared = needed("kernel");
+const STRIDE: Declared = with_default("stride", || [1, 1].into());
+const PADDING: Declared = with_default("padding", || [0, 0].into());
+const DILATION: Declared = with_default("dilation", || [1, 1].into());
+const GROUPS: Declared = with_default("groups", || 1usize.into());
+const CONVOLUTION: &[Declared] = &[STRIDE, PADDING, DILATION, GROUPS];
+const UNFOLDING: &[Declared] = &[KERNEL, STRIDE, PADDING, DILATION];
+const POOLING: &[Declared] = &[KERNEL, needed("stride"), PADDING];
 const COUNT_PADDING: &[Declared] = &[with_default("count_padding", || true.into())];
 const REDUCTION: &[Declared] = &[
     with_default("axes", || Attribute::Ints(Vec::new())),

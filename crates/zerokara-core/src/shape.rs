@@ -26,9 +26,10 @@ impl Meta {
         self.shape.len()
     }
 
-    /// Number of elements.
+    /// Number of elements; the largest number if there are more.
     pub fn len(&self) -> usize {
-        self.shape.iter().product()
+        let product = |n: usize, &length: &usize| n.saturating_mul(length);
+        self.shape.iter().fold(1, product)
     }
 
     /// The meta, if an array of it can be counted and addressed; else why not.

@@ -1,7 +1,8 @@
 //! What a gradient is taken with respect to.
 
 use zerokara_core::{
-    DType, Parameter, Program, Result, Tensor, check::CheckOptions, check::gradient_check, grad,
+    DType, Parameter, Program, Result, Tensor, grad,
+    gradient_check::{CheckOptions, gradient_check},
     gradients,
 };
 

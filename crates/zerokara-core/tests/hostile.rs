@@ -2,8 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use zerokara_core::{
-    Array, DType, Meta, Parameter, Tensor, grad,
+    Array, Attributes, DType, Meta, Parameter, Tensor, grad,
     op::{ConvOptions, PoolOptions},
+    registry,
 };
 
 const INTEGERS: [i64; 9] = [
@@ -122,6 +123,17 @@ fn sizes() {
 }
 
 #[test]
+fn axes_that_are_sizes() {
+    let x = Tensor::from([[1.0, 2.0], [3.0, 4.0]]);
+    let (few, all) = (Tensor::from([0, 1]), Tensor::from([[0, 1], [1, 0]]));
+    for a in SIZES {
+        let name = |what: &str| format!("{what}({a})");
+        look(&name("index_add"), &x, || x.index_add(a, &few, 3));
+        look(&name("scatter_add"), &x, || x.scatter_add(a, &all, 3));
+    }
+}
+
+#[test]
 fn pairs_of_sizes() {
     let x = Tensor::from([[[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]]]);
     let w = Tensor::ones([1, 1, 2, 2]);
@@ -150,6 +162,12 @@ fn pairs_of_sizes() {
             };
             look(&name("max_pool2d"), &x, || x.max_pool2d(pool));
             look(&name("avg_pool2d"), &x, || x.avg_pool2d(pool, true));
+            let whole = PoolOptions {
+                kernel: [b; 2],
+                stride: [b; 2],
+                padding: [b.saturating_sub(1); 2].into(),
+            };
+            look(&name("avg_pool2d of all"), &x, || x.avg_pool2d(whole, true));
             let conv = ConvOptions {
                 stride: [a, 1],
                 padding: [1, b].into(),
@@ -162,6 +180,17 @@ fn pairs_of_sizes() {
                 ..ConvOptions::default()
             };
             look(&name("groups"), &x, || x.conv2d(&w, groups));
+            look(&name("groups of gradients"), &x, || {
+                let groups = i64::try_from(b).unwrap_or(i64::MAX);
+                let attributes = Attributes::none()
+                    .with("groups", groups)
+                    .with("input", [3, 3]);
+                registry::apply(
+                    "conv2d_input_gradient",
+                    &attributes,
+                    &[x.clone(), w.clone()],
+                )
+            });
             look(&name("im2col"), &x, || {
                 x.im2col([a, 1], [1, b], [1, 1], [1, a])
             });

@@ -1,9 +1,9 @@
 //! `x[mask]` and `x[mask] = value` (page 142 of the book).
 
 use zerokara_core::{
-    Array, DType, Parameter, Precision, Program, Result, Tensor,
-    check::{CheckOptions, gradient_check},
-    grad, interpret,
+    Array, DType, Parameter, Precision, Program, Result, Tensor, grad,
+    gradient_check::{CheckOptions, gradient_check},
+    interpret,
 };
 
 /// The book's example.

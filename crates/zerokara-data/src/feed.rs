@@ -2,7 +2,7 @@
 
 use crate::ahead::Ahead;
 use crate::error::Result;
-use crate::gather::{Items, Plan};
+use crate::gather::{FedArrays, Items};
 use crate::loader::{Loader, Position};
 use zerokara_core::{Arrays, Runtime};
 
@@ -70,7 +70,7 @@ impl Feed {
 /// ```
 pub struct Feeder {
     loader: Loader,
-    plan: Plan,
+    fed: FedArrays,
     slots: [Feed; 2],
     next: usize,
     made: Vec<Arrays>,
@@ -80,7 +80,7 @@ pub struct Feeder {
 impl Feeder {
     pub(crate) fn new(loader: Loader) -> Self {
         Feeder {
-            plan: loader.plan(),
+            fed: loader.fed(),
             loader,
             slots: Default::default(),
             next: 0,
@@ -129,7 +129,7 @@ impl Feeder {
             }
         };
         self.loader
-            .fill_feed(&self.plan, items, feed, &|units, work| {
+            .fill_feed(&self.fed, items, feed, &|units, work| {
                 runtime.parallel(units, work)
             })
     }

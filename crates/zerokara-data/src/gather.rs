@@ -37,16 +37,16 @@ impl<'a> Items<'a> {
     }
 }
 
-/// The arrays of a feed, in order.
+/// Which arrays are fed, in order.
 #[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub inputs: Vec<Fed>,
-    pub targets: Vec<Fed>,
+pub(crate) struct FedArrays {
+    pub inputs: Vec<FedArray>,
+    pub targets: Vec<FedArray>,
 }
 
-/// One array of a feed.
+/// One array that is fed: its column, and how that becomes it.
 #[derive(Clone, Debug)]
-pub(crate) struct Fed {
+pub(crate) struct FedArray {
     pub column: usize,
     pub name: Arc<str>,
     pub dtype: DType,
@@ -60,7 +60,7 @@ pub(crate) struct Fed {
 
 impl Loader {
     /// Which arrays are fed.
-    pub(crate) fn plan(&self) -> Plan {
+    pub(crate) fn fed(&self) -> FedArrays {
         let (inputs, targets) = self.split.columns();
         let columns = self.split.source().columns();
         let list = |numbers: &[usize], are_inputs: bool| {
@@ -78,7 +78,7 @@ impl Loader {
                 let pad = self.pads.iter().find(|(padded, _)| *padded == column);
                 let pad = pad.map(|(_, pad)| *pad);
                 let dtype = normalization.as_ref().map_or(port.dtype, |_| DType::F32);
-                let values = Fed {
+                let values = FedArray {
                     column,
                     name: Arc::clone(&port.name),
                     dtype,
@@ -88,7 +88,7 @@ impl Loader {
                     pad,
                 };
                 let mask = pad.and_then(|pad| Some((pad.mask_type()?, pad.mask_name(&port.name)?)));
-                let mask = mask.map(|(dtype, name)| Fed {
+                let mask = mask.map(|(dtype, name)| FedArray {
                     name: name.into(),
                     dtype,
                     is_mask: true,
@@ -100,7 +100,7 @@ impl Loader {
             }
             list
         };
-        Plan {
+        FedArrays {
             inputs: list(inputs, true),
             targets: list(targets, false),
         }
@@ -109,16 +109,16 @@ impl Loader {
     /// Fills a feed whose indices are there; arrays that are of the right size are used again.
     pub(crate) fn fill_feed(
         &self,
-        plan: &Plan,
+        fed: &FedArrays,
         items: Items<'_>,
         feed: &mut Feed,
         spread: &Spread<'_>,
     ) -> Result<()> {
-        self.fill_arrays(&plan.inputs, items, &mut feed.inputs, spread)?;
-        self.fill_arrays(&plan.targets, items, &mut feed.targets, spread)?;
+        self.fill_arrays(&fed.inputs, items, &mut feed.inputs, spread)?;
+        self.fill_arrays(&fed.targets, items, &mut feed.targets, spread)?;
         let (Some(augment), Some(first), Some(images)) = (
             &self.augment,
-            plan.inputs.first(),
+            fed.inputs.first(),
             feed.inputs.values_mut().next(),
         ) else {
             return Ok(());
@@ -133,19 +133,19 @@ impl Loader {
 
     fn fill_arrays(
         &self,
-        plan: &[Fed],
+        all: &[FedArray],
         items: Items<'_>,
         arrays: &mut Arrays,
         spread: &Spread<'_>,
     ) -> Result<()> {
-        if arrays.len() != plan.len() {
-            let none = |fed: &Fed| {
+        if arrays.len() != all.len() {
+            let none = |fed: &FedArray| {
                 let array = Array::zeros(&Meta::new([0], fed.dtype));
                 (Arc::clone(&fed.name), array)
             };
-            *arrays = plan.iter().map(none).collect();
+            *arrays = all.iter().map(none).collect();
         }
-        for (fed, array) in plan.iter().zip(arrays.values_mut()) {
+        for (fed, array) in all.iter().zip(arrays.values_mut()) {
             let made;
             let shape = match &fed.fixed {
                 Some(shape) => shape,
@@ -174,7 +174,7 @@ impl Loader {
     }
 
     /// The shape of one sample's room in a batch of samples of different sizes.
-    fn batch_shape(&self, fed: &Fed, items: Items<'_>) -> Result<Vec<usize>> {
+    fn batch_shape(&self, fed: &FedArray, items: Items<'_>) -> Result<Vec<usize>> {
         let port = &self.split.source().columns()[fed.column];
         let mut shape = Vec::with_capacity(port.axes.len());
         for (axis, length) in port.axes.iter().enumerate() {
@@ -231,7 +231,7 @@ pub(crate) fn write_normalized(
 
 /// Fills an array `[N, ...]` of the right type and size with the samples' values, or with where they have some.
 fn fill(
-    fed: &Fed,
+    fed: &FedArray,
     columns: &[Port],
     items: Items<'_>,
     array: &mut Array,

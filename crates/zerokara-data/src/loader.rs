@@ -6,7 +6,7 @@ use crate::batch::Batch;
 use crate::collate::{Pad, in_parts};
 use crate::error::{Error, Result};
 use crate::feed::{Feed, Feeder};
-use crate::gather::{Fed, Items, write_normalized};
+use crate::gather::{FedArray, Items, write_normalized};
 use crate::normalization::Normalization;
 use crate::random::{Purpose, Random};
 use crate::source::{is_fixed, make};
@@ -624,17 +624,17 @@ impl Loader {
 
     /// Name, element type and axes of each input as it is fed, masks included: `[batch, ...]`.
     pub fn input_ports(&self) -> Vec<Port> {
-        self.fed_ports(&self.plan().inputs)
+        self.fed_ports(&self.fed().inputs)
     }
 
     /// Name, element type and axes of each target as it is fed, masks included: `[batch, ...]`.
     pub fn target_ports(&self) -> Vec<Port> {
-        self.fed_ports(&self.plan().targets)
+        self.fed_ports(&self.fed().targets)
     }
 
-    fn fed_ports(&self, fed: &[Fed]) -> Vec<Port> {
+    fn fed_ports(&self, fed: &[FedArray]) -> Vec<Port> {
         let columns = self.split.source().columns();
-        let port = |fed: &Fed| {
+        let port = |fed: &FedArray| {
             let own = &columns[fed.column].axes;
             let axes = own
                 .iter()
@@ -675,7 +675,7 @@ impl Loader {
                 Items::Made(&self.split, &made)
             }
         };
-        self.fill_feed(&self.plan(), items, &mut feed, &|units, work| {
+        self.fill_feed(&self.fed(), items, &mut feed, &|units, work| {
             (0..units).for_each(work)
         })?;
         Ok(feed)

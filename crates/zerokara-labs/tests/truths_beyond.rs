@@ -1,6 +1,6 @@
 //! What the labs beyond the book state, shown by the library alone.
 
-use zerokara::{core::check::CheckOptions, prelude::*};
+use zerokara::{core::gradient_check::CheckOptions, prelude::*};
 
 /// Convolutions 1x1 with the one weight `w`: a stack of `k` blocks `w x + x` is `(1 + w)^k x`, one without shortcuts
 /// `w^k x`, and so are the gradients.

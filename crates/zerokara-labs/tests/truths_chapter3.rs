@@ -1,6 +1,6 @@
 //! What chapter 3's labs state, through the library.
 
-use zerokara::{core::check::NumericalGradient, prelude::*};
+use zerokara::{core::gradient_check::NumericalGradient, prelude::*};
 
 fn near(found: &Tensor, expected: &[f64], tolerance: f64) {
     let found = found.eval().unwrap().to_f64s();

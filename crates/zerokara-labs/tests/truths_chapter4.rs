@@ -1,7 +1,7 @@
 //! What the labs of chapter 4 state, through the library.
 
 use zerokara::{
-    core::check::{Difference, NumericalGradient},
+    core::gradient_check::{Difference, NumericalGradient},
     prelude::*,
 };
 

@@ -163,7 +163,7 @@ fn gradients_of_two_layer_net() {
     let parameters: Vec<Tensor> =
         model.parameters().unwrap().iter().map(|parameter| parameter.tensor()).collect();
     assert_eq!(model.parameter_count().unwrap(), 784 * 50 + 50 + 50 * 10 + 10);
-    let options = zerokara::core::check::CheckOptions::default();
+    let options = zerokara::core::gradient_check::CheckOptions::default();
     let report =
         gradient_check(&loss, &parameters.iter().collect::<Vec<_>>(), &options).unwrap();
     assert!(report.agrees(1e-6), "{report}");

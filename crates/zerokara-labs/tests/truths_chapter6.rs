@@ -2,7 +2,7 @@
 //! double precision.
 
 use std::sync::{Arc, Mutex};
-use zerokara::core::check::CheckOptions;
+use zerokara::core::gradient_check::CheckOptions;
 use zerokara::prelude::*;
 
 /// Where the optimizer is after each step in the valley `x^2 / 20 + y^2`, from (-7, 2).

@@ -1,103 +1,12 @@
-//! The places of layers and the slots of their parameters: what a layer knows before it is built.
+//! The slots of parameters: what a layer holds of a parameter before it is built.
 
-use crate::{Context, Initializer, Module, Visitor};
+use crate::{Context, Initializer, Module, Visitor, place::Path};
 use std::{
     fmt,
     panic::Location,
     sync::{Arc, RwLock},
 };
-use zerokara_core::{Error, Meta, Parameter, Tensor, scope};
-
-type Path = RwLock<Option<Arc<str>>>;
-
-fn read(path: &Path) -> Option<Arc<str>> {
-    path.read().unwrap_or_else(|e| e.into_inner()).clone()
-}
-
-fn write(path: &Path, to: &str) {
-    *path.write().unwrap_or_else(|e| e.into_inner()) = Some(to.into());
-}
-
-/// Where a layer stands: its kind, the line that made it, and, once its model is built, its path in the model.
-///
-/// A layer of one's own that holds a place and runs its forward pass in [`Place::run`] has its path and its line in
-/// error messages, summaries and profiles, as the layers of this crate have.
-pub struct Place {
-    kind: &'static str,
-    location: &'static Location<'static>,
-    path: Path,
-}
-
-impl Place {
-    /// The place of a layer of this kind (`Conv2d`), made on the caller's line.
-    #[track_caller]
-    pub fn new(kind: &'static str) -> Self {
-        Self {
-            kind,
-            location: Location::caller(),
-            path: RwLock::new(None),
-        }
-    }
-
-    /// The kind of layer.
-    pub fn kind(&self) -> &'static str {
-        self.kind
-    }
-
-    /// The line that made the layer.
-    pub fn location(&self) -> &'static Location<'static> {
-        self.location
-    }
-
-    /// The path in the model, once it is known.
-    pub fn path(&self) -> Option<Arc<str>> {
-        read(&self.path)
-    }
-
-    pub(crate) fn set_path(&self, path: &str) {
-        write(&self.path, path);
-    }
-
-    /// Runs a layer's forward pass: what is built in it carries the layer's path and line.
-    pub fn run(&self, body: impl FnOnce() -> Tensor) -> Tensor {
-        match self.path().filter(|path| !path.is_empty()) {
-            Some(path) => scope::at_layer(path, Some(self.location), body),
-            // A model that is one layer has an empty path; its kind says more.
-            None => scope::in_layer(self.kind, Some(self.location), body),
-        }
-    }
-
-    /// An invalid tensor that says why the layer cannot be applied, with its path and its line.
-    pub fn invalid(&self, why: impl fmt::Display) -> Tensor {
-        let path = match self.path() {
-            Some(path) if !path.is_empty() => format!(" (in layer {path})"),
-            _ => String::new(),
-        };
-        Tensor::invalid(Error::new(format!(
-            "{}: {why}{path}\n  at {}",
-            self.kind, self.location
-        )))
-    }
-}
-
-impl Clone for Place {
-    fn clone(&self) -> Self {
-        Self {
-            kind: self.kind,
-            location: self.location,
-            path: RwLock::new(self.path()),
-        }
-    }
-}
-
-impl fmt::Debug for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.path() {
-            Some(path) => write!(f, "{} at {path}", self.kind),
-            None => write!(f, "{} of {}", self.kind, self.location),
-        }
-    }
-}
+use zerokara_core::{Error, Meta, Parameter, Tensor};
 
 /// The slot of a parameter: empty until the model is built, since only then the sizes of inputs are known.
 ///
@@ -164,7 +73,7 @@ impl ParameterSlot {
             initializer,
             trainable,
             location: Location::caller(),
-            path: RwLock::new(None),
+            path: Path::default(),
             parameter: RwLock::new(parameter),
         }))
     }
@@ -209,7 +118,7 @@ impl ParameterSlot {
                 self.0.location
             )));
         };
-        let path = read(&self.0.path).unwrap_or_else(|| "".into());
+        let path = self.0.path.get().unwrap_or_else(|| "".into());
         match self.0.initializer.sample(meta, seed, &path) {
             Ok(value) => {
                 let parameter = Parameter::of_array(&*path, value);
@@ -226,7 +135,7 @@ impl ParameterSlot {
     }
 
     pub(crate) fn set_path(&self, path: &str) {
-        write(&self.0.path, path);
+        self.0.path.set(path);
     }
 
     pub(crate) fn fill(&self, parameter: Parameter) {
@@ -236,7 +145,7 @@ impl ParameterSlot {
 
     /// What to call the slot in messages.
     pub(crate) fn label(&self) -> String {
-        match read(&self.0.path) {
+        match self.0.path.get() {
             Some(path) if !path.is_empty() => format!("parameter {path}"),
             _ => "a parameter".into(),
         }
@@ -256,7 +165,7 @@ impl Clone for ParameterSlot {
             initializer: self.0.initializer,
             trainable: self.0.trainable,
             location: self.0.location,
-            path: RwLock::new(read(&self.0.path)),
+            path: self.0.path.clone(),
             parameter: RwLock::new(self.parameter().map(copy)),
         }))
     }

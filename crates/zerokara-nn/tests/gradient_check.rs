@@ -8,7 +8,7 @@
 use std::{sync::Arc, time::Instant};
 use zerokara_core::{
     Tensor,
-    check::{CheckOptions, gradient_check},
+    gradient_check::{CheckOptions, gradient_check},
 };
 use zerokara_nn::{models::MultiLayerNet, *};
 

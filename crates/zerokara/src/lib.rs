@@ -249,7 +249,7 @@ pub use zerokara_train::{Error, Result};
 /// What most programs use.
 pub mod prelude {
     pub use crate::{Error, Result};
-    pub use zerokara_core::check::{gradient_check, numerical_gradient};
+    pub use zerokara_core::gradient_check::{gradient_check, numerical_gradient};
     pub use zerokara_core::{
         Array, Arrays, DType, Meta, Metas, Parameter, Program, Runner, Runtime, Tensor, Tensors,
         eval, grad, gradients, value_and_grad,

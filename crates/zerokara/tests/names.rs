@@ -35,7 +35,7 @@ const NAMES: &[(&str, &str)] = &[
         "zerokara-core/src/ops/cross_entropy.rs",
     ),
     ("step_function", "zerokara-core/src/ops/piecewise.rs"),
-    ("numerical_diff", "zerokara-core/src/check.rs"),
+    ("numerical_diff", "zerokara-core/src/gradient_check.rs"),
     ("gradient", "zerokara-core/src/grad.rs"),
     ("backward", "zerokara-core/src/grad.rs"),
     ("mask", "zerokara-core/src/ops/mask.rs"),

@@ -8,7 +8,8 @@ use crate::{
     op::{Call, Gradient, Kind, Op, PoolOptions, Window, map},
     ops::{
         loops,
-        max_pool2d::{first_largest, pool_attributes, pooled_shape, windows},
+        max_pool2d::first_largest,
+        sliding::{pooled_shape, windows},
     },
     shape,
 };
@@ -120,7 +121,7 @@ impl Op for PoolBeside {
     }
 
     fn attributes(&self) -> Attributes {
-        pool_attributes(&self.0)
+        self.0.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
@@ -159,7 +160,7 @@ impl Op for Places {
     }
 
     fn attributes(&self) -> Attributes {
-        pool_attributes(&self.0)
+        self.0.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
@@ -206,7 +207,7 @@ impl Op for Scatter {
     }
 
     fn attributes(&self) -> Attributes {
-        pool_attributes(&self.options).with("images", self.images)
+        self.options.as_attributes().with("images", self.images)
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {

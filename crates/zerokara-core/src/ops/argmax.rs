@@ -1,6 +1,6 @@
 //! Index of the first largest or smallest element along an axis; NaN counts as largest and smallest.
 
-use super::prelude::*;
+use super::{along::Along, prelude::*};
 
 /// The operations `argmax` and `argmin`.
 #[derive(Debug)]
@@ -9,15 +9,7 @@ pub struct ArgReduce {
     axis: i64,
 }
 
-impl ArgReduce {
-    /// From its attributes.
-    pub fn from_attributes(min: bool, attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            min,
-            axis: attributes.int("axis")?,
-        })
-    }
-}
+attributes!(ArgReduce: axis; beside min: bool);
 
 impl Op for ArgReduce {
     fn name(&self) -> &'static str {
@@ -25,7 +17,7 @@ impl Op for ArgReduce {
     }
 
     fn attributes(&self) -> Attributes {
-        Attributes::none().with("axis", self.axis)
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
@@ -53,16 +45,14 @@ impl Op for ArgReduce {
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
         let x = inputs[0];
         let axis = shape::axis(self.axis, x.shape().len())?;
-        let (length, inner) = (
-            x.shape()[axis],
-            x.shape()[axis + 1..].iter().product::<usize>(),
-        );
+        let along = Along::axis(axis, x.shape());
         loops::floats!(x.dtype(), T => {
             let x = x.slice::<T>();
             for (at, y) in output.slice_mut::<i64>().iter_mut().enumerate() {
-                let element = |i: usize| x[(at / inner * length + i) * inner + at % inner];
+                let [outer, _, inner] = along.with_length(1).index(at);
+                let element = |i: usize| x[along.position([outer, i, inner])];
                 let mut best = 0;
-                for i in 1..length {
+                for i in 1..along.length {
                     let (a, b) = (element(i), element(best));
                     if (if self.min { a < b } else { a > b }) || (a.is_nan() && !b.is_nan()) {
                         best = i;

@@ -4,8 +4,8 @@
 //! The gradient spreads evenly over the window; it is linear, and its own gradient is the pooling again.
 
 use super::{
-    max_pool2d::{pool_attributes, pool_options, pooled_shape, windows},
     prelude::*,
+    sliding::{pooled_shape, windows},
 };
 use crate::op::{PoolOptions, Window};
 use loops::Real;
@@ -18,15 +18,7 @@ pub struct AvgPool2d {
     count_padding: bool,
 }
 
-impl AvgPool2d {
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            options: pool_options(attributes)?,
-            count_padding: attributes.bool("count_padding")?,
-        })
-    }
-}
+attributes!(AvgPool2d: options, count_padding);
 
 /// What the mean divides by.
 fn divisor(options: &PoolOptions, count_padding: bool, inside: usize) -> usize {
@@ -43,7 +35,7 @@ impl Op for AvgPool2d {
     }
 
     fn attributes(&self) -> Attributes {
-        pool_attributes(&self.options).with("count_padding", self.count_padding)
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
@@ -98,16 +90,7 @@ pub struct AvgPool2dGradient {
     input: [usize; 2],
 }
 
-impl AvgPool2dGradient {
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            options: pool_options(attributes)?,
-            count_padding: attributes.bool("count_padding")?,
-            input: attributes.pair("input")?,
-        })
-    }
-}
+attributes!(AvgPool2dGradient: options, count_padding, input);
 
 impl Op for AvgPool2dGradient {
     fn name(&self) -> &'static str {
@@ -115,9 +98,7 @@ impl Op for AvgPool2dGradient {
     }
 
     fn attributes(&self) -> Attributes {
-        pool_attributes(&self.options)
-            .with("count_padding", self.count_padding)
-            .with("input", self.input)
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
@@ -171,7 +152,7 @@ impl Tensor {
     /// ```
     /// # use zerokara_core::{Tensor, op::PoolOptions};
     /// let x = Tensor::from([[[[1.0, 2.0], [4.0, 3.0]]]]);
-    /// let y = x.avg_pool2d(PoolOptions { kernel: [2, 2], stride: [2, 2], padding: 0.into() }, false);
+    /// let y = x.avg_pool2d(PoolOptions::new([2, 2]), false);
     /// assert_eq!(y.to_vec::<f32>()?, [2.5]);
     /// # Ok::<(), zerokara_core::Error>(())
     /// ```

@@ -8,16 +8,15 @@ pub struct Broadcast {
     shape: Option<Vec<usize>>,
 }
 
+attributes!(Broadcast: shape);
+
 impl Op for Broadcast {
     fn name(&self) -> &'static str {
         "broadcast"
     }
 
     fn attributes(&self) -> Attributes {
-        match &self.shape {
-            Some(shape) => Attributes::none().with("shape", shape.as_slice()),
-            None => Attributes::none(),
-        }
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
@@ -71,16 +70,6 @@ impl Broadcast {
         Self {
             shape: Some(shape.to_vec()),
         }
-    }
-
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            shape: match attributes.has("shape") {
-                true => Some(attributes.sizes("shape")?),
-                false => None,
-            },
-        })
     }
 }
 

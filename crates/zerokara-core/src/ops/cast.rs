@@ -10,13 +10,15 @@ pub struct Cast {
     dtype: DType,
 }
 
+attributes!(Cast: dtype);
+
 impl Op for Cast {
     fn name(&self) -> &'static str {
         "cast"
     }
 
     fn attributes(&self) -> Attributes {
-        Attributes::none().with("dtype", self.dtype)
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
@@ -42,15 +44,6 @@ impl Op for Cast {
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
         *output = inputs[0].cast(output.dtype());
         Ok(())
-    }
-}
-
-impl Cast {
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            dtype: attributes.dtype("dtype")?,
-        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Tensors joined along an axis; each one's gradient is its part of the output's gradient.
 
-use super::prelude::*;
+use super::{along::Along, prelude::*};
 
 /// The operation.
 #[derive(Debug)]
@@ -12,16 +12,7 @@ pub struct Concat {
     lengths: Vec<usize>,
 }
 
-impl Concat {
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            axis: attributes.size("axis")?,
-            rank: attributes.size("rank")?,
-            lengths: attributes.sizes("lengths")?,
-        })
-    }
-}
+attributes!(Concat: axis, rank, lengths);
 
 impl Op for Concat {
     fn name(&self) -> &'static str {
@@ -29,10 +20,7 @@ impl Op for Concat {
     }
 
     fn attributes(&self) -> Attributes {
-        Attributes::none()
-            .with("axis", self.axis)
-            .with("rank", self.rank)
-            .with("lengths", self.lengths.as_slice())
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
@@ -65,12 +53,7 @@ impl Op for Concat {
                     self.axis
                 ));
             }
-            if rest.dtype != first.dtype {
-                return Err(format!(
-                    "element types {} and {} differ; cast one of them",
-                    first.dtype, rest.dtype
-                ));
-            }
+            infer::same_type(first, &rest)?;
         }
         let sum = self
             .lengths
@@ -103,11 +86,13 @@ impl Op for Concat {
     }
 
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
-        let inner: usize = output.shape()[self.axis + 1..].iter().product();
-        let total = output.shape()[self.axis] * inner;
+        let whole = Along::axis(self.axis, output.shape());
         for (x, start) in inputs.iter().zip(starts(&self.lengths)) {
-            let part = x.shape()[self.axis] * inner;
-            let pairs = (0..x.len()).map(|i| (i, i / part * total + start * inner + i % part));
+            let part = whole.with_length(x.shape()[self.axis]);
+            let pairs = (0..x.len()).map(|from| {
+                let [outer, at, inner] = part.index(from);
+                (from, whole.position([outer, start + at, inner]))
+            });
             loops::copy(x, output, pairs);
         }
         Ok(())

@@ -12,44 +12,9 @@
 //! 212 of the book, where p and q are the same). All three operations are the same sum over the same index map, with another operand as the
 //! result; so each one's gradients are the other two.
 
-use super::prelude::*;
+use super::{prelude::*, sliding::Sliding};
 use crate::op::{Contract, ConvOptions};
 use loops::Real;
-use std::ops::Range;
-
-/// Length of the output along one axis, with padding before and behind:
-/// `floor((input + before + behind - dilation (kernel - 1) - 1) / stride) + 1`.
-///
-/// # Errors
-/// If the filter does not fit into the padded input, or a size is 0.
-pub fn conv2d_output_size(
-    input: usize,
-    kernel: usize,
-    stride: usize,
-    [before, behind]: [usize; 2],
-    dilation: usize,
-) -> Result<usize, String> {
-    if kernel == 0 || stride == 0 || dilation == 0 {
-        return Err("kernel size, stride and dilation must be at least 1".into());
-    }
-    let reach = (kernel - 1)
-        .checked_mul(dilation)
-        .and_then(|n| n.checked_add(1));
-    let padded = (before.checked_add(behind)).and_then(|n| n.checked_add(input));
-    let (Some(reach), Some(padded)) = (reach, padded) else {
-        return Err("kernel size, padding or dilation is too large".into());
-    };
-    if padded < reach {
-        return Err(format!(
-            "a window of {reach} does not fit into an input of {input} with padding {before}{}",
-            match before == behind {
-                true => String::new(),
-                false => format!(" and {behind}"),
-            }
-        ));
-    }
-    Ok((padded - reach) / stride + 1)
-}
 
 /// Sizes of a convolution: batch, channels in and out, and heights and widths.
 struct Sizes {
@@ -92,16 +57,7 @@ fn sizes(options: &ConvOptions, x: &[usize], w: &[usize]) -> Result<Sizes, Strin
             c / groups
         ));
     }
-    let mut output = [0; 2];
-    for (axis, (input, kernel)) in [(h, kh), (wide, kw)].into_iter().enumerate() {
-        output[axis] = conv2d_output_size(
-            input,
-            kernel,
-            options.stride[axis],
-            [options.padding.before[axis], options.padding.behind[axis]],
-            options.dilation[axis],
-        )?;
-    }
+    let output = Sliding::filter([kh, kw], options).output([h, wide])?;
     Ok(Sizes {
         n,
         c,
@@ -116,7 +72,6 @@ fn sizes(options: &ConvOptions, x: &[usize], w: &[usize]) -> Result<Sizes, Strin
 /// outputs `output..output + length`.
 struct Row {
     input: usize,
-    stride: usize,
     filter: usize,
     output: usize,
     length: usize,
@@ -124,35 +79,29 @@ struct Row {
 
 /// The rows of products of one plane of the input with one of the filters.
 fn rows(options: &ConvOptions, s: &Sizes) -> Vec<Row> {
-    // The outputs along an axis at which tap k meets the input and not the padding.
-    let meets = |axis: usize, k: usize| {
-        let (stride, padding) = (options.stride[axis], options.padding.before[axis]);
-        let offset = k * options.dilation[axis];
-        let first = padding.saturating_sub(offset).div_ceil(stride);
-        let end = (s.input[axis] + padding).saturating_sub(offset);
-        first..end.div_ceil(stride).min(s.output[axis])
-    };
-    let position = |axis: usize, y: usize, k: usize| {
-        y * options.stride[axis] + k * options.dilation[axis] - options.padding.before[axis]
-    };
+    let filter = Sliding::filter(s.kernel, options);
+    let [kh, kw] = s.kernel;
     let mut rows = Vec::new();
-    for (k, l) in (0..s.kernel[0]).flat_map(|k| (0..s.kernel[1]).map(move |l| (k, l))) {
-        let Range { start, end } = meets(1, l);
-        for y in meets(0, k).filter(|_| start < end) {
+    for (k, l) in (0..kh).flat_map(|k| (0..kw).map(move |l| (k, l))) {
+        let mut across = filter.meeting(1, s.input[1], s.output[1], l);
+        let Some((x, column)) = across.next() else {
+            continue;
+        };
+        let length = 1 + across.count();
+        for (y, row) in filter.meeting(0, s.input[0], s.output[0], k) {
             rows.push(Row {
-                input: position(0, y, k) * s.input[1] + position(1, start, l),
-                stride: options.stride[1],
-                filter: k * s.kernel[1] + l,
-                output: y * s.output[1] + start,
-                length: end - start,
+                input: row * s.input[1] + column,
+                filter: k * kw + l,
+                output: y * s.output[1] + x,
+                length,
             });
         }
     }
     rows
 }
 
-/// Walks the index map: calls `visit` for every product, row by row.
-fn walk(options: &ConvOptions, s: &Sizes, mut visit: impl FnMut(Row)) {
+/// Walks the index map: calls `visit` with the positions of input, filter element and output for every product, row by row.
+fn walk(options: &ConvOptions, s: &Sizes, mut visit: impl FnMut(usize, usize, usize)) {
     let (per_group, out_per_group) = (s.c / options.groups, s.o / options.groups);
     let area = |[height, width]: [usize; 2]| height * width;
     let rows = rows(options, s);
@@ -162,43 +111,16 @@ fn walk(options: &ConvOptions, s: &Sizes, mut visit: impl FnMut(Row)) {
             let input = (n * s.c + o / out_per_group * per_group + c) * area(s.input);
             let filter = (o * per_group + c) * area(s.kernel);
             for row in &rows {
-                visit(Row {
-                    input: input + row.input,
-                    filter: filter + row.filter,
-                    output: output + row.output,
-                    ..*row
-                });
+                for i in 0..row.length {
+                    visit(
+                        input + row.input + i * options.stride[1],
+                        filter + row.filter,
+                        output + row.output + i,
+                    );
+                }
             }
         }
     }
-}
-
-fn options_attributes(options: &ConvOptions) -> Attributes {
-    Attributes::none()
-        .with("stride", options.stride)
-        .with("padding", options.padding)
-        .with("dilation", options.dilation)
-        .with("groups", options.groups)
-}
-
-fn options_of(attributes: &Attributes) -> Result<ConvOptions, String> {
-    Ok(ConvOptions {
-        stride: attributes.pair("stride")?,
-        padding: attributes.padding()?,
-        dilation: attributes.pair("dilation")?,
-        groups: attributes.size("groups")?,
-    })
-}
-
-fn floats_of_one_type(a: &Meta, b: &Meta) -> Result<(), String> {
-    infer::float(a)?;
-    if a.dtype != b.dtype {
-        return Err(format!(
-            "element types {} and {} differ; cast one of them",
-            a.dtype, b.dtype
-        ));
-    }
-    Ok(())
 }
 
 fn hw(t: &Tensor) -> [usize; 2] {
@@ -236,18 +158,20 @@ pub struct Conv2d {
     options: ConvOptions,
 }
 
+attributes!(Conv2d: options);
+
 impl Op for Conv2d {
     fn name(&self) -> &'static str {
         "conv2d"
     }
 
     fn attributes(&self) -> Attributes {
-        options_attributes(&self.options)
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
         let [x, w] = infer::arity(inputs)?;
-        floats_of_one_type(x, w)?;
+        infer::floats(x, w)?;
         let s = sizes(&self.options, &x.shape, &w.shape)?;
         Ok(Meta::new([s.n, s.o, s.output[0], s.output[1]], x.dtype))
     }
@@ -271,23 +195,9 @@ impl Op for Conv2d {
         loops::floats!(inputs[0].dtype(), T => {
             let (x, w) = (inputs[0].slice::<T>(), inputs[1].slice::<T>());
             loops::summed::<T>(output, |sums| {
-                walk(&self.options, &s, |row| {
-                    let (x, sums) = (&x[row.input..], &mut sums[row.output..]);
-                    for i in 0..row.length {
-                        sums[i] += x[i * row.stride].wide() * w[row.filter].wide();
-                    }
-                });
+                walk(&self.options, &s, |i, k, o| sums[o] += x[i].wide() * w[k].wide());
                 Ok(())
             })
-        })
-    }
-}
-
-impl Conv2d {
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            options: options_of(attributes)?,
         })
     }
 }
@@ -301,6 +211,8 @@ pub struct Conv2dInputGradient {
     input: [usize; 2],
 }
 
+attributes!(Conv2dInputGradient: options, input);
+
 impl Conv2dInputGradient {
     fn input_shape(&self, g: &[usize], w: &[usize]) -> Result<[usize; 4], String> {
         let (&[n, ..], &[_, per_group, ..]) = (g, w) else {
@@ -308,23 +220,12 @@ impl Conv2dInputGradient {
                 "needs a gradient [N, O, Y, X] and filters [O, C, KH, KW], not {g:?} and {w:?}"
             ));
         };
-        let shape = [
-            n,
-            per_group * self.options.groups,
-            self.input[0],
-            self.input[1],
-        ];
+        let channels = per_group.checked_mul(self.options.groups);
+        let channels = channels.ok_or("the groups have more channels than can be counted")?;
+        let shape = [n, channels, self.input[0], self.input[1]];
         let s = sizes(&self.options, &shape, w)?;
         s.expect_output(g)?;
         Ok(shape)
-    }
-
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            options: options_of(attributes)?,
-            input: attributes.pair("input")?,
-        })
     }
 }
 
@@ -334,12 +235,12 @@ impl Op for Conv2dInputGradient {
     }
 
     fn attributes(&self) -> Attributes {
-        options_attributes(&self.options).with("input", self.input)
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
         let [g, w] = infer::arity(inputs)?;
-        floats_of_one_type(g, w)?;
+        infer::floats(g, w)?;
         Ok(Meta::new(self.input_shape(&g.shape, &w.shape)?, g.dtype))
     }
 
@@ -362,12 +263,7 @@ impl Op for Conv2dInputGradient {
         loops::floats!(inputs[0].dtype(), T => {
             let (g, w) = (inputs[0].slice::<T>(), inputs[1].slice::<T>());
             loops::summed::<T>(output, |sums| {
-                walk(&self.options, &s, |row| {
-                    let (g, sums) = (&g[row.output..], &mut sums[row.input..]);
-                    for i in 0..row.length {
-                        sums[i * row.stride] += g[i].wide() * w[row.filter].wide();
-                    }
-                });
+                walk(&self.options, &s, |i, k, o| sums[i] += g[o].wide() * w[k].wide());
                 Ok(())
             })
         })
@@ -381,6 +277,8 @@ pub struct Conv2dWeightGradient {
     /// Height and width of the filters, which the sizes alone do not tell when the stride is above 1.
     kernel: [usize; 2],
 }
+
+attributes!(Conv2dWeightGradient: options, kernel);
 
 impl Conv2dWeightGradient {
     fn filter_shape(&self, x: &[usize], g: &[usize]) -> Result<[usize; 4], String> {
@@ -399,14 +297,6 @@ impl Conv2dWeightGradient {
         s.expect_output(g)?;
         Ok(shape)
     }
-
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            options: options_of(attributes)?,
-            kernel: attributes.pair("kernel")?,
-        })
-    }
 }
 
 impl Op for Conv2dWeightGradient {
@@ -415,12 +305,12 @@ impl Op for Conv2dWeightGradient {
     }
 
     fn attributes(&self) -> Attributes {
-        options_attributes(&self.options).with("kernel", self.kernel)
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
         let [x, g] = infer::arity(inputs)?;
-        floats_of_one_type(x, g)?;
+        infer::floats(x, g)?;
         Ok(Meta::new(self.filter_shape(&x.shape, &g.shape)?, x.dtype))
     }
 
@@ -443,12 +333,7 @@ impl Op for Conv2dWeightGradient {
         loops::floats!(inputs[0].dtype(), T => {
             let (x, g) = (inputs[0].slice::<T>(), inputs[1].slice::<T>());
             loops::summed::<T>(output, |sums| {
-                walk(&self.options, &s, |row| {
-                    let (x, g) = (&x[row.input..], &g[row.output..]);
-                    for i in 0..row.length {
-                        sums[row.filter] += x[i * row.stride].wide() * g[i].wide();
-                    }
-                });
+                walk(&self.options, &s, |i, k, o| sums[k] += x[i].wide() * g[o].wide());
                 Ok(())
             })
         })

@@ -20,14 +20,9 @@ pub struct CrossEntropy {
     smoothing: f64,
 }
 
-impl CrossEntropy {
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            smoothing: attributes.float("smoothing")?,
-        })
-    }
+attributes!(CrossEntropy: smoothing);
 
+impl CrossEntropy {
     /// The targets as smoothed probabilities `[.., C]`.
     fn probabilities(&self, logits: &Tensor, target: &Tensor) -> Option<Tensor> {
         let classes = *logits.shape().ok()?.last()?;
@@ -49,7 +44,7 @@ impl Op for CrossEntropy {
     }
 
     fn attributes(&self) -> Attributes {
-        Attributes::none().with("smoothing", self.smoothing)
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {

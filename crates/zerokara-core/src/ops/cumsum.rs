@@ -1,6 +1,6 @@
 //! Running sums along an axis: `y[i] = x[0] + .. + x[i]`; the gradient is the running sum from the other end.
 
-use super::prelude::*;
+use super::{along::Along, prelude::*};
 use loops::Real;
 
 /// The operation.
@@ -9,14 +9,7 @@ pub struct Cumsum {
     axis: i64,
 }
 
-impl Cumsum {
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            axis: attributes.int("axis")?,
-        })
-    }
-}
+attributes!(Cumsum: axis);
 
 impl Op for Cumsum {
     fn name(&self) -> &'static str {
@@ -24,7 +17,7 @@ impl Op for Cumsum {
     }
 
     fn attributes(&self) -> Attributes {
-        Attributes::none().with("axis", self.axis)
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
@@ -45,8 +38,8 @@ impl Op for Cumsum {
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
         let shape = inputs[0].shape();
         let axis = shape::axis(self.axis, shape.len())?;
-        let inner: usize = shape[axis + 1..].iter().product();
-        let whole = shape[axis] * inner;
+        let Along { length, inner, .. } = Along::axis(axis, shape);
+        let whole = length * inner;
         if whole == 0 {
             return Ok(());
         }

@@ -41,15 +41,7 @@ pub struct Clamp {
     high: f64,
 }
 
-impl Clamp {
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            low: attributes.float("low")?,
-            high: attributes.float("high")?,
-        })
-    }
-}
+attributes!(Clamp: low, high);
 
 impl Op for Clamp {
     fn name(&self) -> &'static str {
@@ -57,9 +49,7 @@ impl Op for Clamp {
     }
 
     fn attributes(&self) -> Attributes {
-        Attributes::none()
-            .with("low", self.low)
-            .with("high", self.high)
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {

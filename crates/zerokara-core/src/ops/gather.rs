@@ -1,7 +1,7 @@
 //! Picking single elements by index along an axis, `y[.., i, ..] = x[.., indices[.., i, ..], ..]` (NumPy's
 //! `take_along_axis`), and its transpose `scatter_add`. Each is the other's gradient.
 
-use super::{indices, prelude::*};
+use super::{along::Along, indices, prelude::*};
 use loops::Real;
 
 /// For each element of the indices: its position, and the position in an array whose axis has this length.
@@ -10,24 +10,19 @@ fn places(
     axis: usize,
     length: usize,
 ) -> impl Iterator<Item = Result<(usize, usize), String>> + '_ {
-    let count = indices.shape()[axis];
-    let inner: usize = indices.shape()[axis + 1..].iter().product();
-    indices
-        .slice::<i64>()
-        .iter()
-        .enumerate()
-        .map(move |(at, &index)| {
-            let index = indices::within(index, length)?;
-            let outer = at / (count * inner);
-            Ok((at, (outer * length + index) * inner + at % inner))
-        })
+    let own = Along::axis(axis, indices.shape());
+    let other = own.with_length(length);
+    let indices = indices.slice::<i64>().iter().enumerate();
+    indices.map(move |(at, &index)| {
+        let [outer, _, inner] = own.index(at);
+        let index = indices::within(index, length)?;
+        Ok((at, other.position([outer, index, inner])))
+    })
 }
 
 /// An error unless the shapes are equal but for the axis.
 fn same_but_axis(x: &[usize], indices: &[usize], axis: usize) -> Result<(), String> {
-    if axis >= x.len() {
-        return Err(format!("axis {axis} is out of range for {} axes", x.len()));
-    }
+    indices::check_axis(axis, x.len())?;
     let mut other = x.to_vec();
     if indices.len() == x.len() {
         other[axis] = indices[axis];
@@ -46,14 +41,7 @@ pub struct Gather {
     axis: usize,
 }
 
-impl Gather {
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            axis: attributes.size("axis")?,
-        })
-    }
-}
+attributes!(Gather: axis);
 
 impl Op for Gather {
     fn name(&self) -> &'static str {
@@ -61,7 +49,7 @@ impl Op for Gather {
     }
 
     fn attributes(&self) -> Attributes {
-        Attributes::none().with("axis", self.axis)
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
@@ -96,15 +84,7 @@ pub struct ScatterAdd {
     length: usize,
 }
 
-impl ScatterAdd {
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            axis: attributes.size("axis")?,
-            length: attributes.size("length")?,
-        })
-    }
-}
+attributes!(ScatterAdd: axis, length);
 
 impl Op for ScatterAdd {
     fn name(&self) -> &'static str {
@@ -112,9 +92,7 @@ impl Op for ScatterAdd {
     }
 
     fn attributes(&self) -> Attributes {
-        Attributes::none()
-            .with("axis", self.axis)
-            .with("length", self.length)
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
@@ -127,9 +105,9 @@ impl Op for ScatterAdd {
                 indices.shape, x.shape
             ));
         }
-        let axis = shape::axis(self.axis as i64, x.rank())?;
+        indices::check_axis(self.axis, x.rank())?;
         let mut meta = x.clone();
-        meta.shape[axis] = self.length;
+        meta.shape[self.axis] = self.length;
         Ok(meta)
     }
 

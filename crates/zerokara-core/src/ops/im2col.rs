@@ -6,82 +6,37 @@
 //!
 //! Elements outside the images are zero. `col2im` adds the elements up at their places. Each is the other's gradient.
 
-use super::{conv2d::conv2d_output_size, prelude::*};
+use super::{prelude::*, sliding::Sliding};
 use crate::op::Padding;
 use loops::Real;
 
-/// Options of the unfolding.
-#[derive(Clone, Copy, Debug)]
-struct Unfolding {
-    kernel: [usize; 2],
-    stride: [usize; 2],
-    padding: Padding,
-    dilation: [usize; 2],
-}
-
-impl Unfolding {
-    fn attributes(&self) -> Attributes {
-        Attributes::none()
-            .with("kernel", self.kernel)
-            .with("stride", self.stride)
-            .with("padding", self.padding)
-            .with("dilation", self.dilation)
-    }
-
-    fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            kernel: attributes.pair("kernel")?,
-            stride: attributes.pair("stride")?,
-            padding: attributes.padding()?,
-            dilation: attributes.pair("dilation")?,
-        })
-    }
-
-    /// Height and width of the convolution's output.
-    fn output(&self, input: [usize; 2]) -> Result<[usize; 2], String> {
-        let along = |axis: usize| {
-            conv2d_output_size(
-                input[axis],
-                self.kernel[axis],
-                self.stride[axis],
-                [self.padding.before[axis], self.padding.behind[axis]],
-                self.dilation[axis],
-            )
-        };
-        Ok([along(0)?, along(1)?])
-    }
-
-    /// Calls `visit(position in the images, position in the matrix)` for every element of the matrix that lies
-    /// inside an image.
-    fn walk(&self, images: &[usize], mut visit: impl FnMut(usize, usize)) -> Result<(), String> {
-        let &[n, c, h, w] = images else {
-            return Err(format!("needs images [N, C, H, W], not {images:?}"));
-        };
-        let [rows, columns] = self.output([h, w])?;
-        let [kh, kw] = self.kernel;
-        for (at, i) in shape::indices(&[n, rows, columns, c, kh, kw]).enumerate() {
-            let row = (i[1] * self.stride[0] + i[4] * self.dilation[0])
-                .wrapping_sub(self.padding.before[0]);
-            let column = (i[2] * self.stride[1] + i[5] * self.dilation[1])
-                .wrapping_sub(self.padding.before[1]);
-            if row < h && column < w {
-                visit(((i[0] * c + i[3]) * h + row) * w + column, at);
-            }
+/// Calls `visit(position in the images, position in the matrix)` for every element of the matrix that lies inside an image.
+fn walk(
+    filter: Sliding,
+    images: &[usize],
+    mut visit: impl FnMut(usize, usize),
+) -> Result<(), String> {
+    let &[n, c, h, w] = images else {
+        return Err(format!("needs images [N, C, H, W], not {images:?}"));
+    };
+    let [rows, columns] = filter.output([h, w])?;
+    let area = filter.kernel[0] * filter.kernel[1];
+    for (at, i) in shape::indices(&[n, rows, columns, c]).enumerate() {
+        let plane = (i[0] * c + i[3]) * h * w;
+        for (element, position) in filter.window([h, w], [i[1], i[2]]) {
+            visit(plane + position, at * area + element);
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// The operation `im2col`.
 #[derive(Debug)]
-pub struct Im2col(Unfolding);
-
-impl Im2col {
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self(Unfolding::from_attributes(attributes)?))
-    }
+pub struct Im2col {
+    filter: Sliding,
 }
+
+attributes!(Im2col: filter);
 
 impl Op for Im2col {
     fn name(&self) -> &'static str {
@@ -89,15 +44,15 @@ impl Op for Im2col {
     }
 
     fn attributes(&self) -> Attributes {
-        self.0.attributes()
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
         let [x] = infer::arity(inputs)?;
         infer::float(x)?;
         infer::rank(x, 4, "[N, C, H, W]")?;
-        let [rows, columns] = self.0.output([x.shape[2], x.shape[3]])?;
-        let [kh, kw] = self.0.kernel;
+        let [rows, columns] = self.filter.output([x.shape[2], x.shape[3]])?;
+        let [kh, kw] = self.filter.kernel;
         Meta::new([x.shape[0], rows, columns, x.shape[1], kh, kw], x.dtype).countable()?;
         Ok(Meta::new(
             [x.shape[0] * rows * columns, x.shape[1] * kh * kw],
@@ -115,7 +70,7 @@ impl Op for Im2col {
         };
         Gradient::one(Tensor::apply(
             Col2im {
-                unfolding: self.0,
+                filter: self.filter,
                 images: [n, c, h, w],
             },
             &[call.gradient],
@@ -125,7 +80,7 @@ impl Op for Im2col {
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
         loops::floats!(inputs[0].dtype(), T => {
             let (x, y) = (inputs[0].slice::<T>(), output.slice_mut::<T>());
-            self.0.walk(inputs[0].shape(), |image, matrix| y[matrix] = x[image])
+            walk(self.filter, inputs[0].shape(), |image, matrix| y[matrix] = x[image])
         })
     }
 }
@@ -133,23 +88,12 @@ impl Op for Im2col {
 /// The operation `col2im`.
 #[derive(Debug)]
 pub struct Col2im {
-    unfolding: Unfolding,
+    filter: Sliding,
     /// Shape of the images, which the matrix alone does not tell.
     images: [usize; 4],
 }
 
-impl Col2im {
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            unfolding: Unfolding::from_attributes(attributes)?,
-            images: attributes
-                .sizes("images")?
-                .try_into()
-                .map_err(|_| "attribute images must hold [N, C, H, W]")?,
-        })
-    }
-}
+attributes!(Col2im: filter, images);
 
 impl Op for Col2im {
     fn name(&self) -> &'static str {
@@ -157,15 +101,16 @@ impl Op for Col2im {
     }
 
     fn attributes(&self) -> Attributes {
-        self.unfolding
-            .attributes()
-            .with("images", self.images.as_slice())
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
         let [g] = infer::arity(inputs)?;
         let images = Meta::new(self.images, g.dtype);
-        let unfolded = Im2col(self.unfolding).infer(std::slice::from_ref(&images))?;
+        let unfolded = Im2col {
+            filter: self.filter,
+        }
+        .infer(std::slice::from_ref(&images))?;
         if *g != unfolded {
             return Err(format!("images {:?} unfold to {unfolded}", self.images));
         }
@@ -177,13 +122,18 @@ impl Op for Col2im {
     }
 
     fn gradient(&self, call: &Call<'_>) -> Gradient {
-        Gradient::one(Tensor::apply(Im2col(self.unfolding), &[call.gradient]))
+        Gradient::one(Tensor::apply(
+            Im2col {
+                filter: self.filter,
+            },
+            &[call.gradient],
+        ))
     }
 
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
         loops::floats!(inputs[0].dtype(), T => loops::summed::<T>(output, |sums| {
             let x = inputs[0].slice::<T>();
-            self.unfolding.walk(&self.images, |image, matrix| sums[image] += x[matrix].wide())
+            walk(self.filter, &self.images, |image, matrix| sums[image] += x[matrix].wide())
         }))
     }
 }
@@ -208,12 +158,14 @@ impl Tensor {
         dilation: [usize; 2],
     ) -> Tensor {
         Tensor::apply(
-            Im2col(Unfolding {
-                kernel,
-                stride,
-                padding: padding.into(),
-                dilation,
-            }),
+            Im2col {
+                filter: Sliding {
+                    kernel,
+                    stride,
+                    padding: padding.into(),
+                    dilation,
+                },
+            },
             &[self],
         )
     }
@@ -229,12 +181,12 @@ impl Tensor {
         padding: impl Into<Padding>,
         dilation: [usize; 2],
     ) -> Tensor {
-        let unfolding = Unfolding {
+        let filter = Sliding {
             kernel,
             stride,
             padding: padding.into(),
             dilation,
         };
-        Tensor::apply(Col2im { unfolding, images }, &[self])
+        Tensor::apply(Col2im { filter, images }, &[self])
     }
 }

@@ -1,17 +1,8 @@
 //! Picking whole slices by index along an axis, `y[.., i.., ..] = x[.., indices[i..], ..]` (an embedding, along axis
 //! 0), and its transpose `index_add`, which adds slices up at their indices. Each is the other's gradient.
 
-use super::{indices, prelude::*};
+use super::{along::Along, indices, prelude::*};
 use loops::Real;
-
-/// Sizes around an axis of `x`: product of the axes before, its length, product of the axes behind.
-fn around(x: &[usize], axis: usize) -> [usize; 3] {
-    [
-        x[..axis].iter().product(),
-        x[axis],
-        x[axis + 1..].iter().product(),
-    ]
-}
 
 /// The operation `index_select`.
 #[derive(Debug)]
@@ -19,14 +10,7 @@ pub struct IndexSelect {
     axis: usize,
 }
 
-impl IndexSelect {
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            axis: attributes.size("axis")?,
-        })
-    }
-}
+attributes!(IndexSelect: axis);
 
 impl Op for IndexSelect {
     fn name(&self) -> &'static str {
@@ -34,15 +18,16 @@ impl Op for IndexSelect {
     }
 
     fn attributes(&self) -> Attributes {
-        Attributes::none().with("axis", self.axis)
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
         let [x, indices] = infer::arity(inputs)?;
         indices::check(indices)?;
-        let axis = shape::axis(self.axis as i64, x.rank())?;
+        indices::check_axis(self.axis, x.rank())?;
+        let (before, behind) = (&x.shape[..self.axis], &x.shape[self.axis + 1..]);
         Ok(Meta::new(
-            [&x.shape[..axis], &indices.shape, &x.shape[axis + 1..]].concat(),
+            [before, &indices.shape, behind].concat(),
             x.dtype,
         ))
     }
@@ -58,14 +43,16 @@ impl Op for IndexSelect {
 
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
         let indices = inputs[1].slice::<i64>();
-        let [outer, length, inner] = around(inputs[0].shape(), self.axis);
+        let from = Along::axis(self.axis, inputs[0].shape());
+        let to = from.with_length(indices.len());
+        let slice = from.with_length(1);
         for (i, &index) in indices.iter().enumerate() {
-            let index = indices::within(index, length)?;
-            let pairs = (0..outer * inner).map(|at| {
-                let (o, r) = (at / inner, at % inner);
+            let index = indices::within(index, from.length)?;
+            let pairs = (0..slice.outer * slice.inner).map(|at| {
+                let [outer, _, inner] = slice.index(at);
                 (
-                    (o * length + index) * inner + r,
-                    (o * indices.len() + i) * inner + r,
+                    from.position([outer, index, inner]),
+                    to.position([outer, i, inner]),
                 )
             });
             loops::copy(inputs[0], output, pairs);
@@ -81,15 +68,7 @@ pub struct IndexAdd {
     length: usize,
 }
 
-impl IndexAdd {
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            axis: attributes.size("axis")?,
-            length: attributes.size("length")?,
-        })
-    }
-}
+attributes!(IndexAdd: axis, length);
 
 impl Op for IndexAdd {
     fn name(&self) -> &'static str {
@@ -97,16 +76,14 @@ impl Op for IndexAdd {
     }
 
     fn attributes(&self) -> Attributes {
-        Attributes::none()
-            .with("axis", self.axis)
-            .with("length", self.length)
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
         let [x, indices] = infer::arity(inputs)?;
         infer::float(x)?;
         indices::check(indices)?;
-        let end = self.axis + indices.rank();
+        let end = self.axis.saturating_add(indices.rank());
         if x.shape.get(self.axis..end) != Some(&indices.shape) {
             return Err(format!(
                 "the indices' shape does not stand at axis {} of the first input",
@@ -128,26 +105,27 @@ impl Op for IndexAdd {
     }
 
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
-        let [outer, length, inner] = around(output.shape(), self.axis);
+        let to = Along::axis(self.axis, output.shape());
         let indices = inputs[1].slice::<i64>();
+        let from = to.with_length(indices.len());
         let indices: Vec<usize> = indices
             .iter()
-            .map(|&index| indices::within(index, length))
+            .map(|&index| indices::within(index, to.length))
             .collect::<Result<_, _>>()?;
         // Those of one slice follow each other, so that the sums of one slice are all that is kept in double precision.
         let mut order: Vec<usize> = (0..indices.len()).collect();
         order.sort_by_key(|&i| indices[i]);
-        let mut sums = vec![0.0; inner];
+        let mut sums = vec![0.0; to.inner];
         loops::floats!(inputs[0].dtype(), T => {
             let (x, y) = (inputs[0].slice::<T>(), output.slice_mut::<T>());
-            for o in 0..outer {
+            for outer in 0..to.outer {
                 for same in order.chunk_by(|&i, &j| indices[i] == indices[j]) {
                     sums.fill(0.0);
                     for &i in same {
-                        let x = &x[(o * indices.len() + i) * inner..][..inner];
+                        let x = &x[from.position([outer, i, 0])..][..from.inner];
                         sums.iter_mut().zip(x).for_each(|(sum, x)| *sum += x.wide());
                     }
-                    let y = &mut y[(o * length + indices[same[0]]) * inner..][..inner];
+                    let y = &mut y[to.position([outer, indices[same[0]], 0])..][..to.inner];
                     y.iter_mut().zip(&sums).for_each(|(y, &sum)| *y = T::narrow(sum));
                 }
             }

@@ -14,6 +14,15 @@ pub fn check(x: &Meta) -> Result<(), String> {
     }
 }
 
+/// An error unless a tensor of this rank has the axis, counted from the front.
+pub fn check_axis(axis: usize, rank: usize) -> Result<(), String> {
+    if axis < rank {
+        Ok(())
+    } else {
+        Err(format!("axis {axis} is out of range for {rank} axes"))
+    }
+}
+
 /// An index within an axis.
 pub fn within(index: i64, length: usize) -> Result<usize, String> {
     usize::try_from(index)

@@ -20,13 +20,7 @@ impl Op for MatMul {
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
         let [a, b] = infer::arity(inputs)?;
-        infer::float(a)?;
-        if a.dtype != b.dtype {
-            return Err(format!(
-                "element types {} and {} differ; cast one of them",
-                a.dtype, b.dtype
-            ));
-        }
+        infer::floats(a, b)?;
         if a.rank() < 2 || b.rank() < 2 {
             return Err("needs matrices, at least 2 axes each".into());
         }

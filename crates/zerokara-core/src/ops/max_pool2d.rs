@@ -4,61 +4,12 @@
 //! gradient, this scattering is linear, and its own gradient picks at the same places: so there are three operations,
 //! `max_pool2d`, its gradient, and the picking.
 
-use super::{conv2d::conv2d_output_size, prelude::*};
+use super::{
+    prelude::*,
+    sliding::{pooled_shape, windows},
+};
 use crate::op::{PoolOptions, Window};
 use zerokara_kernels::plan::Pooling;
-
-/// Shape of the pooled images.
-pub fn pooled_shape(options: &PoolOptions, x: &[usize]) -> Result<[usize; 4], String> {
-    let &[n, c, h, w] = x else {
-        return Err(format!("needs images [N, C, H, W], not {x:?}"));
-    };
-    let mut output = [0; 2];
-    for (axis, input) in [h, w].into_iter().enumerate() {
-        let padding = [options.padding.before[axis], options.padding.behind[axis]];
-        if padding[0].max(padding[1]) >= options.kernel[axis].max(1) {
-            return Err(
-                "padding must be smaller than the window, else some windows are empty".into(),
-            );
-        }
-        output[axis] = conv2d_output_size(
-            input,
-            options.kernel[axis],
-            options.stride[axis],
-            padding,
-            1,
-        )?;
-    }
-    Ok([n, c, output[0], output[1]])
-}
-
-/// For each output element in order, calls `visit` with its position and the positions of its window's elements.
-pub fn windows(
-    options: &PoolOptions,
-    x: &[usize],
-    y: &[usize],
-    mut visit: impl FnMut(usize, &[usize]),
-) {
-    let (&[n, c, h, w], &[_, _, rows, columns]) = (x, y) else {
-        return;
-    };
-    let mut window = Vec::new();
-    for (at, index) in shape::indices(&[n * c, rows, columns]).enumerate() {
-        window.clear();
-        for k in 0..options.kernel[0] {
-            for l in 0..options.kernel[1] {
-                let row =
-                    (index[1] * options.stride[0] + k).wrapping_sub(options.padding.before[0]);
-                let column =
-                    (index[2] * options.stride[1] + l).wrapping_sub(options.padding.before[1]);
-                if row < h && column < w {
-                    window.push((index[0] * h + row) * w + column);
-                }
-            }
-        }
-        visit(at, &window);
-    }
-}
 
 /// The position of the first largest element (NaN counts as largest) among these.
 pub fn first_largest<T: num_traits::Float>(x: &[T], window: &[usize]) -> usize {
@@ -69,23 +20,6 @@ pub fn first_largest<T: num_traits::Float>(x: &[T], window: &[usize]) -> usize {
         }
     }
     best
-}
-
-/// The attributes of pooling.
-pub fn pool_attributes(options: &PoolOptions) -> Attributes {
-    Attributes::none()
-        .with("kernel", options.kernel)
-        .with("stride", options.stride)
-        .with("padding", options.padding)
-}
-
-/// The options in the attributes.
-pub fn pool_options(attributes: &Attributes) -> Result<PoolOptions, String> {
-    Ok(PoolOptions {
-        kernel: attributes.pair("kernel")?,
-        stride: attributes.pair("stride")?,
-        padding: attributes.padding()?,
-    })
 }
 
 /// What one of the three operations computes.
@@ -106,28 +40,16 @@ pub struct MaxPool2d {
     role: Role,
 }
 
+attributes!(MaxPool2d: options; beside role: Role);
+
 impl MaxPool2d {
     /// One of the operations.
     pub fn of(role: Role, options: PoolOptions) -> Self {
         Self { options, role }
     }
 
-    /// From its attributes.
-    pub fn from_attributes(role: Role, attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            options: pool_options(attributes)?,
-            role,
-        })
-    }
-
     fn sibling(&self, role: Role, inputs: &[&Tensor]) -> Tensor {
-        Tensor::apply(
-            MaxPool2d {
-                options: self.options,
-                role,
-            },
-            inputs,
-        )
+        Tensor::apply(MaxPool2d::of(role, self.options), inputs)
     }
 }
 
@@ -141,7 +63,7 @@ impl Op for MaxPool2d {
     }
 
     fn attributes(&self) -> Attributes {
-        pool_attributes(&self.options)
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
@@ -204,19 +126,13 @@ impl Tensor {
     /// ```
     /// # use zerokara_core::{Tensor, op::PoolOptions};
     /// let x = Tensor::from([[[[1.0, 2.0], [4.0, 3.0]]]]);
-    /// let y = x.max_pool2d(PoolOptions { kernel: [2, 2], stride: [2, 2], padding: 0.into() });
+    /// let y = x.max_pool2d(PoolOptions::new([2, 2]));
     /// assert_eq!(y.to_vec::<f32>()?, [4.0]);
     /// # Ok::<(), zerokara_core::Error>(())
     /// ```
     #[doc(alias = "Pooling")]
     #[track_caller]
     pub fn max_pool2d(&self, options: PoolOptions) -> Tensor {
-        Tensor::apply(
-            MaxPool2d {
-                options,
-                role: Role::Forward,
-            },
-            &[self],
-        )
+        Tensor::apply(MaxPool2d::of(Role::Forward, options), &[self])
     }
 }

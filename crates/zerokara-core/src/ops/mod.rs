@@ -3,6 +3,7 @@
 //! Every operation is an elementwise map, a reduction, a view, a contraction, a window or one of a few more kinds
 //! (see [`Kind`](crate::op::Kind)); the compiler knows these kinds and never asks which operation it is.
 
+pub(crate) mod along;
 pub(crate) mod argmax;
 pub(crate) mod arithmetic;
 pub(crate) mod avg_pool2d;
@@ -17,6 +18,7 @@ pub(crate) mod elementwise;
 pub(crate) mod erf;
 pub(crate) mod exp;
 pub(crate) mod extremes;
+pub(crate) mod fields;
 pub(crate) mod fill;
 pub(crate) mod gather;
 pub(crate) mod gelu;
@@ -47,6 +49,7 @@ pub(crate) mod reshape;
 pub(crate) mod scalar;
 pub(crate) mod sigmoid;
 pub(crate) mod slice;
+pub(crate) mod sliding;
 pub(crate) mod sqrt;
 pub(crate) mod stop_gradient;
 pub(crate) mod tanh;
@@ -55,4 +58,4 @@ pub(crate) mod uniform;
 pub(crate) mod variance;
 pub(crate) mod where_;
 
-pub use conv2d::conv2d_output_size;
+pub use sliding::conv2d_output_size;

@@ -3,7 +3,7 @@
 //! `batch_norm` takes the statistics of each channel as inputs, those of the batch or running ones (page 186 of the
 //! book; Ioffe and Szegedy, 2015); `layer_norm` takes them over the last axes of each sample (Ba et al., 2016).
 
-use super::prelude::*;
+use super::{along::Along, prelude::*};
 use loops::Real;
 
 /// The operation `batch_norm` of `x [N, C, ..]`, and mean, variance, scale and shift `[C]`.
@@ -12,14 +12,9 @@ pub struct BatchNorm {
     epsilon: f64,
 }
 
-impl BatchNorm {
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            epsilon: attributes.float("epsilon")?,
-        })
-    }
+attributes!(BatchNorm: epsilon);
 
+impl BatchNorm {
     /// `1 / sqrt(variance + epsilon)`
     fn inverse_deviation(&self, variance: &Tensor) -> Tensor {
         (variance + variance.full_like(self.epsilon)).rsqrt()
@@ -32,7 +27,7 @@ impl Op for BatchNorm {
     }
 
     fn attributes(&self) -> Attributes {
-        Attributes::none().with("epsilon", self.epsilon)
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
@@ -79,12 +74,11 @@ impl Op for BatchNorm {
     }
 
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
-        let channels = inputs[0].shape()[1];
-        let inner: usize = inputs[0].shape()[2..].iter().product();
+        let channels = Along::axis(1, inputs[0].shape());
         loops::floats!(inputs[0].dtype(), T => {
             let [x, mean, variance, scale, shift] = [0, 1, 2, 3, 4].map(|i| inputs[i].slice::<T>());
             for (i, y) in output.slice_mut::<T>().iter_mut().enumerate() {
-                let c = i / inner % channels;
+                let [_, c, _] = channels.index(i);
                 *y = (x[i] - mean[c]) / (variance[c] + self.epsilon as T).sqrt() * scale[c] + shift[c];
             }
         });
@@ -108,15 +102,7 @@ pub struct LayerNorm {
     epsilon: f64,
 }
 
-impl LayerNorm {
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            axes: attributes.size("axes")?,
-            epsilon: attributes.float("epsilon")?,
-        })
-    }
-}
+attributes!(LayerNorm: axes, epsilon);
 
 impl Op for LayerNorm {
     fn name(&self) -> &'static str {
@@ -124,9 +110,7 @@ impl Op for LayerNorm {
     }
 
     fn attributes(&self) -> Attributes {
-        Attributes::none()
-            .with("axes", self.axes)
-            .with("epsilon", self.epsilon)
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {

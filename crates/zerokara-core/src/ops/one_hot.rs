@@ -9,15 +9,7 @@ pub struct OneHot {
     dtype: DType,
 }
 
-impl OneHot {
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            classes: attributes.size("classes")?,
-            dtype: attributes.dtype("dtype")?,
-        })
-    }
-}
+attributes!(OneHot: classes, dtype);
 
 impl Op for OneHot {
     fn name(&self) -> &'static str {
@@ -25,9 +17,7 @@ impl Op for OneHot {
     }
 
     fn attributes(&self) -> Attributes {
-        Attributes::none()
-            .with("classes", self.classes)
-            .with("dtype", self.dtype)
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {

@@ -11,16 +11,7 @@ pub struct Pad {
     value: f64,
 }
 
-impl Pad {
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            before: attributes.sizes("before")?,
-            after: attributes.sizes("after")?,
-            value: attributes.float("value")?,
-        })
-    }
-}
+attributes!(Pad: before, after, value);
 
 impl Op for Pad {
     fn name(&self) -> &'static str {
@@ -28,10 +19,7 @@ impl Op for Pad {
     }
 
     fn attributes(&self) -> Attributes {
-        Attributes::none()
-            .with("before", self.before.as_slice())
-            .with("after", self.after.as_slice())
-            .with("value", self.value)
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {

@@ -8,6 +8,8 @@ pub struct Permute {
     axes: Vec<i64>,
 }
 
+attributes!(Permute: axes);
+
 impl Permute {
     /// Output axis i is input axis `axes[i]`.
     pub(crate) fn of(axes: &[usize]) -> Self {
@@ -32,13 +34,6 @@ impl Permute {
         }
         Ok(order)
     }
-
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            axes: attributes.ints("axes")?.to_vec(),
-        })
-    }
 }
 
 impl Op for Permute {
@@ -47,7 +42,7 @@ impl Op for Permute {
     }
 
     fn attributes(&self) -> Attributes {
-        Attributes::none().with("axes", self.axes.as_slice())
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {

@@ -20,32 +20,82 @@ pub enum Combine {
     Min,
 }
 
+/// The axes over which is reduced, and what becomes of them.
+#[derive(Clone, Debug)]
+pub struct Over {
+    /// Empty: all axes.
+    axes: Vec<i64>,
+    /// Whether they stay with length 1.
+    keep: bool,
+}
+
+attributes!(group Over: axes, keep);
+
+impl Over {
+    /// These axes (none: all), which are removed or, with `keep`, stay with length 1.
+    pub fn new(axes: &[i64], keep: bool) -> Self {
+        Self {
+            axes: axes.to_vec(),
+            keep,
+        }
+    }
+
+    /// As they were written.
+    pub fn written(&self) -> &[i64] {
+        &self.axes
+    }
+
+    /// In ascending order.
+    pub fn axes(&self, rank: usize) -> Result<Vec<usize>, String> {
+        reduced_axes(&self.axes, rank)
+    }
+
+    /// The number of elements that become one.
+    pub fn count(&self, shape: &[usize]) -> Result<usize, String> {
+        Ok(self.axes(shape.len())?.iter().map(|&a| shape[a]).product())
+    }
+
+    /// What a reduction of floating-point numbers gives.
+    pub fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
+        let [x] = infer::arity(inputs)?;
+        infer::float(x)?;
+        let shape = reduced_shape(&x.shape, &self.axes(x.rank())?, self.keep);
+        Ok(Meta::new(shape, x.dtype))
+    }
+
+    /// A reduction that keeps its axes is the one without, seen in the other shape, so that the two are computed once.
+    pub fn kind(&self, reduction: Reduction) -> Kind {
+        match self.keep {
+            true => Kind::Composite,
+            false => Kind::Reduce {
+                reduction,
+                axes: self.axes.clone(),
+            },
+        }
+    }
+
+    /// This result of a reduction of `x`, or a tensor like it, spread over what was reduced.
+    pub fn spread(&self, result: &Tensor, x: &Tensor) -> Tensor {
+        result.keep_axes(x, &self.axes).broadcast_like(x)
+    }
+}
+
 /// The operations `sum`, `max` and `min`.
 #[derive(Debug)]
 pub struct Reduce {
     combine: Combine,
-    /// Empty: all axes.
-    axes: Vec<i64>,
-    keep: bool,
+    over: Over,
 }
+
+attributes!(Reduce: over; beside combine: Combine);
 
 impl Reduce {
     /// The sum over these axes, which are removed.
     pub(crate) fn sum_over(axes: &[i64]) -> Self {
         Self {
             combine: Combine::Sum,
-            axes: axes.to_vec(),
-            keep: false,
+            over: Over::new(axes, false),
         }
-    }
-
-    /// From its attributes.
-    pub fn from_attributes(combine: Combine, attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            combine,
-            axes: attributes.ints("axes")?.to_vec(),
-            keep: attributes.bool("keep")?,
-        })
     }
 }
 
@@ -68,14 +118,6 @@ pub fn reduced_shape(shape: &[usize], axes: &[usize], keep: bool) -> Vec<usize> 
             (true, false) => None,
         })
         .collect()
-}
-
-/// What a reduction of floating-point numbers gives.
-pub fn infer_reduced(inputs: &[Meta], axes: &[i64], keep: bool) -> Result<Meta, String> {
-    let [x] = infer::arity(inputs)?;
-    infer::float(x)?;
-    let axes = reduced_axes(axes, x.rank())?;
-    Ok(Meta::new(reduced_shape(&x.shape, &axes, keep), x.dtype))
 }
 
 /// For each element of an array of this shape, the position of its result when `axes` are reduced.
@@ -118,45 +160,37 @@ impl Op for Reduce {
     }
 
     fn attributes(&self) -> Attributes {
-        Attributes::none()
-            .with("axes", self.axes.as_slice())
-            .with("keep", self.keep)
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
-        infer_reduced(inputs, &self.axes, self.keep)
+        self.over.infer(inputs)
     }
 
     fn kind(&self) -> Kind {
-        if self.keep {
-            return Kind::Composite;
-        }
-        Kind::Reduce {
-            reduction: match self.combine {
-                Combine::Sum => Reduction::Sum,
-                Combine::Max => Reduction::Max,
-                Combine::Min => Reduction::Min,
-            },
-            axes: self.axes.clone(),
-        }
+        self.over.kind(match self.combine {
+            Combine::Sum => Reduction::Sum,
+            Combine::Max => Reduction::Max,
+            Combine::Min => Reduction::Min,
+        })
     }
 
     fn gradient(&self, call: &Call<'_>) -> Gradient {
         let x = &call.inputs[0];
-        let spread = |t: &Tensor| t.keep_axes(x, &self.axes).broadcast_like(x);
+        let spread = |result: &Tensor| self.over.spread(result, x);
         if self.combine == Combine::Sum {
             return Gradient::one(spread(call.gradient));
         }
         let attains = x
             .equal(&spread(call.output))
             .cast(x.dtype().unwrap_or(DType::F32));
-        let shares = attains.sum_axes(&self.axes, true);
+        let shares = attains.sum_axes(self.over.written(), true);
         Gradient::one(spread(call.gradient) * (&attains / shares.broadcast_like(x)))
     }
 
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
         let x = inputs[0];
-        let axes = reduced_axes(&self.axes, x.shape().len())?;
+        let axes = self.over.axes(x.shape().len())?;
         loops::floats!(x.dtype(), T => {
             let y = output.slice_mut::<T>();
             if self.combine == Combine::Sum {
@@ -180,13 +214,12 @@ impl Op for Reduce {
 
     /// With `keep`: the reduction without, seen in the other shape, so that the two are computed once.
     fn expand(&self, inputs: &[Tensor]) -> Option<Tensor> {
+        let (x, axes) = (&inputs[0], self.over.written());
         let without = Reduce {
             combine: self.combine,
-            axes: self.axes.clone(),
-            keep: false,
+            over: Over::new(axes, false),
         };
-        let x = &inputs[0];
-        Some(Tensor::apply(without, &[x]).keep_axes(x, &self.axes))
+        Some(Tensor::apply(without, &[x]).keep_axes(x, axes))
     }
 }
 
@@ -202,7 +235,7 @@ macro_rules! reductions {
             #[doc = concat!($what, " over these axes (negative: from the back; none: all), which are removed or, with `keep`, stay with length 1.")]
             #[track_caller]
             pub fn $some(&self, axes: &[i64], keep: bool) -> Tensor {
-                Tensor::apply(Reduce { combine: Combine::$reduction, axes: axes.to_vec(), keep }, &[self])
+                Tensor::apply(Reduce { combine: Combine::$reduction, over: Over::new(axes, keep) }, &[self])
             }
         }
     };
@@ -238,38 +271,18 @@ impl Tensor {
     /// length 1.
     #[track_caller]
     pub fn mean_axes(&self, axes: &[i64], keep: bool) -> Tensor {
-        Tensor::apply(
-            Mean {
-                axes: axes.to_vec(),
-                keep,
-            },
-            &[self],
-        )
+        let over = Over::new(axes, keep);
+        Tensor::apply(Mean { over }, &[self])
     }
 }
 
 /// The operation `mean`: `sum / n`, n the number of elements summed.
 #[derive(Debug)]
 pub struct Mean {
-    axes: Vec<i64>,
-    keep: bool,
+    over: Over,
 }
 
-impl Mean {
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            axes: attributes.ints("axes")?.to_vec(),
-            keep: attributes.bool("keep")?,
-        })
-    }
-
-    /// The number of elements that become one.
-    fn count(&self, shape: &[usize]) -> Result<usize, String> {
-        let axes = reduced_axes(&self.axes, shape.len())?;
-        Ok(axes.iter().map(|&a| shape[a]).product())
-    }
-}
+attributes!(Mean: over);
 
 impl Op for Mean {
     fn name(&self) -> &'static str {
@@ -277,43 +290,30 @@ impl Op for Mean {
     }
 
     fn attributes(&self) -> Attributes {
-        Attributes::none()
-            .with("axes", self.axes.as_slice())
-            .with("keep", self.keep)
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
-        Reduce {
-            combine: Combine::Sum,
-            axes: self.axes.clone(),
-            keep: self.keep,
-        }
-        .infer(inputs)
+        self.over.infer(inputs)
     }
 
     fn kind(&self) -> Kind {
-        if self.keep {
-            return Kind::Composite;
-        }
-        Kind::Reduce {
-            reduction: Reduction::Mean,
-            axes: self.axes.clone(),
-        }
+        self.over.kind(Reduction::Mean)
     }
 
     fn gradient(&self, call: &Call<'_>) -> Gradient {
         let (x, g) = (&call.inputs[0], call.gradient);
-        let Some(count) = x.shape().ok().and_then(|shape| self.count(shape).ok()) else {
+        let Some(count) = x.shape().ok().and_then(|shape| self.over.count(shape).ok()) else {
             return Gradient::Zero;
         };
         let share = g / g.full_like(count as f64);
-        Gradient::one(share.keep_axes(x, &self.axes).broadcast_like(x))
+        Gradient::one(self.over.spread(&share, x))
     }
 
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
         let x = inputs[0];
-        let axes = reduced_axes(&self.axes, x.shape().len())?;
-        let count = self.count(x.shape())?;
+        let axes = self.over.axes(x.shape().len())?;
+        let count = self.over.count(x.shape())?;
         let sums = sums_over(x, &axes, output.len())?;
         loops::floats!(x.dtype(), T => {
             for (y, sum) in output.slice_mut::<T>().iter_mut().zip(sums) {
@@ -325,7 +325,7 @@ impl Op for Mean {
 
     /// With `keep`: the mean without, seen in the other shape, so that the two are computed once.
     fn expand(&self, inputs: &[Tensor]) -> Option<Tensor> {
-        let x = &inputs[0];
-        Some(x.mean_axes(&self.axes, false).keep_axes(x, &self.axes))
+        let (x, axes) = (&inputs[0], self.over.written());
+        Some(x.mean_axes(axes, false).keep_axes(x, axes))
     }
 }

@@ -10,15 +10,15 @@ pub struct Reshape {
     exact: bool,
 }
 
+attributes!(Reshape: lengths, exact);
+
 impl Op for Reshape {
     fn name(&self) -> &'static str {
         "reshape"
     }
 
     fn attributes(&self) -> Attributes {
-        Attributes::none()
-            .with("lengths", self.lengths.as_slice())
-            .with("exact", self.exact)
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
@@ -103,14 +103,6 @@ impl Reshape {
             lengths: shape.iter().map(|&n| n as i64).collect(),
             exact: true,
         }
-    }
-
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            lengths: attributes.ints("lengths")?.to_vec(),
-            exact: attributes.bool("exact")?,
-        })
     }
 }
 

@@ -18,16 +18,9 @@ pub struct Slice {
     steps: Vec<i64>,
 }
 
-impl Slice {
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            starts: attributes.sizes("starts")?,
-            lengths: attributes.ints("lengths")?.to_vec(),
-            steps: attributes.ints("steps")?.to_vec(),
-        })
-    }
+attributes!(Slice: starts, lengths, steps);
 
+impl Slice {
     /// Everything.
     fn whole(rank: usize) -> Self {
         Self {
@@ -63,10 +56,7 @@ impl Op for Slice {
     }
 
     fn attributes(&self) -> Attributes {
-        Attributes::none()
-            .with("starts", self.starts.as_slice())
-            .with("lengths", self.lengths.as_slice())
-            .with("steps", self.steps.as_slice())
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {

@@ -9,24 +9,11 @@ use zerokara_kernels::random;
 #[derive(Debug)]
 pub struct Uniform {
     key: u64,
-    shape: Vec<usize>,
-    like: bool,
+    /// `None`: the shape of a second input.
+    shape: Option<Vec<usize>>,
 }
 
-impl Uniform {
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        let like = !attributes.has("shape");
-        Ok(Self {
-            key: attributes.int("key")? as u64,
-            like,
-            shape: match like {
-                true => Vec::new(),
-                false => attributes.sizes("shape")?,
-            },
-        })
-    }
-}
+attributes!(Uniform: key, shape);
 
 impl Op for Uniform {
     fn name(&self) -> &'static str {
@@ -34,18 +21,13 @@ impl Op for Uniform {
     }
 
     fn attributes(&self) -> Attributes {
-        let attributes = Attributes::none().with("key", self.key as i64);
-        if self.like {
-            attributes
-        } else {
-            attributes.with("shape", self.shape.as_slice())
-        }
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
-        let (step, shape) = match (self.like, inputs) {
-            (false, [step]) => (step, &self.shape),
-            (true, [step, like]) => (step, &like.shape),
+        let (step, shape) = match (&self.shape, inputs) {
+            (Some(shape), [step]) => (step, shape),
+            (None, [step, like]) => (step, &like.shape),
             _ => return Err("takes a step, and a shape or a tensor to be like".into()),
         };
         if step.dtype != DType::I64 || step.len() != 1 {
@@ -81,8 +63,7 @@ impl Tensor {
         Tensor::apply(
             Uniform {
                 key,
-                shape: shape.into(),
-                like: false,
+                shape: Some(shape.into()),
             },
             &[step],
         )
@@ -91,13 +72,6 @@ impl Tensor {
     /// Uniform random numbers in `[0, 1)` in the shape of `like`, f32, of the stream `key` at a step.
     #[track_caller]
     pub fn uniform_like(key: u64, step: &Tensor, like: &Tensor) -> Tensor {
-        Tensor::apply(
-            Uniform {
-                key,
-                shape: Vec::new(),
-                like: true,
-            },
-            &[step, like],
-        )
+        Tensor::apply(Uniform { key, shape: None }, &[step, like])
     }
 }

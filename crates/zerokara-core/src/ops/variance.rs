@@ -3,7 +3,7 @@
 
 use super::{
     prelude::*,
-    reduce::{infer_reduced, reduced_axes, reduced_positions, sums_over},
+    reduce::{Over, reduced_positions, sums_over},
 };
 use loops::Real;
 use zerokara_kernels::plan::Reduction;
@@ -11,26 +11,16 @@ use zerokara_kernels::plan::Reduction;
 /// The operation `var`.
 #[derive(Debug)]
 pub struct Variance {
-    /// Empty: all axes.
-    axes: Vec<i64>,
-    keep: bool,
+    over: Over,
     /// 1 for the unbiased estimate of a population's variance, 0 for the variance of the elements themselves.
     correction: usize,
 }
 
-impl Variance {
-    /// From its attributes.
-    pub fn from_attributes(attributes: &Attributes) -> Result<Self, String> {
-        Ok(Self {
-            axes: attributes.ints("axes")?.to_vec(),
-            keep: attributes.bool("keep")?,
-            correction: attributes.size("correction")?,
-        })
-    }
+attributes!(Variance: over, correction);
 
+impl Variance {
     fn divisor(&self, shape: &[usize]) -> Result<usize, String> {
-        let axes = reduced_axes(&self.axes, shape.len())?;
-        let count: usize = axes.iter().map(|&a| shape[a]).product();
+        let count = self.over.count(shape)?;
         count
             .checked_sub(self.correction)
             .filter(|&n| n > 0)
@@ -43,7 +33,7 @@ impl Variance {
     }
 
     fn deviations(&self, x: &Tensor) -> Tensor {
-        x - x.mean_axes(&self.axes, true).broadcast_like(x)
+        x - x.mean_axes(self.over.written(), true).broadcast_like(x)
     }
 }
 
@@ -53,28 +43,19 @@ impl Op for Variance {
     }
 
     fn attributes(&self) -> Attributes {
-        Attributes::none()
-            .with("axes", self.axes.as_slice())
-            .with("keep", self.keep)
-            .with("correction", self.correction)
+        self.as_attributes()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
-        let meta = infer_reduced(inputs, &self.axes, self.keep)?;
+        let meta = self.over.infer(inputs)?;
         self.divisor(&inputs[0].shape)?;
         Ok(meta)
     }
 
     fn kind(&self) -> Kind {
-        if self.keep {
-            return Kind::Composite;
-        }
-        Kind::Reduce {
-            reduction: Reduction::Variance {
-                correction: self.correction,
-            },
-            axes: self.axes.clone(),
-        }
+        self.over.kind(Reduction::Variance {
+            correction: self.correction,
+        })
     }
 
     fn gradient(&self, call: &Call<'_>) -> Gradient {
@@ -87,14 +68,13 @@ impl Op for Variance {
             return Gradient::Zero;
         };
         let g = call.gradient * call.gradient.full_like(2.0 / divisor as f64);
-        let g = g.keep_axes(x, &self.axes).broadcast_like(x);
-        Gradient::one(g * self.deviations(x))
+        Gradient::one(self.over.spread(&g, x) * self.deviations(x))
     }
 
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
         let x = inputs[0];
-        let axes = reduced_axes(&self.axes, x.shape().len())?;
-        let count: usize = axes.iter().map(|&a| x.shape()[a]).product();
+        let axes = self.over.axes(x.shape().len())?;
+        let count = self.over.count(x.shape())?;
         let divisor = self.divisor(x.shape())?;
         let means: Vec<f64> = sums_over(x, &axes, output.len())?
             .into_iter()
@@ -114,9 +94,9 @@ impl Op for Variance {
 
     /// With `keep`: the variance without, seen in the other shape, so that the two are computed once.
     fn expand(&self, inputs: &[Tensor]) -> Option<Tensor> {
-        let x = &inputs[0];
-        let variance = x.var_axes(&self.axes, false, self.correction);
-        Some(variance.keep_axes(x, &self.axes))
+        let (x, axes) = (&inputs[0], self.over.written());
+        let variance = x.var_axes(axes, false, self.correction);
+        Some(variance.keep_axes(x, axes))
     }
 }
 
@@ -134,8 +114,7 @@ impl Tensor {
     pub fn var_axes(&self, axes: &[i64], keep: bool, correction: usize) -> Tensor {
         Tensor::apply(
             Variance {
-                axes: axes.to_vec(),
-                keep,
+                over: Over::new(axes, keep),
                 correction,
             },
             &[self],

@@ -3,12 +3,12 @@
 //! A [`ModelRecord`] is what is saved, exported and imported. It is made by tracing a forward pass
 //! ([`ModelRecord::trace`]) or node by node, and computes by itself ([`ModelRecord::run`]).
 
-mod check;
 mod fit;
 mod merge;
 mod run;
 mod size;
 mod trace;
+mod validate;
 
 pub use run::{Applied, Pass};
 pub use size::{Lengths, Size};
@@ -257,7 +257,7 @@ impl Signature {
     /// If an input is missing, or does not have the element type or the axes of its port, or two inputs differ where they
     /// must agree: the message names both.
     pub fn lengths(&self, inputs: &Metas) -> Result<Lengths> {
-        check::bind(&self.inputs, inputs)
+        validate::bind(&self.inputs, inputs)
     }
 
     /// Shapes and element types of the inputs for these lengths.

@@ -7,32 +7,6 @@ use zerokara_core::{
     op::{Padding, PoolOptions},
 };
 
-/// Sliding windows of this size, side by side until a stride is given.
-#[derive(Clone, Copy, Debug)]
-struct Windows {
-    kernel: [usize; 2],
-    stride: Option<[usize; 2]>,
-    padding: Padding,
-}
-
-impl Windows {
-    fn new(kernel: Pair) -> Self {
-        Self {
-            kernel: kernel.0,
-            stride: None,
-            padding: Padding::default(),
-        }
-    }
-
-    fn options(&self) -> PoolOptions {
-        PoolOptions {
-            kernel: self.kernel,
-            stride: self.stride.unwrap_or(self.kernel),
-            padding: self.padding,
-        }
-    }
-}
-
 macro_rules! pooling {
     ($type:ident, $name:literal, |$x:ident, $options:ident| $apply:expr, $doc:literal) => {
         #[doc = $doc]
@@ -40,7 +14,7 @@ macro_rules! pooling {
         #[derive(Clone, Debug)]
         pub struct $type {
             place: Place,
-            windows: Windows,
+            options: PoolOptions,
         }
 
         impl $type {
@@ -49,20 +23,20 @@ macro_rules! pooling {
             pub fn new(kernel: impl Into<Pair>) -> Self {
                 Self {
                     place: Place::new($name),
-                    windows: Windows::new(kernel.into()),
+                    options: PoolOptions::new(kernel.into().0),
                 }
             }
 
             /// Steps of the window, down and across.
             pub fn stride(mut self, stride: impl Into<Pair>) -> Self {
-                self.windows.stride = Some(stride.into().0);
+                self.options.stride = stride.into().0;
                 self
             }
 
             /// Padding around the image, above and below, left and right (one number: on all sides; four: above, left,
             /// below, right); less than the window.
             pub fn padding(mut self, padding: impl Into<Padding>) -> Self {
-                self.windows.padding = padding.into();
+                self.options.padding = padding.into();
                 self
             }
         }
@@ -71,7 +45,7 @@ macro_rules! pooling {
 
         impl Forward for $type {
             fn forward(&self, $x: &Tensor, _: &mut Context) -> Tensor {
-                let $options = self.windows.options();
+                let $options = self.options;
                 self.place.run(|| $apply)
             }
         }

@@ -10,7 +10,7 @@
 
 use super::{
     Callback, Every, Trainer,
-    session::{Best, Place, Session},
+    session::{Best, Reached, Session},
 };
 use crate::{
     atomic::{self, FileError},
@@ -65,7 +65,8 @@ pub(super) struct Checkpoints {
 struct Header {
     version: u64,
     steps: u64,
-    place: Place,
+    #[serde(rename = "place")]
+    reached: Reached,
     trained: (u64, f64),
     seconds: f64,
     /// Bytes of the metrics file.
@@ -130,7 +131,7 @@ impl Checkpoints {
         callbacks: &[Box<dyn Callback>],
     ) -> Result<()> {
         // Not tried again at every step.
-        self.tried = (Instant::now(), session.steps, session.place.epochs);
+        self.tried = (Instant::now(), session.steps, session.reached.epochs);
         let metrics = match &mut session.metrics {
             Some(metrics) => metrics.sync()?,
             None => 0,
@@ -185,7 +186,7 @@ fn gather(
     let header = Header {
         version: VERSION,
         steps: session.steps,
-        place: session.place.clone(),
+        reached: session.reached.clone(),
         trained: session.trained,
         seconds: session.seconds(),
         metrics,
@@ -307,7 +308,7 @@ impl Checkpoint {
 
     /// Steps and epochs that are done.
     pub fn reached(&self) -> (u64, u64) {
-        (self.header.steps, self.header.place.epochs)
+        (self.header.steps, self.header.reached.epochs)
     }
 
     /// The tensors of a group, without its name.
@@ -365,7 +366,7 @@ impl Checkpoint {
             })
         });
         session.steps = self.header.steps;
-        session.place = self.header.place;
+        session.reached = self.header.reached;
         session.trained = self.header.trained;
         session.before = self.header.seconds;
         session.history = self.header.history;
@@ -433,10 +434,10 @@ impl Resumed {
 
 /// In words, how far a run that is gone on with had come.
 pub(super) fn how_far(session: &Session<'_>, trainer: &Trainer, batches: usize) -> String {
-    let place = &session.place;
+    let reached = &session.reached;
     let at = session.folder.as_ref();
     let at = at.map_or_else(String::new, |folder| folder.path().display().to_string());
-    if place.stopped || place.epochs == trainer.epochs {
+    if reached.stopped || reached.epochs == trainer.epochs {
         return format!(
             "the run {at} is finished after step {}: there is nothing left to train",
             session.steps
@@ -446,8 +447,24 @@ pub(super) fn how_far(session: &Session<'_>, trainer: &Trainer, batches: usize) 
         0 => format!("the run {at} has no checkpoint yet: it begins at its start"),
         steps => format!(
             "going on with the run {at} after step {steps} (epoch {}, batch {} of {batches})",
-            place.epochs + 1,
-            place.batches
+            reached.epochs + 1,
+            reached.batches
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_in_checkpoints_stay() {
+        let written = concat!(
+            r#"{"version":1,"steps":7,"place":{"epochs":1,"batches":2,"samples":64,"seconds":0.5,"#,
+            r#""learning_rate":0.25,"stopped":false},"trained":[320,2.5],"seconds":4.0,"metrics":99,"history":[]}"#,
+        );
+        let header: Header = serde_json::from_str(written).unwrap();
+        assert_eq!((header.reached.epochs, header.reached.batches), (1, 2));
+        assert_eq!(serde_json::to_string(&header).unwrap(), written);
     }
 }

@@ -5,7 +5,7 @@ use super::{
     checkpoint::{Checkpoints, Resumed, how_far},
     interrupt::Interrupts,
     page,
-    session::{Failure, Place, Session, Status},
+    session::{Failure, Reached, Session, Status},
 };
 use crate::{
     bytes::as_stored,
@@ -108,7 +108,7 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
         evaluator,
         interrupts,
         steps: 0,
-        place: Place::default(),
+        reached: Reached::default(),
         // Room is made once, so that steps need not; for very long runs it grows.
         losses: Vec::with_capacity(total.min(1 << 20) as usize),
         best: None,

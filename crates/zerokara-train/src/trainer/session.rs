@@ -57,7 +57,7 @@ pub(super) struct Session<'a> {
     /// The fewest samples that the model can be trained on together.
     pub least: usize,
     pub steps: u64,
-    pub place: Place,
+    pub reached: Reached,
     pub metrics: Option<Writer>,
     pub progress: Progress,
     pub evaluator: Evaluator,
@@ -73,7 +73,7 @@ pub(super) struct Session<'a> {
 
 /// How far the training is.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub(super) struct Place {
+pub(super) struct Reached {
     /// Epochs that are done, their evaluations included.
     pub epochs: u64,
     /// Batches of the next epoch that are done.
@@ -197,29 +197,29 @@ impl Session<'_> {
         callbacks: &mut [Box<dyn Callback>],
     ) -> Result<(Option<Evaluation>, End), Failure> {
         let mut test = None;
-        while self.place.epochs < self.trainer.epochs && !self.place.stopped {
+        while self.reached.epochs < self.trainer.epochs && !self.reached.stopped {
             let end = self.epoch(feeder, &mut step, schedule, callbacks)?;
             let evaluated = match end {
                 End::Interrupted => None,
                 End::Complete | End::Stopped => self.finish_epoch(matches!(end, End::Stopped))?,
             };
             let Some(evaluated) = evaluated else {
-                self.save_place(&step, callbacks);
+                self.save_checkpoint(&step, callbacks);
                 return Ok((test, End::Interrupted));
             };
             test = Some(evaluated);
             let record = self.history.last().cloned().unwrap_or_default();
             for callback in &mut *callbacks {
                 if ask(|| callback.on_epoch(&record, &*self.trainer.model))? == Flow::Stop {
-                    self.place.stopped = true;
+                    self.reached.stopped = true;
                 }
             }
-            let ended = self.place.stopped || self.place.epochs == self.trainer.epochs;
+            let ended = self.reached.stopped || self.reached.epochs == self.trainer.epochs;
             if ended || self.is_due(Moment::Epoch) {
-                self.save_place(&step, callbacks);
+                self.save_checkpoint(&step, callbacks);
             }
         }
-        let end = match self.place.stopped {
+        let end = match self.reached.stopped {
             true => End::Stopped,
             false => End::Complete,
         };
@@ -236,15 +236,15 @@ impl Session<'_> {
     ) -> Result<End, Failure> {
         let trainer = self.trainer;
         let every = self.total.div_ceil(RECORDED_STEPS).max(1);
-        let epoch = self.place.epochs + 1;
+        let epoch = self.reached.epochs + 1;
         feeder.seek(Position {
             epoch: epoch - 1,
-            batch: self.place.batches,
+            batch: self.reached.batches,
         })?;
         self.progress
             .start_epoch(epoch, feeder.loader().len() as u64);
-        self.progress.skip(self.place.batches);
-        let (started, before) = (Instant::now(), self.place.seconds);
+        self.progress.skip(self.reached.batches);
+        let (started, before) = (Instant::now(), self.reached.seconds);
         while let Some(feed) = feeder.next_feed()? {
             let learning_rate = trainer.optimizer.learning_rate() * schedule.factor(self.steps);
             let output = halves::step(self, step, feed, learning_rate, callbacks)?;
@@ -252,17 +252,17 @@ impl Session<'_> {
             self.losses.push(output.loss);
             let size = feed.len() as u64;
             let measures = trainer.task.measures(&output.totals);
-            self.place.batches += 1;
-            self.place.samples += size;
-            self.place.seconds = before + started.elapsed().as_secs_f64();
-            self.place.learning_rate = learning_rate;
+            self.reached.batches += 1;
+            self.reached.samples += size;
+            self.reached.seconds = before + started.elapsed().as_secs_f64();
+            self.reached.learning_rate = learning_rate;
             let record = Step {
                 step: self.steps,
                 epoch,
                 loss: output.loss,
                 accuracy: accuracy(&measures),
                 learning_rate,
-                images_per_second: self.place.samples as f64 / self.place.seconds.max(1e-9),
+                images_per_second: self.reached.samples as f64 / self.reached.seconds.max(1e-9),
                 seconds: self.seconds(),
                 gradient_norm: Some(output.gradient_norm),
                 measures: others(&measures)
@@ -301,7 +301,7 @@ impl Session<'_> {
                 return Ok(end);
             }
             if self.is_due(Moment::Step) {
-                self.save_place(step, callbacks);
+                self.save_checkpoint(step, callbacks);
             }
         }
         Ok(End::Complete)
@@ -379,20 +379,20 @@ impl Session<'_> {
         let Some(test) = self.evaluate(&split)? else {
             return Ok(None);
         };
-        let place = std::mem::take(&mut self.place);
-        self.trained.0 += place.samples;
-        self.trained.1 += place.seconds;
-        self.place = Place {
-            epochs: place.epochs + 1,
+        let reached = std::mem::take(&mut self.reached);
+        self.trained.0 += reached.samples;
+        self.trained.1 += reached.seconds;
+        self.reached = Reached {
+            epochs: reached.epochs + 1,
             stopped,
-            ..Place::default()
+            ..Reached::default()
         };
         let record = Epoch {
-            epoch: self.place.epochs,
+            epoch: self.reached.epochs,
             step: self.steps,
-            learning_rate: Some(place.learning_rate),
-            images_per_second: place.samples as f64 / place.seconds.max(1e-9),
-            seconds: place.seconds,
+            learning_rate: Some(reached.learning_rate),
+            images_per_second: reached.samples as f64 / reached.seconds.max(1e-9),
+            seconds: reached.seconds,
             measures: named(&[
                 ("train", Some(&train)),
                 ("validation", validation.as_ref()),
@@ -448,11 +448,11 @@ impl Session<'_> {
     /// Whether a checkpoint is to be written now.
     fn is_due(&self, now: Moment) -> bool {
         let checkpoints = self.checkpoints.as_ref();
-        checkpoints.is_some_and(|c| c.is_due(now, self.steps, self.place.epochs))
+        checkpoints.is_some_and(|c| c.is_due(now, self.steps, self.reached.epochs))
     }
 
     /// Writes a checkpoint, if there is a folder; what cannot be written is said.
-    fn save_place(&mut self, step: &TrainStep, callbacks: &[Box<dyn Callback>]) {
+    fn save_checkpoint(&mut self, step: &TrainStep, callbacks: &[Box<dyn Callback>]) {
         let Some(mut checkpoints) = self.checkpoints.take() else {
             return;
         };

@@ -1,7 +1,7 @@
 //! Activation functions (pages 42 to 52): step, sigmoid and ReLU, their curves and slopes; why e^x.
 
 use crate::prelude::*;
-use zerokara::core::check::NumericalGradient;
+use zerokara::core::gradient_check::NumericalGradient;
 
 lab!("activations", chapter 3, pages "42–52",
     Choice::numbers("weights", "0.5, 0.5, -0.7", "w1, w2 and b of the weighted sum"),

@@ -1,7 +1,7 @@
 //! Gradients and gradient descent (pages 104 to 109).
 
 use crate::prelude::*;
-use zerokara::core::check::NumericalGradient;
+use zerokara::core::gradient_check::NumericalGradient;
 use zerokara::figures::numbers::significant;
 
 lab!("gradient", chapter 4, pages "102–110",

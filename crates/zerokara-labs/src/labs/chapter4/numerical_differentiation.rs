@@ -1,7 +1,7 @@
 //! Numerical differentiation (pages 97 to 103): slopes from two values of a function, and how good they are.
 
 use crate::prelude::*;
-use zerokara::core::check::{Difference, NumericalGradient};
+use zerokara::core::gradient_check::{Difference, NumericalGradient};
 
 lab!("numerical_differentiation", chapter 4, pages "97–103",
     Choice::numbers("at", "5, 10", "where tangent lines touch 0.01x² + 0.1x"),

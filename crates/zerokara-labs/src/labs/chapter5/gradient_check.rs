@@ -197,7 +197,7 @@ fn run(lab: &mut Session) -> Result<()> {
     lab.section("library");
     let tensors: Vec<Tensor> = values.into_iter().map(Tensor::from).collect();
     let loss = loss_of(&images, &labels, &tensors);
-    let options = zerokara::core::check::CheckOptions::default();
+    let options = zerokara::core::gradient_check::CheckOptions::default();
     let report = gradient_check(&loss, &tensors.iter().collect::<Vec<_>>(), &options)?;
     lab.print(report.to_string().trim_end());
     lab.fact("the library's check agrees to six digits", report.agrees(1e-6))?;

@@ -2,7 +2,7 @@
 //! initial values.
 
 use crate::prelude::*;
-use zerokara::core::check::CheckOptions;
+use zerokara::core::gradient_check::CheckOptions;
 
 lab!("batch_norm", chapter 6, pages "186–190",
     Choice::number("rate", "0.01", "learning rate of SGD"),

@@ -10,7 +10,7 @@ use zerokara_kernels::random;
 /// in f64 and given in the element type of `x`.
 ///
 /// ```
-/// use zerokara_core::{Tensor, check::numerical_gradient};
+/// use zerokara_core::{Tensor, gradient_check::numerical_gradient};
 /// let x = Tensor::from([3.0, 4.0]);
 /// let gradient = numerical_gradient(|x| (x * x).sum(), &x)?;
 /// assert_eq!(gradient.to_string(), "[6, 8]");
@@ -36,7 +36,7 @@ pub enum Difference {
 /// Numerical differentiation with a step at will (page 99 of the book).
 ///
 /// ```
-/// use zerokara_core::{Tensor, check::{Difference, NumericalGradient}};
+/// use zerokara_core::{Tensor, gradient_check::{Difference, NumericalGradient}};
 /// let x = Tensor::from([3.0]);
 /// let square = |x: &Tensor| (x * x).sum();
 /// // The book's bad example: a step so small that f32 rounds it to 0.
@@ -267,7 +267,7 @@ impl fmt::Display for Report {
 /// directions. Detached tensors are held where they are.
 ///
 /// ```
-/// use zerokara_core::{Tensor, check::{CheckOptions, gradient_check}};
+/// use zerokara_core::{Tensor, gradient_check::{CheckOptions, gradient_check}};
 /// let (x, w) = (Tensor::from([[1.0, 2.0]]), Tensor::from([[0.5], [-1.5]]));
 /// let loss = x.matmul(&w).tanh().sum();
 /// let report = gradient_check(&loss, &[&w], &CheckOptions::default())?;

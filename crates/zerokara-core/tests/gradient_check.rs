@@ -2,7 +2,9 @@
 
 use zerokara_core::{
     DType, Parameter, Result, Tensor,
-    check::{CheckOptions, Difference, NumericalGradient, gradient_check, numerical_gradient},
+    gradient_check::{
+        CheckOptions, Difference, NumericalGradient, gradient_check, numerical_gradient,
+    },
     op::{ConvOptions, PoolOptions},
 };
 
