@@ -188,3 +188,26 @@ fn pixels_are_normalized_as_the_file_says() {
     let error = other.encode(&[("z", Raw::Text("a"))]).unwrap_err();
     assert!(error.to_string().contains("does not say how"), "{error}");
 }
+
+/// Files without kinds of preprocessing have means and deviations by themselves, and what they are divided by in a note.
+#[test]
+fn what_older_files_say_of_inputs_is_read() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../zerokara-formats/tests/data/version1.safetensors"
+    );
+    let model = SavedModel::load(path).unwrap();
+    let normalization = Normalization::divided_by(255.0).unwrap();
+    let expected = normalization.standard(&[0.1307, 1.0 / 3.0], &[0.3081, 0.25]);
+    assert_eq!(model.card().normalization, expected.unwrap());
+    assert_eq!(model.card().class_names.len(), 4);
+    // Written again, they have a kind.
+    let path = file("older");
+    model.save(&path).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let again = SavedModel::load(&path).unwrap();
+    std::fs::remove_file(path).unwrap();
+    assert_eq!(again.card(), model.card());
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(text.contains(r#"\"kind\":\"normalization\""#));
+}

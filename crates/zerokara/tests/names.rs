@@ -45,8 +45,8 @@ const NAMES: &[(&str, &str)] = &[
     ("load_mnist", "zerokara-data/src/dataset.rs"),
     ("mini_batch", "zerokara-data/src/loader.rs"),
     ("shuffle_dataset", "zerokara-data/src/parts.rs"),
-    ("save_params", "zerokara-train/src/model.rs"),
-    ("load_params", "zerokara-train/src/model.rs"),
+    ("save_params", "zerokara-train/src/model/file.rs"),
+    ("load_params", "zerokara-train/src/model/file.rs"),
 ];
 
 #[test]
