@@ -247,7 +247,7 @@ impl SavedModel {
     /// let rows = [["80", "brick"], ["55", "wood"], ["120", "brick"], ["95", "wood"]];
     /// let kinds = [
     ///     ("size", ColumnKind::Number(Missing::Mean)),
-    ///     ("walls", ColumnKind::Categories(Unseen::Ignore)),
+    ///     ("walls", ColumnKind::Categories(Unseen::Place)),
     /// ];
     /// let table = Table::fit(kinds, &rows)?; // learned on what is trained on
     /// let columns = Columns::new()
