@@ -32,10 +32,12 @@ pub(super) struct RunState {
     read: Vec<Option<Array>>,
     externals: Vec<External<'static>>,
     versions: Vec<u64>,
+    /// The bytes that it holds, while it is at rest.
+    bytes: usize,
 }
 
 impl RunState {
-    fn bytes(&self) -> usize {
+    fn holds(&self) -> usize {
         let outputs = self.outputs.iter().map(|output| output.storage().bytes());
         self.workspace.bytes() + outputs.sum::<usize>()
     }
@@ -44,7 +46,8 @@ impl RunState {
 /// States that no run works in.
 #[derive(Default)]
 pub(super) struct AtRest {
-    states: Vec<RunState>,
+    #[allow(clippy::vec_box)] // every run takes one out and puts it back
+    states: Vec<Box<RunState>>,
     bytes: usize,
 }
 
@@ -93,23 +96,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Shared {
     /// A state for a run: one that is at rest, or a new one.
-    pub(super) fn take(&self) -> RunState {
+    pub(super) fn take(&self) -> Box<RunState> {
         let mut rest = lock(&self.at_rest);
         match rest.states.pop() {
             Some(state) => {
-                rest.bytes -= state.bytes();
+                rest.bytes -= state.bytes;
                 state
             }
-            None => RunState::default(),
+            None => Box::default(),
         }
     }
 
     /// Keeps a state for later runs.
-    pub(super) fn give_back(&self, state: RunState) {
-        let bytes = state.bytes();
+    pub(super) fn give_back(&self, mut state: Box<RunState>) {
+        state.bytes = state.holds();
         let mut rest = lock(&self.at_rest);
-        if rest.states.is_empty() || rest.bytes + bytes <= MOST_AT_REST {
-            rest.bytes += bytes;
+        if rest.states.is_empty() || rest.bytes + state.bytes <= MOST_AT_REST {
+            rest.bytes += state.bytes;
             rest.states.push(state);
         }
     }
@@ -128,6 +131,7 @@ impl Shared {
             read,
             externals: kept_externals,
             versions,
+            ..
         } = state;
         for (at, meta) in self.metas.iter().enumerate() {
             // Somebody still holds the last run's output: it stays theirs.
@@ -294,7 +298,7 @@ impl Shared {
 /// ```
 pub struct Runner {
     program: Program,
-    state: RunState,
+    state: Box<RunState>,
 }
 
 impl Runner {

@@ -58,9 +58,9 @@ impl<K: Copy + PartialEq, P> Programs<K, P> {
         let known = |kept: &Kept<K, P>| {
             kept.kind == kind && kept.inputs.fit(inputs) && kept.targets.fit(targets)
         };
-        let at = self.0.iter().position(known)?;
-        let kept = self.0.remove(at);
-        self.0.push(kept);
+        // Mostly it is the one that was used last.
+        let at = self.0.iter().rposition(known)?;
+        self.0[at..].rotate_left(1);
         Some(&mut self.0.last_mut()?.compiled)
     }
 
