@@ -175,12 +175,12 @@ pub(crate) enum Held<'a> {
 }
 
 impl Held<'_> {
-    /// Lets go of a cell that is read: its value, and a number that another value does not have.
-    pub(crate) fn release_read(&mut self) -> Option<(Array, u64)> {
+    /// Lets go of a cell that is read: what its value lies in, and a number that another value does not have.
+    pub(crate) fn release_read(&mut self) -> Option<(Arc<Storage>, u64)> {
         let Held::Read(parameter, value) = self else {
             return None;
         };
-        let found = (value.clone(), parameter.version());
+        let found = (value.storage().clone(), parameter.version());
         *self = Held::Released;
         Some(found)
     }

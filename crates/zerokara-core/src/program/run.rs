@@ -12,7 +12,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
-use zerokara_kernels::executor::{External, Prepared, RunError, Workspace};
+use zerokara_kernels::{
+    executor::{External, Prepared, RunError, Workspace},
+    storage::Storage,
+};
 
 thread_local! {
     /// Room for the locks of a run on its parameters, so that a run need not allocate it.
@@ -29,7 +32,7 @@ pub(super) struct RunState {
     outputs: Vec<Array>,
     /// Kept from run to run, so that a run need not allocate them: values of parameters that are only read, storages, and
     /// the versions of those values in the order of the locks.
-    read: Vec<Option<Array>>,
+    read: Vec<Option<Arc<Storage>>>,
     externals: Vec<External<'static>>,
     versions: Vec<u64>,
     /// The bytes that it holds, while it is at rest.
@@ -164,8 +167,9 @@ impl Shared {
         let mut externals: Vec<External<'_>> = std::mem::take(kept_externals);
         externals.extend(self.bindings.iter().zip(&*read).map(|(bound, read)| {
             External::Read(match (bound, read) {
-                (Bound::Value(value), _) | (_, Some(value)) => value.storage(),
+                (Bound::Value(value), _) => value.storage(),
                 (Bound::Input(i), _) => inputs[*i].storage(),
+                (_, Some(storage)) => storage,
                 _ => &self.unbound,
             })
         }));
