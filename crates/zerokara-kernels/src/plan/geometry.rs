@@ -25,7 +25,7 @@ pub struct ConvGeometry {
     pub dilation: [usize; 2],
     /// Number of groups that C and O are cut into.
     pub groups: usize,
-    /// Whether all sums are direct ([`Arithmetic::Direct`]): no fewer multiplications than the definition has.
+    /// Whether all sums are direct ([`Arithmetic::Direct`](super::Arithmetic::Direct)): no fewer multiplications than the definition has.
     pub direct: bool,
 }
 

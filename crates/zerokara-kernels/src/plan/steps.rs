@@ -260,7 +260,7 @@ pub struct PoolStep {
     pub output: View,
     /// For [`Pooling::Max`], if the window has at most 256 elements: where to write which element of the window, row by
     /// row and within the image, was the first largest. Dense `[N, Y, X, C]`, one byte each, in a buffer of
-    /// [`Element::Bool`].
+    /// [`Element::Bool`](super::Element::Bool).
     pub places: Option<View>,
     /// Runs on each finished part of `output`.
     pub epilogue: Option<MapStep>,
@@ -344,7 +344,7 @@ pub struct RandomStep {
 }
 
 /// The same few steps over slices of the batch, each slice by one thread from the first step to the last, so that what
-/// one step leaves to the next ([`Region::Local`]) stays in that thread's cache and is never written to memory.
+/// one step leaves to the next ([`Region::Local`](super::Region::Local)) stays in that thread's cache and is never written to memory.
 ///
 /// A slice's steps run in order. Slices must not write what others touch.
 #[derive(Clone, Debug, Default)]
