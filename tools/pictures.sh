@@ -28,4 +28,4 @@ grep "test accuracy" screen.txt
 
 chromium --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-sync \
     --hide-scrollbars --user-data-dir="$work/chromium" --window-size=1200,1600 \
-    --screenshot="$images/report.png" "file://$(realpath runs/*/report.html)" 2>/dev/null
+    --screenshot="$images/report.png" "file://$(realpath runs/latest/report.html)" 2>/dev/null
