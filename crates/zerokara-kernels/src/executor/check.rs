@@ -250,12 +250,8 @@ fn apart<'a>(
             continue;
         }
         let near = |o: &&Operand<&View>| o.role == Role::Write && o.part < Part::Statistics;
-        let walks = operands.iter().filter(near).any(|o| {
-            let same = (o.view.buffer, o.view.offset) == (view.buffer, view.offset);
-            let all = o.view.elements() == view.elements();
-            same && all && o.view.is_dense() && view.is_dense() || o.view.is_same(view)
-        });
-        if !walks {
+        let mut written = operands.iter().filter(near);
+        if !written.any(|o| o.view.walks_as(view)) {
             return Err(
                 "its statistics read what it writes otherwise than element by element".into(),
             );
@@ -326,19 +322,12 @@ fn step_extents(views: &Views<'_>, buffers: &[Buffer]) -> Result<Extents, String
                 );
             }
             let target_extent = extent::of(target, buffers)?;
-            let walks_target = |view: &View| {
-                let dense = view.buffer == target.buffer
-                    && view.offset == target.offset
-                    && view.is_dense()
-                    && target.is_dense();
-                dense || view.is_same(target)
-            };
             for view in map.inputs.iter().chain(&map.outputs) {
                 let meets = match (extent::of(view, buffers)?, &target_extent) {
                     (Some(a), Some(b)) => a.meets(b),
                     _ => false,
                 };
-                if meets && !walks_target(view) {
+                if meets && !view.walks_as(target) {
                     return Err(
                         "its epilogue touches the target otherwise than element by element".into(),
                     );

@@ -157,6 +157,13 @@ impl View {
             && axes.all(|(&length, (own, other))| length == 1 || own == other)
     }
 
+    /// Whether two views name the same elements in the same order, be it in different shapes without gaps.
+    pub fn walks_as(&self, other: &View) -> bool {
+        let starts = (self.buffer, self.offset) == (other.buffer, other.offset);
+        let dense = self.is_dense() && other.is_dense() && self.elements() == other.elements();
+        starts && dense || self.is_same(other)
+    }
+
     /// The view without the axes that are `reduced`, along which it has one element.
     pub fn kept(&self, reduced: &[bool]) -> View {
         let is_kept = |axis: &usize| !reduced.get(*axis).copied().unwrap_or(false);

@@ -37,21 +37,10 @@ impl SavedModel {
         };
         let length = |axis: &Axis| axis.fixed().unwrap_or(0);
         let shape: Vec<usize> = first.axes[1..].iter().map(length).collect();
-        let mut preprocessing = read_preprocessing(&info, &first.name).map_err(bad)?;
-        let normalization = match preprocessing.get(&first.name) {
-            Some(Preprocessing::Normalization(normalization)) => normalization.clone(),
-            _ => Normalization::none(),
-        };
+        let (normalization, preprocessing) = read_preprocessing(&info, &first.name).map_err(bad)?;
         let channels = shape.first().copied().unwrap_or(1);
         let fits = normalization.check(channels);
         fits.map_err(|e| bad(e.to_string()))?;
-        // The card has it.
-        preprocessing = preprocessing
-            .into_iter()
-            .filter(|(name, how)| {
-                name != &first.name || !matches!(how, Preprocessing::Normalization(_))
-            })
-            .collect();
         let pictures = match info.notes.get(PICTURES) {
             Some(text) => {
                 Pictures::from_name(text).ok_or_else(|| bad(unknown_note(PICTURES, text)))?
@@ -145,23 +134,28 @@ fn unknown_note(name: &str, value: &str) -> String {
     format!("the note {name:?} is {value:?}, which this program does not know")
 }
 
-/// What a file says of inputs, by their names.
+/// How the first input is normalized, and what else a file says of inputs, by their names.
 fn read_preprocessing(
     info: &ModelInfo,
     first: &str,
-) -> std::result::Result<Named<Preprocessing>, String> {
-    let mut all = Named::new();
+) -> std::result::Result<(Normalization, Named<Preprocessing>), String> {
+    let (mut normalization, mut others) = (None, Named::new());
     for (name, value) in &info.preprocessing {
-        if value.get("kind").is_some() {
-            let how = Preprocessing::from_json(value.clone());
-            all.insert(&**name, how.map_err(|e| format!("input {name}: {e}"))?);
+        if value.get("kind").is_none() {
+            continue;
+        }
+        let how = Preprocessing::from_json(value.clone());
+        match how.map_err(|e| format!("input {name}: {e}"))? {
+            Preprocessing::Normalization(how) if name == first => normalization = Some(how),
+            how => others.insert(&**name, how),
         }
     }
-    if all.get(first).is_none() {
-        let older = older_normalization(info, first)?;
-        all.insert(first, older.into());
-    }
-    Ok(all)
+    let normalization = match (normalization, others.get(first)) {
+        (Some(normalization), _) => normalization,
+        (None, Some(_)) => Normalization::none(),
+        (None, None) => older_normalization(info, first)?,
+    };
+    Ok((normalization, others))
 }
 
 /// The normalization in files without kinds: means and deviations by the input's name, the divisor in a note.

@@ -191,11 +191,17 @@ fn walks_images(lowered: &Lowered, group: &Group) -> bool {
 
 fn is_sliceable(lowered: &Lowered, number: usize, batch: usize, images: usize, isa: Isa) -> bool {
     let step = &lowered.steps[number].step;
-    // Every size that counts images, and every axis that runs over them, is a whole number of rows for each.
-    let mut counts = step.clone();
-    let counts = counts.images_mut();
-    let whole = |&n: &usize| batch > 0 && n > 0 && n.is_multiple_of(batch);
-    if counts.is_empty() || !counts.iter().all(|n| whole(n)) || step.statistics().is_some() {
+    // Code runs over a whole number of rows for each image.
+    let code = match step {
+        Step::Map(s) => Some(&s.shape),
+        Step::Reduce(s) => Some(&s.shape),
+        _ => step.epilogue().map(|map| &map.shape),
+    };
+    let whole = |shape: &Vec<usize>| {
+        let rows = shape.first();
+        rows.is_some_and(|n| *n > 0 && n.is_multiple_of(batch))
+    };
+    if batch == 0 || !code.is_none_or(whole) || step.statistics().is_some() {
         return false;
     }
     match step {

@@ -125,12 +125,7 @@ pub(super) fn conv_weight_gradient(
     let g = step.geometry;
     expect_convolution(&g)?;
     expect_arithmetic(isa, step.arithmetic)?;
-    if step.partials.shape.first() != Some(&conv::partials(&g)) {
-        let (own, expected) = (&step.partials.shape, conv::partials(&g));
-        return Err(format!(
-            "the partial gradients have shape {own:?}; there are {expected}"
-        ));
-    }
+    expect_partials(&g, &step.partials, "partial gradients")?;
     let output_gradient = match &step.output_gradient {
         OutputGradient::Stored(view) => OutputGradientAccess::Stored(access(view, buffers)),
         OutputGradient::Pooled(pooled) => pooled_gradient(isa, &g, pooled, buffers)?,
@@ -159,13 +154,8 @@ fn pooled_gradient(
             pooled.geometry
         ));
     }
-    if let Some(totals) = &pooled.totals
-        && totals.shape.first() != Some(&conv::partials(g))
-    {
-        let (own, expected) = (&totals.shape, conv::partials(g));
-        return Err(format!(
-            "the sums of the gradient have shape {own:?}; there are {expected}"
-        ));
+    if let Some(totals) = &pooled.totals {
+        expect_partials(g, totals, "sums of the gradient")?;
     }
     Ok(OutputGradientAccess::Pooled {
         totals: pooled.totals.as_ref().map(|view| access(view, buffers)),
@@ -173,6 +163,18 @@ fn pooled_gradient(
         gradient: access(&pooled.gradient, buffers),
         places: access(&pooled.places, buffers),
     })
+}
+
+/// One for each part that the batch is cut into.
+fn expect_partials(g: &ConvGeometry, view: &View, what: &str) -> Result<(), String> {
+    let expected = conv::partials(g);
+    match view.shape.first() == Some(&expected) {
+        true => Ok(()),
+        false => Err(format!(
+            "the {what} have shape {:?}; there are {expected}",
+            view.shape
+        )),
+    }
 }
 
 fn expect_pooling(g: &PoolGeometry) -> Result<(), String> {
