@@ -2,7 +2,7 @@
 
 use crate::{
     Figure,
-    figure::{px, shortened, text, told, width_of},
+    figure::{Draw, Drawing, Words, px, shortened, text, told, width_of},
     numbers::short,
     style::COLORS,
 };
@@ -141,6 +141,10 @@ impl Bars {
 
     /// The bars, drawn.
     pub fn figure(&self) -> Figure {
+        Figure::of(self.clone())
+    }
+
+    fn drawn(&self) -> Drawing {
         let widest = |texts: &mut dyn Iterator<Item = f64>| texts.fold(0.0, f64::max);
         let names = widest(&mut self.bars.iter().map(|bar| width_of(&bar.name, FONT)));
         let left = (names + 12.0).min(self.width * 0.38);
@@ -206,7 +210,20 @@ impl Bars {
             y += ROW;
         }
         let size = (self.width, (y + 2.0).ceil());
-        Figure::new(&self.title, words.join("; "), size, &body)
+        Drawing::new(&self.title, words.join("; "), size, &body)
+    }
+}
+
+impl Draw for Bars {
+    fn draw(&self, words: Words) -> Drawing {
+        let mut bars = self.clone();
+        bars.title = words(&bars.title);
+        bars.parts.iter_mut().for_each(|part| *part = words(part));
+        bars.unit = words(&bars.unit);
+        for bar in &mut bars.bars {
+            (bar.name, bar.note) = (words(&bar.name), words(&bar.note));
+        }
+        bars.drawn()
     }
 }
 

@@ -4,12 +4,24 @@ use crate::{
     html::{escape, legal},
     style::STYLE,
 };
-use std::fmt::Write;
+use std::{
+    fmt::{self, Write},
+    sync::Arc,
+};
 use svg::node::element::{Element, Group, Text, Title};
 
-/// One picture, drawn.
+/// What stands for a text in another language; the text itself if it needs none.
+pub(crate) type Words<'a> = &'a dyn Fn(&str) -> String;
+
+/// What can be drawn, and be drawn again with other words: they change how much room things need.
+pub(crate) trait Draw: Send + Sync {
+    /// The picture, in which each text is what `words` makes of it.
+    fn draw(&self, words: Words<'_>) -> Drawing;
+}
+
+/// A picture as elements of SVG.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Figure {
+pub(crate) struct Drawing {
     title: String,
     description: String,
     width: f64,
@@ -18,8 +30,8 @@ pub struct Figure {
     body: String,
 }
 
-impl Figure {
-    pub(crate) fn new(
+impl Drawing {
+    pub fn new(
         title: &str,
         description: String,
         (width, height): (f64, f64),
@@ -33,15 +45,64 @@ impl Figure {
             body: body.to_string(),
         }
     }
+}
+
+/// One picture, drawn.
+#[derive(Clone)]
+pub struct Figure {
+    source: Arc<dyn Draw>,
+    drawing: Drawing,
+}
+
+impl fmt::Debug for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.drawing.fmt(f)
+    }
+}
+
+impl PartialEq for Figure {
+    fn eq(&self, other: &Self) -> bool {
+        self.drawing == other.drawing
+    }
+}
+
+impl Figure {
+    pub(crate) fn of(source: impl Draw + 'static) -> Self {
+        Self {
+            drawing: source.draw(&str::to_string),
+            source: Arc::new(source),
+        }
+    }
+
+    /// The same picture in another language: each title, label and word in it, and each sentence of its description, is
+    /// what `words` makes of the one that was given. Everything is laid out anew for them.
+    ///
+    /// ```
+    /// use zerokara_figures::Plot;
+    ///
+    /// let figure = Plot::new("Loss").axes("step", "loss").curve("SGD", &[2.3, 0.9]).figure();
+    /// let japanese = figure.translated(&|text| match text {
+    ///     "step" => "ステップ".into(),
+    ///     "Loss" | "loss" => "損失".into(),
+    ///     other => other.into(),
+    /// });
+    /// assert_eq!((figure.title(), japanese.title()), ("Loss", "損失"));
+    /// ```
+    pub fn translated(&self, words: &dyn Fn(&str) -> String) -> Self {
+        Self {
+            source: self.source.clone(),
+            drawing: self.source.draw(words),
+        }
+    }
 
     /// What it shows.
     pub fn title(&self) -> &str {
-        &self.title
+        &self.drawing.title
     }
 
     /// Width and height in pixels at the size at which its text is best read.
     pub fn size(&self) -> (f64, f64) {
-        (self.width, self.height)
+        (self.drawing.width, self.drawing.height)
     }
 
     /// The `<svg>` element for a page that has [`STYLE`]. It shrinks with the room that it is given, as long as its text
@@ -54,7 +115,7 @@ impl Figure {
     pub fn file(&self) -> String {
         let paper = format!(
             "<style>{STYLE}</style><rect class=\"paper\" width=\"{}\" height=\"{}\" rx=\"6\"/>",
-            self.width, self.height
+            self.drawing.width, self.drawing.height
         );
         self.element(&paper) + "\n"
     }
@@ -62,16 +123,16 @@ impl Figure {
     fn element(&self, first: &str) -> String {
         let mut out = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"figure\" role=\"img\" width=\"{w}\" height=\"{h}\" style=\"min-width:{least}px\" viewBox=\"0 0 {w} {h}\"><title>{}</title>",
-            escape(&self.title),
-            w = self.width,
-            h = self.height,
+            escape(&self.drawing.title),
+            w = self.drawing.width,
+            h = self.drawing.height,
             // Text that is smaller than this can hardly be read: rather than shrink more, it is scrolled.
-            least = (self.width * 0.7).floor(),
+            least = (self.drawing.width * 0.7).floor(),
         );
-        if !self.description.is_empty() {
-            let _ = write!(out, "<desc>{}</desc>", escape(&self.description));
+        if !self.drawing.description.is_empty() {
+            let _ = write!(out, "<desc>{}</desc>", escape(&self.drawing.description));
         }
-        out + first + &self.body + "</svg>"
+        out + first + &self.drawing.body + "</svg>"
     }
 }
 

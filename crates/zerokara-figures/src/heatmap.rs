@@ -3,7 +3,7 @@
 use crate::{
     Figure, Picture,
     axis::Axis,
-    figure::{px, shortened, text, told, width_of},
+    figure::{Draw, Drawing, Words, px, shortened, text, told, width_of},
     numbers::short,
     style::{COLORS, color},
 };
@@ -199,6 +199,10 @@ impl Heatmap {
 
     /// The matrix, drawn.
     pub fn figure(&self) -> Figure {
+        Figure::of(self.clone())
+    }
+
+    fn drawn(&self) -> Drawing {
         let mut body = Group::new();
         let mut top = 2.0;
         if self.draws_title && !self.title.is_empty() {
@@ -210,7 +214,7 @@ impl Heatmap {
             false => self.numbers(body, top),
         };
         let size = (size.0.ceil(), size.1.ceil());
-        Figure::new(&self.title, self.description.clone(), size, &body)
+        Drawing::new(&self.title, self.description.clone(), size, &body)
     }
 
     /// Cells with numbers, and what stands around them.
@@ -390,5 +394,22 @@ impl Heatmap {
             .set("preserveAspectRatio", "none");
         let body = body.add(frame("cell")).add(image);
         ((left + width + 14.0, top + height + 2.0), body)
+    }
+}
+
+impl Draw for Heatmap {
+    fn draw(&self, words: Words) -> Drawing {
+        let mut map = self.clone();
+        map.title = words(&map.title);
+        map.description = words(&map.description);
+        for side in [&mut map.rows, &mut map.columns] {
+            side.axis = words(&side.axis);
+            side.names.iter_mut().for_each(|name| *name = words(name));
+            if let Some((name, texts)) = &mut side.margin {
+                *name = words(name);
+                texts.iter_mut().for_each(|text| *text = words(text));
+            }
+        }
+        map.drawn()
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     Figure,
-    figure::{px, text, width_of},
+    figure::{Draw, Drawing, Words, px, text, width_of},
     numbers::significant,
     style::COLORS,
 };
@@ -126,6 +126,10 @@ impl Matrices {
 
     /// The matrices, drawn.
     pub fn figure(&self) -> Figure {
+        Figure::of(self.clone())
+    }
+
+    fn drawn(&self) -> Drawing {
         let matrices = || {
             self.parts.iter().filter_map(|part| match part {
                 Part::Matrix(matrix) => Some(matrix),
@@ -170,12 +174,29 @@ impl Matrices {
         let height = top + tallest + if captions { 22.0 } else { 2.0 };
         let words: Vec<&str> = matrices().map(|m| m.caption.as_str()).collect();
         let description = words.join("; ");
-        Figure::new(
+        Drawing::new(
             &self.title,
             description,
             (width.ceil(), height.ceil()),
             &body,
         )
+    }
+}
+
+impl Draw for Matrices {
+    fn draw(&self, words: Words) -> Drawing {
+        let mut matrices = self.clone();
+        matrices.title = words(&matrices.title);
+        for part in &mut matrices.parts {
+            match part {
+                Part::Matrix(matrix) => {
+                    matrix.caption = words(&matrix.caption);
+                    matrix.cells.iter_mut().for_each(|cell| *cell = words(cell));
+                }
+                Part::Sign(sign) => *sign = words(sign),
+            }
+        }
+        matrices.drawn()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     Figure, Picture,
-    figure::{px, text, width_of},
+    figure::{Draw, Drawing, Words, px, text, width_of},
 };
 use svg::node::element::{Group, Image, Rectangle};
 
@@ -66,6 +66,10 @@ impl Tiles {
 
     /// The pictures, drawn.
     pub fn figure(&self) -> Figure {
+        Figure::of(self.clone())
+    }
+
+    fn drawn(&self) -> Drawing {
         let captions = self.tiles.iter().map(|t| width_of(&t.1, FONT * 0.92));
         let room = captions.fold(self.tile, f64::max) + GAP;
         let any_caption = self.tiles.iter().any(|t| !t.1.is_empty());
@@ -117,11 +121,22 @@ impl Tiles {
             .map(|t| t.1.as_str())
             .filter(|t| !t.is_empty());
         let description = words.take(40).collect::<Vec<_>>().join("; ");
-        Figure::new(
+        Drawing::new(
             &self.title,
             description,
             (width.ceil(), (y + 2.0).ceil()),
             &body,
         )
+    }
+}
+
+impl Draw for Tiles {
+    fn draw(&self, words: Words) -> Drawing {
+        let mut tiles = self.clone();
+        tiles.title = words(&tiles.title);
+        for (_, caption, _) in &mut tiles.tiles {
+            *caption = words(caption);
+        }
+        tiles.drawn()
     }
 }

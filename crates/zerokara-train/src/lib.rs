@@ -2,13 +2,15 @@
 //!
 //! A [`Trainer`] trains a model on a data set. A training run leaves a folder ([`run_folder`]) with its numbers
 //! ([`metrics`]), its model and a page to look at ([`report`]); while it runs, a line at the terminal tells how far it is
-//! ([`progress`]); [`profile`] tells what each layer of a step costs. Files are written whole or not at all ([`atomic`]).
+//! ([`progress`]); [`profile`] tells what each layer of a step costs; both speak more than English ([`language`]). Files are
+//! written whole or not at all ([`atomic`]).
 
 mod bytes;
 mod description;
 mod error;
 mod evaluation;
 mod fingerprint;
+pub mod language;
 pub mod metrics;
 mod model;
 pub mod profile;

@@ -1,9 +1,9 @@
 //! From places to SVG.
 
-use super::{Direction, Edge, GraphDrawing, Node, Shape, layout::Layout};
+use super::{Direction, Edge, Graph, GraphDrawing, Node, Shape, layout::Layout};
 use crate::{
     Figure,
-    figure::{px, text, width_of},
+    figure::{Draw, Drawing, Words, px, text, width_of},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -20,31 +20,54 @@ impl GraphDrawing {
     /// # Errors
     /// The error of the first operation that could not apply; with values or gradients, if they cannot be computed.
     pub fn figure(&self) -> Result<Figure> {
-        let graph = self.graph()?;
+        Ok(Figure::of(Drawable {
+            title: self.title.clone(),
+            direction: self.direction,
+            tells_values: self.values || self.gradients,
+            graph: self.graph()?,
+        }))
+    }
+}
+
+/// A graph with all its texts, which needs no tensors any more.
+struct Drawable {
+    title: String,
+    direction: Direction,
+    tells_values: bool,
+    graph: Graph,
+}
+
+impl Draw for Drawable {
+    fn draw(&self, words: Words) -> Drawing {
+        let mut graph = self.graph.clone();
+        for node in &mut graph.nodes {
+            (node.label, node.detail) = (words(&node.label), words(&node.detail));
+        }
+        let title = words(&self.title);
         let layout = Layout::of(&graph, self.direction);
-        let top = MARGIN + if self.title.is_empty() { 0.0 } else { 34.0 };
-        let mut drawing = Drawing {
+        let top = MARGIN + if title.is_empty() { 0.0 } else { 34.0 };
+        let mut drawing = Pen {
             direction: self.direction,
             layout: &layout,
             origin: (MARGIN, top),
             body: Group::new(),
             told: HashSet::new(),
         };
-        if !self.title.is_empty() {
-            drawing.body = drawing
-                .body
-                .add(text((0.0, 15.0), "start", "title", &self.title));
+        if !title.is_empty() {
+            let title = text((0.0, 15.0), "start", "title", &title);
+            drawing.body = drawing.body.add(title);
         }
         drawing.boxes();
         if graph.nodes.iter().any(|n| n.phase == Phase::Backward)
             && self.direction == Direction::Down
         {
             let copies = graph.nodes.iter().any(|n| n.shape == Shape::Copy);
-            let words = match copies {
+            let told = words(match copies {
                 true => "right: gradients, upwards; dashed: taken from the forward part",
                 false => "right: gradients, upwards",
-            };
-            drawing.body = drawing.body.add(text((0.0, 31.0), "start", "small", words));
+            });
+            let told = text((0.0, 31.0), "start", "small", &told);
+            drawing.body = drawing.body.add(told);
         }
         let mut count: HashMap<(usize, usize), usize> = HashMap::new();
         for edge in &graph.edges {
@@ -63,27 +86,22 @@ impl GraphDrawing {
         for (at, node) in graph.nodes.iter().enumerate() {
             drawing.node(at, node);
         }
-        let mut description = format!("A graph of {} nodes.", graph.nodes.len());
-        for edge in graph
-            .edges
-            .iter()
-            .filter(|_| self.values || self.gradients)
-            .take(60)
-        {
+        let mut sentences = vec![format!("A graph of {} nodes.", graph.nodes.len())];
+        for edge in graph.edges.iter().filter(|_| self.tells_values).take(60) {
             let (from, to) = (&graph.nodes[edge.from].label, &graph.nodes[edge.to].label);
-            let _ = write!(description, " {from} to {to}: {}", edge.above);
-            if !edge.below.is_empty() {
-                let _ = write!(description, ", gradient {}", edge.below);
-            }
-            description.push('.');
+            sentences.push(match edge.below.as_str() {
+                "" => format!("{from} to {to}: {}.", edge.above),
+                gradient => format!("{from} to {to}: {}, gradient {gradient}.", edge.above),
+            });
         }
-        let width = (layout.width + 2.0 * MARGIN).max(width_of(&self.title, 14.0));
+        let sentences: Vec<String> = sentences.iter().map(|said| words(said)).collect();
+        let width = (layout.width + 2.0 * MARGIN).max(width_of(&title, 14.0));
         let size = (width.ceil(), (layout.height + top + MARGIN).ceil());
-        Ok(Figure::new(&self.title, description, size, &drawing.body))
+        Drawing::new(&title, sentences.join(" "), size, &drawing.body)
     }
 }
 
-struct Drawing<'a> {
+struct Pen<'a> {
     direction: Direction,
     layout: &'a Layout,
     origin: (f64, f64),
@@ -92,7 +110,7 @@ struct Drawing<'a> {
     told: HashSet<((u64, u64), String)>,
 }
 
-impl Drawing<'_> {
+impl Pen<'_> {
     fn add(&mut self, element: impl Into<svg::node::element::Element>) {
         self.body = std::mem::take(&mut self.body).add(element.into());
     }

@@ -4,10 +4,9 @@ use super::{Dimension, Plot, Series, Shape};
 use crate::{
     Figure,
     axis::{Axis, Scale},
-    figure::{px, text, width_of},
+    figure::{Draw, Drawing, Words, px, text, width_of},
     numbers::significant,
 };
-use std::fmt::Write;
 use svg::{
     Node,
     node::element::{Group, Path, TSpan},
@@ -47,6 +46,38 @@ impl Frame<'_> {
 impl Plot {
     /// The plot, drawn.
     pub fn figure(&self) -> Figure {
+        Figure::of(self.clone())
+    }
+
+    /// The same plot with other words.
+    fn said(&self, words: Words) -> Self {
+        let mut plot = self.clone();
+        plot.title = words(&plot.title);
+        for dimension in [&mut plot.x, &mut plot.y] {
+            dimension.name = words(&dimension.name);
+            for (_, label) in dimension.ticks.iter_mut().flatten() {
+                *label = words(label);
+            }
+        }
+        for series in &mut plot.series {
+            series.name = words(&series.name);
+            if let Shape::Upright(_, word) | Shape::Text(_, word) = &mut series.shape {
+                *word = words(word);
+            }
+        }
+        plot
+    }
+}
+
+impl Draw for Plot {
+    fn draw(&self, words: Words) -> Drawing {
+        let plot = self.said(words);
+        plot.drawn(words)
+    }
+}
+
+impl Plot {
+    fn drawn(&self, words: Words) -> Drawing {
         let (width, mut height) = self.size;
         let legend = self.legend_rows(width);
         let title = self.draws_title && !self.title.is_empty();
@@ -137,7 +168,8 @@ impl Plot {
                 body = body.add(series.swatch(*x, y)).add(name);
             }
         }
-        Figure::new(&self.title, self.describe(), (width, height.ceil()), &body)
+        let size = (width, height.ceil());
+        Drawing::new(&self.title, self.describe(words), size, &body)
     }
 
     /// The entries of the legend by rows, each with its left end.
@@ -171,29 +203,29 @@ impl Plot {
     }
 
     /// What the plot shows, in words.
-    fn describe(&self) -> String {
-        let mut out = match (self.y.name.as_str(), self.x.name.as_str()) {
-            ("", "") => String::new(),
-            (y, x) => format!("{y} by {x}."),
-        };
+    fn describe(&self, words: Words) -> String {
+        let mut sentences = Vec::new();
+        if !self.y.name.is_empty() && !self.x.name.is_empty() {
+            sentences.push(format!("{} by {}.", self.y.name, self.x.name));
+        }
         let show = |v: f64| significant(v, 4);
         for series in &self.series {
             if let Shape::Upright(x, word) = &series.shape {
-                let _ = write!(out, " {word}: at {}.", show(*x));
+                sentences.push(format!("{word}: at {}.", show(*x)));
             }
             if let Some((first, last)) = series.ends().filter(|_| !series.name.is_empty()) {
-                let _ = write!(
-                    out,
-                    " {}: from {} at {} to {} at {}.",
+                sentences.push(format!(
+                    "{}: from {} at {} to {} at {}.",
                     series.name,
                     show(first.1),
                     show(first.0),
                     show(last.1),
                     show(last.0)
-                );
+                ));
             }
         }
-        out.trim().to_string()
+        let sentences: Vec<String> = sentences.iter().map(|said| words(said)).collect();
+        sentences.join(" ")
     }
 }
 
