@@ -309,7 +309,7 @@ fn write(options: &Options, report: &Report) -> Outcome {
         return Ok(());
     };
     create(folder)?;
-    for (at, figure) in report.figures().iter().enumerate() {
+    for (at, figure) in report.figures(options.language).iter().enumerate() {
         output::file(
             &folder.join(format!("{}-{}.svg", report.lab().name(), at + 1)),
             figure.file(),

@@ -1,7 +1,7 @@
 //! What a lab is: one record, from which the list, the command's options, the pages and the tests are made.
 
-use crate::Session;
-use zerokara::{Result, figures::numbers::thousands};
+use crate::{Language, Session, words::COMMON};
+use zerokara::{Result, figures::numbers::thousands, train::language::Texts};
 
 /// The largest count that any lab takes.
 const MOST: usize = 1_000_000;
@@ -22,11 +22,13 @@ pub struct Lab {
     pub(crate) english: &'static str,
     /// The same in Japanese.
     pub(crate) japanese: &'static str,
+    /// What stands in Japanese for each text that the lab says or draws.
+    pub(crate) texts: &'static str,
     pub(crate) run: fn(&mut Session<'_>) -> Result<()>,
 }
 
 /// Declares the lab of a file, which has a function `run`: its files' name, the book's chapter and pages, and what can be
-/// varied.
+/// varied. Beside it lie the explanations, `.en.md` and `.ja.md`, and the table of its texts, `.ja.toml`.
 macro_rules! lab {
     ($stem:literal, chapter $chapter:literal, pages $pages:literal $(, $choice:expr)* $(,)?) => {
         pub(crate) const LAB: Lab = Lab {
@@ -37,6 +39,7 @@ macro_rules! lab {
             source: include_str!(concat!($stem, ".rs")),
             english: include_str!(concat!($stem, ".en.md")),
             japanese: include_str!(concat!($stem, ".ja.md")),
+            texts: include_str!(concat!($stem, ".ja.toml")),
             run,
         };
     };
@@ -178,11 +181,38 @@ impl Lab {
     }
 
     /// The explanation in one of the languages.
-    pub fn text(&self, language: crate::Language) -> Text<'static> {
+    pub fn text(&self, language: Language) -> Text<'static> {
         match language {
-            crate::Language::English => Text::of(self.english),
-            crate::Language::Japanese => Text::of(self.japanese),
+            Language::English => Text::of(self.english),
+            Language::Japanese => Text::of(self.japanese),
         }
+    }
+
+    /// The table of what it says and draws, with what all labs have in common.
+    ///
+    /// # Errors
+    /// If the table is not one: an error of the lab's author.
+    pub fn texts(&self) -> Result<Texts> {
+        Ok(Texts::parse(self.texts)?.or(&COMMON))
+    }
+
+    /// What an option is for, in one of the languages.
+    pub fn help(&self, choice: &Choice, language: Language) -> String {
+        match language {
+            Language::English => choice.help.to_string(),
+            Language::Japanese => match self.texts() {
+                Ok(texts) => texts.translate(choice.help).text,
+                Err(_) => choice.help.to_string(),
+            },
+        }
+    }
+
+    /// The lines of the lab's own table.
+    ///
+    /// # Errors
+    /// As [`Lab::texts`].
+    pub fn own_texts(&self) -> Result<Texts> {
+        Texts::parse(self.texts)
     }
 }
 

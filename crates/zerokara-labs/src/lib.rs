@@ -20,13 +20,15 @@ mod options;
 mod page;
 mod parallel;
 mod session;
+mod words;
 
 pub use lab::{Choice, Kind, Lab, Text};
 pub use labs::LABS;
 pub use networks::Trained;
-pub use options::{Language, Options};
+pub use options::Options;
 pub use page::{Report, gallery};
 pub use session::{Progress, Session};
+pub use zerokara::train::language::Language;
 
 /// The lab of this name.
 pub fn lab(name: &str) -> Option<&'static Lab> {
@@ -42,7 +44,7 @@ pub fn with_session<T>(
     options: &Options,
     body: impl FnOnce(&mut Session<'_>) -> zerokara::Result<T>,
 ) -> zerokara::Result<T> {
-    body(&mut Session::new(lab, options, &mut |_| Ok(())))
+    body(&mut Session::new(lab, options, &mut |_| Ok(()))?)
 }
 
 /// What labs use.

@@ -2,27 +2,7 @@
 
 use crate::{Lab, Report, Session};
 use std::{collections::BTreeMap, path::PathBuf};
-use zerokara::{Error, Result};
-
-/// The language of explanations.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Language {
-    /// English.
-    #[default]
-    English,
-    /// Japanese.
-    Japanese,
-}
-
-impl Language {
-    /// `en` or `ja`.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::English => "en",
-            Self::Japanese => "ja",
-        }
-    }
-}
+use zerokara::{Error, Result, train::language::Language};
 
 /// How a lab is run: with which seed and values, how long, and where it speaks.
 #[derive(Clone, Debug)]
@@ -66,7 +46,7 @@ impl Options {
         self
     }
 
-    /// The language at the terminal, and the one that the page shows first.
+    /// The language at the terminal, and the one that the page shows first; the page has both.
     pub fn language(mut self, language: Language) -> Self {
         self.language = language;
         self
@@ -117,7 +97,7 @@ impl Options {
                 .check(value)
                 .map_err(|why| Error::new(format!("{name}: {why}, not {value:?}")))?;
         }
-        let mut session = Session::new(lab, self, say);
+        let mut session = Session::new(lab, self, say)?;
         (lab.run)(&mut session)?;
         session.finish()
     }

@@ -1,16 +1,22 @@
 //! What a lab can do while it runs: say numbers, draw, and state facts.
 
 use crate::{
-    Lab, Options, Report,
+    Lab, Language, Options, Report,
     lab::Text,
     page::{Block, Section},
+    words::{Drawn, Said},
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::{fmt::Display, panic::Location, time::Instant};
+use std::{
+    cell::RefCell, collections::BTreeSet, fmt::Display, panic::Location, time::Instant,
+};
 use zerokara::{
     Error, Result,
     figures::Figure,
-    train::report::terminal::{Align, table},
+    train::{
+        language::Texts,
+        report::terminal::{Align, table},
+    },
 };
 
 /// A lab that is running. What it says goes to the terminal and into the page, in the order in which it is said.
@@ -21,6 +27,9 @@ pub struct Session<'a> {
     /// The first error of `say`, which ends the lab when it is done.
     failed: Option<Error>,
     titles: Text<'static>,
+    texts: Texts,
+    /// What the tables have no translation of.
+    untranslated: RefCell<BTreeSet<String>>,
     sections: Vec<Section>,
     start: Instant,
 }
@@ -30,16 +39,18 @@ impl<'a> Session<'a> {
         lab: &'static Lab,
         options: &'a Options,
         say: &'a mut dyn FnMut(&str) -> Result<()>,
-    ) -> Self {
-        Self {
+    ) -> Result<Self> {
+        Ok(Self {
             lab,
             options,
             say,
             failed: None,
             titles: lab.text(options.language),
+            texts: lab.texts()?,
+            untranslated: RefCell::default(),
             sections: Vec::new(),
             start: Instant::now(),
-        }
+        })
     }
 
     pub(crate) fn finish(self) -> Result<Report> {
@@ -49,9 +60,23 @@ impl<'a> Session<'a> {
                 lab: self.lab,
                 options: self.options.clone(),
                 sections: self.sections,
+                untranslated: self.untranslated.into_inner().into_iter().collect(),
                 seconds: self.start.elapsed().as_secs_f64(),
             }),
         }
+    }
+
+    /// A text in both languages.
+    fn said(&self, text: &str) -> Said {
+        Said { english: text.to_string(), japanese: self.translated(text) }
+    }
+
+    fn translated(&self, text: &str) -> String {
+        let translation = self.texts.translate(text);
+        if !translation.is_complete {
+            self.untranslated.borrow_mut().insert(text.to_string());
+        }
+        translation.text
     }
 
     fn tell(&mut self, text: &str) {
@@ -83,14 +108,13 @@ impl<'a> Session<'a> {
 
     /// Says something: a line, or several.
     pub fn print(&mut self, text: impl Display) {
-        let text = text.to_string();
-        self.tell(&text);
+        let text = self.said(&text.to_string());
+        self.tell(text.of(self.options.language));
         // Lines in a row are one piece of the page.
         if let Some(Block::Text(last)) =
             self.sections.last_mut().and_then(|s| s.blocks.last_mut())
         {
-            last.push('\n');
-            last.push_str(&text);
+            last.push_line(&text);
             return;
         }
         self.block(Block::Text(text));
@@ -114,13 +138,20 @@ impl<'a> Session<'a> {
         let aligns: Vec<Align> = (0..columns.len())
             .map(|column| if numeric(column) { Align::Right } else { Align::Left })
             .collect();
-        let heads: Vec<(&str, Align)> =
-            columns.iter().copied().zip(aligns.iter().copied()).collect();
-        self.tell(table(&heads, rows).trim_end());
+        let columns: Vec<Said> = columns.iter().map(|column| self.said(column)).collect();
+        let said = |row: &Vec<String>| row.iter().map(|cell| self.said(cell)).collect();
+        let rows: Vec<Vec<Said>> = rows.iter().map(said).collect();
+        let language = self.options.language;
+        let heads = columns.iter().map(|column| column.of(language));
+        let heads: Vec<(&str, Align)> = heads.zip(aligns.iter().copied()).collect();
+        let cells =
+            |row: &Vec<Said>| row.iter().map(|c| c.of(language).to_string()).collect();
+        let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
+        self.tell(table(&heads, &cells).trim_end());
         self.block(Block::Table {
-            columns: columns.iter().map(|c| c.to_string()).collect(),
+            columns,
             numeric: aligns.iter().map(|a| *a == Align::Right).collect(),
-            rows: rows.to_vec(),
+            rows,
         });
     }
 
@@ -131,7 +162,12 @@ impl<'a> Session<'a> {
 
     /// Pictures side by side, as many as there is room for.
     pub fn figures(&mut self, figures: impl IntoIterator<Item = Figure>) {
-        self.block(Block::Figures(figures.into_iter().collect()));
+        let figures = figures.into_iter().map(|english| {
+            let japanese = english.translated(&|text| self.translated(text));
+            Drawn::new(english, japanese)
+        });
+        let figures = figures.collect();
+        self.block(Block::Figures(figures));
     }
 
     /// States something that must be true.
@@ -145,8 +181,10 @@ impl<'a> Session<'a> {
                 self.lab.name()
             )));
         }
-        self.tell(&format!("{} {what}", console::style("✓").green()));
-        self.block(Block::Fact(what.to_string()));
+        let what = self.said(&what.to_string());
+        let told = what.of(self.options.language);
+        self.tell(&format!("{} {told}", console::style("✓").green()));
+        self.block(Block::Fact(what));
         Ok(())
     }
 
@@ -160,12 +198,13 @@ impl<'a> Session<'a> {
                 ProgressDrawTarget::stderr()
             },
         );
-        if let Ok(style) = ProgressStyle::with_template(
-            "{msg}  {bar:28.cyan/238}  {pos}/{len}  {eta} left",
-        ) {
+        if let Ok(style) = ProgressStyle::with_template(match self.options.language {
+            Language::English => "{msg}  {bar:28.cyan/238}  {pos}/{len}  {eta} left",
+            Language::Japanese => "{msg}  {bar:28.cyan/238}  {pos}/{len}  残り{eta}",
+        }) {
             bar.set_style(style.progress_chars("━━─"));
         }
-        bar.set_message(what.to_string());
+        bar.set_message(self.said(what).of(self.options.language).to_string());
         Progress(bar)
     }
 

@@ -3,16 +3,38 @@
 use std::collections::HashSet;
 use zerokara_labs::{LABS, Language, Options, gallery};
 
+/// The parts of a text that do not vary and have words.
+fn fixed(text: &str) -> impl Iterator<Item = &str> {
+    let has_words = |part: &&str| part.bytes().filter(u8::is_ascii_alphabetic).count() > 3;
+    text.split("{}").map(str::trim).filter(has_words)
+}
+
 #[test]
 fn every_lab_runs_and_explains_all_that_it_does() {
     let networks = tempfile::tempdir().unwrap();
     let options = Options::new().quick().quiet().networks(networks.path());
     let mut reports = Vec::new();
+    let mut untranslated = Vec::new();
     for lab in LABS {
         let name = lab.name();
         let report = options.run(lab).unwrap_or_else(|e| panic!("{name}: {e}"));
-        assert!(!report.figures().is_empty(), "{name} draws nothing");
-        assert!(!report.facts().is_empty(), "{name} states nothing");
+        assert!(!report.figures(Language::English).is_empty(), "{name} draws nothing");
+        assert!(!report.facts(Language::English).is_empty(), "{name} states nothing");
+        let said = lab.texts().unwrap_or_else(|e| panic!("{name}: {e}"));
+        let helps = lab.choices().iter().map(|choice| choice.help);
+        untranslated.extend(
+            (report.untranslated().iter().map(String::as_str))
+                .chain(helps.filter(|help| !said.translate(help).is_complete))
+                .map(|text| format!("{name}: {text}")),
+        );
+        for (text, _) in lab.own_texts().unwrap().lines() {
+            let source = lab.source().replace("\\\"", "\"");
+            let lost = fixed(&text).find(|part| !source.contains(part));
+            assert!(
+                lost.is_none(),
+                "{name}: its table translates what it does not say: {text}"
+            );
+        }
         for language in [Language::English, Language::Japanese] {
             let text = lab.text(language);
             let told: Vec<&str> = text.sections.iter().map(|s| s.0).collect();
@@ -26,7 +48,8 @@ fn every_lab_runs_and_explains_all_that_it_does() {
                 "{name}: an empty text"
             );
         }
-        for figure in report.figures() {
+        let figures = Language::ALL.map(|language| report.figures(language)).concat();
+        for figure in figures {
             let file = figure.file();
             let read = roxmltree::Document::parse(&file);
             assert!(read.is_ok(), "{name}: {}: {}", figure.title(), read.unwrap_err());
@@ -40,6 +63,11 @@ fn every_lab_runs_and_explains_all_that_it_does() {
         assert!(!page.contains("merror"), "{name}: a formula that cannot be read");
         reports.push(report);
     }
+    assert!(
+        untranslated.is_empty(),
+        "without a line in the table beside the lab:\n{}",
+        untranslated.join("\n")
+    );
     let index = gallery(&reports, Language::English);
     assert!(LABS.iter().all(|lab| index.contains(&format!("{}.html", lab.name()))));
 }

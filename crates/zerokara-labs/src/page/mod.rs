@@ -2,7 +2,10 @@
 
 mod markdown;
 
-use crate::{LABS, Lab, Language, Options};
+use crate::{
+    LABS, Lab, Language, Options,
+    words::{Drawn, Said},
+};
 use markdown::html;
 use std::fmt::Write;
 use zerokara::figures::{Figure, STYLE, html::escape, numbers::duration};
@@ -18,10 +21,10 @@ pub(crate) struct Section {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Block {
-    Text(String),
-    Table { columns: Vec<String>, numeric: Vec<bool>, rows: Vec<Vec<String>> },
-    Figures(Vec<Figure>),
-    Fact(String),
+    Text(Said),
+    Table { columns: Vec<Said>, numeric: Vec<bool>, rows: Vec<Vec<Said>> },
+    Figures(Vec<Drawn>),
+    Fact(Said),
 }
 
 impl Section {
@@ -35,6 +38,7 @@ pub struct Report {
     pub(crate) lab: &'static Lab,
     pub(crate) options: Options,
     pub(crate) sections: Vec<Section>,
+    pub(crate) untranslated: Vec<String>,
     pub(crate) seconds: f64,
 }
 
@@ -64,23 +68,30 @@ impl Report {
         self.sections.iter().map(|section| section.id).collect()
     }
 
-    /// Its pictures, in order.
-    pub fn figures(&self) -> Vec<&Figure> {
+    /// Its pictures, in order, in one of the languages.
+    pub fn figures(&self, language: Language) -> Vec<&Figure> {
+        self.drawn().map(|drawn| drawn.of(language)).collect()
+    }
+
+    fn drawn(&self) -> impl Iterator<Item = &Drawn> {
         let blocks = self.sections.iter().flat_map(|section| &section.blocks);
-        blocks
-            .flat_map(|block| match block {
-                Block::Figures(figures) => figures.as_slice(),
-                _ => &[],
-            })
-            .collect()
+        blocks.flat_map(|block| match block {
+            Block::Figures(figures) => figures.as_slice(),
+            _ => &[],
+        })
+    }
+
+    /// What it said or drew that its table has no translation of.
+    pub fn untranslated(&self) -> &[String] {
+        &self.untranslated
     }
 
     /// What it stated, and found true.
-    pub fn facts(&self) -> Vec<&str> {
+    pub fn facts(&self, language: Language) -> Vec<&str> {
         let blocks = self.sections.iter().flat_map(|section| &section.blocks);
         blocks
             .filter_map(|block| match block {
-                Block::Fact(what) => Some(what.as_str()),
+                Block::Fact(what) => Some(what.of(language)),
                 _ => None,
             })
             .collect()
@@ -130,9 +141,9 @@ impl Report {
         }
         let _ = writeln!(
             out,
-            "<details><summary><span class=\"en\">The whole source</span><span class=\"ja\">ソース全体</span></summary>\
-             <pre class=\"code\"><code>{}</code></pre></details>\
+            "<details><summary>{}</summary><pre class=\"code\"><code>{}</code></pre></details>\
              <footer>Zerokara {} · {} · {}</footer></main></body></html>",
+            Said::common("The whole source").html(),
             code(self.lab.source()),
             env!("CARGO_PKG_VERSION"),
             escape(&self.command()),
@@ -182,8 +193,7 @@ impl Block {
     fn render(&self, out: &mut String) {
         match self {
             Self::Text(text) => {
-                let _ =
-                    write!(out, "<pre class=\"said\">{}</pre>", escape(text.trim_end()));
+                *out += &text.tagged("pre", "said");
             }
             Self::Table { columns, numeric, rows } => {
                 let class = |at: usize| {
@@ -191,13 +201,13 @@ impl Block {
                 };
                 *out += "<div class=\"scroll\"><table><thead><tr>";
                 for (at, column) in columns.iter().enumerate() {
-                    let _ = write!(out, "<th{}>{}</th>", class(at), escape(column));
+                    let _ = write!(out, "<th{}>{}</th>", class(at), column.html());
                 }
                 *out += "</tr></thead><tbody>";
                 for row in rows {
                     *out += "<tr>";
                     for (at, cell) in row.iter().enumerate() {
-                        let _ = write!(out, "<td{}>{}</td>", class(at), escape(cell));
+                        let _ = write!(out, "<td{}>{}</td>", class(at), cell.html());
                     }
                     *out += "</tr>";
                 }
@@ -206,12 +216,12 @@ impl Block {
             Self::Figures(figures) => {
                 *out += "<div class=\"figures\">";
                 for figure in figures {
-                    let _ = write!(out, "<div class=\"scroll\">{}</div>", figure.svg());
+                    *out += &figure.tagged("div", "scroll");
                 }
                 *out += "</div>";
             }
             Self::Fact(what) => {
-                let _ = write!(out, "<p class=\"fact\">{}</p>", escape(what));
+                let _ = write!(out, "<p class=\"fact\">{}</p>", what.html());
             }
         }
     }
@@ -222,8 +232,8 @@ pub fn gallery(reports: &[Report], language: Language) -> String {
     let mut out = head("Zerokara labs", language);
     let _ = write!(
         out,
-        "<header><h1 class=\"en\">The book's laboratories</h1><h1 class=\"ja\">本の実験室</h1>\
-         <div class=\"en intro\">{}</div><div class=\"ja intro\">{}</div></header>",
+        "<header>{}<div class=\"en intro\">{}</div><div class=\"ja intro\">{}</div></header>",
+        Said::common("The book's labs").tagged("h1", ""),
         html(include_str!("gallery.en.md")),
         html(include_str!("gallery.ja.md"))
     );
@@ -234,11 +244,8 @@ pub fn gallery(reports: &[Report], language: Language) -> String {
                 out += "</div></section>";
             }
             chapter = Some(lab.chapter());
-            let (english, japanese) = chapter_name(lab.chapter());
-            let _ = write!(
-                out,
-                "<section class=\"chapter\"><h2 class=\"en\">{english}</h2><h2 class=\"ja\">{japanese}</h2><div class=\"cards\">"
-            );
+            let name = Said::common(chapter_name(lab.chapter())).tagged("h2", "");
+            let _ = write!(out, "<section class=\"chapter\">{name}<div class=\"cards\">");
         }
         let titles = [Language::English, Language::Japanese]
             .map(|l| (l.code(), escape(lab.text(l).title)));
@@ -249,11 +256,12 @@ pub fn gallery(reports: &[Report], language: Language) -> String {
         match reports.iter().find(|report| report.lab.name() == lab.name()) {
             Some(report) => {
                 let picture =
-                    report.figures().first().map(|figure| figure.svg()).unwrap_or_default();
+                    report.drawn().next().map(|drawn| drawn.tagged("span", "picture"));
                 let _ = write!(
                     out,
-                    "<a class=\"card\" href=\"{}.html\"><span class=\"picture\">{picture}</span>{titles}{}</a>",
+                    "<a class=\"card\" href=\"{}.html\">{}{titles}{}</a>",
                     lab.name(),
+                    picture.unwrap_or_default(),
                     place(lab)
                 );
             }
@@ -280,33 +288,33 @@ pub fn gallery(reports: &[Report], language: Language) -> String {
     out
 }
 
-/// The chapters' names in both languages.
-fn chapter_name(chapter: u8) -> (&'static str, &'static str) {
+/// The chapters' names.
+fn chapter_name(chapter: u8) -> &'static str {
     match chapter {
-        2 => ("Chapter 2: perceptrons", "2章 パーセプトロン"),
-        3 => ("Chapter 3: neural networks", "3章 ニューラルネットワーク"),
-        4 => ("Chapter 4: learning", "4章 ニューラルネットワークの学習"),
-        5 => ("Chapter 5: backpropagation", "5章 誤差逆伝播法"),
-        6 => ("Chapter 6: techniques of learning", "6章 学習に関するテクニック"),
-        7 => ("Chapter 7: convolutional networks", "7章 畳み込みニューラルネットワーク"),
-        8 => ("Chapter 8: deep learning", "8章 ディープラーニング"),
-        _ => ("Beyond the book", "本の先へ"),
+        2 => "Chapter 2: perceptrons",
+        3 => "Chapter 3: neural networks",
+        4 => "Chapter 4: learning",
+        5 => "Chapter 5: backpropagation",
+        6 => "Chapter 6: techniques of learning",
+        7 => "Chapter 7: convolutional networks",
+        8 => "Chapter 8: deep learning",
+        _ => "Beyond the book",
     }
 }
 
 /// Chapter and pages, in both languages.
 fn place(lab: &Lab) -> String {
     let pages = lab.pages();
-    match lab.chapter() {
-        0 => "<span class=\"place en\">Beyond the book</span><span class=\"place ja\">本の先へ</span>".into(),
+    let place = match lab.chapter() {
+        0 => Said::common("Beyond the book"),
         chapter => {
             let s = if pages.contains([',', '–']) { "s" } else { "" };
-            format!(
-                "<span class=\"place en\">Chapter {chapter}, page{s} {pages}</span><span class=\"place ja\">{chapter}章 {}ページ</span>",
-                pages.replace(", ", "、")
-            )
+            let mut place = Said::common(&format!("Chapter {chapter}, page{s} {pages}"));
+            place.japanese = place.japanese.replace(", ", "、");
+            place
         }
-    }
+    };
+    place.tagged("span", "place")
 }
 
 fn head(title: &str, language: Language) -> String {
