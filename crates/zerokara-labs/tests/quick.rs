@@ -14,7 +14,7 @@ fn every_lab_runs_and_explains_all_that_it_does() {
     let networks = tempfile::tempdir().unwrap();
     let options = Options::new().quick().quiet().networks(networks.path());
     let mut reports = Vec::new();
-    let mut untranslated = Vec::new();
+    let (mut untranslated, mut stale) = (Vec::new(), Vec::new());
     for lab in LABS {
         let name = lab.name();
         let report = options.run(lab).unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -29,11 +29,9 @@ fn every_lab_runs_and_explains_all_that_it_does() {
         );
         for (text, _) in lab.own_texts().unwrap().lines() {
             let source = lab.source().replace("\\\"", "\"");
-            let lost = fixed(&text).find(|part| !source.contains(part));
-            assert!(
-                lost.is_none(),
-                "{name}: its table translates what it does not say: {text}"
-            );
+            if let Some(part) = fixed(&text).find(|part| !source.contains(part)) {
+                stale.push(format!("{name}: {text} ({part})"));
+            }
         }
         for language in [Language::English, Language::Japanese] {
             let text = lab.text(language);
@@ -64,8 +62,9 @@ fn every_lab_runs_and_explains_all_that_it_does() {
         reports.push(report);
     }
     assert!(
-        untranslated.is_empty(),
-        "without a line in the table beside the lab:\n{}",
+        stale.is_empty() && untranslated.is_empty(),
+        "tables translate what is not said:\n{}\nwithout a line in the table beside the lab:\n{}",
+        stale.join("\n"),
         untranslated.join("\n")
     );
     let index = gallery(&reports, Language::English);

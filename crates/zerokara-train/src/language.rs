@@ -201,7 +201,7 @@ impl Texts {
             .filter_map(|p| Some((p, p.parts(text)?)));
         let Some((pattern, parts)) = found.next() else {
             out.push_str(text);
-            return false;
+            return is_japanese(text);
         };
         // Each part is shorter than the text: this ends.
         let parts: Vec<Translation> = parts.iter().map(|part| self.translate(part)).collect();
@@ -259,6 +259,12 @@ fn fill(translation: &str, parts: &[&str]) -> Result<String, String> {
     Ok(out + rest)
 }
 
+/// Whether some of it is Japanese: then it was put together from texts that were looked up before.
+fn is_japanese(text: &str) -> bool {
+    text.chars()
+        .any(|c| matches!(c, '\u{3040}'..='\u{30ff}' | '\u{4e00}'..='\u{9fff}'))
+}
+
 /// Whether there are two letters of the Latin alphabet in a row, as in every word that needs a translation.
 fn has_words(text: &str) -> bool {
     text.as_bytes()
@@ -304,6 +310,7 @@ mod tests {
             ("Adam", true),
             ("SGD", false),
             ("the smallest SGD", false),
+            ("the smallest Affineの損失", true),
             ("the smallest ", false),
             (" of ", false),
         ] {
