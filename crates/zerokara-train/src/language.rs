@@ -163,7 +163,8 @@ impl Texts {
 
     /// What stands for a text of one line or several. Each line is looked up by itself, whole, then as one of the patterns, of
     /// which the one with the most letters of its own is taken; what varies in it is looked up in turn. What has no two
-    /// letters in a row, such as numbers, is the same in every language.
+    /// letters in a row, such as numbers, is the same in every language; what is Japanese stays, since descriptions of
+    /// figures name labels that were translated before.
     pub fn translate(&self, text: &str) -> Translation {
         let mut out = Translation {
             text: String::with_capacity(text.len()),
@@ -272,6 +273,12 @@ fn has_words(text: &str) -> bool {
         .any(|pair| pair.iter().all(u8::is_ascii_alphabetic))
 }
 
+/// Whether there is a letter of Japanese alone, kana or kanji.
+fn is_japanese(text: &str) -> bool {
+    text.chars()
+        .any(|c| matches!(c, '\u{3040}'..='\u{30ff}' | '\u{4e00}'..='\u{9fff}'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -308,6 +315,9 @@ mod tests {
             ("", true),
             ("−0.5 × 10⁻³ (x₁, y)", true),
             ("Adam", true),
+            ("Affine層", true),
+            ("Affine層 of Adam", true),
+            ("Affine層 of SGD", false),
             ("SGD", false),
             ("the smallest SGD", false),
             ("the smallest Affineの損失", true),

@@ -61,8 +61,7 @@ fn run(lab: &mut Session) -> Result<()> {
     );
     lab.print(format!("distance between the two: {distance:.1}"));
     lab.fact(
-        "the two are as far from one another as if they had nothing to do with each other: \
-         the distance is within 20 % of √(|θ₁|² + |θ₂|²)",
+        "the two are as far from one another as if they had nothing to do with each other: the distance is within 20 % of √(|θ₁|² + |θ₂|²)",
         (distance / first.norm().hypot(second.norm()) - 1.0).abs() < 0.2,
     )?;
 

@@ -54,8 +54,7 @@ fn run(lab: &mut Session) -> Result<()> {
     }
     lab.print(format!("slope along the gradient: off by {:.2} % at most", 100.0 * worst));
     lab.fact(
-        "a small step along the gradient raises the score by the step times the gradient's length, \
-         within 5 %",
+        "a small step along the gradient raises the score by the step times the gradient's length, within 5 %",
         worst < 0.05,
     )?;
     lab.figure(maps("Gradient of the score by pixel", &digits, &plain));
@@ -81,9 +80,7 @@ fn run(lab: &mut Session) -> Result<()> {
     }
     lab.figure(maps("Mean gradient over noisy copies (SmoothGrad)", &digits, &smooth));
     lab.print(format!(
-        "correlation of maps, image and slightly noisy copy:
-\
-         gradient {:.2}, smoothed {:.2}",
+        "correlation of maps, image and slightly noisy copy:\ngradient {:.2}, smoothed {:.2}",
         mean(&unstable),
         mean(&stable)
     ));
@@ -203,8 +200,7 @@ fn run(lab: &mut Session) -> Result<()> {
     );
     if sensible {
         lab.fact(
-        "erasing the fifth of the ink that the map calls important destroys more answers than \
-         erasing as much by chance",
+        "erasing the fifth of the ink that the map calls important destroys more answers than erasing as much by chance",
         left[4][0] < left[4][1],
     )?;
     }

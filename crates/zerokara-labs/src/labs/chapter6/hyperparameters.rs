@@ -184,10 +184,9 @@ fn run(lab: &mut Session) -> Result<()> {
     let (of_rates, of_decays) =
         (range(leaders.iter().map(|t| t.rate)), range(leaders.iter().map(|t| t.decay)));
     let searched = [(rates.1 / rates.0).log10(), (decays.1 / decays.0).log10()];
-    for (name, (low, high, decades), searched) in [
-        ("learning rate", of_rates, searched[0]),
-        ("weight decay ", of_decays, searched[1]),
-    ] {
+    for (name, (low, high, decades), searched) in
+        [("learning rate", of_rates, searched[0]), ("weight decay", of_decays, searched[1])]
+    {
         lab.print(format!(
             "{name}: {low:.1e} to {high:.1e}, {decades:.1} of {searched:.1} decades"
         ));
