@@ -260,12 +260,6 @@ fn fill(translation: &str, parts: &[&str]) -> Result<String, String> {
     Ok(out + rest)
 }
 
-/// Whether some of it is Japanese: then it was put together from texts that were looked up before.
-fn is_japanese(text: &str) -> bool {
-    text.chars()
-        .any(|c| matches!(c, '\u{3040}'..='\u{30ff}' | '\u{4e00}'..='\u{9fff}'))
-}
-
 /// Whether there are two letters of the Latin alphabet in a row, as in every word that needs a translation.
 fn has_words(text: &str) -> bool {
     text.as_bytes()
