@@ -137,7 +137,8 @@ impl Pen<'_> {
     /// The names of the boxes, above the lines.
     fn names(&mut self) {
         for layer in &self.layout.boxes {
-            let x = layer.corner.0 + self.origin.0 + layer.size.0 - 5.0;
+            // At the left: the texts of lines stand at their right.
+            let x = layer.corner.0 + self.origin.0 + 6.0;
             let y = layer.corner.1
                 + self.origin.1
                 + if layer.name_above {
@@ -145,7 +146,7 @@ impl Pen<'_> {
                 } else {
                     layer.size.1 - 5.0
                 };
-            let name = text((x, y), "end", "small layer", &layer.name);
+            let name = text((x, y), "start", "small layer", &layer.name);
             self.body = std::mem::take(&mut self.body).add(name);
         }
     }
@@ -256,9 +257,22 @@ impl Pen<'_> {
             true => ((a.0 + b.0) / 2.0, (a.1 + b.1) / 2.0),
             false => b,
         };
+        // Two lines, the first of which keeps clear of the node.
+        let my = match self.direction {
+            Direction::Right => my,
+            Direction::Down => my.max(a.1 + 13.0),
+        };
         let (above, below, anchor) = match self.direction {
             Direction::Right => ((mx, my - 6.0), (mx, my + 15.0), "middle"),
-            Direction::Down => ((mx + 6.0, my - 2.0), (mx + 6.0, my + 12.0), "start"),
+            // On the side that the line turns away from.
+            Direction::Down if b.0 > a.0 + 4.0 && apart == 0.0 => {
+                let x = a.0 - 6.0;
+                ((x, my - 2.0), (x, my + 12.0), "end")
+            }
+            Direction::Down => {
+                let x = if apart == 0.0 { a.0 } else { mx } + 6.0;
+                ((x, my - 2.0), (x, my + 12.0), "start")
+            }
         };
         // A value that goes to several nodes is written once.
         let place = (px(above.0).to_bits(), px(above.1).to_bits());

@@ -304,18 +304,22 @@ impl Layout {
             },
             pad: 0.0,
         };
-        let text = |edge: &super::Edge| match direction {
-            Direction::Right => width_of(&edge.above, 12.0).max(width_of(&edge.below, 12.0)),
-            Direction::Down => 0.0,
-        };
         let mut texts = vec![0.0f64; graph.nodes.len()];
         for edge in &graph.edges {
-            texts[edge.from] = texts[edge.from].max(text(edge));
+            let text = width_of(&edge.above, 12.0).max(width_of(&edge.below, 12.0));
+            texts[edge.from] = texts[edge.from].max(text);
         }
-        let vertex = |node: usize| Vertex {
-            size: turn(self.sizes[node]),
-            text: texts[node],
-            end: 0,
+        // Texts stand along lines to the right, and at the right of lines down, beside which nothing else may stand.
+        let vertex = |node: usize| {
+            let (size, text) = (turn(self.sizes[node]), texts[node]);
+            match direction {
+                Direction::Down if text > 0.0 => Vertex {
+                    size: (size.0.max(2.0 * (text + 12.0)), size.1),
+                    text: 0.0,
+                    end: 0,
+                },
+                Direction::Down | Direction::Right => Vertex { size, text, end: 0 },
+            }
         };
 
         let clusters = clusters(graph, nodes);
@@ -378,7 +382,11 @@ impl Layout {
             }
             let close = Spacing {
                 across: 14.0,
-                pad: PAD,
+                // Room for the texts of lines that leave the box.
+                pad: match direction {
+                    Direction::Down if labelled => PAD + 12.0,
+                    _ => PAD,
+                },
                 ..spacing
             };
             let arranged = arrange(&vertices, &lines, close);
@@ -389,7 +397,10 @@ impl Layout {
                     Direction::Down => ((across + 2.0 * PAD).max(named), along + NAME),
                     Direction::Right => (across + 2.0 * PAD + NAME, along.max(named)),
                 },
-                text: cluster.nodes.iter().map(|&n| texts[n]).fold(0.0, f64::max),
+                text: match direction {
+                    Direction::Right => cluster.nodes.iter().map(|&n| texts[n]).fold(0.0, f64::max),
+                    Direction::Down => 0.0,
+                },
                 end: 0,
             });
             inner.push(Some((arranged, insides)));

@@ -95,9 +95,15 @@ impl Plot {
         let labels = y.ticks.iter().map(|(_, l)| width_of(l, FONT));
         let left = 16.0 + labels.fold(8.0, f64::max);
         let right = width - 16.0;
-        let x = self
-            .x
-            .axis(&self.series, |p| p.0, ((right - left) / 62.0) as usize);
+        let mut count = ((right - left) / 62.0) as usize;
+        let x = loop {
+            let axis = self.x.axis(&self.series, |p| p.0, count);
+            // With fewer marks their labels lie further apart.
+            match count > 2 && self.x.ticks.is_none() && !has_room(&axis, right - left) {
+                true => count -= 1,
+                false => break axis,
+            }
+        };
         if self.equal
             && let (Some((x0, x1)), Some((y0, y1))) = (self.x.range, self.y.range)
         {
@@ -227,6 +233,18 @@ impl Plot {
         let sentences: Vec<String> = sentences.iter().map(|said| words(said)).collect();
         sentences.join(" ")
     }
+}
+
+/// Whether the labels of a horizontal axis of this length do not touch.
+fn has_room(axis: &Axis, length: f64) -> bool {
+    let places = axis.ticks.iter().filter_map(|(value, label)| {
+        let half = width_of(label, FONT) / 2.0;
+        Some((axis.place(*value)? * length, half))
+    });
+    let places: Vec<(f64, f64)> = places.collect();
+    places
+        .windows(2)
+        .all(|pair| pair[1].0 - pair[0].0 > pair[0].1 + pair[1].1 + 6.0)
 }
 
 impl Dimension {

@@ -145,7 +145,7 @@ impl Series {
             }
             Shape::Text(at, content) => {
                 if let Some(at) = frame.place(*at).filter(|at| frame.shows(*at)) {
-                    out = out.add(text(at, "start", "strong", content));
+                    out = out.add(text(at, "start", "strong over", content));
                 }
             }
             Shape::Picture(picture, x, y) => {
