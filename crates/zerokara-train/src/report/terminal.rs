@@ -113,21 +113,42 @@ pub fn line(text: &str) -> String {
 }
 
 /// Columns that a text takes: Chinese, Japanese and Korean characters take two.
-fn width(text: &str) -> usize {
-    text.chars()
-        .map(|c| match c as u32 {
-            0x1100..=0x115F
-            | 0x2E80..=0xA4CF
-            | 0xAC00..=0xD7A3
-            | 0xF900..=0xFAFF
-            | 0xFE30..=0xFE6F
-            | 0xFF00..=0xFF60
-            | 0xFFE0..=0xFFE6
-            | 0x1F300..=0x1FAFF
-            | 0x20000..=0x3FFFD => 2,
-            _ => 1,
-        })
-        .sum()
+///
+/// ```
+/// assert_eq!(zerokara_train::report::terminal::width("層 1"), 4);
+/// ```
+pub fn width(text: &str) -> usize {
+    text.chars().map(columns).sum()
+}
+
+/// Columns that a character takes.
+fn columns(c: char) -> usize {
+    match c as u32 {
+        0x1100..=0x115F
+        | 0x2E80..=0xA4CF
+        | 0xAC00..=0xD7A3
+        | 0xF900..=0xFAFF
+        | 0xFE30..=0xFE6F
+        | 0xFF00..=0xFF60
+        | 0xFFE0..=0xFFE6
+        | 0x1F300..=0x1FAFF
+        | 0x20000..=0x3FFFD => 2,
+        _ => 1,
+    }
+}
+
+/// The beginning of a text that takes at most so many columns.
+///
+/// ```
+/// assert_eq!(zerokara_train::report::terminal::cut("層1の出力", 4), "層1");
+/// ```
+pub fn cut(text: &str, most: usize) -> &str {
+    let mut taken = 0;
+    let end = text.char_indices().find(|&(_, c)| {
+        taken += columns(c);
+        taken > most
+    });
+    &text[..end.map_or(text.len(), |(at, _)| at)]
 }
 
 #[cfg(test)]
