@@ -323,9 +323,12 @@ impl Words {
     /// A duration: `3 min 20 s`, `3分20秒`.
     pub fn duration(&self, seconds: f64) -> String {
         let english = numbers::duration(seconds);
-        match self.language {
-            Language::English => english,
-            Language::Japanese => english.split(' ').map(|part| self.say(part)).collect(),
+        let parts: Vec<&str> = english.split(' ').collect();
+        match parts[..] {
+            [seconds, "s"] => self.fill("{} s", &[&seconds]),
+            [minutes, "min", seconds, "s"] => self.fill("{} min {} s", &[&minutes, &seconds]),
+            [hours, "h", minutes, "min"] => self.fill("{} h {} min", &[&hours, &minutes]),
+            _ => english,
         }
     }
 }
