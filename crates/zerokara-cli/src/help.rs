@@ -17,6 +17,8 @@ const TAB: usize = 2;
 const NEXT_LINE: usize = 10;
 /// Columns in front of what an example does, where that begins on a line of its own.
 const BELOW_EXAMPLE: usize = 6;
+/// The place of the options for help and version, behind all others.
+const LAST: usize = 1_000;
 /// Fewer columns than these are not worth breaking lines for.
 const LEAST: usize = 20;
 
@@ -176,7 +178,12 @@ impl Help {
             all.join(between)
         };
         let short = wrap(&with_facts(&help, " "), room);
+        let order = match arg.get_id().as_str() {
+            "help" | "version" => LAST,
+            _ => arg.get_display_order(),
+        };
         let arg = arg
+            .display_order(order)
             .hide_default_value(true)
             .hide_possible_values(true)
             .help(short);
@@ -321,6 +328,11 @@ fn may_break(before: char, after: char) -> bool {
     if before == ' ' {
         return after != ' ';
     }
+    // Words of katakana are read as wholes, like those of Latin letters.
+    let is_katakana = |c: char| ('\u{30a0}'..='\u{30ff}').contains(&c);
+    if is_katakana(before) && is_katakana(after) {
+        return false;
+    }
     let is_wide = |c: char| width(c.encode_utf8(&mut [0; 4])) == 2;
     (is_wide(before) || is_wide(after))
         && after != ' '
@@ -333,6 +345,7 @@ mod tests {
     use super::*;
     use crate::{Cli, texts};
     use clap::CommandFactory;
+    use std::collections::BTreeSet;
 
     #[test]
     fn all_help_is_translated() {
@@ -365,10 +378,9 @@ mod tests {
         ] {
             let all = ["zerokara"].iter().chain(arguments);
             let clap = Cli::command().try_get_matches_from(all).unwrap_err();
-            let lines = |text: &str| -> Vec<String> {
-                text.lines()
-                    .map(|line| line.trim_end().to_string())
-                    .collect()
+            // Options that all commands have stand elsewhere.
+            let lines = |text: &str| -> BTreeSet<String> {
+                text.lines().map(|line| line.trim_end().into()).collect()
             };
             let shown = shown(arguments, Language::English, None);
             assert_eq!(lines(&shown), lines(&clap.to_string()), "{arguments:?}");
@@ -399,6 +411,7 @@ mod tests {
             wrap("重みを、学習する（する）。", 8),
             "重みを、\n学習する\n（す\nる）。"
         );
+        assert_eq!(wrap("このモデル", 8), "この\nモデル");
         assert_eq!(wrap("値は0.125です", 6), "値は\n0.125\nです");
         assert_eq!(wrap("two words  here", 5), "two\nwords\nhere");
         assert_eq!(wrap("unbreakable", 5), "unbreakable");

@@ -19,6 +19,9 @@ pub struct Options {
     pictures: Option<PathBuf>,
 }
 
+/// The place of options that all labs have, behind their own.
+const SHARED: usize = 800;
+
 const EXAMPLES: &str = "\
 Examples:
   zerokara lab                      the list of labs, with chapters and pages
@@ -69,7 +72,7 @@ impl Args for Options {
             .subcommand_value_name("LAB")
             .subcommand_help_heading("Labs")
             .disable_help_subcommand(true)
-            .args(shared)
+            .args((shared.into_iter().enumerate()).map(|(at, arg)| arg.display_order(SHARED + at)))
             .arg(
                 Arg::new("all")
                     .long("all")

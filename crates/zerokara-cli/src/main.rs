@@ -27,11 +27,14 @@ use zerokara_train::language::Language;
 struct Cli {
     /// Language of help, progress, pages and reports; that of LANG unless given. What other programs read stays English:
     /// errors, JSON, and the lines with the test accuracy
-    #[arg(long, global = true, value_name = "LANGUAGE", value_parser = language())]
+    #[arg(long, global = true, value_name = "LANGUAGE", value_parser = language(), display_order = BEHIND)]
     language: Option<Language>,
     #[command(subcommand)]
     command: Command,
 }
+
+/// The place of options that all commands have, behind their own.
+const BEHIND: usize = 900;
 
 /// Reads a language by its code.
 fn language() -> impl TypedValueParser<Value = Language> {
@@ -110,7 +113,7 @@ fn usage(error: clap::Error, arguments: &[OsString]) -> ExitCode {
             let help = help_for(error, arguments, console::Term::stdout());
             exit_code(output::print(help.trim_end()))
         }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
             let help = help_for(error, arguments, console::Term::stderr());
             output::note(help.trim_end());
             ExitCode::from(2)
@@ -137,7 +140,10 @@ fn help_for(asked: clap::Error, arguments: &[OsString], terminal: console::Term)
     let words = texts::words(texts::asked_for(arguments));
     let columns =
         (terminal.size_checked()).map(|(_, columns)| usize::from(columns).min(MOST_COLUMNS));
-    let command = help::with_help(Cli::command(), words, columns);
+    let mut command = help::with_help(Cli::command(), words, columns);
+    if asked.kind() == ErrorKind::MissingSubcommand {
+        return command.render_help().to_string();
+    }
     let help = command
         .try_get_matches_from(arguments)
         .err()

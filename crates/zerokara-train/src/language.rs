@@ -269,6 +269,7 @@ impl Texts {
 /// assert_eq!(english.fill("{} epochs", &[&3]), "3 epochs");
 /// assert_eq!(japanese.fill("{} epochs", &[&3]), "3エポック");
 /// assert_eq!(japanese.say("5 epochs"), "5エポック");
+/// assert_eq!(japanese.say("all epochs"), "all epochs");
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Words {
@@ -287,14 +288,18 @@ impl Words {
         self.language
     }
 
-    /// What stands for a text ([`Texts::translate`]).
+    /// What stands for a text ([`Texts::translate`]), or the text itself where not all of it is in the table: names that
+    /// users gave may look like a sentence with gaps.
     pub fn translate(&self, text: &str) -> Translation {
-        match self.language {
-            Language::English => Translation {
-                text: text.to_string(),
-                is_complete: true,
-            },
-            Language::Japanese => self.texts.translate(text),
+        let said = match self.language {
+            Language::English => None,
+            Language::Japanese => Some(self.texts.translate(text)),
+        };
+        let is_complete = said.as_ref().is_none_or(|said| said.is_complete);
+        let said = said.filter(|said| said.is_complete);
+        Translation {
+            text: said.map_or_else(|| text.to_string(), |said| said.text),
+            is_complete,
         }
     }
 
