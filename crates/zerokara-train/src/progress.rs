@@ -347,7 +347,7 @@ impl Line {
             }
             match dropped {
                 Some(index) => parts[index] = None,
-                None => return cut(&format!("{head}  {tail}"), columns).to_string(),
+                None => return cut(&format!("{head}  {tail}"), columns).into_owned(),
             }
         }
         head
