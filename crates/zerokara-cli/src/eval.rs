@@ -16,9 +16,10 @@ use zerokara_data::Dataset;
 use zerokara_kernels::threads::MOST_THREADS;
 use zerokara_train::{
     Evaluation, SavedModel,
+    language::Words,
     report::{
         numbers::thousands,
-        terminal::{Align, line, table},
+        terminal::{Align, line},
     },
 };
 
@@ -123,8 +124,8 @@ fn tell_measures(
     ))
 }
 
-pub fn run(options: &Options) -> Outcome {
-    options::use_threads(options.threads, false)?;
+pub fn run(options: &Options, words: Words) -> Outcome {
+    options::use_threads(options.threads, false, words)?;
     options::use_precision(options.precision)?;
     let model = options::load_model(&options.model)?;
     let data = match &options.dataset {
@@ -160,6 +161,7 @@ pub fn run(options: &Options) -> Outcome {
             .to_string(),
         );
     }
+    // English in every language: programs read this line.
     output::print(&format!(
         "{} on {}: test accuracy {:.4} ({} of {}), loss {:.4}",
         line(&model.card().name),
@@ -188,5 +190,6 @@ pub fn run(options: &Options) -> Outcome {
         ("recall", Align::Right),
         ("precision", Align::Right),
     ];
-    output::print(&format!("\n{}", table(&columns, &rows).trim_end()))
+    let table = output::table(&columns, &rows, words);
+    output::print(&format!("\n{}", table.trim_end()))
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use zerokara_core::{DType, Tensor, Tensors, gradients};
 use zerokara_figures::{Detail, Direction, GraphDrawing, numbers::thousands};
 use zerokara_nn::{Context, Loss, SoftmaxCrossEntropy};
-use zerokara_train::SavedModel;
+use zerokara_train::{SavedModel, language::Words};
 
 /// More nodes than this make no picture that anybody could read.
 const MOST_NODES: usize = 10_000;
@@ -54,9 +54,9 @@ Examples:
   zerokara graph runs/latest                            the model that was trained last
   zerokara graph two-layer-net -o - | gzip > net.svgz   for another program to read";
 
-pub fn run(options: &Options) -> Outcome {
+pub fn run(options: &Options, words: Words) -> Outcome {
     let model = options.model.load()?;
-    let drawing = drawing(options, &model)?;
+    let drawing = drawing(options, &model, words)?;
     let nodes = drawing.node_count()?;
     if nodes > MOST_NODES {
         let why = match options.layers {
@@ -68,17 +68,22 @@ pub fn run(options: &Options) -> Outcome {
             thousands(nodes as u64)
         )));
     }
-    let figure = drawing.figure()?;
+    // Nodes have names of operations, layers and values, which are single words.
+    let figure = drawing
+        .figure()?
+        .translated(&|text| match text.contains(' ') {
+            true => words.say(text),
+            false => text.to_string(),
+        });
     let path = options
         .output
         .clone()
         .unwrap_or_else(|| PathBuf::from(format!("{}.svg", file_name(&model.card().name))));
     output::file(&path, figure.file())?;
     let (width, height) = figure.size();
-    let told = format!(
-        "{}: {} nodes, {width} x {height} pixels",
-        path.display(),
-        thousands(nodes as u64)
+    let told = words.fill(
+        "{}: {} nodes, {} x {} pixels",
+        &[&path.display(), &thousands(nodes as u64), &width, &height],
     );
     if output::is_stream(&path) {
         output::note(&told);
@@ -87,7 +92,7 @@ pub fn run(options: &Options) -> Outcome {
     output::print(&told)
 }
 
-fn drawing(options: &Options, model: &SavedModel) -> Outcome<GraphDrawing> {
+fn drawing(options: &Options, model: &SavedModel, words: Words) -> Outcome<GraphDrawing> {
     let card = model.card();
     let shape = [&[options.batch], &card.shape[..]].concat();
     let x = Tensor::input("x", shape, DType::F32);
@@ -107,17 +112,18 @@ fn drawing(options: &Options, model: &SavedModel) -> Outcome<GraphDrawing> {
         .apply(&Tensors::one("x", x), &mut context)
         .single();
     let shape = y.shape()?.to_vec();
-    let kind = match (options.backward, options.train) {
-        (true, _) => "forward and backward",
-        (false, true) => "training",
-        (false, false) => "forward",
+    let title = match (options.backward, options.train) {
+        (true, _) => words.fill("{}, forward and backward", &[&card.name]),
+        (false, true) => words.fill("{}, training", &[&card.name]),
+        (false, false) => words.fill("{}, forward", &[&card.name]),
     };
-    let mut drawing = GraphDrawing::new(format!("{}, {kind}", card.name))
-        .direction(Direction::Down)
-        .detail(match options.layers {
-            true => Detail::Layers,
-            false => Detail::Operations,
-        });
+    let mut drawing =
+        GraphDrawing::new(title)
+            .direction(Direction::Down)
+            .detail(match options.layers {
+                true => Detail::Layers,
+                false => Detail::Operations,
+            });
     if !options.backward {
         return Ok(drawing.result(&y, "y"));
     }

@@ -6,13 +6,7 @@ use clap::{
 };
 use std::path::{Path, PathBuf};
 use zerokara_labs::{Choice, Kind, LABS, Lab, Language, Report, gallery};
-use zerokara_train::{
-    Error,
-    report::{
-        numbers::duration,
-        terminal::{Align, table},
-    },
-};
+use zerokara_train::{Error, language::Words, report::terminal::Align};
 
 /// Run the book's experiments: each says its numbers and writes a page with pictures, explanation and source.
 pub struct Options {
@@ -23,8 +17,10 @@ pub struct Options {
     quick: bool,
     out: PathBuf,
     pictures: Option<PathBuf>,
-    language: Language,
 }
+
+/// The place of options that all labs have, behind their own.
+const SHARED: usize = 800;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -63,12 +59,6 @@ impl Args for Options {
                 .value_parser(crate::options::folder())
                 .global(true)
                 .help("Writes each picture into this folder too, as an SVG file"),
-            Arg::new("language")
-                .long("language")
-                .value_name("LANGUAGE")
-                .value_parser(PossibleValuesParser::new(["en", "ja"]))
-                .global(true)
-                .help("Language at the terminal, and the one that pages show first; that of LANG unless given"),
         ];
         let labs = LABS.iter().map(|lab| {
             let choices = lab.choices().iter().map(argument);
@@ -82,7 +72,7 @@ impl Args for Options {
             .subcommand_value_name("LAB")
             .subcommand_help_heading("Labs")
             .disable_help_subcommand(true)
-            .args(shared)
+            .args((shared.into_iter().enumerate()).map(|(at, arg)| arg.display_order(SHARED + at)))
             .arg(
                 Arg::new("all")
                     .long("all")
@@ -132,11 +122,6 @@ impl FromArgMatches for Options {
         });
         // Options stand before or after the lab's name.
         let inner = matches.subcommand().map_or(matches, |(_, inner)| inner);
-        let language = match inner.get_one::<String>("language").map(String::as_str) {
-            Some("ja") => Language::Japanese,
-            Some(_) => Language::English,
-            None => preferred_language(),
-        };
         Ok(Self {
             lab,
             all: matches.get_flag("all"),
@@ -147,7 +132,6 @@ impl FromArgMatches for Options {
                 .cloned()
                 .unwrap_or_else(|| "labs".into()),
             pictures: inner.get_one::<PathBuf>("pictures").cloned(),
-            language,
         })
     }
 
@@ -157,61 +141,48 @@ impl FromArgMatches for Options {
     }
 }
 
-/// Japanese where the environment says so.
-fn preferred_language() -> Language {
-    let named = ["LC_ALL", "LC_MESSAGES", "LANG"]
-        .iter()
-        .find_map(|name| std::env::var_os(name).filter(|v| !v.is_empty()));
-    match named.is_some_and(|value| value.as_encoded_bytes().starts_with(b"ja")) {
-        true => Language::Japanese,
-        false => Language::English,
-    }
-}
-
-pub fn run(options: &Options) -> Outcome {
+pub fn run(options: &Options, words: Words) -> Outcome {
     match (&options.lab, options.all) {
         (Some((lab, _)), true) => Err(Failure::new(format!(
             "--all runs every lab: leave it out, or leave {} out",
             lab.name()
         ))),
         (Some((lab, given)), false) => {
-            prepare(options)?;
-            let report = run_one(options, lab, given)?;
-            write(options, &report)?;
+            prepare(options, words)?;
+            let report = run_one(options, lab, given, words)?;
+            write(options, &report, words)?;
             let page = page_of(options, lab);
-            output::print(&format!(
-                "\n{} in {}",
-                page.display(),
-                duration(report.seconds())
-            ))
+            let time = words.duration(report.seconds());
+            output::print("")?;
+            output::print(&words.fill("{} in {}", &[&page.display(), &time]))
         }
         (None, true) => {
-            prepare(options)?;
-            run_all(options)
+            prepare(options, words)?;
+            run_all(options, words)
         }
-        (None, false) => list(options),
+        (None, false) => list(words),
     }
 }
 
 /// Finds a wrong environment variable or a folder that cannot be made before anything else is done.
-fn prepare(options: &Options) -> Outcome {
-    crate::options::use_threads(None, false)?;
+fn prepare(options: &Options, words: Words) -> Outcome {
+    crate::options::use_threads(None, false, words)?;
     create(&options.out)
 }
 
-fn list(options: &Options) -> Outcome {
+fn list(words: Words) -> Outcome {
     let rows: Vec<Vec<String>> = LABS
         .iter()
         .map(|lab| {
             let chapter = match lab.chapter() {
-                0 => "beyond".to_string(),
+                0 => words.say("beyond"),
                 chapter => chapter.to_string(),
             };
             vec![
                 chapter,
                 lab.pages().to_string(),
                 lab.name(),
-                lab.text(options.language).title.to_string(),
+                lab.text(words.language()).title.to_string(),
             ]
         })
         .collect();
@@ -221,22 +192,22 @@ fn list(options: &Options) -> Outcome {
         ("lab", Align::Left),
         ("what", Align::Left),
     ];
-    output::print(table(&columns, &rows).trim_end())?;
-    output::print("\nRun one with `zerokara lab NAME`, all with `zerokara lab --all`.")
+    output::print(output::table(&columns, &rows, words).trim_end())?;
+    output::print("")?;
+    output::print(&words.say("Run one with `zerokara lab NAME`, all with `zerokara lab --all`."))
 }
 
-fn run_all(options: &Options) -> Outcome {
+fn run_all(options: &Options, words: Words) -> Outcome {
     let mut reports = Vec::new();
     let mut failed = Vec::new();
     for (at, lab) in LABS.iter().enumerate() {
-        let title = lab.text(options.language).title;
-        output::print(&format!(
-            "\n── {} of {}: {} ({title})",
-            at + 1,
-            LABS.len(),
-            lab.name()
+        let title = lab.text(words.language()).title;
+        output::print("")?;
+        output::print(&words.fill(
+            "── {} of {}: {} ({})",
+            &[&(at + 1), &LABS.len(), &lab.name(), &title],
         ))?;
-        let report = match run_one(options, lab, &[]) {
+        let report = match run_one(options, lab, &[], words) {
             Ok(report) => report,
             // One that fails does not keep the others from running.
             Err(Failure::Message(message)) => {
@@ -246,22 +217,19 @@ fn run_all(options: &Options) -> Outcome {
             }
             Err(failure) => return Err(failure),
         };
-        write(options, &report)?;
-        output::print(&format!(
-            "{} in {}",
-            page_of(options, lab).display(),
-            duration(report.seconds())
-        ))?;
+        write(options, &report, words)?;
+        let time = words.duration(report.seconds());
+        let page = page_of(options, lab);
+        output::print(&words.fill("{} in {}", &[&page.display(), &time]))?;
         reports.push(report);
     }
     let index = options.out.join("index.html");
-    output::file(&index, gallery(&reports, options.language))?;
+    output::file(&index, gallery(&reports, words.language()))?;
     let seconds: f64 = reports.iter().map(Report::seconds).sum();
-    output::print(&format!(
-        "\n{}: {} labs in {}",
-        index.display(),
-        reports.len(),
-        duration(seconds)
+    output::print("")?;
+    output::print(&words.fill(
+        "{}: {} labs in {}",
+        &[&index.display(), &reports.len(), &words.duration(seconds)],
     ))?;
     match failed.is_empty() {
         true => Ok(()),
@@ -272,10 +240,15 @@ fn run_all(options: &Options) -> Outcome {
     }
 }
 
-fn run_one(options: &Options, lab: &'static Lab, given: &[(String, String)]) -> Outcome<Report> {
+fn run_one(
+    options: &Options,
+    lab: &'static Lab,
+    given: &[(String, String)],
+    words: Words,
+) -> Outcome<Report> {
     let mut how = zerokara_labs::Options::new()
         .seed(options.seed)
-        .language(options.language)
+        .language(words.language())
         .networks(options.out.join("networks"));
     if options.quick {
         how = how.quick();
@@ -303,13 +276,13 @@ fn page_of(options: &Options, lab: &Lab) -> PathBuf {
 }
 
 /// Writes the page, and the pictures if they are asked for.
-fn write(options: &Options, report: &Report) -> Outcome {
+fn write(options: &Options, report: &Report, words: Words) -> Outcome {
     output::file(&page_of(options, report.lab()), report.page())?;
     let Some(folder) = &options.pictures else {
         return Ok(());
     };
     create(folder)?;
-    for (at, figure) in report.figures(options.language).iter().enumerate() {
+    for (at, figure) in report.figures(words.language()).iter().enumerate() {
         output::file(
             &folder.join(format!("{}-{}.svg", report.lab().name(), at + 1)),
             figure.file(),

@@ -3,23 +3,43 @@
 mod bench;
 mod eval;
 mod graph;
+mod help;
 mod lab;
 mod options;
 mod output;
 mod predict;
 mod summary;
+mod texts;
 mod train;
 
-use clap::{Parser, Subcommand, error::ErrorKind};
+use clap::{
+    CommandFactory, FromArgMatches, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+    error::ErrorKind,
+};
 use output::{Failure, Outcome};
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
+use zerokara_train::language::Language;
 
 /// Deep learning from zero: train, inspect and use neural networks.
 #[derive(Parser)]
-#[command(name = "zerokara", version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "zerokara", version, after_help = EXAMPLES)]
 struct Cli {
+    /// Language of help, progress, pages and reports; that of LANG unless given. What other programs read stays English:
+    /// errors, JSON, and the lines with the test accuracy
+    #[arg(long, global = true, value_name = "LANGUAGE", value_parser = language(), display_order = BEHIND)]
+    language: Option<Language>,
     #[command(subcommand)]
     command: Command,
+}
+
+/// The place of options that all commands have, behind their own.
+const BEHIND: usize = 900;
+
+/// Reads a language by its code.
+fn language() -> impl TypedValueParser<Value = Language> {
+    let codes = Language::ALL.map(Language::code);
+    PossibleValuesParser::new(codes).map(|code| Language::of_code(&code).unwrap_or_default())
 }
 
 const EXAMPLES: &str = "\
@@ -35,6 +55,9 @@ Examples:
 
 Every command explains its options: zerokara train --help";
 
+/// Longer lines than this are hard to read.
+const MOST_COLUMNS: usize = 100;
+
 #[derive(Subcommand)]
 enum Command {
     // Apart, since it has many more options than the others.
@@ -48,18 +71,21 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let matches = Cli::command().try_get_matches_from(&arguments);
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(error, &arguments),
     };
+    let words = texts::words(cli.language.unwrap_or_else(Language::of_environment));
     let result = match cli.command {
-        Command::Train(options) => train::run(&options),
-        Command::Eval(options) => eval::run(&options),
-        Command::Predict(options) => predict::run(&options),
-        Command::Summary(options) => summary::run(&options),
-        Command::Graph(options) => graph::run(&options),
-        Command::Bench(options) => bench::run(&options),
-        Command::Lab(options) => lab::run(&options),
+        Command::Train(options) => train::run(&options, words),
+        Command::Eval(options) => eval::run(&options, words),
+        Command::Predict(options) => predict::run(&options, words),
+        Command::Summary(options) => summary::run(&options, words),
+        Command::Graph(options) => graph::run(&options, words),
+        Command::Bench(options) => bench::run(&options, words),
+        Command::Lab(options) => lab::run(&options, words),
     };
     exit_code(result)
 }
@@ -80,17 +106,20 @@ fn exit_code(result: Outcome) -> ExitCode {
 }
 
 /// Help goes to standard output; what was wrong goes to standard error, as one line.
-fn usage(error: &clap::Error) -> ExitCode {
-    let text = error.to_string();
+fn usage(error: clap::Error, arguments: &[OsString]) -> ExitCode {
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            exit_code(output::print(text.trim_end()))
+        ErrorKind::DisplayVersion => exit_code(output::print(error.to_string().trim_end())),
+        ErrorKind::DisplayHelp => {
+            let help = help_for(error, arguments, console::Term::stdout());
+            exit_code(output::print(help.trim_end()))
         }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            output::note(text.trim_end());
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            let help = help_for(error, arguments, console::Term::stderr());
+            output::note(help.trim_end());
             ExitCode::from(2)
         }
         _ => {
+            let text = error.to_string();
             let lines = text.lines().map(str::trim);
             let told: Vec<&str> = lines
                 .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
@@ -104,4 +133,20 @@ fn usage(error: &clap::Error) -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// The help that was asked for, in the language that was asked for, as wide as the terminal is.
+fn help_for(asked: clap::Error, arguments: &[OsString], terminal: console::Term) -> String {
+    let words = texts::words(texts::asked_for(arguments));
+    let columns =
+        (terminal.size_checked()).map(|(_, columns)| usize::from(columns).min(MOST_COLUMNS));
+    let mut command = help::with_help(Cli::command(), words, columns);
+    if asked.kind() == ErrorKind::MissingSubcommand {
+        return command.render_help().to_string();
+    }
+    let help = command
+        .try_get_matches_from(arguments)
+        .err()
+        .unwrap_or(asked);
+    help.to_string()
 }

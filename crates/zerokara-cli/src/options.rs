@@ -13,7 +13,9 @@ use zerokara_core::{Arithmetic, DType, Meta, Runtime};
 use zerokara_data::{Dataset, Normalization, Pictures};
 use zerokara_nn::{Forward, models};
 use zerokara_train::{
-    ModelCard, SavedModel, metrics,
+    ModelCard, SavedModel,
+    language::Words,
+    metrics,
     report::numbers::thousands,
     run_folder::{LATEST, RunFolder},
 };
@@ -128,7 +130,7 @@ pub fn model_name(text: &str) -> Result<String, String> {
 }
 
 /// Takes so many threads from here on; one per core unless given. Says so where they are more than help, unless `quiet`.
-pub fn use_threads(threads: Option<usize>, quiet: bool) -> Outcome {
+pub fn use_threads(threads: Option<usize>, quiet: bool, words: Words) -> Outcome {
     if let Some(threads) = threads {
         Runtime::new(threads)?.install();
     }
@@ -136,13 +138,16 @@ pub fn use_threads(threads: Option<usize>, quiet: bool) -> Outcome {
     let threads = Runtime::current()?.threads();
     let cores = std::thread::available_parallelism().map_or(threads, usize::from);
     if threads > cores && !quiet {
-        let cores = match cores {
-            1 => "one core".to_string(),
-            _ => format!("{cores} cores"),
-        };
-        output::note(&format!(
-            "note: {threads} threads share {cores}: more threads than cores make nothing faster"
-        ));
+        output::note(&match cores {
+            1 => words.fill(
+                "note: {} threads share one core: more threads than cores make nothing faster",
+                &[&threads],
+            ),
+            _ => words.fill(
+                "note: {} threads share {} cores: more threads than cores make nothing faster",
+                &[&threads, &cores],
+            ),
+        });
     }
     Ok(())
 }

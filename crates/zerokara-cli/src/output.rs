@@ -8,7 +8,11 @@ use std::{
     path::Path,
 };
 use zerokara_core::printable;
-use zerokara_train::atomic::{self, FileError};
+use zerokara_train::{
+    atomic::{self, FileError},
+    language::Words,
+    report::terminal::{self, Align},
+};
 
 /// The name of a file that stands for standard output.
 pub const STDOUT: &str = "-";
@@ -74,6 +78,14 @@ pub fn is_stream(path: &Path) -> bool {
 /// Prints a line on standard output.
 pub fn print(text: &str) -> Outcome {
     to_stdout(|out| writeln!(out, "{}", printable(text)))
+}
+
+/// A table ([`terminal::table`]) whose columns have their names in a language.
+pub fn table(columns: &[(&str, Align)], rows: &[Vec<String>], words: Words) -> String {
+    let names: Vec<String> = columns.iter().map(|(name, _)| words.say(name)).collect();
+    let aligned = names.iter().zip(columns);
+    let columns: Vec<(&str, Align)> = aligned.map(|(name, c)| (name.as_str(), c.1)).collect();
+    terminal::table(&columns, rows)
 }
 
 fn to_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Outcome {

@@ -9,7 +9,7 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use zerokara_core::Arithmetic;
 use zerokara_data::{Pictures, digit_from_image, sample_from_image};
-use zerokara_train::{SavedModel, report::terminal};
+use zerokara_train::{SavedModel, language::Words, report::terminal};
 
 /// Say what is in pictures: the class, and the probability of each.
 ///
@@ -44,11 +44,13 @@ Examples:
 
 /// Classes that are listed for people.
 const LISTED: usize = 10;
+/// Columns of a class's name.
+const NAME: usize = 12;
 /// Columns of the longest bar.
 const BAR: usize = 30;
 
-pub fn run(options: &Options) -> Outcome {
-    options::use_threads(None, false)?;
+pub fn run(options: &Options, words: Words) -> Outcome {
+    options::use_threads(None, false, words)?;
     options::use_precision(options.precision)?;
     let model = options::load_model(&options.model)?;
     picture_shape(&model)?;
@@ -175,11 +177,9 @@ fn page(
         .map(|&class| {
             let share = probabilities[class];
             let bar = "█".repeat((share * BAR as f64).round() as usize);
-            format!(
-                "{:>12} {:>7.2} %  {bar}",
-                shown_name(model, class),
-                share * 100.0
-            )
+            let name = shown_name(model, class);
+            let blank = " ".repeat(NAME.saturating_sub(terminal::width(&name)));
+            format!("{blank}{name} {:>7.2} %  {bar}", share * 100.0)
         })
         .collect();
     let picture = match model.card().shape[..] {

@@ -5,9 +5,12 @@ use crate::{
     output::{self, Outcome},
 };
 use clap::Args;
-use zerokara_train::report::{
-    numbers::{prefixed, thousands},
-    terminal::{Align, line, table},
+use zerokara_train::{
+    language::Words,
+    report::{
+        numbers::{prefixed, thousands},
+        terminal::{Align, line},
+    },
 };
 
 /// Show a model's layers: the shapes of their outputs, their parameters, their operations.
@@ -24,25 +27,29 @@ Examples:
   zerokara summary resnet20 --input 3,32,32 --classes 100
   zerokara summary runs/latest";
 
-pub fn run(options: &Options) -> Outcome {
+pub fn run(options: &Options, words: Words) -> Outcome {
     let model = options.model.load()?;
     let card = model.card();
     let rows = model.layers()?;
     let operations: u64 = rows.iter().map(|row| row.flops).sum();
     let parameters = model.module().parameter_count()? as u64;
-    output::print(&format!(
-        "{}: samples {}, {} parameters, {} forward\n",
-        line(&card.name),
-        match model.inputs() {
-            [_] => format!("{:?}", card.shape),
-            inputs => {
-                let all: Vec<String> = inputs.iter().map(ToString::to_string).collect();
-                line(&all.join(", "))
-            }
-        },
-        thousands(parameters),
-        operations_text(operations)
-    ))?;
+    let samples = match model.inputs() {
+        [_] => format!("{:?}", card.shape),
+        inputs => {
+            let all: Vec<String> = inputs.iter().map(ToString::to_string).collect();
+            line(&all.join(", "))
+        }
+    };
+    let told = words.fill(
+        "{}: samples {}, {} parameters, {} forward",
+        &[
+            &line(&card.name),
+            &samples,
+            &thousands(parameters),
+            &operations_text(operations),
+        ],
+    );
+    output::print(&format!("{told}\n"))?;
     let cells: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
@@ -60,7 +67,7 @@ pub fn run(options: &Options) -> Outcome {
         ("parameters", Align::Right),
         ("FLOP", Align::Right),
     ];
-    output::print(table(&columns, &cells).trim_end())
+    output::print(output::table(&columns, &cells, words).trim_end())
 }
 
 /// `1.73 MFLOP`, `625,024 FLOP`.

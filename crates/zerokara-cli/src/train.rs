@@ -15,7 +15,8 @@ use zerokara_kernels::threads::MOST_THREADS;
 use zerokara_nn::Clipping;
 use zerokara_train::{
     DataDescription, EarlyStopping, Every, Pace, Run, RunDescription, Setup, Trainer,
-    report::numbers::{duration, rate, thousands},
+    language::Words,
+    report::numbers::{rate, thousands},
     run_folder::{LATEST, RunFolder},
 };
 
@@ -260,10 +261,10 @@ fn described(options: &Options, data: &Dataset) -> Outcome<RunDescription> {
     })
 }
 
-pub fn run(options: &Options) -> Outcome {
-    options::use_threads(options.threads, options.quiet)?;
+pub fn run(options: &Options, words: Words) -> Outcome {
+    options::use_threads(options.threads, options.quiet, words)?;
     if let Some(path) = &options.resume {
-        return resume(path, options.quiet);
+        return resume(path, options.quiet, words);
     }
     let mut data = options::dataset(&options.dataset)?;
     if let Some(limit) = options.limit {
@@ -272,21 +273,21 @@ pub fn run(options: &Options) -> Outcome {
     }
     let described = described(options, &data)?;
     if options.early_stopping.is_some() && options.validation.is_none() && !options.quiet {
-        output::note(
+        output::note(&words.say(
             "note: without --validation, early stopping looks at the loss on training images, which goes on falling \
              when a model gets no better; --validation 0.1 holds a tenth back to judge by",
-        );
+        ));
     }
     let trainer = described.trainer(&data)?.command(command());
     let trainer = match &options.output {
         Some(folder) => trainer.run_folder(folder),
         None => trainer.run_folder_in(RUNS),
     };
-    train(trainer, &described, &data, options.quiet)
+    train(trainer, &described, &data, options.quiet, words)
 }
 
 /// Goes on with a run.
-fn resume(path: &Path, quiet: bool) -> Outcome {
+fn resume(path: &Path, quiet: bool, words: Words) -> Outcome {
     let folder = match path.to_str() {
         Some(LATEST) if !path.is_dir() => RunFolder::open(RUNS, LATEST)?,
         _ if path.is_dir() => RunFolder::at(path),
@@ -301,11 +302,18 @@ fn resume(path: &Path, quiet: bool) -> Outcome {
     let data = described.load_data()?;
     let trainer = described.trainer(&data)?;
     let trainer = trainer.resume(folder.path());
-    train(trainer, &described, &data, quiet)
+    train(trainer, &described, &data, quiet, words)
 }
 
 /// Trains, and tells what came out.
-fn train(trainer: Trainer, run: &RunDescription, data: &Dataset, quiet: bool) -> Outcome {
+fn train(
+    trainer: Trainer,
+    run: &RunDescription,
+    data: &Dataset,
+    quiet: bool,
+    words: Words,
+) -> Outcome {
+    let trainer = trainer.language(words.language());
     let trainer = match quiet {
         true => trainer.quiet(),
         false => trainer,
@@ -313,25 +321,32 @@ fn train(trainer: Trainer, run: &RunDescription, data: &Dataset, quiet: bool) ->
     if !quiet {
         let runtime = Runtime::current()?;
         let rate = run.optimizer.settings.get("learning_rate");
-        output::note(&format!(
-            "{} on {}: {} training and {} test images {:?}\n{} by {} at {} ({}), {} with {}",
-            run.model.name,
-            data.name,
-            thousands(data.train.len() as u64),
-            thousands(data.test.len() as u64),
-            data.shape(),
-            counted(run.epochs, "epoch"),
-            run.optimizer.name,
-            rate.copied().unwrap_or(0.0),
-            run.schedule.name(),
-            counted(runtime.threads() as u64, "thread"),
-            runtime.isa().name(),
+        output::note(&words.fill(
+            "{} on {}: {} training and {} test images {}",
+            &[
+                &run.model.name,
+                &data.name,
+                &thousands(data.train.len() as u64),
+                &thousands(data.test.len() as u64),
+                &format!("{:?}", data.shape()),
+            ],
+        ));
+        output::note(&words.fill(
+            "{} by {} at {} ({}), {} with {}",
+            &[
+                &words.say(&counted(run.epochs, "epoch")),
+                &run.optimizer.name,
+                &rate.copied().unwrap_or(0.0),
+                &run.schedule.name(),
+                &words.say(&counted(runtime.threads() as u64, "thread")),
+                &runtime.isa().name(),
+            ],
         ));
     }
-    tell(&trainer.fit(data)?, quiet)
+    tell(&trainer.fit(data)?, quiet, words)
 }
 
-fn tell(run: &Run, quiet: bool) -> Outcome {
+fn tell(run: &Run, quiet: bool, words: Words) -> Outcome {
     if !quiet {
         let trained: f64 = run.history().iter().map(|e| e.seconds).sum();
         let speeds = run
@@ -340,18 +355,18 @@ fn tell(run: &Run, quiet: bool) -> Outcome {
             .map(|e| e.images_per_second * e.seconds);
         let images: f64 = speeds.sum();
         if trained > 0.0 && !run.interrupted() {
-            output::note(&format!(
+            output::note(&words.fill(
                 "trained in {} ({} images/s)",
-                duration(run.seconds()),
-                rate(images / trained)
+                &[&words.duration(run.seconds()), &rate(images / trained)],
             ));
         }
         if let Some(folder) = run.folder() {
-            output::note(&format!("report  {}", folder.report().display()));
-            output::note(&format!("model   {}", folder.model().display()));
+            output::note(&words.fill("report  {}", &[&folder.report().display()]));
+            output::note(&words.fill("model   {}", &[&folder.model().display()]));
         }
     }
     let test = run.test();
+    // English in every language: programs read this line.
     if let Some(correct) = test.correct {
         output::print(&format!(
             "test accuracy {:.4} ({} of {})",

@@ -1,8 +1,9 @@
 //! Writes a report of an invented run on real digits, to look at the page without training anything:
-//! `cargo run -p zerokara-train --example sample_report -- report.html`.
+//! `cargo run -p zerokara-train --example sample_report -- report.html`, in Japanese where `LANG` is.
 
 use zerokara_figures::Bars;
 use zerokara_train::atomic;
+use zerokara_train::language::Language;
 use zerokara_train::metrics::{Epoch, Step};
 use zerokara_train::report::{
     ConfusionMatrix, Curves, Filters, LayerRow, LayerTime, Misclassified, Report,
@@ -33,6 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let confusion = confusion(&mut noise);
     let accuracy = confusion.correct() as f64 / confusion.total() as f64;
     let report = Report {
+        language: Language::of_environment(),
         title: "LeNet on MNIST".into(),
         model: "lenet".into(),
         dataset: "mnist".into(),

@@ -11,8 +11,12 @@
 //! names for texts, nothing is said twice in the code, and what a table lacks is found by a test that looks for it. Errors
 //! and what other programs read stay English.
 
-use crate::{Error, Result};
-use std::collections::{BTreeMap, HashMap};
+use crate::{Error, Result, report::numbers};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::Display,
+    sync::LazyLock,
+};
 
 /// A language that labs, help, progress and reports speak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -214,6 +218,31 @@ impl Texts {
         parts.iter().all(|part| part.is_complete)
     }
 
+    /// What stands for a text of one line in which what varies is `{}`, with these parts in the places of `{}`. They stay as
+    /// they are, unlike in [`translate`](Self::translate): so names and paths, which may look like words, are kept.
+    ///
+    /// ```
+    /// use zerokara_train::language::Texts;
+    ///
+    /// let texts = Texts::parse("\"{} on {}\" = \"{2}での{1}\"\n\"loss\" = \"損失\"")?;
+    /// assert_eq!(texts.fill("{} on {}", &[&"loss", &"MNIST"]).text, "MNISTでのloss");
+    /// # Ok::<(), zerokara_train::Error>(())
+    /// ```
+    pub fn fill(&self, text: &str, parts: &[&dyn Display]) -> Translation {
+        let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let is_it = |p: &&Pattern| p.fixed.iter().map(String::as_str).eq(text.split("{}"));
+        let found = match self.whole.get(text) {
+            Some(translation) => Some(translation),
+            None => (self.patterns.iter().find(is_it)).map(|pattern| &pattern.translation),
+        };
+        let filled = found.and_then(|translation| fill(translation, &parts).ok());
+        Translation {
+            is_complete: filled.is_some(),
+            text: filled.unwrap_or_else(|| fill(text, &parts).unwrap_or_else(|_| text.to_string())),
+        }
+    }
+
     /// The texts of the table, each with its translation; what varies is `{}`.
     pub fn lines(&self) -> impl Iterator<Item = (String, &str)> {
         let whole = self
@@ -227,6 +256,92 @@ impl Texts {
         )
     }
 }
+
+/// A language, and the table by which a part of the program speaks it.
+///
+/// ```
+/// use std::sync::LazyLock;
+/// use zerokara_train::language::{Language, Texts, Words};
+///
+/// static TEXTS: LazyLock<Texts> = LazyLock::new(|| {
+///     Texts::parse("\"{} epochs\" = \"{}エポック\"").unwrap_or_default()
+/// });
+/// let [english, japanese] = Language::ALL.map(|language| Words::new(language, &TEXTS));
+/// assert_eq!(english.fill("{} epochs", &[&3]), "3 epochs");
+/// assert_eq!(japanese.fill("{} epochs", &[&3]), "3エポック");
+/// assert_eq!(japanese.say("5 epochs"), "5エポック");
+/// assert_eq!(japanese.say("all epochs"), "all epochs");
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Words {
+    language: Language,
+    texts: &'static LazyLock<Texts>,
+}
+
+impl Words {
+    /// The words of this language in this table, which is not read for English.
+    pub fn new(language: Language, texts: &'static LazyLock<Texts>) -> Self {
+        Self { language, texts }
+    }
+
+    /// The language.
+    pub fn language(&self) -> Language {
+        self.language
+    }
+
+    /// What stands for a text ([`Texts::translate`]), or the text itself where not all of it is in the table: names that
+    /// users gave may look like a sentence with gaps.
+    pub fn translate(&self, text: &str) -> Translation {
+        let said = match self.language {
+            Language::English => None,
+            Language::Japanese => Some(self.texts.translate(text)),
+        };
+        let is_complete = said.as_ref().is_none_or(|said| said.is_complete);
+        let said = said.filter(|said| said.is_complete);
+        Translation {
+            text: said.map_or_else(|| text.to_string(), |said| said.text),
+            is_complete,
+        }
+    }
+
+    /// [`translate`](Self::translate), but for whether it was complete.
+    pub fn say(&self, text: &str) -> String {
+        self.translate(text).text
+    }
+
+    /// What stands for a text with these parts, which stay as they are ([`Texts::fill`]).
+    pub fn translate_with(&self, text: &str, parts: &[&dyn Display]) -> Translation {
+        match self.language {
+            // The text stands for itself.
+            Language::English => Translation {
+                is_complete: true,
+                ..Texts::default().fill(text, parts)
+            },
+            Language::Japanese => self.texts.fill(text, parts),
+        }
+    }
+
+    /// [`translate_with`](Self::translate_with), but for whether it was complete.
+    pub fn fill(&self, text: &str, parts: &[&dyn Display]) -> String {
+        self.translate_with(text, parts).text
+    }
+
+    /// A duration: `3 min 20 s`, `3分20秒`.
+    pub fn duration(&self, seconds: f64) -> String {
+        let english = numbers::duration(seconds);
+        let parts: Vec<&str> = english.split(' ').collect();
+        match parts[..] {
+            [seconds, "s"] => self.fill("{} s", &[&seconds]),
+            [minutes, "min", seconds, "s"] => self.fill("{} min {} s", &[&minutes, &seconds]),
+            [hours, "h", minutes, "min"] => self.fill("{} h {} min", &[&hours, &minutes]),
+            _ => english,
+        }
+    }
+}
+
+/// The table of what trainings say, and their reports.
+pub static TRAINING: LazyLock<Texts> =
+    LazyLock::new(|| Texts::parse(include_str!("texts.ja.toml")).unwrap_or_default());
 
 /// Puts parts in the place of `{}`, in their order, and of `{1}`, `{2}`, by their number.
 ///

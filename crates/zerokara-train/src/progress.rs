@@ -7,8 +7,10 @@
 //! Everything goes to standard error. The bar neither hides the cursor nor changes the terminal's mode, so a run
 //! that is interrupted or killed leaves the terminal as it was.
 
+use crate::language::{Language, TRAINING, Words};
 use crate::metrics::{ACCURACY, Epoch};
-use crate::report::numbers::{clock, duration, rate};
+use crate::report::numbers::{clock, rate};
+use crate::report::terminal::{cut, width};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -57,6 +59,7 @@ pub struct Progress {
     epochs: u64,
     /// What the samples are.
     what: &'static str,
+    words: Words,
     line: Line,
     started: Instant,
     drawn: Instant,
@@ -71,7 +74,8 @@ impl Progress {
             mode,
             epochs,
             what: "images",
-            line: Line::default(),
+            words: Words::new(Language::English, &TRAINING),
+            line: Line::new(Words::new(Language::English, &TRAINING)),
             started: now,
             drawn: now,
             bar: None,
@@ -81,6 +85,12 @@ impl Progress {
     /// Calls the samples so: `samples` instead of `images`.
     pub fn of(mut self, what: &'static str) -> Self {
         self.what = what;
+        self
+    }
+
+    /// Speaks this language.
+    pub fn language(mut self, language: Language) -> Self {
+        self.words = Words::new(language, &TRAINING);
         self
     }
 
@@ -94,14 +104,14 @@ impl Progress {
             epochs: self.epochs,
             what: self.what,
             batches,
-            ..Line::default()
+            ..Line::new(self.words)
         };
         if self.mode == Mode::Bar {
             let bar = ProgressBar::with_draw_target(Some(batches), ProgressDrawTarget::stderr());
             if let Ok(style) = ProgressStyle::with_template("{msg}") {
                 bar.set_style(style);
             }
-            bar.set_message(self.line.render(width()));
+            bar.set_message(self.line.render(terminal()));
             bar.tick();
             self.bar = Some(bar);
         }
@@ -131,7 +141,7 @@ impl Progress {
         self.line.seconds = now.duration_since(self.started).as_secs_f64();
         match &self.bar {
             Some(bar) => {
-                bar.set_message(self.line.render(width()));
+                bar.set_message(self.line.render(terminal()));
                 bar.tick();
             }
             None => say(&self.line.plain()),
@@ -142,7 +152,7 @@ impl Progress {
     pub fn finish_epoch(&mut self, epoch: &Epoch, measure: Option<&str>) {
         self.clear();
         if self.mode != Mode::Quiet {
-            say(&summary(epoch, self.epochs, self.what, measure));
+            say(&summary(epoch, self.epochs, self.what, measure, self.words));
         }
     }
 
@@ -160,7 +170,7 @@ impl Progress {
         if let Some(bar) = self.bar.take() {
             self.line.seconds = self.started.elapsed().as_secs_f64();
             bar.finish_and_clear();
-            say(self.line.render(width()).trim_end());
+            say(self.line.render(terminal()).trim_end());
         }
     }
 
@@ -183,45 +193,60 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{}", zerokara_core::printable(text));
 }
 
-fn width() -> usize {
+/// Columns of the terminal.
+fn terminal() -> usize {
     console::Term::stderr().size().1 as usize
 }
 
 /// The line that sums up an epoch: `epoch 2/3  loss 0.0831  train 0.9743  test 0.9831  12,345 images/s  4.86 s`.
 ///
 /// `measure` is the task's first; that it is the accuracy goes without saying.
-pub fn summary(epoch: &Epoch, epochs: u64, what: &str, measure: Option<&str>) -> String {
-    let mut text = format!("epoch {:>1$}/{epochs}", epoch.epoch, digits(epochs));
-    let mut part = |name: &str, value: Option<f64>| {
+pub fn summary(
+    epoch: &Epoch,
+    epochs: u64,
+    what: &str,
+    measure: Option<&str>,
+    words: Words,
+) -> String {
+    let mut text = head(epoch.epoch, epochs, words);
+    let mut part = |name: String, value: Option<f64>| {
         if let Some(value) = value {
             text.push_str(&format!("  {name} {value:.4}"));
         }
     };
-    part("loss", epoch.train_loss);
+    part(words.say("loss"), epoch.train_loss);
     match measure {
         Some(measure) => {
             let name = match measure {
                 ACCURACY => String::new(),
-                name => format!(" {}", name.replace('_', " ")),
+                name => format!(" {}", words.say(&name.replace('_', " "))),
             };
             for of in ["train", "validation", "test"] {
-                part(&format!("{of}{name}"), epoch.measure(of, measure));
+                part(words.say(of) + &name, epoch.measure(of, measure));
             }
         }
         None => {
-            part("validation loss", epoch.validation_loss);
-            part("test loss", epoch.test_loss);
+            part(words.say("validation loss"), epoch.validation_loss);
+            part(words.say("test loss"), epoch.test_loss);
         }
     }
     if epoch.images_per_second > 0.0 {
-        text.push_str(&format!("  {} {what}/s", rate(epoch.images_per_second)));
+        let speed = rate(epoch.images_per_second);
+        text = text + "  " + &words.say(&format!("{speed} {what}/s"));
     }
-    text + "  " + &duration(epoch.seconds)
+    text + "  " + &words.duration(epoch.seconds)
+}
+
+/// `epoch  2/10`.
+fn head(epoch: u64, epochs: u64, words: Words) -> String {
+    let epoch = format!("{epoch:>0$}", digits(epochs));
+    words.fill("epoch {}/{}", &[&epoch, &epochs])
 }
 
 /// What the line of the running epoch tells.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Line {
+    words: Words,
     epoch: u64,
     epochs: u64,
     what: &'static str,
@@ -238,6 +263,24 @@ struct Line {
 }
 
 impl Line {
+    /// Nothing is done yet.
+    fn new(words: Words) -> Self {
+        Self {
+            words,
+            epoch: 0,
+            epochs: 0,
+            what: "",
+            batch: 0,
+            skipped: 0,
+            batches: 0,
+            images: 0,
+            loss: Average::default(),
+            measure: Average::default(),
+            measured: "",
+            seconds: 0.0,
+        }
+    }
+
     fn step(&mut self, images: u64, loss: f64, measure: Option<(&'static str, f64)>) {
         self.batch += 1;
         self.images += images;
@@ -253,6 +296,10 @@ impl Line {
         let left = (self.batches.saturating_sub(self.batch)) as f64 * self.seconds
             / (self.batch - self.skipped).max(1) as f64;
         let timed = self.batch > self.skipped && self.seconds > 0.0;
+        let named = |name: &str, value: f64| {
+            let name = self.words.say(&name.replace('_', " "));
+            format!("{name} {value:.4}")
+        };
         [
             Some(format!(
                 "{:>2$}/{}",
@@ -260,25 +307,18 @@ impl Line {
                 self.batches,
                 digits(self.batches)
             )),
-            self.loss.value().map(|v| format!("loss {v:.4}")),
-            self.measure
-                .value()
-                .map(|v| format!("{} {v:.4}", self.measured)),
+            self.loss.value().map(|v| named("loss", v)),
+            self.measure.value().map(|v| named(self.measured, v)),
             timed.then(|| {
                 let speed = rate(self.images as f64 / self.seconds);
-                format!("{speed:>6} {}/s", self.what)
+                self.words.say(&format!("{speed:>6} {}/s", self.what))
             }),
-            timed.then(|| format!("{} left", clock(left))),
+            timed.then(|| self.words.fill("{} left", &[&clock(left)])),
         ]
     }
 
     fn head(&self) -> String {
-        format!(
-            "epoch {:>2$}/{}",
-            self.epoch,
-            self.epochs,
-            digits(self.epochs)
-        )
+        head(self.epoch, self.epochs, self.words)
     }
 
     fn plain(&self) -> String {
@@ -291,23 +331,23 @@ impl Line {
 
     /// The line for a terminal of `width` columns, with a bar of 10 to 30 columns; in a narrow terminal the images
     /// per second are left out, then the measure, the time, and at last the bar.
-    fn render(&self, width: usize) -> String {
+    fn render(&self, columns: usize) -> String {
         const DROPPED: [usize; 4] = [3, 2, 4, 1];
         let head = self.head();
         let mut parts = self.parts();
         for dropped in DROPPED.map(Some).into_iter().chain([None]) {
             let tail: Vec<&str> = parts.iter().flatten().map(String::as_str).collect();
             let tail = tail.join("  ");
-            let used = head.chars().count() + tail.chars().count() + 3;
+            let used = width(&head) + width(&tail) + 3;
             // The last column stays free: writing there wraps the line in some terminals.
-            let room = width.saturating_sub(used + 1);
+            let room = columns.saturating_sub(used + 1);
             if room >= 10 {
                 let bar = bar(self.batch, self.batches, room.min(30));
                 return format!("{head} {bar}  {tail}");
             }
             match dropped {
                 Some(index) => parts[index] = None,
-                None => return format!("{head}  {tail}").chars().take(width).collect(),
+                None => return cut(&format!("{head}  {tail}"), columns).into_owned(),
             }
         }
         head
@@ -361,13 +401,13 @@ fn digits(n: u64) -> usize {
 mod tests {
     use super::*;
 
-    fn line() -> Line {
+    fn line(language: Language) -> Line {
         let mut line = Line {
             epoch: 2,
             epochs: 3,
             what: "images",
             batches: 600,
-            ..Line::default()
+            ..Line::new(Words::new(language, &TRAINING))
         };
         for _ in 0..412 {
             line.step(100, 0.0831, Some(("accuracy", 0.9743)));
@@ -379,22 +419,31 @@ mod tests {
     #[test]
     fn a_wide_terminal_shows_everything() {
         assert_eq!(
-            line().render(120),
+            line(Language::English).render(120),
             "epoch 2/3 ━━━━━━━━━━━━━━━━━━━━╸           412/600  loss 0.0831  accuracy 0.9743  12,345 images/s  0:02 left"
+        );
+        assert_eq!(
+            line(Language::Japanese).render(120),
+            "エポック 2/3 ━━━━━━━━━━━━━━━━━━━━╸           412/600  損失 0.0831  認識精度 0.9743  12,345枚/秒  残り0:02"
         );
     }
 
     #[test]
     fn no_terminal_is_too_narrow() {
-        let line = line();
-        for width in 0..130 {
-            let text = line.render(width);
-            assert!(text.chars().count() <= width, "{width}: {text}");
-            if width > 24 {
-                assert!(text.contains("412/600"), "{width}: {text}");
+        for (language, loss, left) in [
+            (Language::English, "loss", "left"),
+            (Language::Japanese, "損失", "残り"),
+        ] {
+            let line = line(language);
+            for columns in 0..130 {
+                let text = line.render(columns);
+                assert!(width(&text) <= columns, "{columns}: {text}");
+                if columns > 24 {
+                    assert!(text.contains("412/600"), "{columns}: {text}");
+                }
             }
+            assert!(line.render(80).contains(loss) && line.render(80).contains(left));
         }
-        assert!(line.render(80).contains("loss") && line.render(80).contains("left"));
     }
 
     #[test]
@@ -428,9 +477,17 @@ mod tests {
             seconds: 4.86,
             ..Epoch::default()
         };
+        let said = |language, measure| {
+            let words = Words::new(language, &TRAINING);
+            summary(&epoch, 10, "images", measure, words)
+        };
         assert_eq!(
-            summary(&epoch, 10, "images", Some("accuracy")),
+            said(Language::English, Some("accuracy")),
             "epoch  2/10  loss 0.0831  test 0.9831  12,345 images/s  4.86 s"
+        );
+        assert_eq!(
+            said(Language::Japanese, Some("accuracy")),
+            "エポック  2/10  損失 0.0831  テスト 0.9831  12,345枚/秒  4.86秒"
         );
     }
 

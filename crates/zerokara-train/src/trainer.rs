@@ -20,6 +20,7 @@ use crate::{
     bytes::OfBytes,
     description::{DataDescription, DataFacts, ModelDescription, Pace, RunDescription, Setup},
     error::Result,
+    language::{Language, TRAINING, Words},
 };
 use std::{path::PathBuf, sync::Arc};
 use zerokara_core::Arithmetic;
@@ -75,6 +76,7 @@ pub struct Trainer {
     asked: Option<RunDescription>,
     command: String,
     settings: Vec<(String, String)>,
+    language: Language,
     quiet: bool,
     interrupts: bool,
 }
@@ -124,6 +126,7 @@ impl Trainer {
             asked: None,
             command: String::new(),
             settings: Vec::new(),
+            language: Language::English,
             quiet: false,
             interrupts: true,
         }
@@ -315,6 +318,20 @@ impl Trainer {
         self
     }
 
+    /// The language of progress and report; English unless set. What a run is does not depend on it, nor do its other files.
+    ///
+    /// ```
+    /// use zerokara_nn::{Sequential, SoftmaxCrossEntropy};
+    /// use zerokara_train::{Trainer, language::Language};
+    ///
+    /// let model = Sequential::new().linear(10);
+    /// let trainer = Trainer::new(model, SoftmaxCrossEntropy::new()).language(Language::Japanese);
+    /// ```
+    pub fn language(mut self, language: Language) -> Self {
+        self.language = language;
+        self
+    }
+
     /// Shows no progress.
     pub fn quiet(mut self) -> Self {
         self.quiet = true;
@@ -355,6 +372,11 @@ impl Trainer {
             Some(arithmetic) => Ok(step.precision(arithmetic)?),
             None => Ok(step),
         }
+    }
+
+    /// What progress and report are said with.
+    fn words(&self) -> Words {
+        Words::new(self.language, &TRAINING)
     }
 
     /// Batches of these samples, as the model takes them.

@@ -1,6 +1,9 @@
 //! The report as a whole: it is well formed, loads nothing, escapes everything, and survives any data.
 
 use std::collections::HashSet;
+use zerokara_nn::Answer;
+use zerokara_train::Reading;
+use zerokara_train::language::Language;
 use zerokara_train::metrics::{Epoch, Step};
 use zerokara_train::report::{
     ConfusionMatrix, Curves, Filters, LayerRow, LayerTime, Misclassified, Report,
@@ -29,6 +32,7 @@ fn full() -> Report {
         confusion.add(i % 10, if i % 50 == 0 { (i + 1) % 10 } else { i % 10 });
     }
     Report {
+        language: Language::English,
         title: "LeNet on MNIST".into(),
         model: "lenet".into(),
         dataset: "mnist".into(),
@@ -330,4 +334,123 @@ fn one_step_and_one_epoch_are_enough() {
     report.curves.steps.truncate(1);
     report.curves.epochs.truncate(1);
     assert_eq!(check(&report.render()).len(), 7);
+}
+
+/// Reports which together have every section and every text.
+fn of_all_kinds() -> Vec<Report> {
+    let mut plain = full();
+    plain.title.clear();
+    plain.train_sample = None;
+    plain.threads = Some(1);
+    plain.confusion = Some(ConfusionMatrix::from_rows(&[vec![3], vec![0, 5]]));
+    plain.curves.steps = steps([f64::NAN, 0.5, 0.4]);
+    plain.curves.epochs.truncate(1);
+    plain.misclassified[69].shape = [1, 5, 5];
+    plain.misclassified[68].index = None;
+    plain.filters_before = Some(Filters {
+        shape: [70, 3, 1, 1],
+        weights: vec![0.5; 210],
+    });
+    plain.filters_after = Some(Filters {
+        shape: [2, 2, 1, 1],
+        weights: vec![0.5; 4],
+    });
+    plain.times.push(LayerTime {
+        name: "loss".into(),
+        forward: 1.0,
+        backward: 1.0,
+    });
+    plain.times.push(LayerTime {
+        name: "norm and update".into(),
+        forward: 0.0,
+        backward: 1.0,
+    });
+
+    let mut many = full();
+    let mut confusion = ConfusionMatrix::new(40);
+    for i in 0..1000 {
+        confusion.add(i % 40, i * 7 % 40);
+    }
+    many.confusion = Some(confusion);
+    many.test_accuracy = None;
+    many.layers.push(LayerRow {
+        name: "linear1".into(),
+        output: vec![10],
+        parameters: 1_010,
+        flops: 2_000,
+    });
+
+    let readings = |answer: fn(f64) -> Answer| {
+        let each = (0..20).map(|i| Reading {
+            answer: answer(f64::from(i) / 20.0),
+            target: vec![f64::from(i % 2)],
+        });
+        each.collect::<Vec<_>>()
+    };
+    let mut numbers = Report {
+        samples: "samples".into(),
+        readings: readings(|x| Answer::Numbers(vec![x])),
+        confusion: None,
+        train_accuracy: None,
+        validation_accuracy: None,
+        test_accuracy: None,
+        ..full()
+    };
+    for name in ["rmse", "mae"] {
+        numbers.measures.push((name.into(), 0.5, false));
+        for (at, epoch) in numbers.curves.epochs.iter_mut().enumerate() {
+            epoch.measures.insert(format!("test_{name}"), at as f64);
+        }
+    }
+    let mut labels = numbers.clone();
+    labels.readings = readings(|x| Answer::Labels {
+        probabilities: vec![x],
+    });
+    labels.measures = vec![
+        ("f1".into(), 0.5, true),
+        ("exact match".into(), 0.5, true),
+        ("perplexity".into(), 2.5, false),
+    ];
+    vec![full(), plain, many, numbers, labels, Report::default()]
+}
+
+#[test]
+fn a_report_in_japanese_leaves_nothing_in_english() {
+    for mut report in of_all_kinds() {
+        let english = check(&report.render());
+        report.language = Language::Japanese;
+        let html = report.render();
+        assert_eq!(report.untranslated(), [""; 0], "{english:?}");
+        assert!(html.contains("<html lang=\"ja\">"));
+        // The same sections, each of which is said in Japanese.
+        assert_eq!(check(&html), english);
+        let is_japanese = |text: &str| text.chars().any(|c| c as u32 >= 0x3040);
+        for heading in html.split("<h2>").skip(1) {
+            let heading = heading.split_once("</h2>").unwrap().0;
+            assert!(is_japanese(heading), "{heading}");
+        }
+    }
+}
+
+#[test]
+fn names_are_not_translated() {
+    let mut report = full();
+    report.language = Language::Japanese;
+    report.classes = ["loss", "test", "precision"].map(String::from).to_vec();
+    report.confusion = Some(ConfusionMatrix::from_rows(&[
+        vec![5, 2, 0],
+        vec![0, 3],
+        vec![0, 0, 1],
+    ]));
+    report.layers[0].name = "output".into();
+    report.times[0].name = "share".into();
+    let html = report.render();
+    for name in [
+        "<title>正解ラベル loss, 回答 test: 2</title>",
+        "<span>loss → test</span>",
+        "<th scope=\"row\">output</th>",
+        "<title>share, 逆伝播: 2.5 ms</title>",
+    ] {
+        assert!(html.contains(name), "{name}");
+    }
 }

@@ -16,9 +16,9 @@ use std::{
 };
 use zerokara_core::Array;
 use zerokara_nn::Predictor;
-use zerokara_train::report::{
-    numbers::rate,
-    terminal::{Align, table},
+use zerokara_train::{
+    language::Words,
+    report::{numbers::rate, terminal::Align},
 };
 
 /// Rounds in which the ways to predict take turns.
@@ -38,7 +38,7 @@ struct Measured {
     slowest: f64,
 }
 
-pub fn run(options: &Options, clients: usize, machine: &Machine) -> Outcome {
+pub fn run(options: &Options, clients: usize, machine: &Machine, words: Words) -> Outcome {
     let mut rows = Vec::new();
     for model in chosen(options) {
         let found = measure(options, model, clients)?;
@@ -76,7 +76,7 @@ pub fn run(options: &Options, clients: usize, machine: &Machine) -> Outcome {
         ("share", Align::Right),
         ("slowest client", Align::Right),
     ];
-    output::print(table(&columns, &rows).trim_end())
+    output::print(output::table(&columns, &rows, words).trim_end())
 }
 
 fn measure(options: &Options, model: &str, clients: usize) -> Outcome<Measured> {

@@ -1,33 +1,33 @@
 //! `--layers` and `--steps`: where the time of a training step goes.
 
-use super::{
-    Machine, Measured, Options, mode, object,
-    workload::{Network, Workload},
-};
+use super::{Machine, Measured, Options, mode, object, workload::Workload};
 use crate::output::{self, Outcome};
 use serde_json::{Value, json};
 use std::time::Duration;
 use zerokara_core::StepTimes;
 use zerokara_train::{
+    language::Words,
     profile::{Cost, LayerCost, by_layer},
     report::{
         numbers::{rate, significant},
-        terminal::{Align, table},
+        terminal::Align,
     },
 };
 
 /// Steps that are timed; for each kernel the median counts.
 const RUNS: usize = 15;
 
+/// `--layers`: each of these layers, and what is no layer.
 pub fn print(
-    network: &Network,
+    layers: &[String],
     workload: &mut Workload,
     measured: &Measured,
     options: &Options,
     machine: &Machine,
+    words: Words,
 ) -> Outcome {
     let steps = median_times(workload)?;
-    let layers = by_layer(&steps, &network.layers()?);
+    let layers = by_layer(&steps, layers);
     if options.json {
         for layer in &layers {
             for (pass, cost) in ["forward", "backward"].into_iter().zip(layer.passes) {
@@ -60,14 +60,18 @@ pub fn print(
         .map(|layer| {
             let passes = layer.passes.iter().take(shown);
             let cells = passes.flat_map(|cost| cells(cost, machine));
-            [layer.name.to_string()].into_iter().chain(cells).collect()
+            let name = match &*layer.name {
+                "loss" | "norm and update" | "total" => words.say(&layer.name),
+                name => name.to_string(),
+            };
+            [name].into_iter().chain(cells).collect()
         })
         .collect();
     columns.truncate(1 + 4 * shown);
     output::print(&format!(
         "{}\n{}",
-        headline(measured, options, &steps),
-        table(&columns, &rows)
+        headline(measured, options, &steps, words),
+        output::table(&columns, &rows, words)
     ))
 }
 
@@ -96,6 +100,7 @@ pub fn print_steps(
     measured: &Measured,
     options: &Options,
     machine: &Machine,
+    words: Words,
 ) -> Outcome {
     let steps = median_times(workload)?;
     let costs = steps.iter().map(|step| Cost {
@@ -138,8 +143,8 @@ pub fn print_steps(
         .collect();
     output::print(&format!(
         "{}\n{}",
-        headline(measured, options, &steps),
-        table(&columns, &rows)
+        headline(measured, options, &steps, words),
+        output::table(&columns, &rows, words)
     ))
 }
 
@@ -166,15 +171,17 @@ fn print_line(
 }
 
 /// The speed of whole steps, beside the sum of their kernels one by one.
-fn headline(measured: &Measured, options: &Options, steps: &StepTimes) -> String {
+fn headline(measured: &Measured, options: &Options, steps: &StepTimes, words: Words) -> String {
     let step = options.batch_size as f64 / measured.images_per_second;
     let kernels: Duration = steps.iter().map(|step| step.duration).sum();
-    format!(
+    words.fill(
         "{}: {} images/s, {} µs a step; kernels one by one {} µs",
-        measured.model,
-        rate(measured.images_per_second),
-        significant(step * 1e6, 3),
-        significant(kernels.as_secs_f64() * 1e6, 3),
+        &[
+            &measured.model,
+            &rate(measured.images_per_second),
+            &significant(step * 1e6, 3),
+            &significant(kernels.as_secs_f64() * 1e6, 3),
+        ],
     )
 }
 

@@ -19,9 +19,12 @@ use zerokara_kernels::{
     threads::{MOST_THREADS, Pool},
 };
 use zerokara_nn::models;
-use zerokara_train::report::{
-    numbers::{rate, significant},
-    terminal::{Align, table},
+use zerokara_train::{
+    language::Words,
+    report::{
+        numbers::{rate, significant},
+        terminal::Align,
+    },
 };
 
 /// Measure how many images per second this machine trains or answers for.
@@ -139,6 +142,22 @@ impl Machine {
         })
     }
 
+    /// The machine in words, and how it is used.
+    fn told(&self, options: &Options, words: Words) -> String {
+        let threads = match self.threads {
+            1 => words.say("1 thread"),
+            threads => words.fill("{} threads", &[&threads]),
+        };
+        let peak = significant(self.peak, 3);
+        let machine = words.fill("{}, {}: {} GFLOP/s at best", &[&threads, &self.isa, &peak]);
+        let batches = options.batch_size;
+        match mode(options) {
+            _ if options.scaling => machine,
+            "infer" => words.fill("{}; batches of {}, infer", &[&machine, &batches]),
+            _ => words.fill("{}; batches of {}, train", &[&machine, &batches]),
+        }
+    }
+
     /// The share of the peak that so many operations in so many seconds are.
     fn share(&self, flops: f64, seconds: f64) -> f64 {
         match self.peak > 0.0 && seconds > 0.0 {
@@ -148,29 +167,20 @@ impl Machine {
     }
 }
 
-pub fn run(options: &Options) -> Outcome {
-    options::use_threads(options.threads, false)?;
+pub fn run(options: &Options, words: Words) -> Outcome {
+    options::use_threads(options.threads, false, words)?;
     if options.startup {
-        return startup::run(options);
+        return startup::run(options, words);
     }
     let machine = Machine::here()?;
     if !options.json {
-        let batches = match options.scaling {
-            true => String::new(),
-            false => format!("; batches of {}, {}", options.batch_size, mode(options)),
-        };
-        output::print(&format!(
-            "{}, {}: {} GFLOP/s at best{batches}\n",
-            count(machine.threads, "thread"),
-            machine.isa,
-            significant(machine.peak, 3),
-        ))?;
+        output::print(&format!("{}\n", machine.told(options, words)))?;
     }
     if options.scaling {
-        return scaling::run(options, &machine);
+        return scaling::run(options, &machine, words);
     }
     if let Some(clients) = options.clients {
-        return clients::run(options, clients, &machine);
+        return clients::run(options, clients, &machine, words);
     }
     let mut rows = Vec::new();
     for model in chosen(options) {
@@ -187,9 +197,10 @@ pub fn run(options: &Options) -> Outcome {
             output::print(&line(&measured, options, machine.threads))?;
         }
         if options.layers {
-            layers::print(&network, &mut workload, &measured, options, &machine)?;
+            let layers = network.layers()?;
+            layers::print(&layers, &mut workload, &measured, options, &machine, words)?;
         } else if options.steps {
-            layers::print_steps(&mut workload, &measured, options, &machine)?;
+            layers::print_steps(&mut workload, &measured, options, &machine, words)?;
         } else {
             rows.push(row(&measured));
         }
@@ -207,7 +218,7 @@ pub fn run(options: &Options) -> Outcome {
         ("GB/s", Align::Right),
         ("memory", Align::Right),
     ];
-    output::print(table(&columns, &rows).trim_end())
+    output::print(output::table(&columns, &rows, words).trim_end())
 }
 
 /// The models that were asked for.
@@ -216,10 +227,6 @@ fn chosen(options: &Options) -> impl Iterator<Item = &'static str> {
     models::NAMES
         .into_iter()
         .filter(move |&model| all || options.model == model)
-}
-
-fn count(n: usize, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 fn mode(options: &Options) -> &'static str {

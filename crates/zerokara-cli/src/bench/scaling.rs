@@ -7,9 +7,12 @@ use super::{
 use crate::output::{self, Outcome};
 use serde_json::json;
 use zerokara_core::Arithmetic;
-use zerokara_train::report::{
-    numbers::{rate, significant},
-    terminal::{Align, table},
+use zerokara_train::{
+    language::Words,
+    report::{
+        numbers::{rate, significant},
+        terminal::{Align, table},
+    },
 };
 
 const BATCHES: [usize; 13] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
@@ -37,7 +40,7 @@ impl Point {
     }
 }
 
-pub fn run(options: &Options, machine: &Machine) -> Outcome {
+pub fn run(options: &Options, machine: &Machine, words: Words) -> Outcome {
     let seconds = options.seconds.unwrap_or(0.5);
     let mut series = Vec::new();
     for model in chosen(options) {
@@ -74,11 +77,12 @@ pub fn run(options: &Options, machine: &Machine) -> Outcome {
         return Ok(());
     }
     for axis in ["batch", "depth"] {
-        output::print(&table_of(&series, axis, machine))?;
+        output::print(&table_of(&series, axis, machine, words))?;
     }
-    let cliffs: Vec<String> = series.iter().flat_map(|points| cliffs(points)).collect();
+    let cliffs = series.iter().flat_map(|points| cliffs(points, words));
+    let cliffs: Vec<String> = cliffs.collect();
     output::print(&match cliffs.is_empty() {
-        true => "no cliff: operations per second fall nowhere by more than 1.5 times".into(),
+        true => words.say("no cliff: operations per second fall nowhere by more than 1.5 times"),
         false => cliffs.join("\n"),
     })
 }
@@ -120,18 +124,23 @@ fn print_line(points: &[Point], machine: &Machine) -> Outcome {
         ),
         (
             "cliff",
-            json!(!cliffs(&points[points.len().saturating_sub(2)..]).is_empty()),
+            json!(
+                points[points.len().saturating_sub(2)..]
+                    .windows(2)
+                    .any(is_cliff)
+            ),
         ),
     ]))
 }
 
 /// Images per second and share of the peak of every network, one row for each size.
-fn table_of(series: &[Vec<Point>], axis: &str, machine: &Machine) -> String {
+fn table_of(series: &[Vec<Point>], axis: &str, machine: &Machine, words: Words) -> String {
     let shown: Vec<&Vec<Point>> = series
         .iter()
         .filter(|points| points.first().is_some_and(|p| p.axis == axis))
         .collect();
-    let columns: Vec<(&str, Align)> = [(axis, Align::Right)]
+    let name = words.say(axis);
+    let columns: Vec<(&str, Align)> = [(name.as_str(), Align::Right)]
         .into_iter()
         .chain(
             shown
@@ -156,34 +165,44 @@ fn table_of(series: &[Vec<Point>], axis: &str, machine: &Machine) -> String {
         })
         .collect();
     format!(
-        "training, images/s and share of the peak\n{}",
+        "{}\n{}",
+        words.say("training, images/s and share of the peak"),
         table(&columns, &rows)
     )
 }
 
+/// How many times smaller the operations per second are at the second of two sizes.
+fn fall(pair: &[Point]) -> f64 {
+    pair[0].flops_per_second() / pair[1].flops_per_second()
+}
+
+fn is_cliff(pair: &[Point]) -> bool {
+    fall(pair) > CLIFF
+}
+
 /// One line for each fall of a series.
-fn cliffs(points: &[Point]) -> Vec<String> {
-    points
-        .windows(2)
-        .filter_map(|pair| {
-            let (before, after) = (pair[0].flops_per_second(), pair[1].flops_per_second());
-            (before > after * CLIFF).then(|| {
-                format!(
-                    "cliff: {} falls {} times from {} {} to {}",
-                    pair[0].network,
-                    significant(before / after, 2),
-                    pair[0].axis,
-                    pair[0].at,
-                    pair[1].at
-                )
-            })
-        })
-        .collect()
+fn cliffs(points: &[Point], words: Words) -> Vec<String> {
+    let falls = points.windows(2).filter(|pair| is_cliff(pair));
+    let told = falls.map(|pair| {
+        words.fill(
+            "cliff: {} falls {} times from {} {} to {}",
+            &[
+                &pair[0].network,
+                &significant(fall(pair), 2),
+                &words.say(pair[0].axis),
+                &pair[0].at,
+                &pair[1].at,
+            ],
+        )
+    });
+    told.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::texts;
+    use zerokara_train::language::Language;
 
     fn point(at: usize, images_per_second: f64, flops_per_image: f64) -> Point {
         Point {
@@ -204,14 +223,15 @@ mod tests {
             point(2, 50.0, 2.0),
             point(4, 75.0, 1.0),
         ];
-        assert_eq!(cliffs(&even), Vec::<String>::new());
+        let words = texts::words(Language::English);
+        assert_eq!(cliffs(&even, words), Vec::<String>::new());
         let steep = [
             point(1, 100.0, 1.0),
             point(2, 160.0, 1.0),
             point(4, 80.0, 1.0),
         ];
         assert_eq!(
-            cliffs(&steep),
+            cliffs(&steep, words),
             ["cliff: net falls 2 times from batch 2 to 4"]
         );
     }

@@ -10,7 +10,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use zerokara_train::report::terminal::{Align, table};
+use zerokara_train::{language::Words, report::terminal::Align};
 
 /// Starts of each model; the median counts.
 const STARTS: usize = 5;
@@ -18,7 +18,7 @@ const STARTS: usize = 5;
 /// A first step that takes longer than this has failed.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-pub fn run(options: &Options) -> Outcome {
+pub fn run(options: &Options, words: Words) -> Outcome {
     let mut rows = Vec::new();
     for model in chosen(options).filter(|&model| model != "resnet20") {
         let mut times = Vec::new();
@@ -43,7 +43,7 @@ pub fn run(options: &Options) -> Outcome {
         ("training on MNIST", Align::Left),
         ("program start to first step", Align::Right),
     ];
-    output::print(table(&columns, &rows).trim_end())
+    output::print(output::table(&columns, &rows, words).trim_end())
 }
 
 /// Starts `zerokara train` and waits for the first line of its metrics.

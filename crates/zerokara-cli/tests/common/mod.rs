@@ -8,9 +8,15 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-/// The command, in this folder.
+/// The variables that choose a language.
+const LOCALE: [&str; 3] = ["LC_ALL", "LC_MESSAGES", "LANG"];
+
+/// The command, in this folder, in English wherever the tests run.
 pub fn zerokara(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_zerokara"));
+    for name in LOCALE {
+        command.env_remove(name);
+    }
     command.current_dir(folder).stdin(Stdio::null());
     command
 }

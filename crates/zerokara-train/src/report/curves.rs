@@ -2,6 +2,7 @@
 
 use super::numbers::thousands;
 use super::page::drawn;
+use super::voice::Voice;
 use crate::metrics::{Epoch, Record, Step};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -37,13 +38,13 @@ impl Curves {
     }
 
     /// The section's figures; empty when there is nothing to draw. `best` is the epoch whose parameters were kept.
-    pub(super) fn render(&self, best: Option<u64>) -> String {
+    pub(super) fn render(&self, best: Option<u64>, voice: &Voice) -> String {
         let figures: Vec<String> = [self.loss(best), self.accuracy(best)]
             .into_iter()
             .chain(self.measures(best).into_iter().map(Some))
             .chain([self.learning_rate(), self.gradient_norm()])
             .flatten()
-            .map(figure)
+            .map(|plot| figure(plot, voice))
             .collect();
         if figures.is_empty() {
             return String::new();
@@ -53,9 +54,14 @@ impl Curves {
         if broken > 0 {
             let _ = write!(
                 out,
-                "<p class=\"note warning\">The loss was not finite in {} of {} recorded steps; they are gaps in its curve.</p>",
-                thousands(broken as u64),
-                thousands(self.steps.len() as u64)
+                "<p class=\"note warning\">{}</p>",
+                voice.fill(
+                    "The loss was not finite in {} of {} recorded steps; they are gaps in its curve.",
+                    &[
+                        &thousands(broken as u64),
+                        &thousands(self.steps.len() as u64)
+                    ]
+                )
             );
         }
         out
@@ -234,9 +240,12 @@ fn smooth(points: &[(f64, f64)]) -> Points {
 }
 
 /// A chart below its heading, with the last values in its legend.
-fn figure(plot: Plot) -> String {
+fn figure(plot: Plot, voice: &Voice) -> String {
     let plot = plot.no_title().last_values();
-    let [wide, narrow] = [(540, 300), (328, 250)].map(|(w, h)| plot.clone().size(w, h).figure());
+    let [wide, narrow] = [(540, 300), (328, 250)].map(|(w, h)| {
+        let figure = plot.clone().size(w, h).figure();
+        voice.figure(&figure, &[])
+    });
     drawn(wide.title(), &wide, &narrow)
 }
 

@@ -2,6 +2,7 @@
 
 use super::html::escape;
 use super::numbers::{significant, thousands};
+use super::voice::Voice;
 use super::{Filters, Report};
 use std::fmt::Write;
 use zerokara_figures::Picture;
@@ -10,7 +11,7 @@ const MOST_SAMPLES: usize = 60;
 const MOST_FILTERS: usize = 64;
 
 /// The samples, most confident error first.
-pub(super) fn misclassified(report: &Report) -> String {
+pub(super) fn misclassified(report: &Report, voice: &Voice) -> String {
     if report.misclassified.is_empty() {
         return String::new();
     }
@@ -24,45 +25,53 @@ pub(super) fn misclassified(report: &Report) -> String {
             true => format!("{:.2}", sample.probability),
             false => "–".to_string(),
         };
-        let number = match sample.index {
-            Some(index) => format!("number {}: ", thousands(index)),
-            None => String::new(),
+        let told = match sample.index {
+            Some(index) => voice.fill(
+                "number {}: label {}, answered {}",
+                &[&thousands(index), &label, &answer],
+            ),
+            None => voice.fill("label {}, answered {}", &[&label, &answer]),
         };
         let picture = match Picture::from_pixels(&sample.pixels, sample.shape) {
             Some(picture) => format!(
-                "<img src=\"{}\" width=\"{}\" height=\"{}\" alt=\"{number}label {label}, answered {answer}\" title=\"{number}label {label}, answered {answer}, {probability}\"/>",
+                "<img src=\"{}\" width=\"{}\" height=\"{}\" alt=\"{told}\" title=\"{told}, {probability}\"/>",
                 picture.data_uri(),
                 picture.width,
                 picture.height
             ),
-            None => "<span class=\"absent\">no picture</span>".to_string(),
+            None => format!("<span class=\"absent\">{}</span>", voice.say("no picture")),
         };
         let _ = write!(
             out,
-            "<li>{picture}<span>label <b>{label}</b></span><span>answered <b class=\"answer\">{answer}</b> \
+            "<li>{picture}<span>{} <b>{label}</b></span><span>{} <b class=\"answer\">{answer}</b> \
              <i>({probability})</i></span></li>",
+            voice.say("label"),
+            voice.say("answered"),
         );
     }
     out += "</ul>";
     if samples.len() > MOST_SAMPLES {
         let _ = write!(
             out,
-            "<p class=\"note\">The {MOST_SAMPLES} most confident of {} errors.</p>",
-            thousands(samples.len() as u64)
+            "<p class=\"note\">{}</p>",
+            voice.fill(
+                "The {} most confident of {} errors.",
+                &[&MOST_SAMPLES, &thousands(samples.len() as u64)]
+            )
         );
     }
     out
 }
 
 /// The filters before and after training, each set on its own scale.
-pub(super) fn filters(report: &Report) -> String {
+pub(super) fn filters(report: &Report, voice: &Voice) -> String {
     let sets = [
-        ("Before training", &report.filters_before),
-        ("After training", &report.filters_after),
+        (voice.say("Before training"), &report.filters_before),
+        (voice.say("After training"), &report.filters_after),
     ];
     let sets: String = sets
         .iter()
-        .filter_map(|(name, set)| filter_set(name, set.as_ref()?))
+        .filter_map(|(name, set)| filter_set(name, set.as_ref()?, voice))
         .collect();
     match sets.is_empty() {
         true => sets,
@@ -70,7 +79,7 @@ pub(super) fn filters(report: &Report) -> String {
     }
 }
 
-fn filter_set(name: &str, filters: &Filters) -> Option<String> {
+fn filter_set(name: &str, filters: &Filters, voice: &Voice) -> Option<String> {
     let [count, channels, height, width] = filters.shape;
     let size = channels.checked_mul(height)?.checked_mul(width)?;
     if size == 0 || count == 0 || count.checked_mul(size)? != filters.weights.len() {
@@ -83,23 +92,30 @@ fn filter_set(name: &str, filters: &Filters) -> Option<String> {
         let picture = Picture::from_weights(weights, [channels, height, width], scale)?;
         let _ = write!(
             images,
-            "<img src=\"{}\" width=\"{width}\" height=\"{height}\" alt=\"filter {}\"/>",
+            "<img src=\"{}\" width=\"{width}\" height=\"{height}\" alt=\"{}\"/>",
             picture.data_uri(),
-            i + 1
+            voice.fill("filter {}", &[&(i + 1)])
         );
     }
     let scale = significant(f64::from(scale), 2);
     let legend = match channels {
-        3 => format!("grey is 0, full colour ±{scale}"),
-        1 => format!("blue −{scale}, white 0, orange {scale}"),
-        _ => format!("mean over the channels: blue −{scale}, white 0, orange {scale}"),
+        3 => voice.fill("grey is 0, full colour ±{}", &[&scale]),
+        1 => voice.fill("blue −{}, white 0, orange {}", &[&scale, &scale]),
+        _ => voice.fill(
+            "mean over the channels: blue −{}, white 0, orange {}",
+            &[&scale, &scale],
+        ),
     };
-    let left_out = match count.saturating_sub(MOST_FILTERS) {
-        0 => String::new(),
-        n => format!("; {} more are not shown", thousands(n as u64)),
+    let told = voice.fill(
+        "{} filters of {} × {}; {}",
+        &[&count, &height, &width, &legend],
+    );
+    let told = match count.saturating_sub(MOST_FILTERS) {
+        0 => told,
+        n => voice.fill("{}; {} more are not shown", &[&told, &thousands(n as u64)]),
     };
     Some(format!(
-        "<figure><figcaption><h3>{name}</h3><p class=\"note\">{count} filters of {height} × {width}; {legend}{left_out}</p>\
+        "<figure><figcaption><h3>{name}</h3><p class=\"note\">{told}</p>\
          </figcaption><div class=\"tiles\">{images}</div></figure>"
     ))
 }

@@ -10,8 +10,10 @@ mod page;
 mod readings;
 mod tables;
 pub mod terminal;
+mod voice;
 
-use crate::evaluation::Reading;
+use crate::{evaluation::Reading, language::Language};
+use voice::Voice;
 
 pub use curves::Curves;
 pub use zerokara_figures::{html, numbers};
@@ -32,6 +34,8 @@ pub use zerokara_nn::metrics::ConfusionMatrix;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Report {
+    /// The language of the page. What the other fields say is in this language already.
+    pub language: Language,
     /// Title of the page.
     pub title: String,
     /// Name of the model.
@@ -56,7 +60,7 @@ pub struct Report {
     pub ended: Option<String>,
     /// How many test samples have no answer, if some have none.
     pub unanswered: Option<String>,
-    /// What the samples are called, such as `samples`; `images` if empty.
+    /// What the samples are called in English, such as `samples`; `images` if empty.
     pub samples: String,
     /// How many of how many training samples training loss and accuracy are of, if not of all.
     pub train_sample: Option<(u64, u64)>,
@@ -153,7 +157,14 @@ impl Report {
     ///
     /// It follows the reader's light or dark theme, or the one named by `data-theme="light"` or `"dark"` on `<html>`.
     pub fn render(&self) -> String {
-        page::render(self)
+        page::render(self, &Voice::new(self.language))
+    }
+
+    /// What the page says in English, for want of a translation into its language.
+    pub fn untranslated(&self) -> Vec<String> {
+        let voice = Voice::new(self.language);
+        page::render(self, &voice);
+        voice.untranslated()
     }
 
     /// What the samples are called.
@@ -165,10 +176,10 @@ impl Report {
     }
 
     /// `of 5,000 of 60,000 images`, if the training accuracy is not of all.
-    fn train_sample(&self) -> Option<String> {
+    fn train_sample(&self, voice: &Voice) -> Option<String> {
         let (some, all) = self.train_sample?;
         let (some, all) = (numbers::thousands(some), numbers::thousands(all));
-        Some(format!("of {some} of {all} {}", self.samples()))
+        Some(voice.say(&format!("of {some} of {all} {}", self.samples())))
     }
 
     fn class(&self, index: usize) -> String {

@@ -1,7 +1,8 @@
 //! The page: its head, its headline numbers and the order of its sections.
 
 use super::html::escape;
-use super::numbers::{duration, percent, rate, significant, thousands};
+use super::numbers::{percent, rate, significant, thousands};
+use super::voice::Voice;
 use super::{Report, confusion, gallery, readings, tables};
 use std::fmt::Write;
 use zerokara_figures::{Figure, STYLE};
@@ -22,63 +23,76 @@ pub(super) fn drawn(heading: &str, wide: &Figure, narrow: &Figure) -> String {
     )
 }
 
-pub(super) fn render(report: &Report) -> String {
+pub(super) fn render(report: &Report, voice: &Voice) -> String {
     let title = match report.title.trim() {
-        "" => "Training report",
-        title => title,
+        "" => voice.say("Training report"),
+        title => title.to_string(),
     };
     let mut out = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+        "<!DOCTYPE html>\n<html lang=\"{language}\">\n<head>\n<meta charset=\"utf-8\"/>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
          <meta name=\"color-scheme\" content=\"light dark\"/>\n\
          <title>{title}</title>\n<style>\n{STYLE}{PAGE_STYLE}</style>\n</head>\n<body>\n<main>\n<header>\n<h1>{title}</h1>\n{}{}</header>\n",
         subtitle(report),
-        notices(report) + &headline(report),
-        title = escape(title)
+        notices(report) + &headline(report, voice),
+        language = voice.language().code(),
+        title = escape(&title)
     );
     let sections = [
-        ("curves", "Curves", curves(report)),
+        ("curves", "Curves", curves(report, voice)),
         (
             "confusion",
             "Confusion matrix",
             report
                 .confusion
                 .as_ref()
-                .map(|matrix| confusion::render(matrix, &report.classes))
+                .map(|matrix| confusion::render(matrix, &report.classes, voice))
                 .unwrap_or_default(),
         ),
         (
             "answers",
             "Answers",
-            readings::render(&report.readings, &report.classes),
+            readings::render(&report.readings, &report.classes, voice),
         ),
         (
             "misclassified",
             "Misclassified",
-            gallery::misclassified(report),
+            gallery::misclassified(report, voice),
         ),
-        ("filters", "First-layer filters", gallery::filters(report)),
+        (
+            "filters",
+            "First-layer filters",
+            gallery::filters(report, voice),
+        ),
         (
             "model",
             "Model",
-            tables::summary(&report.layers, report.samples()),
+            tables::summary(&report.layers, report.samples(), voice),
         ),
-        ("times", "Time per layer", tables::times(&report.times)),
-        ("run", "Run", details(report)),
+        (
+            "times",
+            "Time per layer",
+            tables::times(&report.times, voice),
+        ),
+        ("run", "Run", details(report, voice)),
     ];
     for (id, name, contents) in sections {
         if !contents.is_empty() {
             let _ = write!(
                 out,
-                "<section id=\"{id}\">\n<h2>{name}</h2>\n{contents}\n</section>\n"
+                "<section id=\"{id}\">\n<h2>{}</h2>\n{contents}\n</section>\n",
+                voice.say(name)
             );
         }
     }
     let by = format!("Zerokara {}", report.version);
     let _ = write!(
         out,
-        "<footer>Made by {}. This page is one file and loads nothing.</footer>\n</main>\n</body>\n</html>\n",
-        escape(by.trim())
+        "<footer>{}</footer>\n</main>\n</body>\n</html>\n",
+        voice.fill(
+            "Made by {}. This page is one file and loads nothing.",
+            &[&escape(by.trim())]
+        )
     );
     out
 }
@@ -103,27 +117,27 @@ fn notices(report: &Report) -> String {
 }
 
 /// The curves, with a word on what those of an epoch are of.
-fn curves(report: &Report) -> String {
-    let curves = report.curves.render(report.best_epoch);
-    match report.train_sample() {
+fn curves(report: &Report, voice: &Voice) -> String {
+    let curves = report.curves.render(report.best_epoch, voice);
+    match report.train_sample(voice) {
         Some(of) if !curves.is_empty() && !report.curves.epochs.is_empty() => format!(
-            "{curves}<p class=\"note\">Training loss and accuracy of an epoch are {}, the same in every epoch.</p>",
-            escape(&of)
+            "{curves}<p class=\"note\">{}</p>",
+            voice.fill(
+                "Training loss and accuracy of an epoch are {}, the same in every epoch.",
+                &[&escape(&of)]
+            )
         ),
         _ => curves,
     }
 }
 
 /// Up to four big numbers, each with a small line below.
-fn headline(report: &Report) -> String {
+fn headline(report: &Report, voice: &Voice) -> String {
     let mut tiles = Vec::new();
     let errors = report.confusion.as_ref().filter(|c| c.total() > 0);
     let errors = errors.map(|c| {
-        format!(
-            "{} of {} wrong",
-            thousands(c.total() - c.correct()),
-            thousands(c.total())
-        )
+        let wrong = thousands(c.total() - c.correct());
+        voice.fill("{} of {} wrong", &[&wrong, &thousands(c.total())])
     });
     let accuracies = [
         ("test accuracy", report.test_accuracy, errors),
@@ -131,15 +145,15 @@ fn headline(report: &Report) -> String {
         (
             "training accuracy",
             report.train_accuracy,
-            report.train_sample(),
+            report.train_sample(voice),
         ),
     ];
     if let Some((name, accuracy, below)) = accuracies.into_iter().find(|a| a.1.is_some()) {
-        let name = name.to_string();
+        let name = voice.say(name);
         tiles.push((name, percent(accuracy.unwrap_or(f64::NAN)), below));
     } else if let Some((name, value, is_share)) = report.measures.first() {
         tiles.push((
-            format!("test {}", escape(name)),
+            voice.fill("test {}", &[&escape(&voice.say(name))]),
             measured(*value, *is_share),
             None,
         ));
@@ -148,29 +162,30 @@ fn headline(report: &Report) -> String {
         let epochs = report.curves.epochs.len() as u64;
         let below = match epochs {
             0 => None,
-            1 => Some("1 epoch".to_string()),
-            n => Some(format!("{} epochs", thousands(n))),
+            1 => Some(voice.say("1 epoch")),
+            n => Some(voice.fill("{} epochs", &[&thousands(n)])),
         };
-        tiles.push(("training time".into(), duration(seconds), below));
+        tiles.push((voice.say("training time"), voice.duration(seconds), below));
     }
     if let Some(speed) = report.images_per_second {
         let below = report.threads.map(|t| match t {
-            1 => "1 thread".to_string(),
-            t => format!("{} threads", thousands(t as u64)),
+            1 => voice.say("1 thread"),
+            t => voice.fill("{} threads", &[&thousands(t as u64)]),
         });
         tiles.push((
-            format!("{} per second", report.samples()),
+            voice.say(&format!("{} per second", report.samples())),
             rate(speed),
             below,
         ));
     }
     if let Some(parameters) = report.parameters {
         let layers = report.layers.iter().filter(|l| l.parameters > 0).count() as u64;
-        let below = (layers > 0).then(|| {
-            let s = if layers == 1 { "" } else { "s" };
-            format!("in {} layer{s}", thousands(layers))
-        });
-        tiles.push(("parameters".into(), thousands(parameters), below));
+        let below = match layers {
+            0 => None,
+            1 => Some(voice.say("in 1 layer")),
+            n => Some(voice.fill("in {} layers", &[&thousands(n)])),
+        };
+        tiles.push((voice.say("parameters"), thousands(parameters), below));
     }
     if tiles.is_empty() {
         return String::new();
@@ -194,50 +209,57 @@ fn measured(value: f64, is_share: bool) -> String {
 }
 
 /// How to get the same run again.
-fn details(report: &Report) -> String {
+fn details(report: &Report, voice: &Voice) -> String {
     let measures: Vec<(String, String)> = report
         .measures
         .iter()
-        .map(|(name, value, is_share)| (format!("test {name}"), measured(*value, *is_share)))
+        .map(|(name, value, is_share)| {
+            let name = voice.fill("test {}", &[&voice.say(name)]);
+            (name, measured(*value, *is_share))
+        })
         .collect();
-    let mut rows: Vec<(&str, String)> = Vec::new();
-    let mut row = |name, value: Option<String>| {
+    let mut rows: Vec<(String, String)> = Vec::new();
+    let mut row = |name: String, value: Option<String>| {
         if let Some(value) = value.filter(|v| !v.is_empty()) {
             rows.push((name, value));
         }
     };
-    row("model", Some(report.model.clone()));
-    row("data set", Some(report.dataset.clone()));
+    row(voice.say("model"), Some(report.model.clone()));
+    row(voice.say("data set"), Some(report.dataset.clone()));
     row(
-        "best epoch",
+        voice.say("best epoch"),
         report.best_epoch.map(|epoch| epoch.to_string()),
     );
-    let of = report.train_sample().map(|of| format!(" ({of})"));
+    let train_accuracy = report.train_accuracy.map(percent);
     row(
-        "training accuracy",
-        report
-            .train_accuracy
-            .map(|a| percent(a) + of.as_deref().unwrap_or("")),
+        voice.say("training accuracy"),
+        train_accuracy.map(|share| match report.train_sample(voice) {
+            Some(of) => voice.fill("{} ({})", &[&share, &of]),
+            None => share,
+        }),
     );
     row(
-        "validation accuracy",
+        voice.say("validation accuracy"),
         report.validation_accuracy.map(percent),
     );
-    row("test accuracy", report.test_accuracy.map(percent));
     row(
-        "test loss",
+        voice.say("test accuracy"),
+        report.test_accuracy.map(percent),
+    );
+    row(
+        voice.say("test loss"),
         report.test_loss.map(|loss| significant(loss, 4)),
     );
-    for (name, value) in &measures {
-        row(name, Some(value.clone()));
+    for (name, value) in measures {
+        row(name, Some(value));
     }
     for (name, value) in &report.settings {
-        row(name, Some(value.clone()));
+        row(name.clone(), Some(value.clone()));
     }
-    row("seed", report.seed.map(|seed| seed.to_string()));
-    row("threads", report.threads.map(|t| t.to_string()));
-    row("instruction set", Some(report.isa.clone()));
-    row("date", Some(report.date.clone()));
+    row(voice.say("seed"), report.seed.map(|seed| seed.to_string()));
+    row(voice.say("threads"), report.threads.map(|t| t.to_string()));
+    row(voice.say("instruction set"), Some(report.isa.clone()));
+    row(voice.say("date"), Some(report.date.clone()));
     let mut out = String::new();
     if !report.command.trim().is_empty() {
         let _ = write!(
@@ -252,7 +274,7 @@ fn details(report: &Report) -> String {
             let _ = write!(
                 out,
                 "<div><dt>{}</dt><dd>{}</dd></div>",
-                escape(name),
+                escape(&name),
                 escape(&value)
             );
         }

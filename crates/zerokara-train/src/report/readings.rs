@@ -4,6 +4,7 @@ use super::class_name;
 use super::html::escape;
 use super::numbers::{percent, significant, thousands};
 use super::page::drawn;
+use super::voice::Voice;
 use crate::evaluation::Reading;
 use std::fmt::Write;
 use zerokara_figures::Plot;
@@ -15,7 +16,7 @@ const COLUMNS: usize = 40;
 const POINTS: usize = 1_000;
 
 /// The section; empty where there are no labels and no numbers.
-pub(super) fn render(readings: &[Reading], names: &[String]) -> String {
+pub(super) fn render(readings: &[Reading], names: &[String], voice: &Voice) -> String {
     let labels: Vec<(&[f64], &[f64])> = readings
         .iter()
         .filter_map(|reading| match &reading.answer {
@@ -33,8 +34,8 @@ pub(super) fn render(readings: &[Reading], names: &[String]) -> String {
         .filter(|(given, wanted)| given.len() == wanted.len())
         .collect();
     match (labels.is_empty(), numbers.is_empty()) {
-        (false, _) => labels_table(&labels, names),
-        (true, false) => numbers_table(&numbers, names),
+        (false, _) => labels_table(&labels, names, voice),
+        (true, false) => numbers_table(&numbers, names, voice),
         (true, true) => String::new(),
     }
 }
@@ -47,11 +48,11 @@ fn column(all: &[(&[f64], &[f64])], at: usize) -> Vec<(f64, f64)> {
     pairs.collect()
 }
 
-fn head(columns: &[&str]) -> String {
+fn head(columns: &[&str], voice: &Voice) -> String {
     let mut out = String::from("<div class=\"scroll\"><table class=\"list\"><thead><tr>");
     for (at, name) in columns.iter().enumerate() {
         let class = if at > 0 { " class=\"number\"" } else { "" };
-        let _ = write!(out, "<th scope=\"col\"{class}>{name}</th>");
+        let _ = write!(out, "<th scope=\"col\"{class}>{}</th>", voice.say(name));
     }
     out + "</tr></thead><tbody>"
 }
@@ -65,8 +66,8 @@ fn row(out: &mut String, name: &str, cells: &[String]) {
 }
 
 /// Precision, recall, F1 and support of each label.
-fn labels_table(all: &[(&[f64], &[f64])], names: &[String]) -> String {
-    let mut out = head(&["label", "precision", "recall", "F1", "support"]);
+fn labels_table(all: &[(&[f64], &[f64])], names: &[String], voice: &Voice) -> String {
+    let mut out = head(&["label", "precision", "recall", "F1", "support"], voice);
     let width = all.first().map_or(0, |(given, _)| given.len());
     for at in 0..width.min(COLUMNS) {
         let (mut right, mut given, mut there) = (0u64, 0u64, 0u64);
@@ -95,15 +96,15 @@ fn labels_table(all: &[(&[f64], &[f64])], names: &[String]) -> String {
 }
 
 /// Errors of each output, and pictures of what is predicted where something else is true.
-fn numbers_table(all: &[(&[f64], &[f64])], names: &[String]) -> String {
-    let mut out = head(&["output", "RMSE", "MAE", "R²"]);
+fn numbers_table(all: &[(&[f64], &[f64])], names: &[String], voice: &Voice) -> String {
+    let mut out = head(&["output", "RMSE", "MAE", "R²"], voice);
     let width = all.first().map_or(0, |(given, _)| given.len());
     for at in 0..width.min(COLUMNS) {
         let pairs = column(all, at);
         let [rmse, mae, r2] = errors(&pairs);
         let name = match (width, names.get(at)) {
             (_, Some(name)) => name.clone(),
-            (1, None) => "all".to_string(),
+            (1, None) => voice.say("all"),
             (_, None) => at.to_string(),
         };
         let cells = [rmse, mae, r2].map(|value| significant(value, 4));
@@ -122,8 +123,8 @@ fn numbers_table(all: &[(&[f64], &[f64])], names: &[String]) -> String {
     let _ = write!(
         out,
         "<div class=\"charts\">{}{}</div>",
-        scatter("Predicted", "predicted", &predicted, true),
-        scatter("Residuals", "predicted less true", &residuals, false)
+        scatter("Predicted", "predicted", &predicted, true, voice),
+        scatter("Residuals", "predicted less true", &residuals, false, voice)
     );
     out
 }
@@ -139,7 +140,13 @@ fn errors(pairs: &[(f64, f64)]) -> [f64; 3] {
 }
 
 /// What is predicted, or how far it is off, where something else is true, with the line on which right ones lie.
-fn scatter(title: &str, across: &str, points: &[(f64, f64)], diagonal: bool) -> String {
+fn scatter(
+    title: &str,
+    across: &str,
+    points: &[(f64, f64)],
+    diagonal: bool,
+    voice: &Voice,
+) -> String {
     let finite = |p: &&(f64, f64)| p.0.is_finite() && p.1.is_finite();
     let points: Vec<(f64, f64)> = points.iter().filter(finite).take(POINTS).copied().collect();
     let Some((low, high)) =
@@ -156,13 +163,17 @@ fn scatter(title: &str, across: &str, points: &[(f64, f64)], diagonal: bool) -> 
         .grey()
         .dots("samples", points)
         .color(0);
-    let [wide, narrow] = [(540, 380), (328, 280)].map(|(w, h)| plot.clone().size(w, h).figure());
-    drawn(title, &wide, &narrow)
+    let [wide, narrow] = [(540, 380), (328, 280)].map(|(w, h)| {
+        let figure = plot.clone().size(w, h).figure();
+        voice.figure(&figure, &[])
+    });
+    drawn(wide.title(), &wide, &narrow)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::language::Language;
 
     #[test]
     fn errors_are_those_of_the_definitions() {
@@ -186,10 +197,11 @@ mod tests {
             reading([0.7, 0.6], [1.0, 0.0]),
             reading([0.4, 0.6], [1.0, 0.0]),
         ];
-        let page = render(&all, &["wet".to_string(), "<cold>".to_string()]);
+        let voice = Voice::new(Language::English);
+        let page = render(&all, &["wet".to_string(), "<cold>".to_string()], &voice);
         let cells = "<td class=\"number\">66.67 %</td><td class=\"number\">66.67 %</td><td class=\"number\">66.67 %</td><td class=\"number\">3</td>";
         assert!(page.contains(cells), "{page}");
         assert!(page.contains("&lt;cold&gt;"), "{page}");
-        assert_eq!(render(&[], &[]), "");
+        assert_eq!(render(&[], &[], &voice), "");
     }
 }

@@ -3,21 +3,25 @@
 use super::html::escape;
 use super::numbers::{prefixed, significant, thousands};
 use super::page::drawn;
+use super::voice::Voice;
 use super::{LayerRow, LayerTime};
 use std::fmt::Write;
 use zerokara_figures::Bars;
 
 /// Layer, output shape, parameters and operations, with totals.
-pub(super) fn summary(layers: &[LayerRow], samples: &str) -> String {
+pub(super) fn summary(layers: &[LayerRow], samples: &str, voice: &Voice) -> String {
     if layers.is_empty() {
         return String::new();
     }
     let one = samples.trim_end_matches('s');
     let mut out = format!(
-        "<div class=\"scroll\"><table class=\"list\"><thead><tr><th scope=\"col\">layer</th>\
-         <th scope=\"col\">output</th><th scope=\"col\" class=\"number\">parameters</th>\
-         <th scope=\"col\" class=\"number\">FLOPs per {}</th></tr></thead><tbody>",
-        escape(one)
+        "<div class=\"scroll\"><table class=\"list\"><thead><tr><th scope=\"col\">{}</th>\
+         <th scope=\"col\">{}</th><th scope=\"col\" class=\"number\">{}</th>\
+         <th scope=\"col\" class=\"number\">{}</th></tr></thead><tbody>",
+        voice.say("layer"),
+        voice.say("output"),
+        voice.say("parameters"),
+        escape(&voice.say(&format!("FLOPs per {one}")))
     );
     let none = |n: u64, text: String| match n {
         0 => "<span class=\"none\">–</span>".to_string(),
@@ -36,8 +40,9 @@ pub(super) fn summary(layers: &[LayerRow], samples: &str) -> String {
     let sum = |of: fn(&LayerRow) -> u64| layers.iter().map(of).fold(0, u64::saturating_add);
     let _ = write!(
         out,
-        "</tbody><tfoot><tr><th scope=\"row\">total</th><td></td><td class=\"number\">{}</td>\
+        "</tbody><tfoot><tr><th scope=\"row\">{}</th><td></td><td class=\"number\">{}</td>\
          <td class=\"number\">{}</td></tr></tfoot></table></div>",
+        voice.say("total"),
         thousands(sum(|l| l.parameters)),
         prefixed(sum(|l| l.flops) as f64)
     );
@@ -51,7 +56,7 @@ fn shape(output: &[usize]) -> String {
 }
 
 /// Bars of the time forward and backward, and the numbers beside them.
-pub(super) fn times(times: &[LayerTime]) -> String {
+pub(super) fn times(times: &[LayerTime], voice: &Voice) -> String {
     let valid = |ms: f64| if ms.is_finite() && ms > 0.0 { ms } else { 0.0 };
     let total = |t: &LayerTime| valid(t.forward) + valid(t.backward);
     let all: f64 = times.iter().map(total).sum();
@@ -62,25 +67,34 @@ pub(super) fn times(times: &[LayerTime]) -> String {
         .no_title()
         .parts(["forward", "backward"])
         .unit("ms");
-    let bars = times.iter().fold(bars, |bars, time| {
-        bars.bar(&time.name, [time.forward, time.backward])
+    let names: Vec<String> = times.iter().map(|time| named(time, voice)).collect();
+    let bars = times.iter().zip(&names).fold(bars, |bars, (time, name)| {
+        bars.bar(name, [time.forward, time.backward])
     });
-    let [wide, narrow] = [540, 328].map(|width| bars.clone().width(width).figure());
+    let [wide, narrow] = [540, 328].map(|width| {
+        let figure = bars.clone().width(width).figure();
+        voice.figure(&figure, &names)
+    });
     let mut out = format!("<div class=\"charts\">{}", drawn("", &wide, &narrow));
-    out.push_str(
-        "<div class=\"scroll\"><table class=\"list times\"><thead><tr><th scope=\"col\">layer</th>\
-         <th scope=\"col\" class=\"number\">forward, ms</th><th scope=\"col\" class=\"number\">backward, ms</th>\
-         <th scope=\"col\" class=\"number\">share</th></tr></thead><tbody>",
+    let _ = write!(
+        out,
+        "<div class=\"scroll\"><table class=\"list times\"><thead><tr><th scope=\"col\">{}</th>\
+         <th scope=\"col\" class=\"number\">{}</th><th scope=\"col\" class=\"number\">{}</th>\
+         <th scope=\"col\" class=\"number\">{}</th></tr></thead><tbody>",
+        voice.say("layer"),
+        voice.say("forward, ms"),
+        voice.say("backward, ms"),
+        voice.say("share")
     );
     let ms = |v: f64| match valid(v) > 0.0 {
         true => significant(v, 3),
         false => "<span class=\"none\">–</span>".to_string(),
     };
-    for time in times {
+    for (time, name) in times.iter().zip(&names) {
         let _ = write!(
             out,
             "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number\">{:.1} %</td></tr>",
-            escape(&time.name),
+            escape(name),
             ms(time.forward),
             ms(time.backward),
             total(time) / all * 100.0
@@ -89,11 +103,20 @@ pub(super) fn times(times: &[LayerTime]) -> String {
     let sum = |of: fn(&LayerTime) -> f64| times.iter().map(|t| valid(of(t))).sum::<f64>();
     let _ = write!(
         out,
-        "</tbody><tfoot><tr><th scope=\"row\">total</th><td class=\"number\">{}</td>\
+        "</tbody><tfoot><tr><th scope=\"row\">{}</th><td class=\"number\">{}</td>\
          <td class=\"number\">{}</td><td class=\"number\">{} ms</td></tr></tfoot></table></div></div>",
+        voice.say("total"),
         ms(sum(|t| t.forward)),
         ms(sum(|t| t.backward)),
         significant(all, 3)
     );
     out
+}
+
+/// The name of a layer; what is no layer is said.
+fn named(time: &LayerTime, voice: &Voice) -> String {
+    match time.name.as_str() {
+        "loss" | "norm and update" => voice.say(&time.name),
+        name => name.to_string(),
+    }
 }

@@ -1,5 +1,6 @@
 //! Pictures and tables for a terminal.
 
+use std::borrow::Cow;
 use zerokara_core::printable;
 
 /// A picture `[H, W]` of values from 0 (dark) to 1 (bright) as text: each character is two pixels, one above the other.
@@ -112,22 +113,22 @@ pub fn line(text: &str) -> String {
     printable(text).replace('\n', "\\n").replace('\t', "\\t")
 }
 
-/// Columns that a text takes: Chinese, Japanese and Korean characters take two.
-fn width(text: &str) -> usize {
-    text.chars()
-        .map(|c| match c as u32 {
-            0x1100..=0x115F
-            | 0x2E80..=0xA4CF
-            | 0xAC00..=0xD7A3
-            | 0xF900..=0xFAFF
-            | 0xFE30..=0xFE6F
-            | 0xFF00..=0xFF60
-            | 0xFFE0..=0xFFE6
-            | 0x1F300..=0x1FAFF
-            | 0x20000..=0x3FFFD => 2,
-            _ => 1,
-        })
-        .sum()
+/// Columns that a text takes: most Chinese, Japanese and Korean characters take two.
+///
+/// ```
+/// assert_eq!(zerokara_train::report::terminal::width("層 1"), 4);
+/// ```
+pub fn width(text: &str) -> usize {
+    console::measure_text_width(text)
+}
+
+/// The beginning of a text that takes at most so many columns.
+///
+/// ```
+/// assert_eq!(zerokara_train::report::terminal::cut("層1の出力", 4), "層1");
+/// ```
+pub fn cut(text: &str, most: usize) -> Cow<'_, str> {
+    console::truncate_str(text, most, "")
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use crate::{
     description::RunDescription,
     error::{Error, Result},
     fingerprint::Fingerprint,
+    language::Words,
     metrics::{self, Epoch, Record, Writer},
     run_folder::RunFolder,
 };
@@ -104,11 +105,12 @@ impl Checkpoints {
     }
 
     /// What to do to go on with the run.
-    pub fn how_to_go_on(&self, at: &dyn std::fmt::Display) -> String {
-        match self.by_command {
-            true => format!("to go on: zerokara train --resume {at}"),
-            false => format!("to go on: Trainer::resume({:?})", at.to_string()),
-        }
+    pub fn how_to_go_on(&self, at: &dyn std::fmt::Display, words: Words) -> String {
+        let how = match self.by_command {
+            true => format!("zerokara train --resume {at}"),
+            false => format!("Trainer::resume({:?})", at.to_string()),
+        };
+        words.fill("to go on: {}", &[&how])
     }
 
     pub fn is_due(&self, now: Moment, steps: u64, epochs: u64) -> bool {
@@ -241,8 +243,8 @@ impl Checkpoint {
     ///
     /// # Errors
     /// If one is of a later version, or there are some, but none that is whole.
-    pub fn newest(folder: &RunFolder) -> Result<Option<(Self, Vec<String>)>> {
-        let mut told = Vec::new();
+    pub fn newest(folder: &RunFolder, words: Words) -> Result<Option<(Self, Vec<String>)>> {
+        let mut damaged = Vec::new();
         for path in [
             folder.checkpoint(),
             folder.next_checkpoint(),
@@ -252,16 +254,20 @@ impl Checkpoint {
             match Self::read(&path) {
                 Ok(found) => {
                     tidy(folder, &path);
+                    let mut told: Vec<String> = damaged
+                        .iter()
+                        .map(|(at, why)| words.fill("{} is damaged: {}", &[at, why]))
+                        .collect();
                     if !told.is_empty() {
-                        told.push(format!(
+                        told.push(words.fill(
                             "going on from the checkpoint before, of step {}",
-                            found.header.steps
+                            &[&found.header.steps],
                         ));
                     }
                     return Ok(Some((found, told)));
                 }
                 Err(Unread::Missing) => {}
-                Err(Unread::Damaged(why)) => told.push(format!("{at} is damaged: {why}")),
+                Err(Unread::Damaged(why)) => damaged.push((at.to_string(), why)),
                 Err(Unread::Later(version)) => {
                     return Err(Error::new(format!(
                         "{at} is of version {version}, and this program reads version {VERSION}"
@@ -269,13 +275,17 @@ impl Checkpoint {
                 }
             }
         }
-        match told.is_empty() {
-            true => Ok(None),
-            false => Err(Error::new(format!(
-                "the run cannot be gone on with: {}; without these files it would begin anew",
-                told.join("; ")
-            ))),
+        if damaged.is_empty() {
+            return Ok(None);
         }
+        let damaged: Vec<String> = damaged
+            .iter()
+            .map(|(at, why)| format!("{at} is damaged: {why}"))
+            .collect();
+        Err(Error::new(format!(
+            "the run cannot be gone on with: {}; without these files it would begin anew",
+            damaged.join("; ")
+        )))
     }
 
     fn read(path: &Path) -> Result<Self, Unread> {
@@ -392,7 +402,7 @@ impl Resumed {
     ///
     /// # Errors
     /// If there is no run, it does something else than `run`, it goes on in another process, or its checkpoints are damaged.
-    pub fn open(folder: RunFolder, run: &RunDescription) -> Result<Self> {
+    pub fn open(folder: RunFolder, run: &RunDescription, words: Words) -> Result<Self> {
         let saved = RunDescription::read(&folder)?;
         let at = folder.path().display().to_string();
         if let Some(difference) = saved.difference(run) {
@@ -403,16 +413,16 @@ impl Resumed {
         let mut metrics = Writer::open(folder.metrics())?;
         // Only now is it sure that nobody else writes.
         folder.sweep();
-        let (checkpoint, mut told) = match Checkpoint::newest(&folder)? {
+        let (checkpoint, mut told) = match Checkpoint::newest(&folder, words)? {
             Some((checkpoint, told)) => (Some(checkpoint), told),
             None => (None, Vec::new()),
         };
         let damaged = !told.is_empty();
         let length = checkpoint.as_ref().map_or(0, |c| c.header.metrics);
         if !metrics.cut(length)? {
-            told.push(format!(
+            told.push(words.fill(
                 "{} is shorter than it was; what is missing stays missing",
-                folder.metrics().display()
+                &[&folder.metrics().display()],
             ));
         }
         let recorded = metrics::read(folder.metrics())?;
@@ -434,21 +444,29 @@ impl Resumed {
 
 /// In words, how far a run that is gone on with had come.
 pub(super) fn how_far(session: &Session<'_>, trainer: &Trainer, batches: usize) -> String {
-    let reached = &session.reached;
+    let (reached, words) = (&session.reached, trainer.words());
     let at = session.folder.as_ref();
     let at = at.map_or_else(String::new, |folder| folder.path().display().to_string());
     if reached.stopped || reached.epochs == trainer.epochs {
-        return format!(
-            "the run {at} is finished after step {}: there is nothing left to train",
-            session.steps
+        return words.fill(
+            "the run {} is finished after step {}: there is nothing left to train",
+            &[&at, &session.steps],
         );
     }
     match session.steps {
-        0 => format!("the run {at} has no checkpoint yet: it begins at its start"),
-        steps => format!(
-            "going on with the run {at} after step {steps} (epoch {}, batch {} of {batches})",
-            reached.epochs + 1,
-            reached.batches
+        0 => words.fill(
+            "the run {} has no checkpoint yet: it begins at its start",
+            &[&at],
+        ),
+        steps => words.fill(
+            "going on with the run {} after step {} (epoch {}, batch {} of {})",
+            &[
+                &at,
+                &steps,
+                &(reached.epochs + 1),
+                &reached.batches,
+                &batches,
+            ],
         ),
     }
 }

@@ -61,15 +61,17 @@ impl Session<'_> {
         let test = judged.ok().flatten().unwrap_or_default();
         left = left.and(self.leave(before, &test, Status::Failed(why)));
         if let Some(folder) = &self.folder {
-            let at = folder.path().display();
+            let (at, words) = (folder.path().display(), self.trainer.words());
+            let steps = words.say(&counted(self.steps as usize, "steps"));
             match left {
                 Ok(()) if error.not_finite().is_some() => {}
-                Ok(()) => self.progress.message(&format!(
-                    "the run ended early, after {}; what it had is in {at}",
-                    counted(self.steps as usize, "steps")
+                Ok(()) => self.progress.message(&words.fill(
+                    "the run ended early, after {}; what it had is in {}",
+                    &[&steps, &at],
                 )),
-                Err(failed) => self.progress.message(&format!(
-                    "not all that the run had could be kept in {at}: {failed}"
+                Err(failed) => self.progress.message(&words.fill(
+                    "not all that the run had could be kept in {}: {}",
+                    &[&at, &failed],
                 )),
             }
         }
@@ -104,16 +106,18 @@ impl Session<'_> {
         self.leave(before, &test, status)?;
         let seconds = self.seconds();
         if interrupted && let Some(folder) = &self.folder {
-            let at = folder.path().display();
-            self.progress.message(&format!(
-                "interrupted after step {}; the model is saved in {at}",
-                self.steps,
+            let (at, words) = (folder.path().display(), self.trainer.words());
+            self.progress.message(&words.fill(
+                "interrupted after step {}; the model is saved in {}",
+                &[&self.steps, &at],
             ));
             match (&self.trouble, &self.checkpoints) {
-                (None, Some(checkpoints)) => self.progress.message(&checkpoints.how_to_go_on(&at)),
-                (Some(trouble), _) => self.progress.message(&format!(
-                    "not all could be saved to go on from here: {trouble}"
-                )),
+                (None, Some(checkpoints)) => {
+                    self.progress.message(&checkpoints.how_to_go_on(&at, words))
+                }
+                (Some(trouble), _) => self.progress.message(
+                    &words.fill("not all could be saved to go on from here: {}", &[trouble]),
+                ),
                 (None, None) => {}
             }
         }

@@ -87,7 +87,9 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
     };
     let mut callbacks = std::mem::take(&mut trainer.callbacks);
     let mut session = Session {
-        progress: Progress::new(mode, trainer.epochs).of(what(data)),
+        progress: Progress::new(mode, trainer.epochs)
+            .of(what(data))
+            .language(trainer.language),
         folder: None,
         described: None,
         command: trainer.command.clone(),
@@ -152,7 +154,7 @@ fn open(
             RunFolder::create(base, name, &data.name)?
         }
         Folder::Resume(path) => {
-            let resumed = Resumed::open(RunFolder::at(path), &run)?;
+            let resumed = Resumed::open(RunFolder::at(path), &run, trainer.words())?;
             session.folder = Some(resumed.folder.clone());
             session.metrics = Some(resumed.metrics);
             session.recorded = resumed.recorded;

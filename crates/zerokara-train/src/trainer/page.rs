@@ -11,6 +11,7 @@ use crate::{
     description,
     error::Result,
     evaluation::Evaluation,
+    language::{Language, TRAINING, Words},
     metrics::ACCURACY,
     report::{Curves, Filters, LayerRow, LayerTime, Misclassified, Report, numbers::thousands},
     run_folder::RunFolder,
@@ -38,12 +39,21 @@ pub(super) fn first_filters(model: &dyn Model) -> Result<Option<Filters>> {
 }
 
 /// Name and value of each setting that says how the run was made.
-fn settings(session: &Session<'_>) -> Vec<(String, String)> {
+fn settings(session: &Session<'_>, words: Words) -> Vec<(String, String)> {
     let (trainer, all) = (session.trainer, session.train.len() as u64);
     let name = what(session.data);
     let told = |name: &str| name.replace('_', " ");
     let mut settings: Vec<(String, String)> = Vec::new();
-    let mut set = |name: &str, value: String| settings.push((name.to_string(), value));
+    let mut set = |name: &str, value: String| {
+        // These mean something else in the rest of a report.
+        let meant = match (words.language(), name) {
+            (Language::English, name) => name,
+            (_, "loss") => "loss function",
+            (_, "precision") => "arithmetic",
+            (_, name) => name,
+        };
+        settings.push((words.say(meant), words.say(&value)));
+    };
     set("epochs", trainer.epochs.to_string());
     set("batch size", trainer.batch_size.to_string());
     if let Some(last) = session.joined {
@@ -114,7 +124,8 @@ pub(super) fn write_settings(
     status: &Status,
 ) -> Result<()> {
     let (trainer, data) = (session.trainer, session.data);
-    let settings: serde_json::Map<String, serde_json::Value> = settings(session)
+    let words = Words::new(Language::English, &TRAINING);
+    let settings: serde_json::Map<String, serde_json::Value> = settings(session, words)
         .into_iter()
         .map(|(name, value)| (name.replace(' ', "_"), value.into()))
         .collect();
@@ -152,16 +163,17 @@ pub(super) fn write(
     let last = session.history.last();
     let name = session.model.card().name.clone();
     let (images, trained) = session.trained;
-    let steps = session.steps;
+    let (steps, words) = (&session.steps, trainer.words());
     let ended = match status {
         Status::Running | Status::Complete => None,
-        Status::Stopped => Some(format!("Ended by a callback after step {steps}.")),
-        Status::Interrupted => Some(format!("Interrupted after step {steps}.")),
-        Status::Failed(why) => Some(format!("Ended early, at step {steps}: {why}")),
+        Status::Stopped => Some(words.fill("Ended by a callback after step {}.", &[steps])),
+        Status::Interrupted => Some(words.fill("Interrupted after step {}.", &[steps])),
+        Status::Failed(why) => Some(words.fill("Ended early, at step {}: {}", &[steps, why])),
     };
     let (sample, all) = (session.train_sample() as u64, session.train.len() as u64);
     let report = Report {
-        title: format!("{name} on {}", data.name),
+        language: trainer.language,
+        title: words.fill("{} on {}", &[&name, &data.name]),
         model: name,
         dataset: data.name.clone(),
         date: jiff::ZonedDateTime::now()
@@ -172,9 +184,9 @@ pub(super) fn write(
         threads: Some(runtime.threads()),
         isa: runtime.isa().name().to_string(),
         version: env!("CARGO_PKG_VERSION").to_string(),
-        settings: settings(session),
+        settings: settings(session, words),
         ended,
-        unanswered: test.no_answers(&format!("test {}", what(data))),
+        unanswered: (test.no_answers(&format!("test {}", what(data)))).map(|told| words.say(&told)),
         samples: what(data).into(),
         train_sample: (sample < all).then_some((sample, all)),
         seconds: Some(seconds),

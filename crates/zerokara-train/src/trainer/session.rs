@@ -165,25 +165,25 @@ impl Session<'_> {
     /// Says once where the run is not quite what one would think.
     pub fn say_what_differs(&self) {
         let (all, sample) = (self.train.len(), self.train_sample());
-        let name = what(self.data);
+        let (name, words) = (what(self.data), self.trainer.words());
         if sample < all {
-            self.progress.message(&format!(
-                "training loss and accuracy of an epoch are measured on {} of the {} training {name}",
-                thousands(sample as u64),
-                thousands(all as u64)
+            let (sample, all) = (thousands(sample as u64), thousands(all as u64));
+            self.progress.message(&words.fill(
+                "training loss and accuracy of an epoch are measured on {} of the {} training {}",
+                &[&sample, &all, &words.say(name)],
             ));
         }
         if self.trainer.batch_size > all {
-            self.progress.message(&format!(
-                "note: batches of {} are larger than the training data: each step takes all {all}",
-                self.trainer.batch_size
+            self.progress.message(&words.fill(
+                "note: batches of {} are larger than the training data: each step takes all {}",
+                &[&self.trainer.batch_size, &all],
             ));
         }
         if let Some(last) = self.joined {
-            let full = self.trainer.batch_size;
-            self.progress.message(&format!(
-                "the last batch of an epoch would be of {}, too few for the model: it joins the one before, which has {last}",
-                counted(last - full, name)
+            let few = counted(last - self.trainer.batch_size, name);
+            self.progress.message(&words.fill(
+                "the last batch of an epoch would be of {}, too few for the model: it joins the one before, which has {}",
+                &[&words.say(&few), &last],
             ));
         }
     }
@@ -332,13 +332,18 @@ impl Session<'_> {
             return;
         };
         if self.trouble.is_none() {
-            let kept = self.checkpoints.as_ref().and_then(Checkpoints::kept);
-            let kept = kept.map_or_else(String::new, |step| {
-                format!("; the last good checkpoint is of step {step}")
-            });
-            self.progress.message(&format!(
-                "{error}; training goes on, and what could not be written is tried again{kept}"
-            ));
+            let words = self.trainer.words();
+            let told = match self.checkpoints.as_ref().and_then(Checkpoints::kept) {
+                None => words.fill(
+                    "{}; training goes on, and what could not be written is tried again",
+                    &[&error],
+                ),
+                Some(step) => words.fill(
+                    "{}; training goes on, and what could not be written is tried again; the last good checkpoint is of step {}",
+                    &[&error, &step],
+                ),
+            };
+            self.progress.message(&told);
         }
         self.trouble = Some(error.to_string());
     }
@@ -413,7 +418,7 @@ impl Session<'_> {
         self.progress.finish_epoch(&record, first);
         self.history.push(record);
         if let Some(why) = test.no_answers(&format!("test {}", what(self.data))) {
-            self.progress.message(&why);
+            self.progress.message(&self.trainer.words().say(&why));
         }
         Ok(Some(test))
     }
