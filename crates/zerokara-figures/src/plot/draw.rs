@@ -96,14 +96,17 @@ impl Plot {
         let left = 16.0 + labels.fold(8.0, f64::max);
         let right = width - 16.0;
         let mut count = ((right - left) / 62.0) as usize;
-        let x = loop {
+        let mut x = loop {
             let axis = self.x.axis(&self.series, |p| p.0, count);
             // With fewer marks their labels lie further apart.
-            match count > 2 && self.x.ticks.is_none() && !has_room(&axis, right - left) {
+            match count > 2 && self.x.ticks.is_none() && !touching(&axis, right - left).is_empty() {
                 true => count -= 1,
                 false => break axis,
             }
         };
+        for tick in touching(&x, right - left) {
+            x.ticks[tick].1.clear();
+        }
         if self.equal
             && let (Some((x0, x1)), Some((y0, y1))) = (self.x.range, self.y.range)
         {
@@ -235,16 +238,21 @@ impl Plot {
     }
 }
 
-/// Whether the labels of a horizontal axis of this length do not touch.
-fn has_room(axis: &Axis, length: f64) -> bool {
-    let places = axis.ticks.iter().filter_map(|(value, label)| {
+/// The marks of a horizontal axis of this length whose labels touch one before them that is shown.
+fn touching(axis: &Axis, length: f64) -> Vec<usize> {
+    let mut end = f64::NEG_INFINITY;
+    let mut touching = Vec::new();
+    for (number, (value, label)) in axis.ticks.iter().enumerate() {
+        let Some(place) = axis.place(*value) else {
+            continue;
+        };
         let half = width_of(label, FONT) / 2.0;
-        Some((axis.place(*value)? * length, half))
-    });
-    let places: Vec<(f64, f64)> = places.collect();
-    places
-        .windows(2)
-        .all(|pair| pair[1].0 - pair[0].0 > pair[0].1 + pair[1].1 + 6.0)
+        match place * length - half < end + 6.0 {
+            true => touching.push(number),
+            false => end = place * length + half,
+        }
+    }
+    touching
 }
 
 impl Dimension {
