@@ -87,6 +87,11 @@ impl Axis {
         }
     }
 
+    /// The values at both ends, and whether equal ratios are equally far apart.
+    pub fn ends(&self) -> (f64, f64, bool) {
+        (self.low, self.high, self.scale == Scale::Log)
+    }
+
     /// Where `value` lies: 0 at the low end, 1 at the high end, possibly outside; `None` when it has no place.
     pub fn place(&self, value: f64) -> Option<f64> {
         let place = match self.scale {

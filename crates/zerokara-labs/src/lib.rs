@@ -19,6 +19,7 @@ mod networks;
 mod options;
 mod page;
 mod parallel;
+mod play;
 mod session;
 mod words;
 
@@ -27,6 +28,7 @@ pub use labs::LABS;
 pub use networks::Trained;
 pub use options::Options;
 pub use page::{Report, gallery};
+pub use play::Play;
 pub use session::{Progress, Session};
 pub use zerokara::train::language::Language;
 

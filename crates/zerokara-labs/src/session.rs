@@ -67,8 +67,14 @@ impl<'a> Session<'a> {
     }
 
     /// A text in both languages.
-    fn said(&self, text: &str) -> Said {
+    pub(crate) fn said(&self, text: &str) -> Said {
         Said { english: text.to_string(), japanese: self.translated(text) }
+    }
+
+    /// A picture in both languages.
+    pub(crate) fn drawn(&self, figure: Figure) -> Drawn {
+        let japanese = figure.translated(&|text| self.translated(text));
+        Drawn::new(figure, japanese)
     }
 
     fn translated(&self, text: &str) -> String {
@@ -87,7 +93,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn block(&mut self, block: Block) {
+    pub(crate) fn block(&mut self, block: Block) {
         if self.sections.is_empty() {
             self.sections.push(Section::new("", 0));
         }
@@ -162,11 +168,7 @@ impl<'a> Session<'a> {
 
     /// Pictures side by side, as many as there is room for.
     pub fn figures(&mut self, figures: impl IntoIterator<Item = Figure>) {
-        let figures = figures.into_iter().map(|english| {
-            let japanese = english.translated(&|text| self.translated(text));
-            Drawn::new(english, japanese)
-        });
-        let figures = figures.collect();
+        let figures = figures.into_iter().map(|figure| self.drawn(figure)).collect();
         self.block(Block::Figures(figures));
     }
 

@@ -163,6 +163,15 @@ impl Plot {
         if title {
             body = body.add(text((0.0, 15.0), "start", "title", &self.title));
         }
+        // For scripts that tell values: where the axes begin and end in the picture, and what stands there.
+        let ends = |from: f64, to: f64, axis: &Axis| {
+            let (low, high, is_log) = axis.ends();
+            let log = if is_log { " 1" } else { "" };
+            format!("{} {} {low} {high}{log}", px(from), px(to))
+        };
+        let inside = inside
+            .set("data-x", ends(left, right, &frame.x))
+            .set("data-y", ends(bottom, top, &frame.y));
         body = body
             .add(frame.axes(&self.x, &self.y))
             .add(inside)

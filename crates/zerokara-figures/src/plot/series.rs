@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     figure::{px, text, told, width_of},
+    html::legal,
     numbers::significant,
 };
 use std::fmt::Write;
@@ -102,7 +103,10 @@ impl Series {
             }
             Shape::Contours(lines) => {
                 for line in lines {
-                    out = out.add(self.line(line, frame, "line thin"));
+                    let mut line = self.line(line, frame, "line thin");
+                    // Lines of one height tell no values of their own.
+                    line.get_attributes_mut().remove("data-name");
+                    out = out.add(line);
                 }
             }
             Shape::Bars(bars, width) => {
@@ -185,7 +189,12 @@ impl Series {
                 }
             }
         }
-        path(&self.class(kind), &d).into()
+        path(&self.class(kind), &d)
+            .set(
+                "data-name",
+                self.name.chars().map(legal).collect::<String>(),
+            )
+            .into()
     }
 
     /// A mark at each point. Where they would cover the line, only some of them are seen, from the last one back; the others

@@ -4,6 +4,7 @@ mod markdown;
 
 use crate::{
     LABS, Lab, Language, Options,
+    play::{PlaySaid, scripts},
     words::{Drawn, Said},
 };
 use markdown::html;
@@ -25,6 +26,7 @@ pub(crate) enum Block {
     Table { columns: Vec<Said>, numeric: Vec<bool>, rows: Vec<Vec<Said>> },
     Figures(Vec<Drawn>),
     Fact(Said),
+    Play(PlaySaid),
 }
 
 impl Section {
@@ -149,7 +151,19 @@ impl Report {
             escape(&self.command()),
             duration(self.seconds)
         );
-        out
+        self.with_scripts(&out)
+    }
+
+    /// The page, with the scripts of what can be played with on it.
+    fn with_scripts(&self, page: &str) -> String {
+        let blocks = self.sections.iter().flat_map(|section| &section.blocks);
+        let kinds: Vec<&str> = blocks
+            .filter_map(|block| match block {
+                Block::Play(play) => Some(play.kind),
+                _ => None,
+            })
+            .collect();
+        page.replacen("</body>", &format!("{}</body>", scripts(&kinds)), 1)
     }
 
     /// The command that runs the lab like this.
@@ -220,6 +234,7 @@ impl Block {
                 }
                 *out += "</div>";
             }
+            Self::Play(play) => *out += &play.html(),
             Self::Fact(what) => {
                 let _ = write!(out, "<p class=\"fact\">{}</p>", what.html());
             }

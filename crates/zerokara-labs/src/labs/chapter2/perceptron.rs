@@ -63,6 +63,14 @@ fn run(lab: &mut Session) -> Result<()> {
     let (_, name) = GATES.iter().find(|gate| gate.0 == pattern).unwrap_or(&GATES[0]);
     lab.print(format!("y = step({w1} x1 + {w2} x2 + {b})\noutputs {pattern}: {name}"));
     lab.figure(plane(name, 310, &own, &INPUTS)?);
+    let mut play = Play::new("perceptron")
+        .slider("w1", "w₁", -2.0..=2.0, 0.05, w1)
+        .slider("w2", "w₂", -2.0..=2.0, 0.05, w2)
+        .slider("b", "b", -2.0..=2.0, 0.05, b);
+    for (pattern, name) in GATES {
+        play = play.word_in("gates", pattern, name);
+    }
+    lab.play(play);
 
     lab.section("limit");
     // All perceptrons with w1, w2 and b from -2 to 2 in steps of a quarter, as the columns of one product.

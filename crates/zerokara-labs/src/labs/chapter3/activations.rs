@@ -79,6 +79,13 @@ fn run(lab: &mut Session) -> Result<()> {
         plot = plot.line(format!("sigmoid({k} x)"), curve(&(&axis * k).sigmoid())?);
     }
     lab.figure(plot.line("step", step()).grey().dashed().figure());
+    lab.play(Play::new("sigmoid").slider("w", "slope w", -10.0..=10.0, 0.5, 2.0).slider(
+        "b",
+        "shift b",
+        -10.0..=10.0,
+        0.5,
+        0.0,
+    ));
 
     lab.section("relu");
     let x = Tensor::from([-2.0, -0.5, 0.0, 0.5, 2.0]);

@@ -44,6 +44,14 @@ fn run(lab: &mut Session) -> Result<()> {
             .figure(),
     ]);
 
+    lab.play(
+        Play::new("temperature")
+            .powers("temperature", "temperature", -1.0..=1.5, 0.05, 0.0)
+            .numbers("scores", scores.clone())
+            .word("class", "class")
+            .word("share", "softmax(a / temperature)"),
+    );
+
     lab.section("overflow");
     let large = Tensor::from([1010.0, 1000.0, 990.0]);
     let naive = large.exp() / large.exp().sum();

@@ -176,6 +176,16 @@ fn run(lab: &mut Session) -> Result<()> {
             .collect::<Vec<_>>(),
     );
     lab.figure(plot.figure());
+    lab.play(
+        Play::new("tangent")
+            .slider("x", "x", 0.0..=20.0, 0.25, 5.0)
+            .powers("h", "h", -16.0..=1.0, 0.5, 0.5)
+            .select("difference", "difference", &["forward", "central"])
+            .select("bits", "bits", &["64", "32"])
+            .word("slope", "slope")
+            .word("exact", "true slope")
+            .word("error", "error"),
+    );
     lab.fact(
         "the slopes are 0.02x + 0.1 and the intercepts −0.01x², to rounding",
         rows.iter().all(|(x, slope, intercept)| {

@@ -49,6 +49,17 @@ fn run(lab: &mut Session) -> Result<()> {
         drawing = drawing.name(input, name);
     }
     lab.figure(drawing.result(&total, "price").values().gradients().figure()?);
+    let mut play = Play::new("shopping");
+    for (name, high, step, value) in [
+        ("apple", 300.0, 10.0, 100.0),
+        ("apples", 10.0, 1.0, 2.0),
+        ("orange", 300.0, 10.0, 150.0),
+        ("oranges", 10.0, 1.0, 3.0),
+        ("tax", 2.0, 0.01, 1.1),
+    ] {
+        play = play.slider(name, name, 0.0..=high, step, value).word(name, name);
+    }
+    lab.play(play.word("price", "price"));
     let slopes: Result<Vec<f64>> =
         gradients(&total, &inputs).iter().map(|slope| Ok(slope.item()?)).collect();
     let slopes = slopes?;

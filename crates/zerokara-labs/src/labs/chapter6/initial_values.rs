@@ -167,6 +167,16 @@ fn run(lab: &mut Session) -> Result<()> {
             && share(&found[xavier].0[LAYERS - 1], |y| !(0.05..=0.95).contains(&y)) < 0.1,
     )?;
 
+    let stds = [1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.03, 0.01];
+    let frames = stds.map(|std| {
+        let (layers, _) =
+            activations(Activation::Sigmoid, Initializer::Normal { std }, seed)?;
+        let title = format!("sigmoid, std {std}");
+        Ok::<_, Error>((std.to_string(), histograms(title, &layers, (0.0, 1.0))))
+    });
+    let frames: Vec<_> = frames.into_iter().collect::<Result<_>>()?;
+    lab.frames("standard deviation of the weights", frames, 4);
+
     lab.section("tanh");
     let found = show(lab, Activation::Tanh, (-1.0, 1.0))?;
     if let Some(at) = given(0.01) {

@@ -52,6 +52,14 @@ fn run(lab: &mut Session) -> Result<()> {
     let step = |s| ConvOptions { stride: [s, s], ..Default::default() };
     let strided = wide.conv2d(&w, step(2));
     lab.figure(drawing("Stride 2: 7 × 7 becomes 3 × 3", &wide, &w, &strided, 2..5)?);
+    lab.play(
+        Play::new("windows")
+            .slider("padding", "padding", 0.0..=2.0, 1.0, 0.0)
+            .slider("stride", "stride", 1.0..=3.0, 1.0, 2.0)
+            .slider("at", "window", 1.0..=81.0, 1.0, 1.0)
+            .numbers("image", rows(&wide, 7)?)
+            .numbers("filter", rows(&w, 3)?),
+    );
     let every = wide.conv2d(&w, step(1)).slice(2, .., 2).slice(3, .., 2);
     lab.fact(
         "stride 2 is every second place of stride 1",
@@ -247,4 +255,9 @@ fn random(lab: &Session, shape: impl Into<Vec<usize>>) -> Tensor {
 /// The largest difference between two tensors.
 fn distance(a: &Tensor, b: &Tensor) -> Result<f64> {
     Ok((a - b).abs().max().item()?)
+}
+
+/// The numbers of a tensor, so many to a row.
+fn rows(x: &Tensor, columns: usize) -> Result<Vec<Vec<f32>>> {
+    Ok(x.to_vec::<f32>()?.chunks(columns).map(<[f32]>::to_vec).collect())
 }

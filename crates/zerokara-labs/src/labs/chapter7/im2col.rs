@@ -24,6 +24,14 @@ fn run(lab: &mut Session) -> Result<()> {
             .mark(3..4, 0..9, 1)
             .figure(),
     );
+    let pixels: Vec<Vec<f32>> =
+        (0..5).map(|row| (1..=5).map(|n| (5 * row + n) as f32).collect()).collect();
+    lab.play(
+        Play::new("im2col")
+            .slider("row", "window", 1.0..=9.0, 1.0, 1.0)
+            .numbers("image", pixels)
+            .numbers("side", 3),
+    );
     // A digit, with filters of 5 x 5: 24 x 24 windows of 25 pixels.
     let pixels: Vec<f32> =
         Mnist::load()?.test.sample(0).iter().map(|v| v / 255.0).collect();
