@@ -134,8 +134,9 @@ impl<'a> Session<'a> {
                 .filter_map(|row| row.get(column))
                 .filter(|cell| !cell.is_empty());
             let starts_like_one = |cell: &String| {
-                cell.trim_start_matches(['−', '-', '+', '<'])
-                    .starts_with(|c: char| c.is_ascii_digit())
+                let cell = cell.trim_start_matches(['−', '-', '+', '<']);
+                cell.starts_with(|c: char| c.is_ascii_digit())
+                    || ["inf", "NaN", "∞", "–"].contains(&cell)
             };
             column > 0
                 && cells.clone().next().is_some()

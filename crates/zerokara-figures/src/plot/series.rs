@@ -149,7 +149,11 @@ impl Series {
             }
             Shape::Text(at, content) => {
                 if let Some(at) = frame.place(*at).filter(|at| frame.shows(*at)) {
-                    out = out.add(text(at, "start", "strong over", content));
+                    // Near the right end a text stands to the left of its point.
+                    let room = width_of(content, FONT * 1.08);
+                    let ends = at.0 + room > frame.right + 14.0;
+                    let anchor = if ends { "end" } else { "start" };
+                    out = out.add(text(at, anchor, "strong over", content));
                 }
             }
             Shape::Picture(picture, x, y) => {

@@ -10,10 +10,18 @@ pub(crate) fn html(markdown: &str) -> String {
     let markdown = joined(markdown);
     let events = Parser::new_ext(&markdown, options).map(|event| match event {
         Event::InlineMath(formula) => {
-            Event::InlineHtml(math(&formula, DisplayMode::Inline))
+            let is_long = formula.chars().count() > 36;
+            let formula = math(&formula, DisplayMode::Inline);
+            Event::InlineHtml(match is_long {
+                // Browsers do not break formulas: on a narrow page it is moved within a box, too.
+                true => format!("<span class=\"formula within\">{formula}</span>").into(),
+                false => formula,
+            })
         }
         Event::DisplayMath(formula) => {
-            Event::InlineHtml(math(&formula, DisplayMode::Block))
+            // What is wider than the page is moved within a box of its own.
+            let formula = math(&formula, DisplayMode::Block);
+            Event::InlineHtml(format!("<span class=\"formula\">{formula}</span>").into())
         }
         // Explanations are the project's own, but a stray `<` must not become a tag.
         Event::Html(text) | Event::InlineHtml(text) => Event::Text(text),
@@ -78,6 +86,12 @@ mod tests {
                 && page.contains("<code>x</code>")
         );
         assert!(page.contains("&lt;script&gt;") && !page.contains("<script>"));
-        assert!(!page.contains("merror"));
+        assert!(!page.contains("merror") && !page.contains("formula"));
+        let long = html(&format!("It is $1{}$.", "+1".repeat(30)));
+        assert!(
+            long.starts_with("<p>It is <span class=\"formula within\"><math"),
+            "{long}"
+        );
+        assert!(html("$$x$$").contains("<span class=\"formula\"><math"));
     }
 }

@@ -1,5 +1,7 @@
 //! Pages: of a lab that has run, and of all labs.
 
+mod code;
+mod folds;
 mod markdown;
 
 use crate::{
@@ -8,7 +10,7 @@ use crate::{
     words::{Drawn, Said},
 };
 use markdown::html;
-use std::fmt::Write;
+use std::{fmt::Write, ops::Range};
 use zerokara::figures::{Figure, STYLE, html::escape, numbers::duration};
 
 /// What a section holds beside its explanation.
@@ -83,6 +85,16 @@ impl Report {
         })
     }
 
+    /// The picture by which it is known: the first that is neither so flat nor so tall that nothing is seen of it where it is
+    /// small.
+    fn picture(&self) -> Option<&Drawn> {
+        let fits = |drawn: &&Drawn| {
+            let (width, height) = drawn.of(Language::English).size();
+            width <= 2.4 * height && height <= 1.8 * width && width.max(height) <= 760.0
+        };
+        self.drawn().find(fits).or_else(|| self.drawn().next())
+    }
+
     /// What it said or drew that its table has no translation of.
     pub fn untranslated(&self) -> &[String] {
         &self.untranslated
@@ -109,7 +121,7 @@ impl Report {
             let (class, title) = (language.code(), escape(text.title));
             let _ = write!(
                 out,
-                "<h1 class=\"{class}\">{title}</h1><div class=\"{class} intro\">{}</div>",
+                "<h1 class=\"{class}\" lang=\"{class}\">{title}</h1><div class=\"{class} intro\" lang=\"{class}\">{}</div>",
                 html(&text.introduction)
             );
         }
@@ -128,7 +140,7 @@ impl Report {
                     let class = language.code();
                     let _ = write!(
                         out,
-                        "<div class=\"{class}\"><h2>{}</h2>{}</div>",
+                        "<div class=\"{class}\" lang=\"{class}\"><h2>{}</h2>{}</div>",
                         escape(title),
                         html(body)
                     );
@@ -137,16 +149,16 @@ impl Report {
             section.blocks.iter().for_each(|block| block.render(&mut out));
             let _ = writeln!(
                 out,
-                "</div><pre class=\"code\"><code>{}</code></pre></section>",
-                code(&self.lines_of(at))
+                "</div>{}</section>",
+                code::part(self.lab.source(), self.lines_of(at))
             );
         }
         let _ = writeln!(
             out,
-            "<details><summary>{}</summary><pre class=\"code\"><code>{}</code></pre></details>\
+            "<details class=\"source\"><summary>{}</summary>{}</details>\
              <footer>Zerokara {} · {} · {}</footer></main></body></html>",
             Said::common("The whole source").html(),
-            code(self.lab.source()),
+            code::whole(self.lab.source()),
             env!("CARGO_PKG_VERSION"),
             escape(&self.command()),
             duration(self.seconds)
@@ -181,25 +193,20 @@ impl Report {
         out
     }
 
-    /// The part of the source that a section runs.
-    fn lines_of(&self, at: usize) -> String {
+    /// The lines of the source that a section runs, counted from 0.
+    fn lines_of(&self, at: usize) -> Range<usize> {
+        // The line of `lab.section`, counted from 1, is the one before the section's first counted from 0.
         let from = self.sections[at].line as usize;
         let next =
             self.sections.get(at + 1).map(|s| s.line as usize).filter(|line| *line > from);
+        if let Some(next) = next {
+            return from..next - 1;
+        }
+        // The function ends with a brace at the beginning of a line, before which it gives back that all is well.
         let lines: Vec<&str> = self.lab.source().lines().skip(from).collect();
-        let count = match next {
-            Some(next) => next - from - 1,
-            // The function ends with a brace at the beginning of a line.
-            None => lines.iter().position(|line| *line == "}").unwrap_or(lines.len()),
-        };
-        let lines = &lines[..count.min(lines.len())];
-        let filled = || lines.iter().filter(|line| !line.trim().is_empty());
-        let indent =
-            filled().map(|line| line.len() - line.trim_start().len()).min().unwrap_or(0);
-        let text: Vec<&str> =
-            lines.iter().map(|line| line.get(indent..).unwrap_or("")).collect();
-        let text = text.join("\n");
-        text.trim_end().trim_end_matches("Ok(())").trim_end().to_string()
+        let end = lines.iter().position(|line| *line == "}").unwrap_or(lines.len());
+        let is_result = end > 0 && lines[end - 1].trim() == "Ok(())";
+        from..from + end - usize::from(is_result)
     }
 }
 
@@ -221,7 +228,12 @@ impl Block {
                 for row in rows {
                     *out += "<tr>";
                     for (at, cell) in row.iter().enumerate() {
-                        let _ = write!(out, "<td{}>{}</td>", class(at), cell.html());
+                        let class = match starts_as_number(&cell.english) {
+                            // A number and its unit stay together.
+                            true if class(at).is_empty() => " class=\"whole\"",
+                            _ => class(at),
+                        };
+                        let _ = write!(out, "<td{class}>{}</td>", cell.html());
                     }
                     *out += "</tr>";
                 }
@@ -242,12 +254,18 @@ impl Block {
     }
 }
 
+/// Whether a cell says a number, perhaps with its unit or its range.
+fn starts_as_number(cell: &str) -> bool {
+    let digits = cell.trim_start_matches(['−', '-', '+', '<', '±']);
+    digits.starts_with(|c: char| c.is_ascii_digit()) && cell.chars().count() < 24
+}
+
 /// The page that lists all labs; those that have run are links, with their first picture.
 pub fn gallery(reports: &[Report], language: Language) -> String {
     let mut out = head("Zerokara labs", language);
     let _ = write!(
         out,
-        "<header>{}<div class=\"en intro\">{}</div><div class=\"ja intro\">{}</div></header>",
+        "<header>{}<div class=\"en intro\" lang=\"en\">{}</div><div class=\"ja intro\" lang=\"ja\">{}</div></header>",
         Said::common("The book's labs").tagged("h1", ""),
         html(include_str!("gallery.en.md")),
         html(include_str!("gallery.ja.md"))
@@ -266,12 +284,13 @@ pub fn gallery(reports: &[Report], language: Language) -> String {
             .map(|l| (l.code(), escape(lab.text(l).title)));
         let titles: String = titles
             .iter()
-            .map(|(class, title)| format!("<b class=\"{class}\">{title}</b>"))
+            .map(|(class, title)| {
+                format!("<b class=\"{class}\" lang=\"{class}\">{title}</b>")
+            })
             .collect();
         match reports.iter().find(|report| report.lab.name() == lab.name()) {
             Some(report) => {
-                let picture =
-                    report.drawn().next().map(|drawn| drawn.tagged("span", "picture"));
+                let picture = report.picture().map(|drawn| drawn.tagged("span", "picture"));
                 let _ = write!(
                     out,
                     "<a class=\"card\" href=\"{}.html\">{}{titles}{}</a>",
@@ -338,28 +357,7 @@ fn head(title: &str, language: Language) -> String {
         "<!DOCTYPE html>\n<html lang=\"{code}\" data-language=\"{code}\">\n<head>\n<meta charset=\"utf-8\"/>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
          <meta name=\"color-scheme\" content=\"light dark\"/>\n<title>{}</title>\n<style>\n{STYLE}{PAGE_STYLE}</style>\n{SCRIPT}\n</head>\n<body>\n<main>\n\
-         <nav><a class=\"home\" href=\"index.html\">Zerokara</a><span><button data-choose=\"en\">English</button><button data-choose=\"ja\">日本語</button></span></nav>\n",
+         <nav><a class=\"home\" href=\"index.html\">Zerokara</a><span><button data-choose=\"en\" lang=\"en\">English</button><button data-choose=\"ja\" lang=\"ja\">日本語</button></span></nav>\n",
         escape(title)
     )
-}
-
-/// Source with its comments set apart.
-fn code(source: &str) -> String {
-    let mut out = String::new();
-    for line in source.lines() {
-        let text = escape(line);
-        match line.trim_start().starts_with("//") {
-            true => {
-                let _ = write!(out, "<i>{text}</i>");
-            }
-            false => match text.rsplit_once(" // ") {
-                Some((code, comment)) => {
-                    let _ = write!(out, "{code} <i>// {comment}</i>");
-                }
-                None => out += &text,
-            },
-        }
-        out.push('\n');
-    }
-    out
 }

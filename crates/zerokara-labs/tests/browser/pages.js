@@ -47,6 +47,28 @@ function contrast(a, b) {
   return (high + 0.05) / (low + 0.05);
 }
 
+/** Colours in code that stand out too little. */
+function unreadable(page, window) {
+  const style = element => window.getComputedStyle(element);
+  const told = new Map();
+  for (const code of page.querySelectorAll('.code'))
+    for (const piece of code.querySelectorAll('pre, pre span'))
+      if (contrast(drawn(style(piece).color), drawn(style(code).backgroundColor)) < 4.5) told.set(piece.className, said(piece));
+  return [...told].map(([kind, text]) => `code, ${kind}: ${text} can hardly be read`);
+}
+
+/** A mixed colour as it is drawn. */
+const colors = new Map();
+function drawn(color) {
+  if (!colors.has(color)) {
+    const pen = document.createElement('canvas').getContext('2d');
+    pen.fillStyle = color;
+    pen.fillRect(0, 0, 1, 1);
+    colors.set(color, `rgb(${[...pen.getImageData(0, 0, 1, 1).data].slice(0, 3)})`);
+  }
+  return colors.get(color);
+}
+
 async function look(frame, name) {
   const window = frame.contentWindow, page = window.document, root = page.documentElement;
   const problems = new Set(window.problems.map(p => 'console: ' + p));
@@ -65,14 +87,20 @@ async function look(frame, name) {
           const what = wide.slice(-1).map(e => e.tagName + '.' + e.className + ' ' + said(e)).join();
           problems.add(at + `the page is ${root.scrollWidth} wide: ${what}`);
         }
+        const other = [...page.querySelectorAll(language === 'en' ? '.ja' : '.en')].find(seen);
+        if (other) problems.add(`${language}: the other language is shown: ${said(other)}`);
         // Figures shrink as a whole: what touches, touches at every width.
         if (width !== 1280) continue;
+        for (const piece of unreadable(page, window)) problems.add(`${theme}: ${piece}`);
+        // With room for two columns, figures are seen as a whole.
+        for (const figure of page.querySelectorAll('.figures .scroll'))
+          if (figure.scrollWidth > figure.clientWidth + 1) problems.add(`${language}: ${said(figure)} is cut off`);
         for (const svg of page.querySelectorAll('svg.figure')) {
           if (!seen(svg)) continue;
           const texts = labels(svg, what => problems.add(`${language}: ${what}`));
           const paper = window.getComputedStyle(page.body).backgroundColor;
           for (const text of texts) {
-            const fill = window.getComputedStyle(text).fill;
+            const fill = drawn(window.getComputedStyle(text).fill);
             if (contrast(fill, paper) < 3) problems.add(`${theme}: ${said(text)} is ${fill} on ${paper}`);
           }
         }
@@ -90,12 +118,12 @@ function missing(page, window) {
   canvas.width = canvas.height = 32;
   const pen = canvas.getContext('2d', { willReadFrequently: true });
   pen.font = '20px ' + window.getComputedStyle(page.body).fontFamily;
-  const drawn = letter => {
+  const shape = letter => {
     pen.clearRect(0, 0, 32, 32);
     pen.fillText(letter, 4, 24);
     return pen.getImageData(0, 0, 32, 32).data.join();
   };
-  const none = ['\u0378', '\u{10fffd}', '\ue000'].map(drawn);
+  const none = ['\u0378', '\u{10fffd}', '\ue000'].map(shape);
   const letters = new Set(page.body.textContent.replace(/[\s\u200b-\u200f\u2060-\u2064]/gu, ''));
-  return [...letters].filter(letter => /[^\p{M}\p{C}]/u.test(letter) && none.includes(drawn(letter)));
+  return [...letters].filter(letter => /[^\p{M}\p{C}]/u.test(letter) && none.includes(shape(letter)));
 }
