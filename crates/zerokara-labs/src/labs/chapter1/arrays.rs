@@ -110,7 +110,12 @@ fn run(lab: &mut Session) -> Result<()> {
     let mask = x.greater(&Tensor::from(15.0));
     let large = x.masked_select(&mask);
     let cleared = x.masked_fill(&mask, 0.0);
-    lab.print(format!("x > 15 =\n{mask}\nx[x > 15] = {large}"));
+    lab.print(format!(
+        "x > 15 (1: true)
+{}",
+        mask.cast(DType::I64)
+    ));
+    lab.print(format!("x[x > 15] = {large}"));
     lab.fact("x[x > 15] is [51, 55, 19]", large.to_vec::<f32>()? == [51.0, 55.0, 19.0])?;
     let kept = matrix(&x)?;
     let drawn = Matrices::new("What a mask chooses")
@@ -122,7 +127,12 @@ fn run(lab: &mut Session) -> Result<()> {
     lab.figure(drawn.figure());
 
     lab.section("values");
-    lab.print(format!("x =\n{x}\nx.masked_fill(x > 15, 0) =\n{cleared}"));
+    lab.print(format!(
+        "x =
+{x}"
+    ));
+    lab.print("x.masked_fill(x > 15, 0) =");
+    lab.print(&cleared);
     lab.fact(
         "filling gives a new tensor, and x stays as it was",
         cleared.to_vec::<f32>()? == [0.0, 0.0, 14.0, 0.0, 0.0, 4.0]
@@ -194,7 +204,8 @@ fn run(lab: &mut Session) -> Result<()> {
             && first.to_vec::<f32>()? != next.to_vec::<f32>()?,
     )?;
     let (mean, std) = (first.mean().item()?, first.std().item()?);
-    lab.print(format!("mean {mean:.4}\nstandard deviation {std:.4}"));
+    lab.print(format!("mean {mean:.4}"));
+    lab.print(format!("standard deviation {std:.4}"));
     if count >= 1000 {
         // The mean of n numbers has the standard deviation 1/√n, and that of their deviation is smaller still.
         let bound = 6.0 / (count as f64).sqrt();
