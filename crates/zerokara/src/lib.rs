@@ -278,6 +278,8 @@ mod documents {
     struct Contributing;
     #[doc = include_str!("../../../docs/guide/en/src/introduction.md")]
     struct EnglishIntroduction;
+    #[doc = include_str!("../../../docs/guide/en/src/chapter1.md")]
+    struct EnglishChapter1;
     #[doc = include_str!("../../../docs/guide/en/src/chapter2.md")]
     struct EnglishChapter2;
     #[doc = include_str!("../../../docs/guide/en/src/chapter3.md")]
@@ -292,10 +294,14 @@ mod documents {
     struct EnglishChapter7;
     #[doc = include_str!("../../../docs/guide/en/src/chapter8.md")]
     struct EnglishChapter8;
+    #[doc = include_str!("../../../docs/guide/en/src/notes.md")]
+    struct EnglishNotes;
     #[doc = include_str!("../../../docs/guide/en/src/beyond.md")]
     struct EnglishBeyond;
     #[doc = include_str!("../../../docs/guide/ja/src/introduction.md")]
     struct JapaneseIntroduction;
+    #[doc = include_str!("../../../docs/guide/ja/src/chapter1.md")]
+    struct JapaneseChapter1;
     #[doc = include_str!("../../../docs/guide/ja/src/chapter2.md")]
     struct JapaneseChapter2;
     #[doc = include_str!("../../../docs/guide/ja/src/chapter3.md")]
@@ -310,6 +316,8 @@ mod documents {
     struct JapaneseChapter7;
     #[doc = include_str!("../../../docs/guide/ja/src/chapter8.md")]
     struct JapaneseChapter8;
+    #[doc = include_str!("../../../docs/guide/ja/src/notes.md")]
+    struct JapaneseNotes;
     #[doc = include_str!("../../../docs/guide/ja/src/beyond.md")]
     struct JapaneseBeyond;
 }

@@ -31,6 +31,7 @@ fn chapters(folder: &str) -> Vec<String> {
     let entries = fs::read_dir(root().join(folder)).expect("the guide");
     let names = entries.map(|entry| entry.expect("a file").file_name());
     let mut names: Vec<String> = names.filter_map(|name| name.into_string().ok()).collect();
+    names.retain(|name| name.ends_with(".md"));
     names.sort();
     names
 }

@@ -2,6 +2,7 @@
 //! `.ja.md`), and a line in the list below.
 
 mod beyond;
+mod chapter1;
 mod chapter2;
 mod chapter3;
 mod chapter4;
@@ -15,6 +16,8 @@ use crate::Lab;
 /// All labs, in the order of the book.
 #[rustfmt::skip]
 pub const LABS: &[&Lab] = &[
+    // Chapter 1: from NumPy's arrays to tensors.
+    &chapter1::arrays::LAB,
     // Chapter 2: perceptrons.
     &chapter2::perceptron::LAB,
     // Chapter 3: neural networks.

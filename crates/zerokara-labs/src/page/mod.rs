@@ -325,6 +325,7 @@ pub fn gallery(reports: &[Report], language: Language) -> String {
 /// The chapters' names.
 fn chapter_name(chapter: u8) -> &'static str {
     match chapter {
+        1 => "Chapter 1: from NumPy to Zerokara",
         2 => "Chapter 2: perceptrons",
         3 => "Chapter 3: neural networks",
         4 => "Chapter 4: learning",

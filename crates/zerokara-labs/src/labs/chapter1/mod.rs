@@ -1,0 +1,3 @@
+//! Chapter 1: from NumPy's arrays to tensors.
+
+pub(super) mod arrays;
