@@ -104,6 +104,9 @@ impl Play {
     /// In both languages.
     fn said(self, session: &Session<'_>) -> PlaySaid {
         let mut data = self.data;
+        let about = KINDS.iter().find(|(kind, ..)| *kind == self.kind);
+        let about = session.said(about.map_or(self.kind, |(_, about, _)| about));
+        data.insert("about".into(), json!({ "en": about.english, "ja": about.japanese }));
         for (path, text) in &self.words {
             let said = session.said(text);
             let list = data.entry(path[0].clone()).or_insert_with(|| json!({}));
@@ -210,25 +213,43 @@ impl PlaySaid {
     }
 }
 
+/// The kinds of things: what each shows, and its script.
+const KINDS: [(&str, &str, &str); 9] = [
+    ("valley", "the path of an optimizer in a valley", include_str!("page/play/valley.js")),
+    (
+        "tangent",
+        "a curve and the line by a numerical slope",
+        include_str!("page/play/tangent.js"),
+    ),
+    (
+        "perceptron",
+        "the line of a perceptron in the plane",
+        include_str!("page/play/perceptron.js"),
+    ),
+    ("sigmoid", "a sigmoid, steep and shifted", include_str!("page/play/sigmoid.js")),
+    ("windows", "a filter that slides over an image", include_str!("page/play/windows.js")),
+    (
+        "im2col",
+        "an image and the matrix of its windows",
+        include_str!("page/play/im2col.js"),
+    ),
+    ("temperature", "softmax at a temperature", include_str!("page/play/temperature.js")),
+    (
+        "shopping",
+        "a graph of prices with values and gradients",
+        include_str!("page/play/shopping.js"),
+    ),
+    ("frames", "pictures of which one is shown", include_str!("page/play/frames.js")),
+];
+
 /// The scripts of these kinds of things, and of what every page does.
 pub(crate) fn scripts(kinds: &[&str]) -> String {
-    const ALL: [(&str, &str); 9] = [
-        ("valley", include_str!("page/play/valley.js")),
-        ("tangent", include_str!("page/play/tangent.js")),
-        ("perceptron", include_str!("page/play/perceptron.js")),
-        ("sigmoid", include_str!("page/play/sigmoid.js")),
-        ("windows", include_str!("page/play/windows.js")),
-        ("im2col", include_str!("page/play/im2col.js")),
-        ("temperature", include_str!("page/play/temperature.js")),
-        ("shopping", include_str!("page/play/shopping.js")),
-        ("frames", include_str!("page/play/frames.js")),
-    ];
     let mut out = String::from("<script>\n");
     out += include_str!("page/play/page.js");
     if !kinds.is_empty() {
         out += include_str!("page/play/play.js");
     }
-    for (_, script) in ALL.iter().filter(|(kind, _)| kinds.contains(kind)) {
+    for (_, _, script) in KINDS.iter().filter(|(kind, ..)| kinds.contains(kind)) {
         out += script;
     }
     out + "</script>"

@@ -146,6 +146,7 @@ fn summary(kinds: &BTreeSet<Kind>) -> Said {
             Said::common(match kind {
                 Kind::Table => "table",
                 Kind::Figure => "figure",
+                Kind::Controls => "controls",
                 Kind::Text => "printed lines",
                 Kind::Check => "checks",
                 Kind::Limit => "limits of the options",

@@ -10,6 +10,7 @@ use std::{collections::BTreeSet, ops::Range};
 pub(super) enum Kind {
     Table,
     Figure,
+    Controls,
     Text,
     Check,
     /// Which values the reader may choose.
@@ -245,6 +246,7 @@ fn told(tokens: &[Token]) -> Option<Kind> {
     match (lab.text, dot.text, what.text) {
         ("lab", ".", "table") => Some(Kind::Table),
         ("lab", ".", "figure" | "figures") => Some(Kind::Figure),
+        ("lab", ".", "play" | "frames") => Some(Kind::Controls),
         ("lab", ".", "print") => Some(Kind::Text),
         ("lab", ".", "fact") => Some(Kind::Check),
         // A function of the lab that tells something as it is given the lab.
@@ -273,9 +275,9 @@ fn changed<'a>(tokens: &[Token<'a>]) -> Option<&'a str> {
 }
 
 /// The names that labs give to what is shown and checked.
-const SHOWN: [&str; 15] = [
-    "bar", "columns", "drawing", "expected", "figures", "panels", "plot", "plots",
-    "progress", "row", "rows", "ticks", "tiles", "told", "usual",
+const SHOWN: [&str; 17] = [
+    "bar", "columns", "drawing", "expected", "figures", "frames", "panels", "play", "plot",
+    "plots", "progress", "row", "rows", "ticks", "tiles", "told", "usual",
 ];
 
 /// Whether a declaration only prepares what is told.
@@ -290,7 +292,8 @@ fn prepares(names: &BTreeSet<&str>, pattern: &[Token], value: &[Token]) -> bool 
 
 /// Whether there are words or pictures in it.
 fn tells(tokens: &[Token]) -> bool {
-    let drawn = ["Plot", "Bars", "Tiles", "Heatmap", "Matrices", "GraphDrawing", "Picture"];
+    let drawn =
+        ["Plot", "Play", "Bars", "Tiles", "Heatmap", "Matrices", "GraphDrawing", "Picture"];
     let mut at = 0;
     while at < tokens.len() {
         let here = |ahead: usize| tokens.get(at + ahead).map_or("", |t| t.text);

@@ -163,6 +163,12 @@ fn run(lab: &mut Session) -> Result<()> {
             .color(number)
             .figure()
     }));
+    lab.play(
+        Play::new("valley")
+            .select("optimizer", "optimizer", &NAMES)
+            .powers("rate", "learning rate", -3.0..=0.5, 0.05, -0.05)
+            .slider("steps", "steps", 1.0..=100.0, 1.0, 30.0),
+    );
 
     lab.section("formulas");
     let rate = valley_rates[0];
@@ -172,12 +178,6 @@ fn run(lab: &mut Session) -> Result<()> {
         let (x, y) = (shrunk(START.0, 0.1), shrunk(START.1, 2.0));
         x.hypot(y) > 1e30 || (x - at.0).hypot(y - at.1) < 1e-4 * (1.0 + x.hypot(y))
     });
-    lab.play(
-        Play::new("valley")
-            .select("optimizer", "optimizer", &NAMES)
-            .powers("rate", "learning rate", -3.0..=0.5, 0.05, -0.05)
-            .slider("steps", "steps", 1.0..=100.0, 1.0, 30.0),
-    );
     lab.fact("SGD is at x₀(1 − η/10)ᵗ, y₀(1 − 2η)ᵗ after t steps", exact)?;
     let first = |number: usize| {
         let (a, b) = (paths[number][0], paths[number][1]);

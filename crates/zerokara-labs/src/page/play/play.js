@@ -31,12 +31,11 @@ const play = { kinds: {} };
   };
 
   /** A plane with axes: gives the picture, the group to draw into, and what turns values into places and back. */
-  play.plane = (stage, { width = 440, height = 320, x, y, names = [], about }) => {
+  play.plane = (stage, { width = 440, height = 320, x, y, names = [] }) => {
     const left = 44, right = width - 14, top = 30, bottom = height - 40;
     const sx = v => left + (v - x[0]) / (x[1] - x[0]) * (right - left);
     const sy = v => bottom - (v - y[0]) / (y[1] - y[0]) * (bottom - top);
     const picture = play.svg('svg', { class: 'figure', viewBox: `0 0 ${width} ${height}`, width, height, role: 'img' });
-    if (about) picture.append(play.svg('title', {}, about));
     for (const [range, place, vertical] of [[x, sx, true], [y, sy, false]]) {
       for (const at of ticks(range, vertical ? 6 : 5)) {
         const p = place(at);
@@ -88,9 +87,8 @@ const play = { kinds: {} };
   };
 
   /** A picture without axes. */
-  play.picture = (stage, width, height, about) => {
+  play.picture = (stage, width, height) => {
     const picture = play.svg('svg', { class: 'figure', viewBox: `0 0 ${width} ${height}`, width, height, role: 'img' });
-    if (about) picture.append(play.svg('title', {}, about));
     stage.append(picture);
     return picture;
   };
@@ -127,6 +125,8 @@ const play = { kinds: {} };
       }
       if (!kind.keeps || !stage.childElementCount) stage.replaceChildren();
       kind.draw(stage, kind.compute(values, data), values, data, set);
+      for (const picture of stage.querySelectorAll(':scope > svg'))
+        picture.prepend(play.svg('title', {}, data.about[document.documentElement.lang] ?? data.about.en));
     };
     const set = changed => {
       for (const input of inputs) if (input.name in changed) input.value = input.dataset.power ? Math.log10(changed[input.name]) : changed[input.name];
