@@ -86,7 +86,9 @@ pub(super) fn part(source: &str, part: Range<usize>) -> String {
         out += &shown(at..fold.lines.start);
         let _ = write!(
             out,
-            "<details class=\"fold\"><summary>{}</summary>{}</details>",
+            "<details class=\"fold\"{}><summary>{}</summary>{}</details>",
+            // Where nothing else is to be seen, it is seen.
+            if fold.lines == part { " open" } else { "" },
             summary(&fold.kinds).html(),
             shown(fold.lines.clone())
         );
@@ -313,6 +315,7 @@ mod tests {
     fn what_only_tells_is_folded_and_named() {
         let source = "fn run(lab: &mut Session) -> Result<()> {\n    let y = x.matmul(&w);\n    \
              lab.print(&y);\n\n    lab.fact(\"a\", true)?;\n    let z = y.sum();\n    Ok(())\n}\n";
+        assert!(part(source, 2..5).contains("<details class=\"fold\" open>"));
         let html = part(source, 1..6);
         assert_eq!(html.matches("<details").count(), 1);
         assert!(html.contains("printed lines, checks"), "{html}");
