@@ -1,7 +1,10 @@
-//! Every lab runs on reduced work: what it states holds, and its page says everything in both languages.
+//! Every lab runs on reduced work: what it states holds, and its page says everything in both languages and can be read
+//! everywhere: wide and narrow, light and dark.
+
+mod browser;
 
 use std::collections::HashSet;
-use zerokara_labs::{LABS, Language, Options, gallery};
+use zerokara_labs::{LABS, Language, Options, Report, gallery};
 
 /// The parts of a text that do not vary and have words.
 fn fixed(text: &str) -> impl Iterator<Item = &str> {
@@ -69,6 +72,34 @@ fn every_lab_runs_and_explains_all_that_it_does() {
     );
     let index = gallery(&reports, Language::English);
     assert!(LABS.iter().all(|lab| index.contains(&format!("{}.html", lab.name()))));
+    look_at(&reports, index);
+}
+
+/// The largest page.
+const MOST_BYTES: usize = 1_500_000;
+
+/// Opens every page in a browser, at each width, in each language and theme.
+fn look_at(reports: &[Report], index: String) {
+    let mut pages: Vec<(String, String)> =
+        reports.iter().map(|report| (report.lab().name(), report.page())).collect();
+    pages.push(("index".into(), index));
+    for (name, html) in &pages {
+        assert!(html.len() < MOST_BYTES, "{name} has {} bytes", html.len());
+    }
+    let Some(found) = browser::look_at(&pages, include_str!("browser/pages.js")) else {
+        return;
+    };
+    let mut problems = Vec::new();
+    for (name, _) in &pages {
+        let told = &found[name];
+        match told.as_array() {
+            Some(list) => {
+                problems.extend(list.iter().map(|what| format!("{name}: {what}")))
+            }
+            None => problems.push(format!("{name}: {told}")),
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
 #[test]
