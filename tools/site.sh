@@ -37,6 +37,6 @@ for language in en ja; do
     "$mdbook" build "docs/guide/$language" --dest-dir "$out/$language"
     rm -f "$out/$language/404.html" # its links hold only at the root of a host
 done
-"$program" lab --all "${quick[@]}" --out "$out/labs" > "$out/labs.txt" || { tail -n 20 "$out/labs.txt"; exit 1; }
+"$program" lab --all "${quick[@]}" --out "$out/labs" > "$out/labs.txt" 2>&1 || { tail -n 20 "$out/labs.txt"; exit 1; }
 rm -rf "$out/labs.txt" "$out/labs/networks"
 cargo run --quiet --locked -p zerokara-labs --example site -- "$out"
