@@ -12,7 +12,8 @@ use std::{
     fs,
     path::{Component, Path, PathBuf},
 };
-use zerokara::figures::html::escape;
+use zerokara::figures::{STYLE, html::escape};
+use zerokara_labs::{LABS, Language};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -34,6 +35,12 @@ fn main() -> Result<()> {
         fs::create_dir_all(page.parent().ok_or("a page lies in a folder")?)?;
         fs::write(page, source_page(path, &project)?)?;
     }
+    // The palette is that of all pages and pictures.
+    let style = site.join("site.css");
+    fs::write(&style, format!("{STYLE}{}", fs::read_to_string(&style)?))?;
+    let landing = site.join("index.html");
+    let text = fs::read_to_string(&landing)?;
+    fs::write(landing, text.replacen("<!-- labs -->", &all_labs(), 1))?;
     let pages = pages(&site)?;
     let wrong = wrong_links(&site, &pages)?;
     println!(
@@ -46,6 +53,23 @@ fn main() -> Result<()> {
         true => Ok(()),
         false => Err(wrong.join("\n").into()),
     }
+}
+
+/// Links to the pages of all labs, in both languages, by chapter.
+fn all_labs() -> String {
+    let mut out = String::new();
+    for labs in LABS.chunk_by(|a, b| a.chapter() == b.chapter()) {
+        out += "<ul class=\"labs\">\n";
+        for lab in labs {
+            let [english, japanese] = Language::ALL.map(|l| escape(lab.text(l).title));
+            out += &format!(
+                "<li><a href=\"labs/{}.html\">{english} <span lang=\"ja\">{japanese}</span></a></li>\n",
+                lab.name()
+            );
+        }
+        out += "</ul>\n";
+    }
+    out
 }
 
 /// All pages in a folder, in order.
