@@ -30,12 +30,12 @@ const play = { kinds: {} };
     return text.replaceAll('-', '−');
   };
 
-  /** A plane with axes: gives the picture, the group to draw into, and what turns values into places and back. */
-  play.plane = (stage, { width = 440, height = 320, x, y, names = [] }) => {
+  /** A plane with axes, and room on its right: gives the picture, what to draw into, and what turns values into places. */
+  play.plane = (stage, { width = 440, height = 320, x, y, names = [], room = 0 }) => {
     const left = 44, right = width - 14, top = 30, bottom = height - 40;
     const sx = v => left + (v - x[0]) / (x[1] - x[0]) * (right - left);
     const sy = v => bottom - (v - y[0]) / (y[1] - y[0]) * (bottom - top);
-    const picture = play.svg('svg', { class: 'figure', viewBox: `0 0 ${width} ${height}`, width, height, role: 'img' });
+    const picture = play.svg('svg', { class: 'figure', viewBox: `0 0 ${width + room} ${height}`, width: width + room, height, role: 'img' });
     for (const [range, place, vertical] of [[x, sx, true], [y, sy, false]]) {
       for (const at of ticks(range, vertical ? 6 : 5)) {
         const p = place(at);
@@ -133,6 +133,8 @@ const play = { kinds: {} };
       show();
     };
     for (const input of inputs) input.addEventListener('input', show);
+    // Descriptions are plain text: they are said anew when the page changes its language.
+    new MutationObserver(show).observe(document.documentElement, { attributeFilter: ['lang'] });
     show();
   };
 

@@ -11,6 +11,8 @@ play.kinds.shopping = {
   },
   draw(stage, { values, gradients }, _, { words }) {
     const picture = play.picture(stage, 620, 300);
+    // On a narrow screen it is better moved sideways than too small to read.
+    picture.style.minWidth = '500px';
     const node = (x, y, sign) => picture.append(play.svg('circle', { class: 'box', cx: x, cy: y, r: 15 }), play.text(x, y + 4, sign, { class: 'strong', 'text-anchor': 'middle' }));
     const edge = (name, x0, y0, x1, y1) => {
       const turn = x0 + 84;

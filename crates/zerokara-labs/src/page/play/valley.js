@@ -27,7 +27,7 @@
       return path;
     },
     draw(stage, path) {
-      const plane = play.plane(stage, { width: 560, height: 340, x: [-10, 10], y: [-5, 5], names: ['x', 'y'] });
+      const plane = play.plane(stage, { width: 480, height: 320, x: [-10, 10], y: [-5, 5], names: ['x', 'y'] });
       for (const level of [0.25, 1, 2, 4, 7, 11, 16, 22]) {
         const ring = Array.from({ length: 97 }, (_, i) => i / 96 * 2 * Math.PI);
         plane.line(ring.map(a => [Math.sqrt(20 * level) * Math.cos(a), Math.sqrt(level) * Math.sin(a)]), 'thin grey');
@@ -35,7 +35,7 @@
       plane.line(path, 'c0');
       path.forEach((p, i) => plane.dot(p, i ? 'c0' : 'c1', i ? 2.6 : 4));
       const [x, y] = path[path.length - 1];
-      plane.picture.append(play.text(546, 18, `f = ${play.number(x * x / 20 + y * y, 3)}`, { class: 'strong', 'text-anchor': 'end' }));
+      plane.picture.append(play.text(466, 18, `f = ${play.number(x * x / 20 + y * y, 3)}`, { class: 'strong', 'text-anchor': 'end' }));
     },
   };
 }

@@ -10,6 +10,10 @@ play.kinds.windows = {
     return { padded, output, at: Math.min(at, side * side) - 1, side };
   },
   draw(stage, { padded, output, at, side }, { padding, stride }, { filter }) {
+    // There are as many windows as outputs.
+    const slider = stage.closest('[data-play]').querySelector('[name=at]');
+    slider.max = side * side;
+    slider.parentElement.querySelector('output').textContent = `${at + 1} / ${side * side}`;
     const size = 26, [i, j] = [Math.floor(at / side), at % side];
     const within = (v, from) => v >= from && v < from + filter.length;
     const wide = padded.length * size, high = Math.max(padded.length, side, filter.length) * size;
