@@ -50,6 +50,7 @@ mod picture;
 mod pictures;
 mod preprocessing;
 mod random;
+mod sheet;
 mod source;
 mod split;
 
@@ -72,5 +73,6 @@ pub use pictures::Pictures;
 pub use preprocessing::{
     Categories, ColumnKind, Missing, Preprocessing, Raw, Table, Unit, Unseen, Vocabulary,
 };
+pub use sheet::{Cells, Content, Contents, Dialect, Sheet};
 pub use source::{Failure, Lazy, Source};
 pub use split::{Samples, Split};

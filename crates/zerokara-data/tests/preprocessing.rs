@@ -110,6 +110,61 @@ fn numbers_of_a_table_are_standardized() {
 }
 
 #[test]
+fn dates_are_late_and_stand_somewhere_in_year_week_and_day() {
+    let dates = ["1970-01-01", "1999-12-31", "2000-03-01 06:30", ""];
+    let rows = dates.map(|date| [date]);
+    let table = Table::fit([("born", ColumnKind::Date(Missing::Indicator))], &rows).unwrap();
+    assert_eq!(table.names().len(), table.width());
+    assert_eq!(table.names()[7], "born is missing");
+    // Days since 1970, sines and cosines from Python's `datetime` and `math`.
+    let days = [0.0, 10956.0, 11017.270833333334];
+    let mean = days.iter().sum::<f64>() / 3.0;
+    let std = (days.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / 3.0).sqrt();
+    let expected = [
+        ("1970-01-01", 0.0, [0.0, 1.0, 0.433884, -0.900969, 0.0, 1.0]),
+        (
+            "29.2.2024 18:00",
+            19782.75,
+            [0.856198, 0.516647, -0.222521, -0.974928, -1.0, 0.0],
+        ),
+        (
+            "03/01/2000 06:30",
+            11017.270833333334,
+            [0.860793, 0.508955, 0.892698, -0.450655, 0.991445, -0.130526],
+        ),
+        (
+            "1890年1月2日",
+            -29218.0,
+            [0.017202, 0.999852, 0.433884, -0.900969, 0.0, 1.0],
+        ),
+    ];
+    for (cell, day, cycles) in expected {
+        let row = table.row(&[cell]).unwrap();
+        assert!(
+            (f64::from(row[0]) - (day - mean) / std).abs() < 1e-6,
+            "{cell}: {row:?}"
+        );
+        for (found, expected) in row[1..7].iter().zip(cycles) {
+            assert!(
+                (f64::from(*found) - expected).abs() < 2e-6,
+                "{cell}: {row:?}"
+            );
+        }
+        assert_eq!(row[7], 0.0);
+    }
+    assert_eq!(
+        table.row(&["NA"]).unwrap(),
+        [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]
+    );
+    let error = table.row(&["yesterday"]).unwrap_err().to_string();
+    assert!(
+        error.contains("\"born\"") && error.contains("\"yesterday\" is not a date"),
+        "{error}"
+    );
+    through_text(table);
+}
+
+#[test]
 fn tables_that_teach_nothing_are_refused() {
     let number = |missing| [("n", ColumnKind::Number(missing))];
     let error = |result: zerokara_data::Result<Table>| result.unwrap_err().to_string();

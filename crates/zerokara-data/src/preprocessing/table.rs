@@ -2,6 +2,8 @@
 
 use super::categories::{Categories, Unseen};
 use crate::error::{Error, Result};
+use crate::sheet::dates::{self, Moment};
+use crate::sheet::is_missing;
 use serde::{Deserialize, Serialize};
 use zerokara_core::Array;
 
@@ -25,6 +27,9 @@ pub enum ColumnKind {
     Number(Missing),
     /// One of a list of texts: a column for each, 1 where it is.
     Categories(Unseen),
+    /// Dates, perhaps with times: how late it is, as a number; then where in the year, in the week and in the day, each as the
+    /// sine and cosine of an angle that begins anew with the year, on Monday, at midnight.
+    Date(Missing),
 }
 
 /// How the cells of a row become a row of f32, column by column: learned on rows to train on, then the same for every row.
@@ -61,6 +66,11 @@ enum Encoding {
         missing: Missing,
     },
     Categories(Categories),
+    Date {
+        mean: f64,
+        std: f64,
+        missing: Missing,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -85,6 +95,39 @@ enum ColumnRecord {
         #[serde(default)]
         unseen: Unseen,
     },
+    Date {
+        name: String,
+        mean: f64,
+        std: f64,
+        #[serde(default)]
+        missing: Missing,
+    },
+}
+
+/// What is told of a date beside how late it is.
+const CYCLES: [&str; 6] = [
+    "sine of the year",
+    "cosine of the year",
+    "sine of the week",
+    "cosine of the week",
+    "sine of the day",
+    "cosine of the day",
+];
+
+/// The angles of a date as sines and cosines.
+fn cycles(moment: Moment) -> [f32; 6] {
+    let day = moment.seconds / 86_400.0;
+    let angles = [
+        (moment.day_of_year() as f64 + day) / 365.2425,
+        (moment.weekday() as f64 + day) / 7.0,
+        day,
+    ];
+    let mut out = [0.0; 6];
+    for (pair, turn) in out.chunks_mut(2).zip(angles) {
+        let (sine, cosine) = (turn * std::f64::consts::TAU).sin_cos();
+        (pair[0], pair[1]) = (sine as f32, cosine as f32);
+    }
+    out
 }
 
 impl From<Table> for Record {
@@ -101,6 +144,12 @@ impl From<Table> for Record {
                 values: categories.values().to_vec(),
                 unseen: categories.unseen(),
             },
+            Encoding::Date { mean, std, missing } => ColumnRecord::Date {
+                name,
+                mean,
+                std,
+                missing,
+            },
         };
         Record {
             columns: table.columns.into_iter().map(record).collect(),
@@ -112,18 +161,35 @@ impl TryFrom<Record> for Table {
     type Error = Error;
 
     fn try_from(record: Record) -> Result<Self> {
+        let scale = |name: &str, mean: f64, std: f64| match mean.is_finite()
+            && std.is_finite()
+            && std > 0.0
+        {
+            true => Ok(()),
+            false => Err(at(
+                name,
+                format!("the mean {mean} and the deviation {std} are none"),
+            )),
+        };
         let read = |record| match record {
             ColumnRecord::Number {
                 name,
                 mean,
                 std,
                 missing,
-            } => match mean.is_finite() && std.is_finite() && std > 0.0 {
-                true => Ok((name, Encoding::Number { mean, std, missing })),
-                false => Err(Error::new(format!(
-                    "column {name:?}: the mean {mean} and the deviation {std} are none"
-                ))),
-            },
+            } => {
+                scale(&name, mean, std)?;
+                Ok((name, Encoding::Number { mean, std, missing }))
+            }
+            ColumnRecord::Date {
+                name,
+                mean,
+                std,
+                missing,
+            } => {
+                scale(&name, mean, std)?;
+                Ok((name, Encoding::Date { mean, std, missing }))
+            }
             ColumnRecord::Categories {
                 name,
                 values,
@@ -150,13 +216,29 @@ fn at(column: &str, error: impl std::fmt::Display) -> Error {
     Error::new(format!("column {column:?}: {error}"))
 }
 
+/// The date in a cell, or none if it is missing.
+fn date(cell: &str) -> Result<Option<Moment>> {
+    let cell = cell.trim();
+    if is_missing(cell) {
+        return Ok(None);
+    }
+    let found = dates::parse(cell);
+    found.map(Some).ok_or_else(|| {
+        Error::new(format!(
+            "{cell:?} is not a date such as 2024-03-31 or 2024-03-31 14:30"
+        ))
+    })
+}
+
+/// A date as one number: days since 1970.
+fn lateness(moment: Moment) -> f64 {
+    moment.days as f64 + moment.seconds / 86_400.0
+}
+
 /// The number in a cell, or none if it is missing.
 fn number(cell: &str) -> Result<Option<f64>> {
     let cell = cell.trim();
-    if matches!(
-        cell,
-        "" | "NA" | "N/A" | "NaN" | "nan" | "null" | "NULL" | "?"
-    ) {
+    if is_missing(cell) {
         return Ok(None);
     }
     match cell.parse::<f64>() {
@@ -188,7 +270,15 @@ impl Table {
         let learned = kinds.into_iter().enumerate().map(|(place, (name, kind))| {
             let cells = rows.iter().map(|cells| cells.as_ref()[place].as_ref());
             let encoding = match kind {
-                ColumnKind::Number(missing) => numbers(&name, cells, missing)?,
+                ColumnKind::Number(missing) => {
+                    let (mean, std) = scale(&name, "number", cells, missing, number)?;
+                    Encoding::Number { mean, std, missing }
+                }
+                ColumnKind::Date(missing) => {
+                    let late = |cell: &str| Ok(date(cell)?.map(lateness));
+                    let (mean, std) = scale(&name, "date", cells, missing, late)?;
+                    Encoding::Date { mean, std, missing }
+                }
                 ColumnKind::Categories(unseen) => {
                     let categories = Categories::fit(cells.map(str::trim), unseen);
                     Encoding::Categories(categories.map_err(|error| at(&name, error))?)
@@ -230,6 +320,13 @@ impl Table {
                         names.push(format!("{name} is missing"));
                     }
                 }
+                Encoding::Date { missing, .. } => {
+                    names.push(name.clone());
+                    names.extend(CYCLES.iter().map(|cycle| format!("{name}: {cycle}")));
+                    if *missing == Missing::Indicator {
+                        names.push(format!("{name} is missing"));
+                    }
+                }
                 Encoding::Categories(categories) => {
                     names.extend(categories.values().iter().map(|v| format!("{name} = {v}")));
                     if categories.unseen() == Unseen::Place {
@@ -247,6 +344,9 @@ impl Table {
             .iter()
             .map(|(_, encoding)| match encoding {
                 Encoding::Number { missing, .. } => 1 + usize::from(*missing == Missing::Indicator),
+                Encoding::Date { missing, .. } => {
+                    1 + CYCLES.len() + usize::from(*missing == Missing::Indicator)
+                }
                 Encoding::Categories(categories) => categories.len(),
             })
             .sum()
@@ -296,6 +396,17 @@ impl Table {
                         row.push(f32::from(u8::from(found.is_none())));
                     }
                 }
+                Encoding::Date { mean, std, missing } => {
+                    let found = date(cell).map_err(|error| at(name, error))?;
+                    if found.is_none() && *missing == Missing::Error {
+                        return Err(at(name, "the date is missing"));
+                    }
+                    row.push(found.map_or(0.0, |moment| (lateness(moment) - mean) / std) as f32);
+                    row.extend(found.map_or([0.0; 6], cycles));
+                    if *missing == Missing::Indicator {
+                        row.push(f32::from(u8::from(found.is_none())));
+                    }
+                }
                 Encoding::Categories(categories) => {
                     let hot = categories
                         .index(cell.trim())
@@ -317,25 +428,30 @@ fn check_width(cells: usize, columns: usize) -> Result<()> {
     }
 }
 
-/// Mean and deviation of a column.
-fn numbers<'a>(
+/// Mean and deviation of what is read from the cells of a column.
+fn scale<'a>(
     name: &str,
+    what: &str,
     cells: impl Iterator<Item = &'a str>,
     missing: Missing,
-) -> Result<Encoding> {
+    read: impl Fn(&str) -> Result<Option<f64>>,
+) -> Result<(f64, f64)> {
     let mut found = Vec::new();
     for (row, cell) in cells.enumerate() {
         let wrong = |error: Error| Error::new(format!("row {row}, column {name:?}: {error}"));
-        match number(cell).map_err(wrong)? {
+        match read(cell).map_err(wrong)? {
             Some(number) => found.push(number),
             None if missing == Missing::Error => {
-                return Err(wrong(Error::new("the number is missing")));
+                return Err(wrong(Error::new(format!("the {what} is missing"))));
             }
             None => {}
         }
     }
     let Some(&first) = found.first() else {
-        return Err(at(name, "there is no number to learn the mean from"));
+        return Err(at(
+            name,
+            format!("there is no {what} to learn the mean from"),
+        ));
     };
     // Of equal numbers the mean is that number, whatever their sum rounds to.
     let (mean, std) = match found.iter().all(|&x| x == first) {
@@ -353,5 +469,5 @@ fn numbers<'a>(
             "the numbers are too large or too near to each other to be scaled",
         ));
     }
-    Ok(Encoding::Number { mean, std, missing })
+    Ok((mean, std))
 }
