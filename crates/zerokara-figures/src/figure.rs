@@ -78,15 +78,17 @@ impl Figure {
     /// what `words` makes of the one that was given. Everything is laid out anew for them.
     ///
     /// ```
-    /// use zerokara_figures::Plot;
+    /// use zerokara_figures::Bars;
     ///
-    /// let figure = Plot::new("Loss").axes("step", "loss").curve("SGD", &[2.3, 0.9]).figure();
+    /// let figure = Bars::new("Loss").bar("first step", [2.3]).bar("last step", [0.4]).figure();
     /// let japanese = figure.translated(&|text| match text {
-    ///     "step" => "ステップ".into(),
-    ///     "Loss" | "loss" => "損失".into(),
+    ///     "Loss" => "損失".into(),
+    ///     "first step" => "最初のステップ".into(),
+    ///     "last step" => "最後のステップ".into(),
     ///     other => other.into(),
     /// });
     /// assert_eq!((figure.title(), japanese.title()), ("Loss", "損失"));
+    /// assert!(japanese.svg().contains("最後のステップ"));
     /// ```
     pub fn translated(&self, words: &dyn Fn(&str) -> String) -> Self {
         Self {
