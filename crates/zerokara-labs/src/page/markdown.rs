@@ -32,25 +32,42 @@ pub(crate) fn html(markdown: &str) -> String {
     out
 }
 
-/// The text with lines that end and begin in Japanese made one: a browser would show the end of a line as a space, which
-/// does not stand between Japanese letters.
+/// The text with lines of a Japanese sentence made one: a browser would show the end of a line as a space, which stands
+/// neither between Japanese letters, nor between these and digits or Latin words, nor after Japanese punctuation.
 fn joined(markdown: &str) -> String {
-    let wide = |c: Option<char>| c.is_some_and(|c| c >= '\u{2E80}');
     let mut out = String::with_capacity(markdown.len());
     for line in markdown.lines() {
-        if out.ends_with('\n')
-            && wide(out.trim_end().chars().next_back())
-            && wide(line.chars().next())
-        {
-            // An empty line between them ends with a second end of line.
-            if !out.ends_with("\n\n") {
-                out.pop();
-            }
+        // An empty line before this one ends with a second end of line.
+        let before = out.strip_suffix('\n').filter(|before| !before.ends_with('\n'));
+        if before.is_some_and(|before| is_one_sentence(before, line)) {
+            out.pop();
         }
         out += line;
         out.push('\n');
     }
     out
+}
+
+/// Whether no space stands between a line and the next.
+fn is_one_sentence(before: &str, after: &str) -> bool {
+    let wide = |c: char| c >= '\u{2E80}';
+    let (Some(last), Some(first)) = (before.chars().next_back(), after.chars().next())
+    else {
+        return false;
+    };
+    // A number with a point begins an item of a list, and two signs a formula or code of their own.
+    let begins_item =
+        after.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with('.');
+    let begins_block = after.starts_with("$$") || after.starts_with("```");
+    match (wide(last), wide(first)) {
+        (true, true) => true,
+        (true, false) if first.is_ascii_alphanumeric() => !begins_item,
+        (true, false) if "$`".contains(first) => {
+            "、。（）：".contains(last) && !begins_block
+        }
+        (false, true) => last.is_ascii_alphanumeric(),
+        _ => false,
+    }
 }
 
 fn math(formula: &str, display_mode: DisplayMode) -> CowStr<'static> {
@@ -74,6 +91,12 @@ mod tests {
             html("活性化\n関数。\n\n次の段落"),
             "<p>活性化関数。</p>\n<p>次の段落</p>\n"
         );
+        assert_eq!(html("本の\nTwoLayerNet\nと\n2乗"), "<p>本のTwoLayerNetと2乗</p>\n");
+        assert_eq!(html("すると、\n`x`\nです"), "<p>すると、<code>x</code>\nです</p>\n");
+        assert!(html("次の\n`x`").contains("次の\n<code>"));
+        assert!(html("順に。\n1. 一つ").contains("<li>一つ"));
+        assert!(html("順に。\n- 一つ").contains("<li>一つ"));
+        assert!(html("式は。\n$$x$$").contains("式は。\n<span"));
         assert!(html("a word\nmore").contains("a word\nmore"));
     }
 
