@@ -7,7 +7,8 @@ use crate::sheet::is_missing;
 use serde::{Deserialize, Serialize};
 use zerokara_core::Array;
 
-/// What becomes of a missing number. A cell is missing if it is empty, or `NA`, `N/A`, `NaN`, `null` or `?`.
+/// What becomes of a missing number. A cell is missing if it is empty, or `NA`, `N/A`, `NaN`, `null`, `None`
+/// or `?`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Missing {
@@ -60,17 +61,90 @@ pub struct Table {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Encoding {
-    Number {
-        mean: f64,
-        std: f64,
-        missing: Missing,
-    },
+    Number(Scale),
     Categories(Categories),
-    Date {
-        mean: f64,
-        std: f64,
+    Date(Scale),
+}
+
+/// How a number is brought to the mean 0 and the deviation 1, and what becomes of one that is missing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Scale {
+    mean: f64,
+    std: f64,
+    missing: Missing,
+}
+
+impl Scale {
+    /// The scale of a file.
+    fn read(column: &str, mean: f64, std: f64, missing: Missing) -> Result<Self> {
+        match mean.is_finite() && std.is_finite() && std > 0.0 {
+            true => Ok(Self { mean, std, missing }),
+            false => Err(at(
+                column,
+                format!("the mean {mean} and the deviation {std} are none"),
+            )),
+        }
+    }
+
+    /// Mean and deviation of what is read from the cells of a column.
+    fn fit<'a>(
+        name: &str,
+        what: &str,
+        cells: impl Iterator<Item = &'a str>,
         missing: Missing,
-    },
+        read: impl Fn(&str) -> Result<Option<f64>>,
+    ) -> Result<Self> {
+        let mut found = Vec::new();
+        for (row, cell) in cells.enumerate() {
+            let wrong = |error: Error| Error::new(format!("row {row}, column {name:?}: {error}"));
+            match read(cell).map_err(wrong)? {
+                Some(number) => found.push(number),
+                None if missing == Missing::Error => {
+                    return Err(wrong(Error::new(format!("the {what} is missing"))));
+                }
+                None => {}
+            }
+        }
+        let Some(&first) = found.first() else {
+            return Err(at(
+                name,
+                format!("there is no {what} to learn the mean from"),
+            ));
+        };
+        // Of equal numbers the mean is that number, whatever their sum rounds to.
+        let (mean, std) = match found.iter().all(|&x| x == first) {
+            true => (first, 1.0),
+            false => {
+                let count = found.len() as f64;
+                let mean = found.iter().sum::<f64>() / count;
+                let variance = found.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count;
+                (mean, variance.sqrt())
+            }
+        };
+        if !(mean.is_finite() && std.is_finite() && std > 0.0) {
+            return Err(at(
+                name,
+                "the numbers are too large or too near to each other to be scaled",
+            ));
+        }
+        Ok(Self { mean, std, missing })
+    }
+
+    /// The number that says whether one is missing, if that is asked for.
+    fn indicator(self, is_missing: bool) -> Option<f32> {
+        (self.missing == Missing::Indicator).then_some(f32::from(u8::from(is_missing)))
+    }
+
+    /// The scaled number; 0, the mean, for one that is missing.
+    fn of(self, name: &str, what: &str, number: Option<f64>) -> Result<f32> {
+        match number {
+            None if self.missing == Missing::Error => {
+                Err(at(name, format!("the {what} is missing")))
+            }
+            None => Ok(0.0),
+            Some(number) => Ok(((number - self.mean) / self.std) as f32),
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -115,15 +189,12 @@ const CYCLES: [&str; 6] = [
 ];
 
 /// The angles of a date as sines and cosines.
-fn cycles(moment: Moment) -> [f32; 6] {
-    let day = moment.seconds / 86_400.0;
-    let angles = [
-        (moment.day_of_year() as f64 + day) / 365.2425,
-        (moment.weekday() as f64 + day) / 7.0,
-        day,
-    ];
-    let mut out = [0.0; 6];
-    for (pair, turn) in out.chunks_mut(2).zip(angles) {
+fn cycles(moment: Moment) -> [f32; CYCLES.len()] {
+    let mut out = [0.0; CYCLES.len()];
+    for (pair, turn) in out
+        .chunks_mut(2)
+        .zip([moment.year(), moment.week(), moment.day()])
+    {
         let (sine, cosine) = (turn * std::f64::consts::TAU).sin_cos();
         (pair[0], pair[1]) = (sine as f32, cosine as f32);
     }
@@ -133,7 +204,7 @@ fn cycles(moment: Moment) -> [f32; 6] {
 impl From<Table> for Record {
     fn from(table: Table) -> Self {
         let record = |(name, encoding)| match encoding {
-            Encoding::Number { mean, std, missing } => ColumnRecord::Number {
+            Encoding::Number(Scale { mean, std, missing }) => ColumnRecord::Number {
                 name,
                 mean,
                 std,
@@ -144,7 +215,7 @@ impl From<Table> for Record {
                 values: categories.values().to_vec(),
                 unseen: categories.unseen(),
             },
-            Encoding::Date { mean, std, missing } => ColumnRecord::Date {
+            Encoding::Date(Scale { mean, std, missing }) => ColumnRecord::Date {
                 name,
                 mean,
                 std,
@@ -161,16 +232,6 @@ impl TryFrom<Record> for Table {
     type Error = Error;
 
     fn try_from(record: Record) -> Result<Self> {
-        let scale = |name: &str, mean: f64, std: f64| match mean.is_finite()
-            && std.is_finite()
-            && std > 0.0
-        {
-            true => Ok(()),
-            false => Err(at(
-                name,
-                format!("the mean {mean} and the deviation {std} are none"),
-            )),
-        };
         let read = |record| match record {
             ColumnRecord::Number {
                 name,
@@ -178,8 +239,8 @@ impl TryFrom<Record> for Table {
                 std,
                 missing,
             } => {
-                scale(&name, mean, std)?;
-                Ok((name, Encoding::Number { mean, std, missing }))
+                let scale = Scale::read(&name, mean, std, missing)?;
+                Ok((name, Encoding::Number(scale)))
             }
             ColumnRecord::Date {
                 name,
@@ -187,8 +248,8 @@ impl TryFrom<Record> for Table {
                 std,
                 missing,
             } => {
-                scale(&name, mean, std)?;
-                Ok((name, Encoding::Date { mean, std, missing }))
+                let scale = Scale::read(&name, mean, std, missing)?;
+                Ok((name, Encoding::Date(scale)))
             }
             ColumnRecord::Categories {
                 name,
@@ -230,11 +291,6 @@ fn date(cell: &str) -> Result<Option<Moment>> {
     })
 }
 
-/// A date as one number: days since 1970.
-fn lateness(moment: Moment) -> f64 {
-    moment.days as f64 + moment.seconds / 86_400.0
-}
-
 /// The number in a cell, or none if it is missing.
 fn number(cell: &str) -> Result<Option<f64>> {
     let cell = cell.trim();
@@ -271,13 +327,11 @@ impl Table {
             let cells = rows.iter().map(|cells| cells.as_ref()[place].as_ref());
             let encoding = match kind {
                 ColumnKind::Number(missing) => {
-                    let (mean, std) = scale(&name, "number", cells, missing, number)?;
-                    Encoding::Number { mean, std, missing }
+                    Encoding::Number(Scale::fit(&name, "number", cells, missing, number)?)
                 }
                 ColumnKind::Date(missing) => {
-                    let late = |cell: &str| Ok(date(cell)?.map(lateness));
-                    let (mean, std) = scale(&name, "date", cells, missing, late)?;
-                    Encoding::Date { mean, std, missing }
+                    let days = |cell: &str| Ok(date(cell)?.map(Moment::days));
+                    Encoding::Date(Scale::fit(&name, "date", cells, missing, days)?)
                 }
                 ColumnKind::Categories(unseen) => {
                     let categories = Categories::fit(cells.map(str::trim), unseen);
@@ -314,16 +368,12 @@ impl Table {
         let mut names = Vec::new();
         for (name, encoding) in &self.columns {
             match encoding {
-                Encoding::Number { missing, .. } => {
+                Encoding::Number(scale) | Encoding::Date(scale) => {
                     names.push(name.clone());
-                    if *missing == Missing::Indicator {
-                        names.push(format!("{name} is missing"));
+                    if matches!(encoding, Encoding::Date(_)) {
+                        names.extend(CYCLES.iter().map(|cycle| format!("{name}: {cycle}")));
                     }
-                }
-                Encoding::Date { missing, .. } => {
-                    names.push(name.clone());
-                    names.extend(CYCLES.iter().map(|cycle| format!("{name}: {cycle}")));
-                    if *missing == Missing::Indicator {
+                    if scale.missing == Missing::Indicator {
                         names.push(format!("{name} is missing"));
                     }
                 }
@@ -343,10 +393,8 @@ impl Table {
         self.columns
             .iter()
             .map(|(_, encoding)| match encoding {
-                Encoding::Number { missing, .. } => 1 + usize::from(*missing == Missing::Indicator),
-                Encoding::Date { missing, .. } => {
-                    1 + CYCLES.len() + usize::from(*missing == Missing::Indicator)
-                }
+                Encoding::Number(scale) => 1 + scale.indicator(false).iter().len(),
+                Encoding::Date(scale) => 1 + CYCLES.len() + scale.indicator(false).iter().len(),
                 Encoding::Categories(categories) => categories.len(),
             })
             .sum()
@@ -382,30 +430,20 @@ impl Table {
         for ((name, encoding), cell) in self.columns.iter().zip(cells) {
             let cell = cell.as_ref();
             match encoding {
-                Encoding::Number { mean, std, missing } => {
+                Encoding::Number(scale) => {
                     let found = number(cell).map_err(|error| at(name, error))?;
-                    if found.is_none() && *missing == Missing::Error {
-                        return Err(at(name, "the number is missing"));
-                    }
-                    let value = found.map_or(0.0, |x| (x - mean) / std) as f32;
+                    let value = scale.of(name, "number", found)?;
                     if !value.is_finite() {
                         return Err(at(name, format!("{cell:?} is too large")));
                     }
                     row.push(value);
-                    if *missing == Missing::Indicator {
-                        row.push(f32::from(u8::from(found.is_none())));
-                    }
+                    row.extend(scale.indicator(found.is_none()));
                 }
-                Encoding::Date { mean, std, missing } => {
+                Encoding::Date(scale) => {
                     let found = date(cell).map_err(|error| at(name, error))?;
-                    if found.is_none() && *missing == Missing::Error {
-                        return Err(at(name, "the date is missing"));
-                    }
-                    row.push(found.map_or(0.0, |moment| (lateness(moment) - mean) / std) as f32);
-                    row.extend(found.map_or([0.0; 6], cycles));
-                    if *missing == Missing::Indicator {
-                        row.push(f32::from(u8::from(found.is_none())));
-                    }
+                    row.push(scale.of(name, "date", found.map(Moment::days))?);
+                    row.extend(found.map_or([0.0; CYCLES.len()], cycles));
+                    row.extend(scale.indicator(found.is_none()));
                 }
                 Encoding::Categories(categories) => {
                     let hot = categories
@@ -426,48 +464,4 @@ fn check_width(cells: usize, columns: usize) -> Result<()> {
             "it has {cells} cells, but there are {columns} columns"
         ))),
     }
-}
-
-/// Mean and deviation of what is read from the cells of a column.
-fn scale<'a>(
-    name: &str,
-    what: &str,
-    cells: impl Iterator<Item = &'a str>,
-    missing: Missing,
-    read: impl Fn(&str) -> Result<Option<f64>>,
-) -> Result<(f64, f64)> {
-    let mut found = Vec::new();
-    for (row, cell) in cells.enumerate() {
-        let wrong = |error: Error| Error::new(format!("row {row}, column {name:?}: {error}"));
-        match read(cell).map_err(wrong)? {
-            Some(number) => found.push(number),
-            None if missing == Missing::Error => {
-                return Err(wrong(Error::new(format!("the {what} is missing"))));
-            }
-            None => {}
-        }
-    }
-    let Some(&first) = found.first() else {
-        return Err(at(
-            name,
-            format!("there is no {what} to learn the mean from"),
-        ));
-    };
-    // Of equal numbers the mean is that number, whatever their sum rounds to.
-    let (mean, std) = match found.iter().all(|&x| x == first) {
-        true => (first, 1.0),
-        false => {
-            let count = found.len() as f64;
-            let mean = found.iter().sum::<f64>() / count;
-            let variance = found.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count;
-            (mean, variance.sqrt())
-        }
-    };
-    if !(mean.is_finite() && std.is_finite() && std > 0.0) {
-        return Err(at(
-            name,
-            "the numbers are too large or too near to each other to be scaled",
-        ));
-    }
-    Ok((mean, std))
 }

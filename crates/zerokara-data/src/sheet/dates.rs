@@ -1,22 +1,35 @@
 //! Dates and times in cells.
 
-/// Days since 1970-01-01 and seconds of the day.
+use jiff::civil::Date;
+
+/// A date, and seconds of the day.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Moment {
-    pub days: i64,
-    pub seconds: f64,
+    date: Date,
+    seconds: f64,
 }
 
 impl Moment {
-    /// 0 for Monday to 6 for Sunday.
-    pub fn weekday(self) -> i64 {
-        (self.days + 3).rem_euclid(7)
+    /// Days since 1970, of which the last one may be a part.
+    pub fn days(self) -> f64 {
+        let whole = self.date.duration_since(Date::constant(1970, 1, 1));
+        (whole.as_hours() / 24) as f64 + self.day()
     }
 
-    /// The day of its year, from 0.
-    pub fn day_of_year(self) -> i64 {
-        let (year, ..) = civil(self.days);
-        self.days - days(year, 1, 1)
+    /// Where in the year it is, from 0 to 1.
+    pub fn year(self) -> f64 {
+        (f64::from(self.date.day_of_year()) - 1.0 + self.day()) / 365.2425
+    }
+
+    /// Where in the week it is, from Monday, 0, to 1.
+    pub fn week(self) -> f64 {
+        let day = self.date.weekday().to_monday_zero_offset();
+        (f64::from(day) + self.day()) / 7.0
+    }
+
+    /// Where in the day it is, from 0 to 1.
+    pub fn day(self) -> f64 {
+        self.seconds / 86_400.0
     }
 }
 
@@ -34,14 +47,11 @@ pub(crate) fn parse(cell: &str) -> Option<Moment> {
         None => (cell, None),
     };
     let (year, month, day) = date_of(date)?;
-    if !(1..=9999).contains(&year) || !(1..=12).contains(&month) {
-        return None;
-    }
-    if !(1..=length_of(year, month)).contains(&day) {
+    if !(1..=9999).contains(&year) {
         return None;
     }
     Some(Moment {
-        days: days(year, month, day),
+        date: Date::new(year, month, day).ok()?,
         seconds: match time {
             Some(time) => seconds(time)?,
             None => 0.0,
@@ -49,14 +59,18 @@ pub(crate) fn parse(cell: &str) -> Option<Moment> {
     })
 }
 
-fn date_of(text: &str) -> Option<(i64, i64, i64)> {
-    let whole = |text: &str| -> Option<i64> {
+/// Year, month and day, which may be none of the calendar.
+fn date_of(text: &str) -> Option<(i16, i8, i8)> {
+    let whole = |text: &str| -> Option<i16> {
         let fits = (1..=4).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
         fits.then(|| text.parse().ok())?
     };
+    let date = |year: i16, month: i16, day: i16| {
+        Some((year, i8::try_from(month).ok()?, i8::try_from(day).ok()?))
+    };
     if let Some((year, rest)) = text.split_once('年') {
         let (month, day) = rest.strip_suffix('日')?.split_once('月')?;
-        return Some((whole(year)?, whole(month)?, whole(day)?));
+        return date(whole(year)?, whole(month)?, whole(day)?);
     }
     let sign = text.chars().find(|c| !c.is_ascii_digit())?;
     if !['-', '/', '.'].contains(&sign) {
@@ -68,9 +82,9 @@ fn date_of(text: &str) -> Option<(i64, i64, i64)> {
     };
     let (first, second, third) = (whole(a)?, whole(b)?, whole(c)?);
     match (a.len(), c.len(), sign) {
-        (4, ..) => Some((first, second, third)),
-        (_, 4, '/') if first <= 12 => Some((third, first, second)),
-        (_, 4, _) => Some((third, second, first)),
+        (4, ..) => date(first, second, third),
+        (_, 4, '/') if first <= 12 => date(third, first, second),
+        (_, 4, _) => date(third, second, first),
         _ => None,
     }
 }
@@ -92,40 +106,4 @@ fn seconds(text: &str) -> Option<f64> {
     let rest: f64 = last.parse().ok()?;
     (hours < 24 && minutes < 60 && (0.0..61.0).contains(&rest))
         .then(|| f64::from(hours * 3600 + minutes * 60) + rest)
-}
-
-fn is_leap(year: i64) -> bool {
-    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
-}
-
-fn length_of(year: i64, month: i64) -> i64 {
-    match month {
-        2 => 28 + i64::from(is_leap(year)),
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days since 1970-01-01 in the Gregorian calendar. Years begin in March, so that a leap day is the last of one.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-}
-
-/// The other way round.
-fn civil(day: i64) -> (i64, i64, i64) {
-    let day = day + 719_468;
-    let (era, of_era) = (day.div_euclid(146_097), day.rem_euclid(146_097));
-    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let month = if from_march < 10 {
-        from_march + 3
-    } else {
-        from_march - 9
-    };
-    let year = year + era * 400 + i64::from(month <= 2);
-    (year, month, of_year - (153 * from_march + 2) / 5 + 1)
 }

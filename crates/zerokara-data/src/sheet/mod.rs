@@ -164,7 +164,8 @@ impl Sheet {
         let found = self.names.iter().position(|known| known == name);
         found.ok_or_else(|| {
             let mut near: Vec<&str> = self.names.iter().map(String::as_str).collect();
-            near.sort_by_key(|known| distance(known, name));
+            let asked = name.to_lowercase();
+            near.sort_by_cached_key(|known| strsim::levenshtein(&known.to_lowercase(), &asked));
             const SHOWN: usize = 12;
             let more = match near.len().saturating_sub(SHOWN) {
                 0 => String::new(),
@@ -198,21 +199,4 @@ impl fmt::Debug for Sheet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Sheet({} rows of {:?})", self.len(), self.names)
     }
-}
-
-/// How many letters must be changed, put in or left out to make one name of the other, whatever their case.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b) = (a.to_lowercase(), b.to_lowercase());
-    let b: Vec<char> = b.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().take(64).enumerate() {
-        let mut before = row[0];
-        row[0] = i + 1;
-        for (j, &y) in b.iter().enumerate() {
-            let changed = before + usize::from(x != y);
-            before = row[j + 1];
-            row[j + 1] = changed.min(before + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
