@@ -6,6 +6,7 @@
 //! ```
 
 use html5gum::{Token, Tokenizer};
+use percent_encoding::percent_decode_str;
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     error::Error,
@@ -200,9 +201,9 @@ fn wrong_links(site: &Path, pages: &[PathBuf]) -> Result<Vec<String>> {
                 "" => page.to_path_buf(),
                 _ => resolved(&page.with_file_name(path)),
             };
-            let anchor = decoded(anchor);
+            let anchor = percent_decode_str(anchor).decode_utf8_lossy();
             let found = match contents.get(target.as_path()) {
-                Some(target) => anchor.is_empty() || target.anchors.contains(&anchor),
+                Some(target) => anchor.is_empty() || target.anchors.contains(&*anchor),
                 None => target.is_file(),
             };
             if !found {
@@ -228,24 +229,4 @@ fn resolved(path: &Path) -> PathBuf {
         }
     }
     out
-}
-
-/// Text with its `%41` decoded.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let code = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        match code.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) if first == b'%' => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            _ => {
-                bytes.push(first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -1,6 +1,7 @@
 //! What a lab is: one record, from which the list, the command's options, the pages and the tests are made.
 
-use crate::{Language, Session, words::COMMON};
+use crate::{Language, Session};
+use std::sync::LazyLock;
 use zerokara::{Result, figures::numbers::thousands, train::language::Texts};
 
 /// The largest count that any lab takes.
@@ -23,7 +24,9 @@ pub struct Lab {
     /// The same in Japanese.
     pub(crate) japanese: &'static str,
     /// What stands in Japanese for each text that the lab says or draws.
-    pub(crate) texts: &'static str,
+    pub(crate) table: &'static str,
+    /// The table, and what all labs have in common, read when they are needed first.
+    pub(crate) texts: LazyLock<Texts>,
     pub(crate) run: fn(&mut Session<'_>) -> Result<()>,
 }
 
@@ -31,7 +34,7 @@ pub struct Lab {
 /// varied. Beside it lie the explanations, `.en.md` and `.ja.md`, and the table of its texts, `.ja.toml`.
 macro_rules! lab {
     ($stem:literal, chapter $chapter:literal, pages $pages:literal $(, $choice:expr)* $(,)?) => {
-        pub(crate) const LAB: Lab = Lab {
+        pub(crate) static LAB: Lab = Lab {
             stem: $stem,
             chapter: $chapter,
             pages: $pages,
@@ -39,7 +42,10 @@ macro_rules! lab {
             source: include_str!(concat!($stem, ".rs")),
             english: include_str!(concat!($stem, ".en.md")),
             japanese: include_str!(concat!($stem, ".ja.md")),
-            texts: include_str!(concat!($stem, ".ja.toml")),
+            table: include_str!(concat!($stem, ".ja.toml")),
+            texts: std::sync::LazyLock::new(|| {
+                LAB.own_texts().unwrap_or_default().or(&$crate::words::COMMON)
+            }),
             run,
         };
     };
@@ -188,31 +194,25 @@ impl Lab {
         }
     }
 
-    /// The table of what it says and draws, with what all labs have in common.
-    ///
-    /// # Errors
-    /// If the table is not one: an error of the lab's author.
-    pub fn texts(&self) -> Result<Texts> {
-        Ok(Texts::parse(self.texts)?.or(&COMMON))
+    /// What stands for the texts that it says and draws, in its own table and in the one that all labs have in common.
+    pub fn texts(&self) -> &Texts {
+        &self.texts
     }
 
     /// What an option is for, in one of the languages.
     pub fn help(&self, choice: &Choice, language: Language) -> String {
         match language {
             Language::English => choice.help.to_string(),
-            Language::Japanese => match self.texts() {
-                Ok(texts) => texts.translate(choice.help).text,
-                Err(_) => choice.help.to_string(),
-            },
+            Language::Japanese => self.texts().translate(choice.help).text,
         }
     }
 
     /// The lines of the lab's own table.
     ///
     /// # Errors
-    /// As [`Lab::texts`].
+    /// If the table is not one: an error of the lab's author.
     pub fn own_texts(&self) -> Result<Texts> {
-        Texts::parse(self.texts)
+        Texts::parse(self.table)
     }
 }
 

@@ -97,7 +97,7 @@ impl Options {
                 .check(value)
                 .map_err(|why| Error::new(format!("{name}: {why}, not {value:?}")))?;
         }
-        let mut session = Session::new(lab, self, say)?;
+        let mut session = Session::new(lab, self, say);
         (lab.run)(&mut session)?;
         session.finish()
     }

@@ -12,26 +12,27 @@ use zerokara::figures::{Figure, html::escape};
 #[derive(Clone, Debug)]
 pub struct Play {
     kind: &'static str,
-    controls: Vec<Control>,
+    controls: Vec<Control<String>>,
     data: Map<String, Value>,
-    /// Texts among the values, each under the path of its keys.
-    words: Vec<(Vec<String>, String)>,
+    /// Texts among the values: list, name and text.
+    words: Vec<[String; 3]>,
     frames: Vec<Figure>,
 }
 
+/// A control, with texts in English or in both languages.
 #[derive(Clone, Debug)]
-struct Control {
+struct Control<T> {
     name: &'static str,
-    label: String,
-    kind: Kind,
+    label: T,
+    kind: Kind<T>,
 }
 
 #[derive(Clone, Debug)]
-enum Kind {
+enum Kind<T> {
     /// From, to, step, value; whether the value is an exponent of ten.
     Slider([f64; 4], bool),
-    /// Values and what is said of them.
-    Select(Vec<(String, String)>),
+    /// Words to choose from, known to the script in English.
+    Select(Vec<T>),
 }
 
 impl Play {
@@ -46,7 +47,7 @@ impl Play {
         }
     }
 
-    fn control(mut self, name: &'static str, label: &str, kind: Kind) -> Self {
+    fn control(mut self, name: &'static str, label: &str, kind: Kind<String>) -> Self {
         self.controls.push(Control { name, label: label.to_string(), kind });
         self
     }
@@ -80,7 +81,7 @@ impl Play {
 
     /// A choice of words; the first one is chosen.
     pub fn select(self, name: &'static str, label: &str, options: &[&str]) -> Self {
-        let options = options.iter().map(|option| (option.to_string(), option.to_string()));
+        let options = options.iter().map(ToString::to_string);
         self.control(name, label, Kind::Select(options.collect()))
     }
 
@@ -97,30 +98,32 @@ impl Play {
 
     /// A text in a list of its own.
     pub fn word_in(mut self, list: &str, name: &str, text: &str) -> Self {
-        self.words.push((vec![list.into(), name.into()], text.into()));
+        self.words.push([list, name, text].map(Into::into));
         self
     }
 
     /// In both languages.
     fn said(self, session: &Session<'_>) -> PlaySaid {
+        let both = |text: &str| {
+            let said = session.said(text);
+            json!({ "en": said.english, "ja": said.japanese })
+        };
         let mut data = self.data;
         let about = KINDS.iter().find(|(kind, ..)| *kind == self.kind);
-        let about = session.said(about.map_or(self.kind, |(_, about, _)| about));
-        data.insert("about".into(), json!({ "en": about.english, "ja": about.japanese }));
-        for (path, text) in &self.words {
-            let said = session.said(text);
-            let list = data.entry(path[0].clone()).or_insert_with(|| json!({}));
-            list[path[1].as_str()] = json!({ "en": said.english, "ja": said.japanese });
+        data.insert("about".into(), both(about.map_or(self.kind, |(_, about, _)| about)));
+        for [list, name, text] in self.words {
+            let list = data.entry(list).or_insert_with(|| json!({}));
+            list[name] = both(&text);
         }
-        let controls = self.controls.into_iter().map(|control| {
-            let label = session.said(&control.label);
-            let kind = match control.kind {
-                Kind::Slider(numbers, power) => SaidKind::Slider(numbers, power),
-                Kind::Select(options) => SaidKind::Select(
-                    options.into_iter().map(|(v, t)| (v, session.said(&t))).collect(),
+        let controls = self.controls.into_iter().map(|control| Control {
+            name: control.name,
+            label: session.said(&control.label),
+            kind: match control.kind {
+                Kind::Slider(numbers, power) => Kind::Slider(numbers, power),
+                Kind::Select(options) => Kind::Select(
+                    options.iter().map(|option| session.said(option)).collect(),
                 ),
-            };
-            (control.name, label, kind)
+            },
         });
         PlaySaid {
             kind: self.kind,
@@ -159,15 +162,9 @@ impl Session<'_> {
 #[derive(Clone, Debug)]
 pub(crate) struct PlaySaid {
     pub kind: &'static str,
-    controls: Vec<(&'static str, Said, SaidKind)>,
+    controls: Vec<Control<Said>>,
     data: Value,
     frames: Vec<Drawn>,
-}
-
-#[derive(Clone, Debug)]
-enum SaidKind {
-    Slider([f64; 4], bool),
-    Select(Vec<(String, Said)>),
 }
 
 impl PlaySaid {
@@ -178,25 +175,23 @@ impl PlaySaid {
             self.kind,
             escape(&self.data.to_string())
         );
-        for (name, label, kind) in &self.controls {
+        for Control { name, label, kind } in &self.controls {
             let _ = write!(out, "<label><span>{}</span>", label.html());
             let _ = match kind {
-                SaidKind::Slider([low, high, step, value], power) => write!(
+                Kind::Slider([low, high, step, value], power) => write!(
                     out,
                     "<input type=\"range\" name=\"{name}\" min=\"{low}\" max=\"{high}\" step=\"{step}\" value=\"{value}\"{}/><output></output>",
                     if *power { " data-power=\"10\"" } else { "" }
                 ),
-                SaidKind::Select(options) => {
+                Kind::Select(options) => {
                     let _ = write!(out, "<select name=\"{name}\">");
-                    for (value, said) in options {
+                    for said in options {
                         // An option holds no elements: a script says it in the page's language.
                         let _ = write!(
                             out,
-                            "<option value=\"{}\" data-en=\"{}\" data-ja=\"{}\">{}</option>",
-                            escape(value),
+                            "<option value=\"{0}\" data-en=\"{0}\" data-ja=\"{1}\">{0}</option>",
                             escape(&said.english),
-                            escape(&said.japanese),
-                            escape(&said.english)
+                            escape(&said.japanese)
                         );
                     }
                     write!(out, "</select>")

@@ -1,10 +1,10 @@
 //! What a lab can do while it runs: say numbers, draw, and state facts.
 
 use crate::{
-    Lab, Language, Options, Report,
+    Lab, Options, Report,
     lab::Text,
     page::{Block, Section},
-    words::{Drawn, Said},
+    words::{Drawn, Said, starts_as_number, without_sign},
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
@@ -13,10 +13,7 @@ use std::{
 use zerokara::{
     Error, Result,
     figures::Figure,
-    train::{
-        language::Texts,
-        report::terminal::{Align, table},
-    },
+    train::report::terminal::{Align, table},
 };
 
 /// A lab that is running. What it says goes to the terminal and into the page, in the order in which it is said.
@@ -27,7 +24,6 @@ pub struct Session<'a> {
     /// The first error of `say`, which ends the lab when it is done.
     failed: Option<Error>,
     titles: Text<'static>,
-    texts: Texts,
     /// What the tables have no translation of.
     untranslated: RefCell<BTreeSet<String>>,
     sections: Vec<Section>,
@@ -39,18 +35,17 @@ impl<'a> Session<'a> {
         lab: &'static Lab,
         options: &'a Options,
         say: &'a mut dyn FnMut(&str) -> Result<()>,
-    ) -> Result<Self> {
-        Ok(Self {
+    ) -> Self {
+        Self {
             lab,
             options,
             say,
             failed: None,
             titles: lab.text(options.language),
-            texts: lab.texts()?,
             untranslated: RefCell::default(),
             sections: Vec::new(),
             start: Instant::now(),
-        })
+        }
     }
 
     pub(crate) fn finish(self) -> Result<Report> {
@@ -78,7 +73,7 @@ impl<'a> Session<'a> {
     }
 
     fn translated(&self, text: &str) -> String {
-        let translation = self.texts.translate(text);
+        let translation = self.lab.texts().translate(text);
         if !translation.is_complete {
             self.untranslated.borrow_mut().insert(text.to_string());
         }
@@ -133,14 +128,11 @@ impl<'a> Session<'a> {
                 .iter()
                 .filter_map(|row| row.get(column))
                 .filter(|cell| !cell.is_empty());
-            let starts_like_one = |cell: &String| {
-                let cell = cell.trim_start_matches(['−', '-', '+', '<']);
-                cell.starts_with(|c: char| c.is_ascii_digit())
-                    || ["inf", "NaN", "∞", "–"].contains(&cell)
+            let is_one = |cell: &String| {
+                let unsigned = without_sign(cell);
+                starts_as_number(cell) || ["inf", "NaN", "∞", "–"].contains(&unsigned)
             };
-            column > 0
-                && cells.clone().next().is_some()
-                && cells.clone().all(starts_like_one)
+            column > 0 && cells.clone().next().is_some() && cells.clone().all(is_one)
         };
         let aligns: Vec<Align> = (0..columns.len())
             .map(|column| if numeric(column) { Align::Right } else { Align::Left })
@@ -201,10 +193,11 @@ impl<'a> Session<'a> {
                 ProgressDrawTarget::stderr()
             },
         );
-        if let Ok(style) = ProgressStyle::with_template(match self.options.language {
-            Language::English => "{msg}  {bar:28.cyan/238}  {pos}/{len}  {eta} left",
-            Language::Japanese => "{msg}  {bar:28.cyan/238}  {pos}/{len}  残り{eta}",
-        }) {
+        let left = Said::common("{eta} left");
+        let left = left.of(self.options.language);
+        if let Ok(style) = ProgressStyle::with_template(&format!(
+            "{{msg}}  {{bar:28.cyan/238}}  {{pos}}/{{len}}  {left}"
+        )) {
             bar.set_style(style.progress_chars("━━─"));
         }
         bar.set_message(self.said(what).of(self.options.language).to_string());

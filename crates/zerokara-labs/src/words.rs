@@ -21,6 +21,12 @@ pub(crate) struct Said {
 }
 
 impl Said {
+    /// What this makes of each language.
+    pub fn of_each(mut text: impl FnMut(Language) -> String) -> Self {
+        let [english, japanese] = Language::ALL.map(&mut text);
+        Self { english, japanese }
+    }
+
     /// A text of the frame around labs.
     pub fn common(english: &str) -> Self {
         Self { english: english.to_string(), japanese: COMMON.translate(english).text }
@@ -44,26 +50,55 @@ impl Said {
 
     /// Both as HTML, of which the page shows one; once if they are the same.
     pub fn html(&self) -> String {
-        self.tagged("span", "")
-    }
-
-    /// Both as elements of this name and class.
-    pub fn tagged(&self, tag: &str, class: &str) -> String {
-        let of = |language: Language| {
-            let (code, text) = (language.code(), escape(self.of(language).trim_end()));
-            format!("<{tag} class=\"{}\" lang=\"{code}\">{text}</{tag}>", join(class, code))
-        };
         match self.english == self.japanese {
-            true if tag == "span" && class.is_empty() => escape(&self.english),
-            true => {
-                format!(
-                    "<{tag} class=\"{class}\">{}</{tag}>",
-                    escape(self.english.trim_end())
-                )
-            }
-            false => Language::ALL.map(of).concat(),
+            true => escape(&self.english),
+            false => self.tagged("span", ""),
         }
     }
+
+    /// Both as elements of this name and class; one if they are the same.
+    pub fn tagged(&self, tag: &str, class: &str) -> String {
+        let html = |text: &str| escape(text.trim_end());
+        let japanese = (self.english != self.japanese).then(|| html(&self.japanese));
+        tagged(tag, class, &html(&self.english), japanese.as_deref())
+    }
+}
+
+/// Contents in both languages as elements of this name and class, of which the page shows one; one element if they are the
+/// same.
+pub(crate) fn tagged(
+    tag: &str,
+    class: &str,
+    english: &str,
+    japanese: Option<&str>,
+) -> String {
+    let element = |language: &str, content: &str| {
+        let class = format!("{class} {language}");
+        let named = match class.trim() {
+            "" => String::new(),
+            class => format!(" class=\"{class}\""),
+        };
+        let spoken = match language {
+            "" => String::new(),
+            language => format!(" lang=\"{language}\""),
+        };
+        format!("<{tag}{named}{spoken}>{content}</{tag}>")
+    };
+    let [en, ja] = Language::ALL.map(Language::code);
+    match japanese {
+        None => element("", english),
+        Some(japanese) => element(en, english) + &element(ja, japanese),
+    }
+}
+
+/// A cell without the sign in front of it.
+pub(crate) fn without_sign(cell: &str) -> &str {
+    cell.trim_start_matches(['−', '-', '+', '<', '±'])
+}
+
+/// Whether a cell says a number, perhaps with its unit or its range.
+pub(crate) fn starts_as_number(cell: &str) -> bool {
+    without_sign(cell).starts_with(|c: char| c.is_ascii_digit())
 }
 
 /// A picture in both languages.
@@ -87,21 +122,11 @@ impl Drawn {
         }
     }
 
-    /// Both in elements of this name and class, of which the page shows one; once if they are the same.
+    /// Both in elements of this name and class; one if they are the same.
     pub fn tagged(&self, tag: &str, class: &str) -> String {
-        let of = |language: Language| {
-            let (code, svg) = (language.code(), self.of(language).svg());
-            format!("<{tag} class=\"{}\" lang=\"{code}\">{svg}</{tag}>", join(class, code))
-        };
-        match self.japanese {
-            None => format!("<{tag} class=\"{class}\">{}</{tag}>", self.english.svg()),
-            Some(_) => Language::ALL.map(of).concat(),
-        }
+        let japanese = self.japanese.as_ref().map(Figure::svg);
+        tagged(tag, class, &self.english.svg(), japanese.as_deref())
     }
-}
-
-fn join(class: &str, code: &str) -> String {
-    format!("{class} {code}").trim().to_string()
 }
 
 #[cfg(test)]

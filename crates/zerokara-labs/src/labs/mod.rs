@@ -15,7 +15,7 @@ use crate::Lab;
 
 /// All labs, in the order of the book.
 #[rustfmt::skip]
-pub const LABS: &[&Lab] = &[
+pub static LABS: &[&Lab] = &[
     // Chapter 1: from NumPy's arrays to tensors.
     &chapter1::arrays::LAB,
     // Chapter 2: perceptrons.

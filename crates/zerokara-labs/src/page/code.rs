@@ -50,73 +50,94 @@ pub(super) fn tokens(source: &str) -> Vec<Token<'_>> {
         .collect()
 }
 
-/// All of the source.
-pub(super) fn whole(source: &str) -> String {
-    let tokens = tokens(source);
-    let lines = Lines::of(source, &tokens);
-    format!(
-        "<div class=\"code\"><pre><code>{}</code></pre></div>",
-        lines.html(0..lines.count(), 0)
-    )
-}
-
 /// The longest function that is open beside the code that calls it first.
 const SHORT: usize = 18;
 
-/// Some lines of the source, counted from 0, moved to the left. What only tells is folded away; below stand the lab's own
-/// functions which are called here first.
-pub(super) fn part(source: &str, part: Range<usize>) -> String {
-    let tokens = tokens(source);
-    let lines = Lines::of(source, &tokens);
-    let part = lines.trimmed(part);
-    let indent = part.clone().filter_map(|line| lines.indent(line)).min().unwrap_or(0);
-    let mut out = "<div class=\"code\">".to_string();
-    let shown = |range: Range<usize>| {
-        let range = lines.trimmed(range);
-        match range.is_empty() {
-            true => String::new(),
-            false => {
-                format!("<pre><code>{}</code></pre>", lines.html(range, indent))
+/// A source, read once for all that is shown of it.
+pub(super) struct Source<'a> {
+    tokens: Vec<Token<'a>>,
+    lines: Lines<'a>,
+    folds: Vec<Fold>,
+    /// The line on which the function `run` begins.
+    main: usize,
+    /// The names and lines of the other functions.
+    others: Vec<(&'a str, Range<usize>)>,
+}
+
+impl<'a> Source<'a> {
+    pub fn of(source: &'a str) -> Self {
+        let tokens = tokens(source);
+        let (main, others) = functions(&tokens);
+        Self {
+            lines: Lines::of(source, &tokens),
+            folds: folds(&tokens),
+            main,
+            others,
+            tokens,
+        }
+    }
+
+    /// All of it.
+    pub fn whole(&self) -> String {
+        format!(
+            "<div class=\"code\"><pre><code>{}</code></pre></div>",
+            self.lines.html(0..self.lines.count(), 0)
+        )
+    }
+
+    /// Some of its lines, counted from 0, moved to the left. What only tells is folded away; below stand the lab's own
+    /// functions which are called here first.
+    pub fn part(&self, part: Range<usize>) -> String {
+        let lines = &self.lines;
+        let part = lines.trimmed(part);
+        let indent = part.clone().filter_map(|line| lines.indent(line)).min().unwrap_or(0);
+        let mut out = "<div class=\"code\">".to_string();
+        let shown = |range: Range<usize>| {
+            let range = lines.trimmed(range);
+            match range.is_empty() {
+                true => String::new(),
+                false => {
+                    format!("<pre><code>{}</code></pre>", lines.html(range, indent))
+                }
+            }
+        };
+        let mut at = part.start;
+        for fold in runs(&self.folds, &part, lines) {
+            out += &shown(at..fold.lines.start);
+            let _ = write!(
+                out,
+                "<details class=\"fold\"{}><summary>{}</summary>{}</details>",
+                // Where nothing else is to be seen, it is seen.
+                if fold.lines == part { " open" } else { "" },
+                summary(&fold.kinds).html(),
+                shown(fold.lines.clone())
+            );
+            at = fold.lines.end;
+        }
+        out += &shown(at..part.end);
+        for (name, function) in &self.others {
+            if self.calls(name, part.clone()) && !self.calls(name, self.main..part.start) {
+                let open = if function.len() <= SHORT { " open" } else { "" };
+                let _ = write!(
+                    out,
+                    "<details class=\"fold\"{open}><summary><code>fn {}</code></summary><pre><code>{}</code></pre></details>",
+                    escape(name),
+                    lines.html(function.clone(), 0)
+                );
             }
         }
-    };
-    let folds = folds(&tokens);
-    let mut at = part.start;
-    for fold in runs(&folds, &part, &lines) {
-        out += &shown(at..fold.lines.start);
-        let _ = write!(
-            out,
-            "<details class=\"fold\"{}><summary>{}</summary>{}</details>",
-            // Where nothing else is to be seen, it is seen.
-            if fold.lines == part { " open" } else { "" },
-            summary(&fold.kinds).html(),
-            shown(fold.lines.clone())
-        );
-        at = fold.lines.end;
+        out + "</div>"
     }
-    out += &shown(at..part.end);
-    let called = |name: &str, within: Range<usize>| {
-        let calls = |pair: &[Token]| {
+
+    /// Whether the function is called in these lines, but for what only tells.
+    fn calls(&self, name: &str, within: Range<usize>) -> bool {
+        self.tokens.windows(2).any(|pair| {
             pair[0].text == name
                 && pair[1].kind == TokenKind::OpenParen
                 && within.contains(&pair[0].line)
-                && !folds.iter().any(|fold| fold.lines.contains(&pair[0].line))
-        };
-        tokens.windows(2).any(calls)
-    };
-    let (main, others) = functions(&tokens);
-    for (name, function) in others {
-        if called(name, part.clone()) && !called(name, main..part.start) {
-            let open = if function.len() <= SHORT { " open" } else { "" };
-            let _ = write!(
-                out,
-                "<details class=\"fold\"{open}><summary><code>fn {}</code></summary><pre><code>{}</code></pre></details>",
-                escape(name),
-                lines.html(function, 0)
-            );
-        }
+                && !self.folds.iter().any(|fold| fold.lines.contains(&pair[0].line))
+        })
     }
-    out + "</div>"
 }
 
 /// The folds of a part of the source; those between which nothing stands are one.
@@ -282,7 +303,8 @@ mod tests {
 
     #[test]
     fn pieces_have_the_colours_of_their_kinds() {
-        let html = whole("// a < b\nlet y = Tensor::from([1.5]).sum(\"x\"); vec![y]");
+        let html =
+            Source::of("// a < b\nlet y = Tensor::from([1.5]).sum(\"x\"); vec![y]").whole();
         for piece in [
             "<span class=\"comment\">// a &lt; b</span>",
             "<span class=\"keyword\">let</span> y = ",
@@ -297,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_line_goes_on_below_its_beginning() {
-        let html = whole("fn f() {\n    \"one\n  two\"\n}");
+        let html = Source::of("fn f() {\n    \"one\n  two\"\n}").whole();
         assert_eq!(html.matches("class=\"line\"").count(), 4);
         assert!(html.contains("style=\"--in:4\">    <span class=\"string\">"), "{html}");
     }
@@ -306,7 +328,8 @@ mod tests {
     fn functions_stand_where_they_are_called_first() {
         let source = "/// Twice.\nfn twice(x: f64) -> f64 {\n    2.0 * x\n}\n\nfn run() -> Result<()> {\n    \
              let a = twice(1.0);\n    let b = twice(a);\n    Ok(())\n}\n";
-        let (first, second) = (part(source, 6..7), part(source, 7..8));
+        let source = Source::of(source);
+        let (first, second) = (source.part(6..7), source.part(7..8));
         assert!(first.contains("<code>fn twice</code>") && first.contains("/// Twice."));
         assert!(!second.contains("fn twice"), "{second}");
     }
@@ -315,8 +338,9 @@ mod tests {
     fn what_only_tells_is_folded_and_named() {
         let source = "fn run(lab: &mut Session) -> Result<()> {\n    let y = x.matmul(&w);\n    \
              lab.print(&y);\n\n    lab.fact(\"a\", true)?;\n    let z = y.sum();\n    Ok(())\n}\n";
-        assert!(part(source, 2..5).contains("<details class=\"fold\" open>"));
-        let html = part(source, 1..6);
+        let source = Source::of(source);
+        assert!(source.part(2..5).contains("<details class=\"fold\" open>"));
+        let html = source.part(1..6);
         assert_eq!(html.matches("<details").count(), 1);
         assert!(html.contains("printed lines, checks"), "{html}");
         assert!(html.contains("--in:0\"><span class=\"keyword\">let</span> z"), "{html}");

@@ -7,7 +7,7 @@ mod markdown;
 use crate::{
     LABS, Lab, Language, Options,
     play::{PlaySaid, scripts},
-    words::{Drawn, Said},
+    words::{Drawn, Said, starts_as_number, tagged},
 };
 use markdown::html;
 use std::{fmt::Write, ops::Range};
@@ -117,19 +117,16 @@ impl Report {
         let mut out = head(texts[0].1.title, self.options.language);
         out += "<header>";
         out += &place(self.lab);
-        for (language, text) in &texts {
-            let (class, title) = (language.code(), escape(text.title));
-            let _ = write!(
-                out,
-                "<h1 class=\"{class}\" lang=\"{class}\">{title}</h1><div class=\"{class} intro\" lang=\"{class}\">{}</div>",
-                html(&text.introduction)
-            );
-        }
+        let [english, japanese] =
+            texts.each_ref().map(|(_, text)| html(&text.introduction));
+        out += &title(self.lab).tagged("h1", "");
+        out += &tagged("div", "intro", &english, Some(&japanese));
         let _ = writeln!(
             out,
             "<p class=\"command\"><code>{}</code></p></header>",
             escape(&self.command())
         );
+        let source = code::Source::of(self.lab.source());
         for (at, section) in self.sections.iter().enumerate() {
             let _ =
                 write!(out, "<section id=\"{}\"><div class=\"story\">", escape(section.id));
@@ -147,35 +144,30 @@ impl Report {
                 }
             }
             section.blocks.iter().for_each(|block| block.render(&mut out));
-            let _ = writeln!(
-                out,
-                "</div>{}</section>",
-                code::part(self.lab.source(), self.lines_of(at))
-            );
+            let _ = writeln!(out, "</div>{}</section>", source.part(self.lines_of(at)));
         }
         let _ = writeln!(
             out,
             "<details class=\"source\"><summary>{}</summary>{}</details>\
-             <footer>Zerokara {} · {} · {}</footer></main></body></html>",
+             <footer>Zerokara {} · {} · {}</footer></main>{}</body></html>",
             Said::common("The whole source").html(),
-            code::whole(self.lab.source()),
+            source.whole(),
             env!("CARGO_PKG_VERSION"),
             escape(&self.command()),
-            duration(self.seconds)
+            duration(self.seconds),
+            scripts(&self.plays())
         );
-        self.with_scripts(&out)
+        out
     }
 
-    /// The page, with the scripts of what can be played with on it.
-    fn with_scripts(&self, page: &str) -> String {
+    /// The kinds of what can be played with on the page.
+    fn plays(&self) -> Vec<&'static str> {
         let blocks = self.sections.iter().flat_map(|section| &section.blocks);
-        let kinds: Vec<&str> = blocks
-            .filter_map(|block| match block {
-                Block::Play(play) => Some(play.kind),
-                _ => None,
-            })
-            .collect();
-        page.replacen("</body>", &format!("{}</body>", scripts(&kinds)), 1)
+        let kinds = blocks.filter_map(|block| match block {
+            Block::Play(play) => Some(play.kind),
+            _ => None,
+        });
+        kinds.collect()
     }
 
     /// The command that runs the lab like this.
@@ -228,8 +220,10 @@ impl Block {
                 for row in rows {
                     *out += "<tr>";
                     for (at, cell) in row.iter().enumerate() {
-                        let class = match starts_as_number(&cell.english) {
-                            // A number and its unit stay together.
+                        // A number and its unit stay together.
+                        let is_whole = starts_as_number(&cell.english)
+                            && cell.english.chars().count() < 24;
+                        let class = match is_whole {
                             true if class(at).is_empty() => " class=\"whole\"",
                             _ => class(at),
                         };
@@ -254,21 +248,16 @@ impl Block {
     }
 }
 
-/// Whether a cell says a number, perhaps with its unit or its range.
-fn starts_as_number(cell: &str) -> bool {
-    let digits = cell.trim_start_matches(['−', '-', '+', '<', '±']);
-    digits.starts_with(|c: char| c.is_ascii_digit()) && cell.chars().count() < 24
-}
-
 /// The page that lists all labs; those that have run are links, with their first picture.
 pub fn gallery(reports: &[Report], language: Language) -> String {
     let mut out = head("Zerokara labs", language);
+    let [english, japanese] =
+        [include_str!("gallery.en.md"), include_str!("gallery.ja.md")].map(html);
     let _ = write!(
         out,
-        "<header>{}<div class=\"en intro\" lang=\"en\">{}</div><div class=\"ja intro\" lang=\"ja\">{}</div></header>",
+        "<header>{}{}</header>",
         Said::common("The book's labs").tagged("h1", ""),
-        html(include_str!("gallery.en.md")),
-        html(include_str!("gallery.ja.md"))
+        tagged("div", "intro", &english, Some(&japanese))
     );
     let mut chapter = None;
     for lab in LABS {
@@ -280,14 +269,7 @@ pub fn gallery(reports: &[Report], language: Language) -> String {
             let name = Said::common(chapter_name(lab.chapter())).tagged("h2", "");
             let _ = write!(out, "<section class=\"chapter\">{name}<div class=\"cards\">");
         }
-        let titles = [Language::English, Language::Japanese]
-            .map(|l| (l.code(), escape(lab.text(l).title)));
-        let titles: String = titles
-            .iter()
-            .map(|(class, title)| {
-                format!("<b class=\"{class}\" lang=\"{class}\">{title}</b>")
-            })
-            .collect();
+        let titles = title(lab).tagged("b", "");
         match reports.iter().find(|report| report.lab.name() == lab.name()) {
             Some(report) => {
                 let picture = report.picture().map(|drawn| drawn.tagged("span", "picture"));
@@ -335,6 +317,11 @@ fn chapter_name(chapter: u8) -> &'static str {
         8 => "Chapter 8: deep learning",
         _ => "Beyond the book",
     }
+}
+
+/// A lab's title, in both languages.
+fn title(lab: &Lab) -> Said {
+    Said::of_each(|language| lab.text(language).title.to_string())
 }
 
 /// Chapter and pages, in both languages.

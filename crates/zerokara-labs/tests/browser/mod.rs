@@ -1,5 +1,6 @@
 //! Pages in headless Chromium: a script of the test looks at them and says what it found.
 
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use std::{
     env, fs,
@@ -92,19 +93,6 @@ fn answer(page: &str) -> Value {
         .split_once("<body>BEGIN")
         .and_then(|(_, rest)| rest.split_once("END"))
         .unwrap_or_else(|| panic!("the pages were not looked at to the end: {page:.2000}"));
-    let mut bytes = Vec::new();
-    let mut rest = told.0.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        rest = after;
-        let code =
-            || u8::from_str_radix(std::str::from_utf8(after.get(..2)?).ok()?, 16).ok();
-        match (first, code()) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            _ => bytes.push(first),
-        }
-    }
+    let bytes: Vec<u8> = percent_decode_str(told.0).collect();
     serde_json::from_slice(&bytes).unwrap()
 }

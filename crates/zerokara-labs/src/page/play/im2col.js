@@ -11,7 +11,7 @@ play.kinds.im2col = {
     const picture = play.picture(stage, left + side * side * size + 4, Math.max(windows.length, image.length) * size + 4);
     const [i, j] = [Math.floor(row / count), row % count];
     const within = (v, from) => v >= from && v < from + side;
-    const pixels = play.svg('g'), rows = play.svg('g');
+    const pixels = svg('g'), rows = svg('g');
     play.cells(pixels, 1, 1, image, size, (r, c) => within(r, i) && within(c, j) ? 'c1' : '');
     play.cells(rows, left, 1, windows, size, r => r === row ? 'c1' : '');
     picture.append(pixels, rows);

@@ -1,4 +1,13 @@
 // What every page does: tables that sort, and curves that tell their values.
+
+/** An element of SVG. */
+const svg = (name, attributes = {}, ...children) => {
+  const element = document.createElementNS('http://www.w3.org/2000/svg', name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...children);
+  return element;
+};
+
 {
   /** A cell as a number, if it begins with one. */
   const number = text => {
@@ -25,13 +34,6 @@
     });
   };
 
-  const SVG = 'http://www.w3.org/2000/svg';
-  const make = (name, attributes) => {
-    const element = document.createElementNS(SVG, name);
-    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-    return element;
-  };
-
   /** The values of a plot's curves at a place along its horizontal axis, beside a line there. */
   const telling = plot => {
     const picture = plot.closest('svg.figure');
@@ -48,7 +50,7 @@
       points: [...path.getAttribute('d').matchAll(/[ML](-?[\d.]+) (-?[\d.]+)/g)].map(m => [Number(m[1]), Number(m[2])]),
     })).filter(curve => curve.points.length > 1);
     if (!curves.length) return;
-    const told = make('g', { class: 'told' });
+    const told = svg('g', { class: 'told' });
     let at = null;
     const short = v => String(Number(v.toPrecision(4))).replaceAll('-', '−');
     const show = place => {
@@ -57,18 +59,18 @@
       at = Math.min(x.to, Math.max(x.from, place));
       const found = curves.map(curve => ({ ...curve, point: curve.points.reduce((a, b) => Math.abs(b[0] - at) < Math.abs(a[0] - at) ? b : a) }))
         .filter(curve => Math.abs(curve.point[0] - at) < 12);
-      told.append(make('path', { class: 'axis', d: `M${at} ${Math.min(y.from, y.to)}V${Math.max(y.from, y.to)}` }));
-      for (const { point, look } of found) told.append(make('circle', { class: 'dot ' + look, cx: point[0], cy: point[1], r: 3.6 }));
+      told.append(svg('path', { class: 'axis', d: `M${at} ${Math.min(y.from, y.to)}V${Math.max(y.from, y.to)}` }));
+      for (const { point, look } of found) told.append(svg('circle', { class: 'dot ' + look, cx: point[0], cy: point[1], r: 3.6 }));
       const lines = [short(x.value(found[0]?.point[0] ?? at)), ...found.map(c => `${c.name} ${short(y.value(c.point[1]))}`.trim())];
       const texts = lines.map((line, i) => {
-        const text = make('text', { y: Math.min(y.from, y.to) + 14 + 15 * i, class: i ? 'small' : 'small strong' });
+        const text = svg('text', { y: Math.min(y.from, y.to) + 14 + 15 * i, class: i ? 'small' : 'small strong' });
         text.textContent = line;
         told.append(text);
         return text;
       });
       const wide = Math.max(...texts.map(text => text.getComputedTextLength()));
       const left = at + wide + 14 > x.to ? at - wide - 8 : at + 8;
-      const back = make('rect', { class: 'paper', x: left - 4, y: Math.min(y.from, y.to) + 1, width: wide + 8, height: 15 * lines.length + 4, opacity: 0.86 });
+      const back = svg('rect', { class: 'paper', x: left - 4, y: Math.min(y.from, y.to) + 1, width: wide + 8, height: 15 * lines.length + 4, opacity: 0.86 });
       told.insertBefore(back, texts[0]);
       texts.forEach(text => text.setAttribute('x', left));
     };

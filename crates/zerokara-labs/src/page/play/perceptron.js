@@ -20,7 +20,7 @@ play.kinds.perceptron = {
       }
     });
     const points = inside.map(([a, c]) => plane.sx(a) + ',' + plane.sy(c)).join(' ');
-    plane.inside.append(play.svg('polygon', { class: 'mark c1', points, 'stroke-width': 0 }));
+    plane.inside.append(svg('polygon', { class: 'mark c1', points, 'stroke-width': 0 }));
     if (edge.length === 2) plane.line(edge, 'grey');
     [[0, 0], [1, 0], [0, 1], [1, 1]].forEach((p, i) => plane.dot(p, answers[i] ? 'c1' : 'c0', 6));
     // The truth table, and which gate has it.
@@ -29,7 +29,7 @@ play.kinds.perceptron = {
       const look = { 'text-anchor': 'middle', class: j === 2 && i ? 'strong' : '' };
       plane.picture.append(play.text(318 + 30 * j, 60 + 22 * i, String(cell), look));
     }));
-    plane.picture.append(play.svg('path', { class: 'axis', d: 'M304 68H394M363 46V156' }));
+    plane.picture.append(svg('path', { class: 'axis', d: 'M304 68H394M363 46V156' }));
     if (gate) plane.picture.append(play.text(349, 186, gate, { class: 'strong', 'text-anchor': 'middle' }));
     play.draggable(stage, plane.picture, (px, py) => {
       // The line goes through this point, in the same direction.

@@ -4,21 +4,11 @@
 const play = { kinds: {} };
 
 {
-  const SVG = 'http://www.w3.org/2000/svg';
-
-  /** An element of SVG. */
-  play.svg = (name, attributes = {}, ...children) => {
-    const element = document.createElementNS(SVG, name);
-    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-    element.append(...children);
-    return element;
-  };
-
   /** A text at a place; `words` is a text or one for each language. */
   play.text = (x, y, words, attributes = {}) => {
-    const text = play.svg('text', { x, y, ...attributes });
+    const text = svg('text', { x, y, ...attributes });
     if (typeof words === 'string') text.textContent = words;
-    else for (const language of ['en', 'ja']) text.append(play.svg('tspan', { class: language }, words[language]));
+    else for (const language of ['en', 'ja']) text.append(svg('tspan', { class: language }, words[language]));
     return text;
   };
 
@@ -35,23 +25,23 @@ const play = { kinds: {} };
     const left = 44, right = width - 14, top = 30, bottom = height - 40;
     const sx = v => left + (v - x[0]) / (x[1] - x[0]) * (right - left);
     const sy = v => bottom - (v - y[0]) / (y[1] - y[0]) * (bottom - top);
-    const picture = play.svg('svg', { class: 'figure', viewBox: `0 0 ${width + room} ${height}`, width: width + room, height, role: 'img' });
+    const picture = svg('svg', { class: 'figure', viewBox: `0 0 ${width + room} ${height}`, width: width + room, height, role: 'img' });
     for (const [range, place, vertical] of [[x, sx, true], [y, sy, false]]) {
       for (const at of ticks(range, vertical ? 6 : 5)) {
         const p = place(at);
-        picture.append(play.svg('path', { class: 'grid', d: vertical ? `M${p} ${top}V${bottom}` : `M${left} ${p}H${right}` }));
+        picture.append(svg('path', { class: 'grid', d: vertical ? `M${p} ${top}V${bottom}` : `M${left} ${p}H${right}` }));
         picture.append(vertical ? play.text(p, bottom + 17, play.number(at), { 'text-anchor': 'middle' })
           : play.text(left - 7, p + 4, play.number(at), { 'text-anchor': 'end' }));
       }
     }
-    picture.append(play.svg('path', { class: 'axis', d: `M${left} ${top}V${bottom}H${right}` }));
+    picture.append(svg('path', { class: 'axis', d: `M${left} ${top}V${bottom}H${right}` }));
     if (names[1]) picture.append(play.text(0, top - 12, names[1], { class: 'name' }));
     if (names[0]) picture.append(play.text(right, bottom + 35, names[0], { class: 'name', 'text-anchor': 'end' }));
-    const inside = play.svg('svg', { x: left, y: top, width: right - left, height: bottom - top, viewBox: `${left} ${top} ${right - left} ${bottom - top}` });
+    const inside = svg('svg', { x: left, y: top, width: right - left, height: bottom - top, viewBox: `${left} ${top} ${right - left} ${bottom - top}` });
     picture.append(inside);
     stage.append(picture);
-    const line = (points, look) => inside.append(play.svg('path', { class: 'line ' + look, d: path(points.map(([a, b]) => [sx(a), sy(b)])) }));
-    const dot = ([a, b], look, r = 4) => inside.append(play.svg('circle', { class: 'dot ' + look, cx: sx(a), cy: sy(b), r }));
+    const line = (points, look) => inside.append(svg('path', { class: 'line ' + look, d: path(points.map(([a, b]) => [sx(a), sy(b)])) }));
+    const dot = ([a, b], look, r = 4) => inside.append(svg('circle', { class: 'dot ' + look, cx: sx(a), cy: sy(b), r }));
     return { picture, inside, sx, sy, line, dot, x, y };
   };
 
@@ -78,9 +68,9 @@ const play = { kinds: {} };
   play.cells = (group, x, y, numbers, size, look = () => '') => {
     numbers.forEach((row, i) => row.forEach((value, j) => {
       const [cx, cy] = [x + j * size, y + i * size], shade = look(i, j);
-      const cell = play.svg('g', { 'data-cell': i + ',' + j });
-      cell.append(play.svg('rect', { class: 'cell', x: cx, y: cy, width: size, height: size }));
-      if (shade) cell.append(play.svg('rect', { class: 'mark ' + shade, x: cx, y: cy, width: size, height: size }));
+      const cell = svg('g', { 'data-cell': i + ',' + j });
+      cell.append(svg('rect', { class: 'cell', x: cx, y: cy, width: size, height: size }));
+      if (shade) cell.append(svg('rect', { class: 'mark ' + shade, x: cx, y: cy, width: size, height: size }));
       if (value !== null) cell.append(play.text(cx + size / 2, cy + size / 2 + 4, play.number(value, 3), { class: 'number', 'text-anchor': 'middle' }));
       group.append(cell);
     }));
@@ -88,7 +78,7 @@ const play = { kinds: {} };
 
   /** A picture without axes. */
   play.picture = (stage, width, height) => {
-    const picture = play.svg('svg', { class: 'figure', viewBox: `0 0 ${width} ${height}`, width, height, role: 'img' });
+    const picture = svg('svg', { class: 'figure', viewBox: `0 0 ${width} ${height}`, width, height, role: 'img' });
     stage.append(picture);
     return picture;
   };
@@ -126,7 +116,7 @@ const play = { kinds: {} };
       if (!kind.keeps || !stage.childElementCount) stage.replaceChildren();
       kind.draw(stage, kind.compute(values, data), values, data, set);
       for (const picture of stage.querySelectorAll(':scope > svg'))
-        picture.prepend(play.svg('title', {}, data.about[document.documentElement.lang] ?? data.about.en));
+        picture.prepend(svg('title', {}, data.about[document.documentElement.lang] ?? data.about.en));
     };
     const set = changed => {
       for (const input of inputs) if (input.name in changed) input.value = input.dataset.power ? Math.log10(changed[input.name]) : changed[input.name];

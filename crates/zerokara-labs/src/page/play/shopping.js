@@ -13,10 +13,10 @@ play.kinds.shopping = {
     const picture = play.picture(stage, 620, 300);
     // On a narrow screen it is better moved sideways than too small to read.
     picture.style.minWidth = '500px';
-    const node = (x, y, sign) => picture.append(play.svg('circle', { class: 'box', cx: x, cy: y, r: 15 }), play.text(x, y + 4, sign, { class: 'strong', 'text-anchor': 'middle' }));
+    const node = (x, y, sign) => picture.append(svg('circle', { class: 'box', cx: x, cy: y, r: 15 }), play.text(x, y + 4, sign, { class: 'strong', 'text-anchor': 'middle' }));
     const edge = (name, x0, y0, x1, y1) => {
       const turn = x0 + 84;
-      picture.append(play.svg('path', { class: 'edge', d: `M${x0} ${y0}H${turn}C${(turn + x1) / 2} ${y0} ${(turn + x1) / 2} ${y1} ${x1} ${y1}` }));
+      picture.append(svg('path', { class: 'edge', d: `M${x0} ${y0}H${turn}C${(turn + x1) / 2} ${y0} ${(turn + x1) / 2} ${y1} ${x1} ${y1}` }));
       picture.append(play.text(x0 + 42, y0 - 6, play.number(values[name], 6), { class: 'value', 'text-anchor': 'middle' }));
       picture.append(play.text(x0 + 42, y0 + 15, play.number(gradients[name], 6), { class: 'gradient', 'text-anchor': 'middle' }));
     };
