@@ -263,6 +263,11 @@ impl Source for Columns {
         (index < Source::len(self)).then(|| self.columns[at].sample(index).1[axis])
     }
 
+    fn classes(&self, column: &str) -> Option<&[i64]> {
+        let array = self.array(column)?;
+        (array.shape().len() == 1).then(|| array.as_slice::<i64>().ok())?
+    }
+
     fn in_memory(&self) -> Option<&Columns> {
         Some(self)
     }

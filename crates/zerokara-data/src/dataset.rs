@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::idx::{self, Values};
 use crate::labels::check_labels;
 use crate::normalization::Normalization;
+use crate::open::DataOptions;
 use crate::pictures::Pictures;
 use crate::preprocessing::{Categories, Preprocessing};
 use crate::split::{Samples, Split};
@@ -61,8 +62,10 @@ pub struct Dataset {
     pub preprocessing: Named<Preprocessing>,
     /// How picture files become samples; what the training set looks like unless it was changed.
     pub pictures: Pictures,
-    /// The folder that the data were read from, if they were, by its whole path.
+    /// The file or folder that the data were read from, if they were, by its whole path.
     pub source: Option<PathBuf>,
+    /// What was found out while they were read, a sentence each: what is learned, what was left out, and why.
+    pub notes: Vec<String>,
 }
 
 impl Dataset {
@@ -97,6 +100,7 @@ impl Dataset {
             preprocessing: Named::new(),
             pictures: Pictures::Plain,
             source: None,
+            notes: Vec::new(),
         }
     }
 
@@ -255,7 +259,7 @@ impl Dataset {
     }
 
     /// The data set of this name: `mnist` (inside the program), `fashion-mnist` (installed on the machine), or the
-    /// path of a folder as [`from_idx_folder`](Self::from_idx_folder) reads it.
+    /// path of data of one's own, as [`DataOptions`] reads them where nothing is said.
     ///
     /// # Errors
     ///
@@ -278,14 +282,10 @@ impl Dataset {
                  or give the path of a folder with the four IDX files",
             )),
             "fashion-mnist" => FashionMnist::load(),
-            path if Path::new(path).is_dir() => Dataset::from_idx_folder(path),
-            path if Path::new(path).exists() => Err(Error::new(format!(
-                "{path} is a file; a data set is one of mnist and fashion-mnist, or a folder with IDX files"
-            ))),
+            path if Path::new(path).exists() => DataOptions::new().open(path),
             _ => Err(Error::new(format!(
-                "no data set {name:?}: known are mnist and fashion-mnist, or give the path of a folder with the files \
-                 train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and \
-                 t10k-labels-idx1-ubyte (plain or .gz)"
+                "no data set {name:?}: known are mnist and fashion-mnist, or give the path of a table (CSV, TSV), of a folder of \
+                 pictures by class, or of one with IDX files"
             ))),
         }
     }

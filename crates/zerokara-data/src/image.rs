@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::digit::digit;
 use crate::error::{Error, Result};
-use crate::picture::Picture;
+use crate::picture::{Picture, Plane};
+use crate::pictures::Pictures;
 
 /// Reads a picture of one digit, of any size, dark on light or light on dark, and prepares it as the authors of MNIST
 /// prepared theirs: brightness `[H, W]` from 0, the background, to 1.
@@ -15,13 +16,13 @@ use crate::picture::Picture;
 /// 20/28 of each side with its proportions kept, and set so that its centre of mass is in the middle. `[28, 28]` gives what
 /// a network trained on MNIST expects. Pictures of more than 1024 pixels along a side are scaled down first.
 ///
-/// PNG and JPEG are read. A transparent background counts as light under dark strokes and as dark under light ones.
+/// PNG, JPEG, BMP, WebP and GIF are read. A transparent background counts as light under dark strokes and as dark under light ones.
 ///
 /// Source: LeCun, Cortes and Burges, <http://yann.lecun.com/exdb/mnist/>.
 ///
 /// # Errors
 ///
-/// The file cannot be read, is damaged, is no PNG or JPEG, or is larger than 64 million pixels; nothing stands out from
+/// The file cannot be read, is damaged, is no picture, or is larger than 64 million pixels; nothing stands out from
 /// the paper; or a side of the shape is 0 or above 4096.
 ///
 /// # Example
@@ -50,39 +51,85 @@ pub fn digit_from_image(path: impl AsRef<Path>, shape: [usize; 2]) -> Result<Vec
 }
 
 /// Reads a picture as a sample of shape `[C, H, W]`, values from 0 to 1: grey for one channel, red, green and blue for
-/// three. The picture is stretched to the shape; what is transparent is white.
+/// three. The picture is brought to the shape as [`Pictures`] says; what is transparent is white.
 ///
 /// # Errors
 ///
-/// The file cannot be read, is damaged, is no PNG or JPEG, or is larger than 64 million pixels; the shape has other than
+/// The file cannot be read, is damaged, is no picture, or is larger than 64 million pixels; the shape has other than
 /// 1 or 3 channels, or a side that is 0 or above 4096.
 ///
 /// # Example
 ///
 /// ```no_run
-/// let pixels = zerokara_data::sample_from_image("cat.jpg", [3, 32, 32])?;
+/// use zerokara_data::{Pictures, sample_from_image};
+///
+/// let pixels = sample_from_image("cat.jpg", [3, 32, 32], Pictures::Crop)?;
 /// assert_eq!(pixels.len(), 3 * 32 * 32);
 /// # Ok::<(), zerokara_data::Error>(())
 /// ```
-pub fn sample_from_image(path: impl AsRef<Path>, shape: [usize; 3]) -> Result<Vec<f32>> {
-    let [channels, height, width] = shape;
-    check_sides(&[height, width])?;
-    if channels != 1 && channels != 3 {
-        return Err(Error::new(format!(
-            "a picture cannot become a sample of shape {shape:?}: it has 1 channel (grey) or 3 (colour)"
-        )));
+pub fn sample_from_image(
+    path: impl AsRef<Path>,
+    shape: [usize; 3],
+    fit: Pictures,
+) -> Result<Vec<f32>> {
+    check_sample_shape(&shape)?;
+    if let (Pictures::Digits, [1, height, width]) = (fit, shape) {
+        return digit_from_image(path, [height, width]);
     }
-    let picture = Picture::read(path.as_ref())?;
+    Ok(sample(&Picture::read(path.as_ref())?, shape, fit))
+}
+
+/// A picture as stored pixels `[C, H, W]`.
+pub(crate) fn picture_bytes(path: &Path, shape: [usize; 3], fit: Pictures) -> Result<Vec<u8>> {
+    let values = match (fit, shape) {
+        (Pictures::Digits, [1, height, width]) => digit_from_image(path, [height, width])?,
+        _ => sample(&Picture::read(path)?, shape, fit),
+    };
+    Ok(values
+        .into_iter()
+        .map(|value| (value * 255.0).round() as u8)
+        .collect())
+}
+
+fn sample(picture: &Picture, [channels, height, width]: [usize; 3], fit: Pictures) -> Vec<f32> {
     let planes = match channels {
         1 => vec![picture.grey(1.0)],
         _ => (0..3)
             .map(|channel| picture.channel(channel, 1.0))
             .collect(),
     };
-    Ok(planes
-        .into_iter()
-        .flat_map(|plane| plane.resize(height, width).values)
-        .collect())
+    let fitted = planes.into_iter().flat_map(|plane| match fit {
+        Pictures::Crop => covering(plane, height, width).values,
+        _ => plane.resize(height, width).values,
+    });
+    fitted.collect()
+}
+
+/// The middle of the picture, of the proportions of the size, brought to it.
+fn covering(plane: Plane, height: usize, width: usize) -> Plane {
+    let scale = (plane.height as f64 / height as f64).min(plane.width as f64 / width as f64);
+    let side =
+        |wanted: usize, there: usize| ((wanted as f64 * scale).round() as usize).clamp(1, there);
+    let (tall, wide) = (side(height, plane.height), side(width, plane.width));
+    let middle = plane.crop(
+        (plane.height - tall) / 2,
+        (plane.width - wide) / 2,
+        tall,
+        wide,
+    );
+    middle.resize(height, width)
+}
+
+/// Whether pictures can become samples of this shape.
+pub(crate) fn check_sample_shape(shape: &[usize; 3]) -> Result<()> {
+    let [channels, height, width] = *shape;
+    check_sides(&[height, width])?;
+    match channels {
+        1 | 3 => Ok(()),
+        _ => Err(Error::new(format!(
+            "a picture cannot become a sample of shape {shape:?}: it has 1 channel (grey) or 3 (colour)"
+        ))),
+    }
 }
 
 fn check_sides(sides: &[usize]) -> Result<()> {

@@ -23,7 +23,7 @@
 //! # Ok::<(), zerokara_data::Error>(())
 //! ```
 //!
-//! Features: `mnist` (on by default) puts the MNIST data set into the program; `images` reads PNG and JPEG files.
+//! Features: `mnist` (on by default) puts the MNIST data set into the program; `images` reads files of pictures.
 
 mod ahead;
 mod augment;
@@ -31,6 +31,8 @@ mod batch;
 mod collate;
 mod columns;
 mod dataset;
+#[cfg(feature = "images")]
+mod decoders;
 #[cfg(feature = "images")]
 mod digit;
 mod error;
@@ -44,6 +46,7 @@ mod jpeg;
 mod labels;
 mod loader;
 mod normalization;
+mod open;
 mod parts;
 #[cfg(feature = "images")]
 mod picture;
@@ -68,6 +71,9 @@ pub use image::{digit_from_image, sample_from_image};
 pub use labels::{flatten, multi_hot, one_hot};
 pub use loader::{Batches, Loader, Position, Spread};
 pub use normalization::Normalization;
+pub use open::{ColumnUse, DataOptions, Learn, Reading};
+#[cfg(feature = "images")]
+pub use open::{ImageFile, ImageFiles};
 pub use parts::{Amount, Rule};
 pub use pictures::Pictures;
 pub use preprocessing::{

@@ -1,19 +1,15 @@
-//! Decoded pictures: PNG and JPEG files, and planes of grey values to resize.
+//! Decoded pictures, and planes of grey values to resize.
 
 use std::fs::File;
-use std::io::{Cursor, Read};
+use std::io::Read;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::jpeg;
 
 /// Largest file that is read.
 const MAX_BYTES: u64 = 256 << 20;
 /// Largest picture that is decoded: above that of any telephone.
-const MAX_PIXELS: u64 = 64_000_000;
-
-/// The chunk IEND: no contents, and their check sum.
-const PNG_END: [u8; 12] = *b"\0\0\0\0IEND\xae\x42\x60\x82";
+pub(crate) const MAX_PIXELS: u64 = 64_000_000;
 
 /// A picture of 8-bit red, green, blue and alpha, upright.
 pub(crate) struct Picture {
@@ -23,7 +19,7 @@ pub(crate) struct Picture {
 }
 
 impl Picture {
-    /// Reads a PNG or JPEG file, told apart by the first bytes.
+    /// Reads a file of a picture.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let fail = |message: String| Error::file(path, message);
         let file = File::open(path).map_err(|error| fail(format!("cannot be opened: {error}")))?;
@@ -37,57 +33,11 @@ impl Picture {
         Picture::decode(&bytes).map_err(fail)
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> std::result::Result<Self, String> {
-        match bytes {
-            [] => Err("is empty".to_string()),
-            [0x89, b'P', b'N', b'G', ..] => Picture::decode_png(bytes).or_else(|error| {
-                // No pixel is missing where only the last chunk is.
-                match bytes.ends_with(&PNG_END) {
-                    true => Err(error),
-                    false => {
-                        let ended = [bytes, &PNG_END].concat();
-                        Picture::decode_png(&ended).map_err(|_| error)
-                    }
-                }
-            }),
-            [0xff, 0xd8, ..] => Picture::decode_jpeg(bytes),
-            _ => Err("is not a PNG or JPEG file; save the picture as one of these".to_string()),
-        }
-    }
-
-    fn decode_png(bytes: &[u8]) -> std::result::Result<Self, String> {
-        let broken = |error: png::DecodingError| match error {
-            png::DecodingError::LimitsExceeded => "is too large a picture".to_string(),
-            error => format!("is a damaged PNG file: {error}"),
-        };
-        let limits = png::Limits {
-            bytes: 8 * MAX_PIXELS as usize,
-        };
-        let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), limits);
-        decoder.set_transformations(png::Transformations::normalize_to_color8());
-        let header = decoder.read_header_info().map_err(broken)?;
-        let (width, height) = check_size(header.width.into(), header.height.into())?;
-        let mut reader = decoder.read_info().map_err(broken)?;
-        let size = reader
-            .output_buffer_size()
-            .ok_or("is too large a picture")?;
-        let mut values = vec![0; size];
-        let frame = reader.next_frame(&mut values).map_err(broken)?;
-        let pixels = rgba(&values, frame.color_type.samples());
-        Picture::new(width, height, pixels)
-    }
-
-    fn decode_jpeg(bytes: &[u8]) -> std::result::Result<Self, String> {
-        let stream = jpeg::Stream::of(bytes);
-        let (width, height) = stream.size()?;
-        check_size(width as u64, height as u64)?;
-        let orientation = orientation(stream.exif);
-        let pixels = stream.decode()?;
-        let picture = Picture::new(pixels.width, pixels.height, rgba(&pixels.values, 3))?;
-        Ok(picture.upright(orientation))
-    }
-
-    fn new(width: usize, height: usize, pixels: Vec<[u8; 4]>) -> std::result::Result<Self, String> {
+    pub(crate) fn new(
+        width: usize,
+        height: usize,
+        pixels: Vec<[u8; 4]>,
+    ) -> std::result::Result<Self, String> {
         if pixels.len() != width * height {
             return Err(format!(
                 "decodes to {} pixels, not {width} × {height}",
@@ -102,7 +52,7 @@ impl Picture {
     }
 
     /// Undoes the orientation of the Exif standard, 1 to 8: cameras store what the sensor saw and how it was held.
-    fn upright(self, orientation: u16) -> Self {
+    pub(crate) fn upright(self, orientation: u16) -> Self {
         let (w, h) = (self.width, self.height);
         let swap = (5..=8).contains(&orientation);
         let (width, height) = if swap { (h, w) } else { (w, h) };
@@ -184,7 +134,7 @@ impl Picture {
     }
 }
 
-fn check_size(width: u64, height: u64) -> std::result::Result<(usize, usize), String> {
+pub(crate) fn check_size(width: u64, height: u64) -> std::result::Result<(usize, usize), String> {
     match width.checked_mul(height) {
         Some(0) => Err(format!("is a picture of {width} × {height} pixels")),
         Some(pixels) if pixels <= MAX_PIXELS => Ok((width as usize, height as usize)),
@@ -196,7 +146,7 @@ fn check_size(width: u64, height: u64) -> std::result::Result<(usize, usize), St
 }
 
 /// Pixels of 1 (grey), 2 (grey, alpha), 3 or 4 values.
-fn rgba(values: &[u8], samples: usize) -> Vec<[u8; 4]> {
+pub(crate) fn rgba(values: &[u8], samples: usize) -> Vec<[u8; 4]> {
     values
         .chunks_exact(samples)
         .map(|pixel| match *pixel {
@@ -216,40 +166,6 @@ fn brightness([r, g, b, _]: [u8; 4]) -> f32 {
 fn over(value: f32, alpha: u8, background: f32) -> f32 {
     let alpha = f32::from(alpha) / 255.0;
     value * alpha + background * (1.0 - alpha)
-}
-
-/// The orientation that an Exif block names; 1, upright, if it names none or is damaged.
-fn orientation(exif: &[u8]) -> u16 {
-    fn find(exif: &[u8]) -> Option<u16> {
-        let little = match exif.get(..4)? {
-            b"II*\0" => true,
-            b"MM\0*" => false,
-            _ => return None,
-        };
-        let u16_at = |at: usize| {
-            let bytes = exif.get(at..at.checked_add(2)?)?.try_into().ok()?;
-            Some(if little {
-                u16::from_le_bytes(bytes)
-            } else {
-                u16::from_be_bytes(bytes)
-            })
-        };
-        let u32_at = |at: usize| {
-            let bytes = exif.get(at..at.checked_add(4)?)?.try_into().ok()?;
-            Some(if little {
-                u32::from_le_bytes(bytes)
-            } else {
-                u32::from_be_bytes(bytes)
-            })
-        };
-        let directory = u32_at(4)? as usize;
-        let entries = usize::from(u16_at(directory)?);
-        (0..entries)
-            .map(|entry| directory.saturating_add(2 + 12 * entry))
-            .find(|&at| u16_at(at) == Some(0x0112))
-            .and_then(|at| u16_at(at.saturating_add(8)))
-    }
-    find(exif).unwrap_or(1)
 }
 
 /// Grey values `[height, width]`.
@@ -412,17 +328,5 @@ mod tests {
                 .collect();
             assert_eq!(text, f, "orientation {orientation}");
         }
-    }
-
-    #[test]
-    fn orientation_is_read_from_exif() {
-        let little = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
-        let big = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x03\0\0\0\0\0\0";
-        assert_eq!(orientation(little), 6);
-        assert_eq!(orientation(big), 3);
-        for length in 0..20 {
-            assert_eq!(orientation(&little[..length.min(18)]), 1);
-        }
-        assert_eq!(orientation(b"II*\0\xff\xff\xff\xff"), 1);
     }
 }

@@ -12,20 +12,33 @@ pub enum Pictures {
     Digits,
     /// Stretched to the size, as it is.
     Plain,
+    /// Scaled until it covers the size, and what lies over on both sides cut off: proportions stay.
+    Crop,
 }
 
 /// Samples that are looked at.
 const LOOKED_AT: usize = 1000;
 
 impl Pictures {
-    /// Both, as a list.
-    pub const ALL: [Self; 2] = [Self::Digits, Self::Plain];
+    /// All, as a list.
+    pub const ALL: [Self; 3] = [Self::Digits, Self::Plain, Self::Crop];
 
-    /// `digits` or `plain`.
+    /// `digits`, `plain` or `crop`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Digits => "digits",
             Self::Plain => "plain",
+            Self::Crop => "crop",
+        }
+    }
+
+    /// What is done, as a participle.
+    #[cfg(feature = "images")]
+    pub(crate) fn in_words(self) -> &'static str {
+        match self {
+            Self::Digits => "found and centred as digits",
+            Self::Plain => "stretched",
+            Self::Crop => "scaled and cut",
         }
     }
 

@@ -76,6 +76,13 @@ pub trait Source: Send + Sync {
         None
     }
 
+    /// The class of every sample in this column, if it holds classes and they are known without making samples. Splits that keep
+    /// each class's share ([`Rule::Stratified`](crate::Rule::Stratified)) need it.
+    fn classes(&self, column: &str) -> Option<&[i64]> {
+        let _ = column;
+        None
+    }
+
     /// The columns, if they are in memory: batches are then copied straight out of them.
     fn in_memory(&self) -> Option<&Columns> {
         None
@@ -104,6 +111,7 @@ pub struct Lazy {
     len: usize,
     columns: Vec<Port>,
     lengths: Vec<(String, Vec<usize>)>,
+    classes: Vec<(String, Vec<i64>)>,
     make: Box<Make>,
 }
 
@@ -118,8 +126,15 @@ impl Lazy {
             len,
             columns: columns.into_iter().collect(),
             lengths: Vec::new(),
+            classes: Vec::new(),
             make: Box::new(make),
         }
+    }
+
+    /// Says of which class each sample is in a column, where that is known beforehand ([`Source::classes`]).
+    pub fn classes(mut self, column: impl Into<String>, classes: Vec<i64>) -> Self {
+        self.classes.push((column.into(), classes));
+        self
     }
 
     /// Says how long each sample is in a column, where that is known beforehand ([`Source::length`]).
@@ -146,6 +161,11 @@ impl Source for Lazy {
 
     fn sample(&self, index: usize) -> Result<Arrays, Failure> {
         (self.make)(index)
+    }
+
+    fn classes(&self, column: &str) -> Option<&[i64]> {
+        let (_, classes) = self.classes.iter().find(|(name, _)| name == column)?;
+        (classes.len() == self.len).then_some(&classes[..])
     }
 
     fn length(&self, index: usize, column: &str) -> Option<usize> {

@@ -1,6 +1,6 @@
 //! A list of samples, and the ways to look at it.
 
-use crate::columns::{Column, Columns, copy_into};
+use crate::columns::{Columns, copy_into};
 use crate::error::{Error, Result};
 use crate::random::{Purpose, Random};
 use crate::source::{Source, check_columns, fixed_shape, list, make};
@@ -288,7 +288,8 @@ impl Split {
         self.shape.iter().product()
     }
 
-    /// The labels, in the order of the samples; empty unless the target is one class in memory, `i64 [N]`.
+    /// The labels, in the order of the samples; empty unless the target is one class, `i64 [N]`, that is known
+    /// without making samples.
     pub fn labels(&self) -> &[i64] {
         let Some(all) = self.classes() else {
             return &[];
@@ -306,10 +307,7 @@ impl Split {
         let &[target] = &*self.targets else {
             return None;
         };
-        match self.source.in_memory()?.column(target) {
-            Column::Dense(array) if array.shape().len() == 1 => array.as_slice::<i64>().ok(),
-            _ => None,
-        }
+        self.source.classes(&self.source.columns()[target].name)
     }
 
     /// Whether the values of the first input are bytes, as pixels are.

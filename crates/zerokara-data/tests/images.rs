@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
-use zerokara_data::{Mnist, Split, digit_from_image, sample_from_image};
+use zerokara_data::{Mnist, Pictures, Split, digit_from_image, sample_from_image};
 
 struct Folder(TempDir);
 
@@ -216,16 +216,16 @@ fn samples_are_resized_by_channel() {
         })
         .collect();
     let path = folder.png(4, 2, &pixels);
-    let found = sample_from_image(&path, [3, 1, 2]).unwrap();
+    let found = sample_from_image(&path, [3, 1, 2], Pictures::Plain).unwrap();
     let expected = [1.0, 0.8, 0.0, 0.8, 0.0, 1.0];
     assert!(distance(&found, &expected) < 1e-6, "{found:?}");
-    let grey = sample_from_image(&path, [1, 1, 2]).unwrap();
+    let grey = sample_from_image(&path, [1, 1, 2], Pictures::Plain).unwrap();
     assert!(
         distance(&grey, &[0.299, 0.114 + 0.8 * 0.886]) < 1e-6,
         "{grey:?}"
     );
     assert!(
-        sample_from_image(&path, [2, 1, 1])
+        sample_from_image(&path, [2, 1, 1], Pictures::Plain)
             .unwrap_err()
             .to_string()
             .contains("channel")

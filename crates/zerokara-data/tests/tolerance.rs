@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use zerokara_data::sample_from_image;
+use zerokara_data::{Pictures, sample_from_image};
 
 const PHOTOS: [&str; 4] = [
     "photo.jpg",
@@ -22,7 +22,7 @@ fn read(bytes: &[u8]) -> Result<Vec<f32>, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("picture");
     std::fs::write(&path, bytes).unwrap();
-    sample_from_image(path, [3, 60, 70]).map_err(|error| error.to_string())
+    sample_from_image(path, [3, 60, 70], Pictures::Plain).map_err(|error| error.to_string())
 }
 
 /// Where the segments of a JPEG file begin, up to the start of scan.

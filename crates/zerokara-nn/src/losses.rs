@@ -217,17 +217,63 @@ fn unlike(name: &str, output: &Tensor, target: &Tensor) -> Option<Error> {
     })
 }
 
-/// The mean of `(y - t)^2` over all elements, for regression. Measures: `rmse`, the root of that mean, and `mae`, the mean
-/// of `|y - t|`. The book's sum of squared errors (page 88) is half the
-/// sum instead.
+/// The mean of `(y - t)^2` over all elements, for regression. The book's sum of squared errors (page 88) is half the sum instead.
+///
+/// Networks learn best where targets have the mean 0 and the deviation 1. With [`scaled`](Self::scaled), the model's output `y` stands
+/// for `mean + std y` in the targets' own unit, and the loss is the mean of `(y - (t - mean) / std)^2`; answers and measures are in
+/// that unit, as the targets are.
+///
+/// Measures: `rmse`, the root of the mean squared error, `mae`, the mean of `|y - t|`, and `r2`, the share of the targets' variance
+/// that is explained, `1 - sum (y - t)^2 / sum (t - mean of t)^2`.
+///
+/// ```
+/// use zerokara_core::{Array, Tensor};
+/// use zerokara_nn::{Answer, Loss, MeanSquaredError};
+/// let loss = MeanSquaredError::new().scaled(100.0, 20.0);
+/// let (y, t) = (Tensor::from([[0.5]]), Tensor::from([[130.0]]));
+/// assert_eq!(loss.loss(&y, &t).item()?, 1.0); // (0.5 - 1.5)^2
+/// assert_eq!(loss.read(&Array::new([1, 1], vec![0.5f32]), 0)?, Answer::Numbers(vec![110.0]));
+/// # Ok::<(), zerokara_core::Error>(())
+/// ```
 #[doc(alias("sum_squared_error", "IdentityWithLoss", "MSELoss"))]
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct MeanSquaredError;
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MeanSquaredError {
+    mean: f64,
+    std: f64,
+}
+
+impl Default for MeanSquaredError {
+    fn default() -> Self {
+        Self {
+            mean: 0.0,
+            std: 1.0,
+        }
+    }
+}
 
 impl MeanSquaredError {
-    /// The loss.
+    /// The loss of outputs in the targets' own unit.
     pub fn new() -> Self {
-        Self
+        Self::default()
+    }
+
+    /// Of outputs that stand for `mean + std y`: mean and deviation of the targets that are trained on.
+    #[doc(alias("StandardScaler", "TransformedTargetRegressor"))]
+    pub fn scaled(mut self, mean: f64, std: f64) -> Self {
+        (self.mean, self.std) = (mean, std);
+        self
+    }
+
+    fn is_scaled(&self) -> bool {
+        (self.mean, self.std) != (0.0, 1.0)
+    }
+
+    /// The output in the targets' unit.
+    fn restored(&self, output: &Tensor) -> Tensor {
+        match self.is_scaled() {
+            true => output * self.std + self.mean,
+            false => output.clone(),
+        }
     }
 }
 
@@ -236,20 +282,42 @@ impl Loss for MeanSquaredError {
         "mean_squared_error"
     }
 
+    fn settings(&self) -> Vec<(&'static str, f64)> {
+        match self.is_scaled() {
+            true => vec![("mean", self.mean), ("std", self.std)],
+            false => Vec::new(),
+        }
+    }
+
     fn loss(&self, output: &Tensor, target: &Tensor) -> Tensor {
+        if !(self.mean.is_finite() && self.std.is_finite() && self.std > 0.0) {
+            return Tensor::invalid(Error::new(format!(
+                "{}: targets cannot be scaled by the mean {} and the deviation {}",
+                self.name(),
+                self.mean,
+                self.std
+            )));
+        }
         if let Some(error) = unlike(self.name(), output, target) {
             return Tensor::invalid(error);
         }
-        output.mean_squared_error(target)
+        match self.is_scaled() {
+            true => output.mean_squared_error(&((target - self.mean) / self.std)),
+            false => output.mean_squared_error(target),
+        }
     }
 
     fn sums(&self, output: &Tensor, target: &Tensor) -> Vec<(&'static str, Tensor)> {
-        let difference = output - target;
+        let difference = self.restored(output) - target;
         let elements = target.shape().map_or(0, |shape| shape.iter().product());
+        // From near their mean, so that the sum of squares less the square of the sum keeps its digits.
+        let shifted = (target - self.mean) / self.std;
         vec![
             ("squared_error", difference.square().sum()),
             ("absolute_error", difference.abs().sum()),
             ("elements", Tensor::from(elements as f32)),
+            ("shifted", shifted.sum()),
+            ("shifted_squares", shifted.square().sum()),
         ]
     }
 
@@ -257,7 +325,23 @@ impl Loss for MeanSquaredError {
         let mean = |name| Some(totals.sum(name)? / totals.sum("elements")?);
         let rmse = mean("squared_error").map(|e| Measure::error("rmse", e.sqrt()));
         let mae = mean("absolute_error").map(|e| Measure::error("mae", e));
-        rmse.into_iter().chain(mae).collect()
+        let r2 = || {
+            let variance = mean("shifted_squares")? - mean("shifted")?.powi(2);
+            let error = mean("squared_error")? / (self.std * self.std);
+            // Where all targets are equal, there is nothing to explain.
+            (variance > 1e-12).then(|| Measure::share("r2", 1.0 - error / variance))
+        };
+        rmse.into_iter().chain(mae).chain(r2()).collect()
+    }
+
+    fn read(&self, output: &Array, sample: usize) -> Result<Answer> {
+        match Answer::numbers(output, sample)? {
+            Answer::Numbers(numbers) if self.is_scaled() => {
+                let restored = numbers.into_iter().map(|y| self.mean + self.std * y);
+                Ok(Answer::Numbers(restored.collect()))
+            }
+            answer => Ok(answer),
+        }
     }
 }
 
@@ -465,7 +549,10 @@ pub fn by_name(name: &str, settings: &[(String, f64)]) -> Option<Arc<dyn Loss>> 
         "softmax_cross_entropy" => Arc::new(
             SoftmaxCrossEntropy::new().label_smoothing(setting("label_smoothing").unwrap_or(0.0)),
         ),
-        "mean_squared_error" => Arc::new(MeanSquaredError),
+        "mean_squared_error" => {
+            let (mean, std) = (setting("mean").unwrap_or(0.0), setting("std").unwrap_or(1.0));
+            Arc::new(MeanSquaredError::new().scaled(mean, std))
+        }
         "binary_cross_entropy" => Arc::new(BinaryCrossEntropy),
         "token_cross_entropy" => {
             Arc::new(TokenCrossEntropy::new().padding(setting("padding").unwrap_or(-1.0) as i64))

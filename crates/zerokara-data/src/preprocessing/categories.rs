@@ -127,6 +127,11 @@ impl Categories {
         self.unseen
     }
 
+    /// The number of a text of the list.
+    pub(crate) fn number(&self, value: &str) -> Option<usize> {
+        self.numbers.get(value).copied()
+    }
+
     /// The number of a text.
     ///
     /// # Errors

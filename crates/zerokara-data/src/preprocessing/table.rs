@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::sheet::dates::{self, Moment};
 use crate::sheet::is_missing;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use zerokara_core::Array;
 
 /// What becomes of a missing number. A cell is missing if it is empty, or `NA`, `N/A`, `NaN`, `null`, `None`
@@ -57,6 +58,8 @@ pub enum ColumnKind {
 #[serde(try_from = "Record", into = "Record")]
 pub struct Table {
     columns: Vec<(String, Encoding)>,
+    /// Texts that stand for a missing number, by the column's name.
+    odd: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -151,6 +154,8 @@ impl Scale {
 #[serde(deny_unknown_fields)]
 struct Record {
     columns: Vec<ColumnRecord>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    odd: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -224,6 +229,7 @@ impl From<Table> for Record {
         };
         Record {
             columns: table.columns.into_iter().map(record).collect(),
+            odd: table.odd,
         }
     }
 }
@@ -269,7 +275,8 @@ impl TryFrom<Record> for Table {
             .into_iter()
             .map(read)
             .collect::<Result<_>>()?;
-        Table { columns }.checked()
+        let odd = record.odd;
+        Table { columns, odd }.checked()
     }
 }
 
@@ -342,8 +349,30 @@ impl Table {
         });
         Table {
             columns: learned.collect::<Result<_>>()?,
+            odd: BTreeMap::new(),
         }
         .checked()
+    }
+
+    /// With texts that stand for a missing number in a column of numbers, such as `unknown`.
+    ///
+    /// ```
+    /// use zerokara_data::{ColumnKind, Missing, Table};
+    ///
+    /// let table = Table::fit([("age", ColumnKind::Number(Missing::Mean))], &[["20"], ["40"]])?;
+    /// let table = table.with_odd([("age", &["unknown"][..])]);
+    /// assert_eq!(table.row(&["unknown"])?, [0.0]);
+    /// # Ok::<(), zerokara_data::Error>(())
+    /// ```
+    pub fn with_odd<'a, T: ToString + 'a>(
+        mut self,
+        odd: impl IntoIterator<Item = (&'a str, &'a [T])>,
+    ) -> Self {
+        let said = odd.into_iter().filter(|(_, texts)| !texts.is_empty());
+        self.odd = said
+            .map(|(name, texts)| (name.to_string(), texts.iter().map(T::to_string).collect()))
+            .collect();
+        self
     }
 
     fn checked(self) -> Result<Self> {
@@ -428,7 +457,13 @@ impl Table {
     fn write<S: AsRef<str>>(&self, cells: &[S], row: &mut Vec<f32>) -> Result<()> {
         check_width(cells.len(), self.columns.len())?;
         for ((name, encoding), cell) in self.columns.iter().zip(cells) {
-            let cell = cell.as_ref();
+            let cell = cell.as_ref().trim();
+            let is_odd = |odd: &Vec<String>| odd.iter().any(|text| text == cell);
+            let cell = if self.odd.get(name).is_some_and(is_odd) {
+                ""
+            } else {
+                cell
+            };
             match encoding {
                 Encoding::Number(scale) => {
                     let found = number(cell).map_err(|error| at(name, error))?;
@@ -446,9 +481,10 @@ impl Table {
                     row.extend(scale.indicator(found.is_none()));
                 }
                 Encoding::Categories(categories) => {
-                    let hot = categories
-                        .index(cell.trim())
-                        .map_err(|error| at(name, error))?;
+                    // All that says that there is no value is one category, if there was one.
+                    let none = is_missing(cell) && categories.number(cell).is_none();
+                    let cell = if none { "" } else { cell };
+                    let hot = categories.index(cell).map_err(|error| at(name, error))?;
                     row.extend((0..categories.len()).map(|at| f32::from(u8::from(at == hot))));
                 }
             }

@@ -146,8 +146,11 @@ impl Contents {
             odd.insert(cell, count);
         }
         let odd_cells: usize = odd.values().sum();
-        let are_numbers = odd_cells * 100 <= present * MOST_ODD
-            && odd.len() <= MOST_ODD_TEXTS
+        let is_rare = odd_cells * 100 <= present * MOST_ODD && odd.len() <= MOST_ODD_TEXTS;
+        // One text alone among many different numbers, such as `unknown`, may come often.
+        let is_one_word =
+            odd.len() == 1 && odd_cells * 2 <= present && times.len() - odd.len() > FEW;
+        let are_numbers = (is_rare || is_one_word)
             && odd_cells < present
             && !times.keys().any(|cell| is_code(cell));
         if are_numbers {

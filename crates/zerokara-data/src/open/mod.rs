@@ -1,0 +1,330 @@
+//! Data of one's own: a table, a folder of pictures, a list of them, as a data set.
+
+#[cfg(feature = "images")]
+mod files;
+#[cfg(feature = "images")]
+mod images;
+mod rows;
+
+#[cfg(feature = "images")]
+pub use files::{ImageFile, ImageFiles};
+
+use crate::dataset::Dataset;
+use crate::error::{Error, Result};
+use crate::parts::{Amount, Rule};
+use crate::pictures::Pictures;
+use crate::sheet::Sheet;
+use crate::split::Split;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What is learned of a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learn {
+    /// Which of several classes it is: classification.
+    Classes,
+    /// How large a number is: regression.
+    Number,
+}
+
+/// What is done with a column of a table, if that is not found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnUse {
+    /// Its cells are numbers.
+    Number,
+    /// Its cells are one of some texts.
+    Category,
+    /// Its cells are dates.
+    Date,
+    /// It is left out.
+    Ignore,
+}
+
+/// What is told of a long reading: how much is done, and how much there is.
+pub type Reading = dyn Fn(usize, usize) + Send + Sync;
+
+/// How data of one's own become a data set. Whatever is not said is found out, and the data set's
+/// [notes](Dataset::notes) say what was found.
+///
+/// - A table, CSV or TSV, plain or `.gz`: one column is the target (`target`, else a column of such a name as `label`, else the
+///   last one), the others are inputs, each as its [contents](crate::Contents) say. Columns from which nothing can be learned are left
+///   out. A target of few different values, or of texts, makes classes, any other numbers.
+/// - A folder with such tables named `train`, `val` and `test`.
+/// - A folder of pictures: a folder for each class, perhaps within `train`, `val` and `test` (feature `images`).
+/// - A list of pictures: a table of paths, from the list's own folder, and labels.
+/// - A folder of IDX files, as [`Dataset::from_idx_folder`] reads it.
+///
+/// A test part is cut off by chance, with each class in its share, unless there is one. Means, deviations, lists of categories and
+/// all else that is learned of the data is learned on the training part alone.
+///
+/// # Example
+///
+/// ```
+/// use zerokara_data::DataOptions;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("houses.csv");
+/// let rows = (0..40).map(|i| format!("{},{},{}\n", 50 + i, ["brick", "wood"][i % 2], 1000.5 * (50 + i) as f64));
+/// std::fs::write(&path, format!("size,walls,price\n{}", rows.collect::<String>()))?;
+///
+/// let houses = DataOptions::new().target("price").test(0.25).open(&path)?;
+/// assert_eq!((houses.train.len(), houses.test.len()), (30, 10));
+/// assert_eq!(houses.shape(), [4]); // the size, and a place for each kind of walls, unseen ones among them
+/// assert_eq!(houses.classes(), 0); // prices are numbers
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct DataOptions {
+    pub(crate) target: Option<String>,
+    pub(crate) learn: Option<Learn>,
+    pub(crate) columns: BTreeMap<String, ColumnUse>,
+    pub(crate) size: Option<[usize; 2]>,
+    pub(crate) channels: Option<usize>,
+    pub(crate) fit: Option<Pictures>,
+    pub(crate) skip_unreadable: bool,
+    pub(crate) test: Amount,
+    pub(crate) validation: Option<Amount>,
+    pub(crate) seed: u64,
+    pub(crate) memory: u64,
+    pub(crate) reading: Option<Arc<Reading>>,
+}
+
+/// The share of the samples to judge by, where the data have no such part.
+const TEST: f64 = 0.2;
+/// Pictures that take more memory than this are decoded anew whenever they are wanted.
+const MEMORY: u64 = 2 << 30;
+
+impl Default for DataOptions {
+    fn default() -> Self {
+        DataOptions {
+            target: None,
+            learn: None,
+            columns: BTreeMap::new(),
+            size: None,
+            channels: None,
+            fit: None,
+            skip_unreadable: false,
+            test: Amount::Fraction(TEST),
+            validation: None,
+            seed: 0,
+            memory: MEMORY,
+            reading: None,
+        }
+    }
+}
+
+impl fmt::Debug for DataOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DataOptions")
+            .field("target", &self.target)
+            .field("learn", &self.learn)
+            .field("columns", &self.columns)
+            .field("size", &self.size)
+            .field("channels", &self.channels)
+            .field("fit", &self.fit)
+            .finish_non_exhaustive()
+    }
+}
+
+impl DataOptions {
+    /// Everything is found out.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The column of a table that is to be learned.
+    pub fn target(mut self, column: impl Into<String>) -> Self {
+        self.target = Some(column.into());
+        self
+    }
+
+    /// Whether the target is one of several classes, or a number.
+    pub fn learn(mut self, learn: Learn) -> Self {
+        self.learn = Some(learn);
+        self
+    }
+
+    /// What is done with a column of a table.
+    pub fn column(mut self, name: impl Into<String>, using: ColumnUse) -> Self {
+        self.columns.insert(name.into(), using);
+        self
+    }
+
+    /// Height and width that pictures are brought to. Unless said: their own, if all are of one size of at most 64, else 64.
+    pub fn size(mut self, height: usize, width: usize) -> Self {
+        self.size = Some([height, width]);
+        self
+    }
+
+    /// Channels of pictures: 1 for grey, 3 for colour. Unless said: 3 if there is colour in one of some that are looked at.
+    pub fn channels(mut self, channels: usize) -> Self {
+        self.channels = Some(channels);
+        self
+    }
+
+    /// How pictures are brought to their size. Unless said: stretched where that changes the proportions of none by much, else
+    /// scaled and cut ([`Pictures::Crop`]).
+    pub fn fit(mut self, fit: Pictures) -> Self {
+        self.fit = Some(fit);
+        self
+    }
+
+    /// Leaves out pictures that cannot be read, instead of failing with the first one's name.
+    pub fn skip_unreadable(mut self, skip: bool) -> Self {
+        self.skip_unreadable = skip;
+        self
+    }
+
+    /// How much is set aside to judge by, where the data have no test part; a fifth unless said.
+    pub fn test(mut self, amount: impl Into<Amount>) -> Self {
+        self.test = amount.into();
+        self
+    }
+
+    /// How much of the training part is set aside to choose by while training, where the data have no such part.
+    pub fn validation(mut self, amount: impl Into<Amount>) -> Self {
+        self.validation = Some(amount.into());
+        self
+    }
+
+    /// The seed of what is set aside.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Bytes that decoded pictures may take to be kept in memory; 2 GiB unless said. Larger sets are decoded anew in every epoch, by
+    /// threads ahead of the training.
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = bytes;
+        self
+    }
+
+    /// What is told while pictures are read: how many are, and how many there are.
+    pub fn reading(mut self, tell: impl Fn(usize, usize) + Send + Sync + 'static) -> Self {
+        self.reading = Some(Arc::new(tell));
+        self
+    }
+
+    /// The data set at this path.
+    ///
+    /// # Errors
+    ///
+    /// There is nothing that is known, a file cannot be read, or nothing can be learned from it; one sentence says why.
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<Dataset> {
+        let path = path.as_ref();
+        if path.is_dir() {
+            return self.open_folder(path);
+        }
+        if !path.exists() {
+            return Err(Error::file(path, "there is no such file or folder"));
+        }
+        let sheet = Sheet::read(path)?;
+        #[cfg(feature = "images")]
+        if let Some(files) = ImageFiles::listed(&sheet, self.target.as_deref())? {
+            return images::open(files, name_of(path), path, self);
+        }
+        rows::open(name_of(path), path, [Some(sheet), None, None], self)
+    }
+
+    fn open_folder(&self, folder: &Path) -> Result<Dataset> {
+        if is_idx_folder(folder) {
+            return Dataset::from_idx_folder(folder);
+        }
+        let names = [
+            &["train", "training"][..],
+            &["val", "valid", "validation", "dev"],
+            &["test", "testing"],
+        ];
+        let tables = names.map(|names| table_named(folder, names));
+        if let [Some(_), ..] = tables {
+            let read = |path: Option<PathBuf>| path.map(Sheet::read).transpose();
+            let [train, validation, test] = tables;
+            let sheets = [read(train)?, read(validation)?, read(test)?];
+            return rows::open(name_of(folder), folder, sheets, self);
+        }
+        #[cfg(feature = "images")]
+        {
+            images::open(ImageFiles::within(folder)?, name_of(folder), folder, self)
+        }
+        #[cfg(not(feature = "images"))]
+        Err(Error::file(
+            folder,
+            "there are no tables train.csv and test.csv and no IDX files in it; pictures are read with the feature `images`",
+        ))
+    }
+
+    /// Which samples are trained on, chosen by and judged by, where the last two are no parts of their own (`has_own`). Each class in its
+    /// share, if the samples are of classes.
+    fn parts(&self, all: &Split, are_classes: bool, has_own: [bool; 2]) -> Result<[Vec<usize>; 3]> {
+        let [has_validation, has_test] = has_own;
+        let places = |part: &Split| -> Vec<usize> {
+            (0..part.len()).filter_map(|at| part.origin(at)).collect()
+        };
+        let cut = |rest: &mut Split, amount: Amount, seed: u64| -> Result<Vec<usize>> {
+            let rule = match are_classes {
+                true => Rule::Stratified,
+                false => Rule::Random,
+            };
+            let (left, aside) = rest.part(amount, rule, seed)?;
+            *rest = left;
+            Ok(places(&aside))
+        };
+        let mut rest = all.clone();
+        let test = match has_test {
+            true => Vec::new(),
+            false if all.len() < 2 => {
+                return Err(Error::new(
+                    "there is 1 sample; at least 2 are needed, to train on one and to judge by the other",
+                ));
+            }
+            false => cut(&mut rest, self.test, self.seed)?,
+        };
+        let validation = match self.validation {
+            Some(amount) if !has_validation => cut(&mut rest, amount, self.seed ^ 1)?,
+            _ => Vec::new(),
+        };
+        Ok([places(&rest), validation, test])
+    }
+}
+
+/// A data set's name: that of the file or folder, without ending.
+fn name_of(path: &Path) -> String {
+    let whole = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let name = match whole.is_dir() {
+        true => whole.file_name(),
+        // `houses.csv.gz` is named `houses`.
+        false => whole
+            .file_stem()
+            .map(|stem| Path::new(stem))
+            .and_then(|stem| match stem.extension() {
+                Some(end) if end.eq_ignore_ascii_case("csv") || end.eq_ignore_ascii_case("tsv") => {
+                    stem.file_stem()
+                }
+                _ => stem.file_name(),
+            }),
+    };
+    match name {
+        Some(name) => name.to_string_lossy().into_owned(),
+        None => path.display().to_string(),
+    }
+}
+
+fn is_idx_folder(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .any(|name| name.ends_with("-ubyte") || name.ends_with("-ubyte.gz"))
+}
+
+fn table_named(folder: &Path, names: &[&str]) -> Option<PathBuf> {
+    let endings = ["csv", "tsv", "txt", "csv.gz", "tsv.gz"];
+    let all = names.iter().flat_map(|name| {
+        endings
+            .iter()
+            .map(move |ending| folder.join(format!("{name}.{ending}")))
+    });
+    all.into_iter().find(|path| path.is_file())
+}
