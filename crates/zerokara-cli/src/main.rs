@@ -5,6 +5,7 @@ mod eval;
 mod graph;
 mod help;
 mod lab;
+mod new;
 mod options;
 mod output;
 mod predict;
@@ -46,6 +47,8 @@ const EXAMPLES: &str = "\
 Examples:
   zerokara train                                   a convolutional network on MNIST, in about a minute
   zerokara train --model deep-convnet              the book's deep network: 99.3 % and more
+  zerokara new photos                              a recipe for a folder of pictures, or a table, of your own
+  zerokara train recipe.toml                       train by it
   zerokara eval runs/latest                        how the newest run's model does on its test set
   zerokara predict runs/latest seven.png           which digit is in the picture
   zerokara summary simple-convnet                  layers, shapes, parameters
@@ -62,6 +65,7 @@ const MOST_COLUMNS: usize = 100;
 enum Command {
     // Apart, since it has many more options than the others.
     Train(Box<train::Options>),
+    New(new::Options),
     Eval(eval::Options),
     Predict(predict::Options),
     Summary(summary::Options),
@@ -80,6 +84,7 @@ fn main() -> ExitCode {
     let words = texts::words(cli.language.unwrap_or_else(Language::of_environment));
     let result = match cli.command {
         Command::Train(options) => train::run(&options, words),
+        Command::New(options) => new::run(&options, words),
         Command::Eval(options) => eval::run(&options, words),
         Command::Predict(options) => predict::run(&options, words),
         Command::Summary(options) => summary::run(&options, words),

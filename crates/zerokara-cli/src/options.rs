@@ -5,15 +5,16 @@ use clap::{
     Args,
     builder::{PathBufValueParser, TypedValueParser},
 };
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
     ffi::{OsStr, OsString},
     path::{Path, PathBuf},
 };
 use zerokara_core::{Arithmetic, DType, Meta, Runtime};
-use zerokara_data::{Dataset, Normalization, Pictures};
+use zerokara_data::{DataOptions, Dataset, Normalization, Pictures};
 use zerokara_nn::{Forward, models};
 use zerokara_train::{
-    ModelCard, SavedModel,
+    DataDescription, ModelCard, Recipe, SavedModel,
     language::Words,
     metrics,
     report::numbers::thousands,
@@ -162,10 +163,63 @@ pub fn use_precision(arithmetic: Arithmetic) -> Outcome {
     Ok(())
 }
 
+/// The recipe in this file, or one that says no more than the data: their name, or where they are.
+pub fn recipe(data: &OsStr) -> Outcome<Recipe> {
+    let path = Path::new(data);
+    if path.extension().is_some_and(|end| end == "toml") {
+        return Ok(Recipe::read(path)?);
+    }
+    let mut recipe = Recipe::new();
+    let text = data.to_str().ok_or_else(|| {
+        Failure::new(format!(
+            "{}: the path of data must be text, so that a recipe can name it",
+            path.display()
+        ))
+    })?;
+    let field = match Dataset::is_named(text) {
+        true => "data.name",
+        false if path.exists() => "data.path",
+        // Says which names there are.
+        false => {
+            return Err(Dataset::by_name(text)
+                .map(|_| ())
+                .err()
+                .map_or(Failure::Told, Failure::from));
+        }
+    };
+    recipe.set_value(field, text, text)?;
+    Ok(recipe)
+}
+
+/// The data, with what was found out about them and how far reading them is, unless `quiet`.
+pub fn load(data: &DataDescription, quiet: bool, words: Words) -> Outcome<Dataset> {
+    let bar = ProgressBar::hidden();
+    if !quiet {
+        bar.set_draw_target(ProgressDrawTarget::stderr());
+        let reading = words.say("reading pictures");
+        let style = ProgressStyle::with_template("{prefix} {bar:30} {pos} / {len}  {eta}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_prefix(reading);
+    }
+    let told = bar.clone();
+    let loaded = data.load_telling(move |done, all| {
+        told.set_length(all as u64);
+        told.set_position(done as u64);
+    });
+    bar.finish_and_clear();
+    let loaded = loaded?;
+    if !quiet {
+        for note in &loaded.notes {
+            output::note(&words.say(note));
+        }
+    }
+    Ok(loaded)
+}
+
 /// The data set of this name, or in this folder, whose name need not be text.
 pub fn dataset(name: &OsStr) -> Outcome<Dataset> {
     Ok(match name.to_str() {
-        None if Path::new(name).is_dir() => Dataset::from_idx_folder(name)?,
+        None if Path::new(name).exists() => DataOptions::new().open(name)?,
         Some(name) => Dataset::by_name(name)?,
         None => Dataset::by_name(&name.to_string_lossy())?,
     })
@@ -252,6 +306,7 @@ fn built(
             name: name.into(),
             dataset: String::new(),
             shape: shape.to_vec(),
+            target: "t".into(),
             class_names: (0..classes).map(|c| c.to_string()).collect(),
             normalization: Normalization::none(),
             pictures: Pictures::Plain,

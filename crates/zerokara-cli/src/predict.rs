@@ -1,5 +1,7 @@
 //! `zerokara predict`
 
+mod table;
+
 use crate::{
     options,
     output::{self, Failure, Outcome},
@@ -8,23 +10,25 @@ use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use zerokara_core::Arithmetic;
-use zerokara_data::{Pictures, digit_from_image, sample_from_image};
+use zerokara_data::{ImageFiles, Pictures, sample_from_image};
 use zerokara_train::{SavedModel, language::Words, report::terminal};
 
-/// Say what is in pictures: the class, and the probability of each.
+/// Say what a model makes of pictures or of rows of a table.
 ///
-/// Pictures are PNG or JPEG of any size. For a model whose training images were prepared as MNIST's are, a picture shows
-/// one digit, dark on light or light on dark, drawn or photographed: it is found beside specks, rules and shadows, cropped,
-/// scaled and centred. For other models the picture is stretched to the input's size. Which it is stands in the model's file.
-/// What cannot be read is told, and the others are answered for all the same.
+/// Pictures are PNG, JPEG, BMP, WebP or GIF of any size, or folders of them. For a model whose training images were prepared as
+/// MNIST's are, a picture shows one digit, dark on light or light on dark, drawn or photographed: it is found beside specks,
+/// rules and shadows, cropped, scaled and centred. For other models the picture is brought to the input's size as those trained
+/// on were. Which it is stands in the model's file. What cannot be read is told, and the others are answered for all the same.
+///
+/// For a model of a table, rows come from CSV or TSV, columns by their names, and go out as CSV with the answers behind them.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Options {
     /// A model's file, or the folder of a run
     model: PathBuf,
-    /// Pictures, PNG or JPEG
-    #[arg(required = true, value_name = "IMAGE")]
-    images: Vec<PathBuf>,
+    /// Pictures, folders of pictures, or tables; - is a table on standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
     /// Take pictures as they are: no cropping, no turning of dark into light
     #[arg(long)]
     plain: bool,
@@ -32,7 +36,7 @@ pub struct Options {
     /// needs a CPU with AVX512-BF16
     #[arg(long, value_name = "NAME", default_value = "f32", value_parser = options::precision)]
     precision: Arithmetic,
-    /// Print one JSON object a line and picture
+    /// Print one JSON object a line for each picture or row
     #[arg(long)]
     json: bool,
 }
@@ -40,7 +44,10 @@ pub struct Options {
 const EXAMPLES: &str = "\
 Examples:
   zerokara predict runs/latest seven.png
-  zerokara predict digits.safetensors *.jpg --json";
+  zerokara predict digits.safetensors *.jpg --json
+  zerokara predict runs/latest new-photos
+  zerokara predict runs/latest new-rows.csv > answers.csv
+  cat rows.csv | zerokara predict runs/latest -";
 
 /// Classes that are listed for people.
 const LISTED: usize = 10;
@@ -53,9 +60,22 @@ pub fn run(options: &Options, words: Words) -> Outcome {
     options::use_threads(None, false, words)?;
     options::use_precision(options.precision)?;
     let model = options::load_model(&options.model)?;
+    if let Some(table) = table::of(&model) {
+        return table::run(&model, &table, &options.files, options.json);
+    }
     picture_shape(&model)?;
+    let mut images = Vec::new();
+    for path in &options.files {
+        match path.is_dir() {
+            true => images.extend(ImageFiles::paths_within(path)?),
+            false => images.push(path.clone()),
+        }
+    }
+    if images.is_empty() {
+        return Err(Failure::new("there are no pictures in the folder"));
+    }
     let mut answered = 0;
-    for image in &options.images {
+    for image in &images {
         match answer(&model, image, options, answered > 0) {
             Ok(text) => output::print(&text)?,
             // One that cannot be read does not keep the others from being answered.
@@ -67,7 +87,7 @@ pub fn run(options: &Options, words: Words) -> Outcome {
         }
         answered += 1;
     }
-    match (options.images.len(), options.images.len() - answered) {
+    match (images.len(), images.len() - answered) {
         (_, 0) => Ok(()),
         (1, _) => Err(Failure::Told),
         (all, failed) => Err(Failure::new(format!(
@@ -110,14 +130,15 @@ fn picture_shape(model: &SavedModel) -> Outcome<[usize; 3]> {
 fn read(model: &SavedModel, image: &Path, plain: bool) -> Outcome<Vec<f32>> {
     let card = model.card();
     let [channels, height, width] = picture_shape(model)?;
-    let pictures = match plain || channels != 1 {
+    let pictures = match plain {
         true => Pictures::Plain,
         false => card.pictures,
     };
-    Ok(match pictures {
-        Pictures::Digits => digit_from_image(image, [height, width])?,
-        Pictures::Plain => sample_from_image(image, [channels, height, width])?,
-    })
+    Ok(sample_from_image(
+        image,
+        [channels, height, width],
+        pictures,
+    )?)
 }
 
 fn class_name(model: &SavedModel, class: usize) -> String {

@@ -5,16 +5,16 @@ use crate::{
     output::{self, Failure, Outcome},
 };
 use clap::Args;
+use serde_json::{Value, json};
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
 };
 use zerokara_core::{Arithmetic, Runtime};
-use zerokara_data::{Amount, Augment, Dataset};
+use zerokara_data::{Amount, Dataset};
 use zerokara_kernels::threads::MOST_THREADS;
-use zerokara_nn::Clipping;
 use zerokara_train::{
-    DataDescription, EarlyStopping, Every, Pace, Run, RunDescription, Setup, Trainer,
+    EarlyStopping, Every, Pace, Recipe, Run, RunDescription, Trainer,
     language::Words,
     report::numbers::{rate, thousands},
     run_folder::{LATEST, RunFolder},
@@ -22,18 +22,27 @@ use zerokara_train::{
 
 /// Train a model and leave a folder with the model, its metrics and a report.
 ///
-/// Ctrl-C finishes the current step, saves and says where; a second one ends at once. However a run was cut off, --resume
-/// goes on with it, to the same bits as if it had not been.
+/// What is not said has a default that suits the data. A flag wins over --set, and this over the recipe. Ctrl-C finishes the
+/// current step, saves and says where; a second one ends at once. However a run was cut off, --resume goes on with it, to the
+/// same bits as if it had not been.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Options {
-    /// mnist (inside the program), fashion-mnist (if installed), or a folder with four IDX files like MNIST's
+    /// A recipe (.toml); mnist (inside the program) or fashion-mnist (if installed); or data of your own: a table (CSV, TSV), a
+    /// folder of pictures by class, a list of pictures, a folder with IDX files
     #[arg(default_value = "mnist")]
-    dataset: OsString,
-    /// The network: two-layer-net, multi-layer-net, simple-convnet, deep-convnet, lenet5 or resnet20
-    #[arg(long, default_value = "simple-convnet", value_parser = options::model_name)]
-    model: String,
-    /// How often to go through the training data [default: what suits the model]
+    data: OsString,
+    /// Set a field of the recipe, such as optimizer.learning_rate=1e-3; again for another
+    #[arg(long = "set", value_name = "FIELD=VALUE")]
+    set: Vec<String>,
+    /// The column of a table that is to be learned [default: one named label or the like, else the last]
+    #[arg(long, value_name = "COLUMN")]
+    target: Option<String>,
+    /// The network: two-layer-net, multi-layer-net, simple-convnet, deep-convnet, lenet5 or resnet20 [default: simple-convnet on
+    /// MNIST, else layers that suit the data]
+    #[arg(long, value_parser = options::model_name)]
+    model: Option<String>,
+    /// How often to go through the training data [default: what suits model and data]
     #[arg(
         long,
         value_name = "N",
@@ -41,24 +50,22 @@ pub struct Options {
         value_parser = options::count::<{ options::MOST_EPOCHS }>
     )]
     epochs: Option<usize>,
-    /// Images in a step
+    /// Samples in a step [default: 100 for the networks above]
     #[arg(
         long,
         value_name = "N",
-        default_value = "100",
         allow_hyphen_values = true,
         value_parser = options::count::<{ options::MOST_IN_A_BATCH }>
     )]
-    batch_size: usize,
+    batch_size: Option<usize>,
     /// Take each step in so many parts, whose gradients are added: a large batch in the memory of a small one
     #[arg(
         long,
         value_name = "PARTS",
-        default_value = "1",
         allow_hyphen_values = true,
         value_parser = options::count::<{ options::MOST_IN_A_BATCH }>
     )]
-    accumulate: usize,
+    accumulate: Option<usize>,
     /// sgd, momentum, nesterov, adagrad, rmsprop, adam or adamw [default: what suits the model]
     #[arg(long, value_name = "NAME", value_parser = optimizer_name)]
     optimizer: Option<String>,
@@ -68,22 +75,21 @@ pub struct Options {
     /// How the learning rate changes: constant, step, linear, cosine or one-cycle [default: what suits the model]
     #[arg(long, value_name = "NAME", value_parser = schedule_name)]
     schedule: Option<Pace>,
-    /// How strongly weights are drawn towards 0
+    /// How strongly weights are drawn towards 0 [default: what suits the model]
     #[arg(
         long,
         value_name = "DECAY",
-        default_value = "0",
         allow_hyphen_values = true,
         value_parser = options::non_negative
     )]
-    weight_decay: f64,
+    weight_decay: Option<f64>,
     /// Scale gradients down whose norm is larger than this
     #[arg(long, value_name = "NORM", allow_hyphen_values = true, value_parser = options::positive)]
     clip_norm: Option<f64>,
-    /// Hold training images back to judge each epoch by and keep the best: a share (0.1) or a number (5000)
+    /// Hold training samples back to judge each epoch by and keep the best: a share (0.1) or a number (5000)
     #[arg(long, value_name = "AMOUNT", allow_hyphen_values = true, value_parser = amount)]
     validation: Option<Amount>,
-    /// Stop after so many epochs without a smaller loss on the validation images (without these: on training images)
+    /// Stop after so many epochs without a smaller loss on the validation samples (without these: on training samples)
     #[arg(
         long,
         value_name = "EPOCHS",
@@ -95,12 +101,12 @@ pub struct Options {
     #[arg(long)]
     augment: bool,
     /// How convolutions multiply and sum: f32; direct, by direct sums alone, so that exact zeros stay exact; or bf16, which
-    /// needs a CPU with AVX512-BF16, and parameters stay f32
-    #[arg(long, value_name = "NAME", default_value = "f32", value_parser = options::precision)]
-    precision: Arithmetic,
-    /// The seed of everything random: same seed, same model, bit by bit
-    #[arg(long, default_value = "0", allow_hyphen_values = true, value_parser = options::seed)]
-    seed: u64,
+    /// needs a CPU with AVX512-BF16, and parameters stay f32 [default: f32]
+    #[arg(long, value_name = "NAME", value_parser = options::precision)]
+    precision: Option<Arithmetic>,
+    /// The seed of everything random: same seed, same model, bit by bit [default: 0]
+    #[arg(long, allow_hyphen_values = true, value_parser = options::seed)]
+    seed: Option<u64>,
     /// Number of threads; it changes the time, not the result [default: one per core]
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = options::count::<MOST_THREADS>)]
     threads: Option<usize>,
@@ -122,8 +128,10 @@ pub struct Options {
 }
 
 /// What a run that is gone on with has been told already.
-const RUN_IS_KNOWN: [&str; 18] = [
-    "dataset",
+const RUN_IS_KNOWN: [&str; 20] = [
+    "data",
+    "set",
+    "target",
     "model",
     "epochs",
     "batch_size",
@@ -149,7 +157,9 @@ Examples:
   zerokara train --model deep-convnet --epochs 20 --augment  what a deep network can do
   zerokara train fashion-mnist --validation 0.1              keep the epoch that did best on held-back images
   zerokara train --optimizer sgd --learning-rate 0.1 --schedule constant
-  zerokara train path/to/idx-files --output my-run           data and folder of your own
+  zerokara train flowers.csv --target species                a table of your own: what else is learned from is found out
+  zerokara train photos --output my-run                      a folder of pictures, in a folder for each class
+  zerokara train recipe.toml --set epochs=40                 what `zerokara new` has written and you have changed
   zerokara train --resume latest                             go on with a run that was cut off";
 
 fn one_of(names: &[&str], what: &str, text: &str) -> Result<String, String> {
@@ -180,101 +190,109 @@ fn amount(text: &str) -> Result<Amount, String> {
     }
 }
 
-/// What suits a model: optimizer, its learning rate, epochs and schedule.
-struct Recipe {
-    optimizer: &'static str,
-    learning_rate: f64,
-    epochs: u64,
-    schedule: Pace,
-}
-
-fn recipe(model: &str) -> Recipe {
-    let (optimizer, learning_rate, epochs, schedule) = match model {
-        "two-layer-net" => ("adam", 5e-3, 15, Pace::OneCycle),
-        "multi-layer-net" => ("adam", 2e-3, 10, Pace::OneCycle),
-        "simple-convnet" => ("adam", 3e-3, 4, Pace::OneCycle),
-        "deep-convnet" => ("adam", 3e-3, 12, Pace::OneCycle),
-        "lenet5" => ("adam", 3e-3, 8, Pace::OneCycle),
-        _ => ("adam", 3e-3, 5, Pace::OneCycle),
+/// What the recipe, `--set` and the flags ask for.
+fn asked(options: &Options) -> Outcome<Recipe> {
+    let mut recipe = options::recipe(&options.data)?;
+    for text in &options.set {
+        recipe.set(text)?;
+    }
+    let mut flag = |field: &str, flag: &str, value: Option<Value>| match value {
+        Some(value) => recipe.set_value(field, value, flag),
+        None => Ok(()),
     };
-    Recipe {
-        optimizer,
-        learning_rate,
-        epochs,
-        schedule,
-    }
-}
-
-/// A learning rate to begin with, for an optimizer of the user's choice.
-fn usual_rate(optimizer: &str) -> f64 {
-    match optimizer {
-        "sgd" => 0.1,
-        "momentum" | "nesterov" => 0.01,
-        "adagrad" => 0.01,
-        _ => 1e-3,
-    }
-}
-
-/// What the flags ask for.
-fn described(options: &Options, data: &Dataset) -> Outcome<RunDescription> {
-    let recipe = recipe(&options.model);
-    let optimizer = options.optimizer.as_deref().unwrap_or(recipe.optimizer);
-    let learning_rate = options.learning_rate.unwrap_or(match &options.optimizer {
-        Some(name) if name != recipe.optimizer => usual_rate(name),
-        _ => recipe.learning_rate,
+    let named = |name: &str| json!({ "name": name });
+    flag(
+        "data.target",
+        "--target",
+        options.target.as_deref().map(Value::from),
+    )?;
+    flag("model", "--model", options.model.as_deref().map(named))?;
+    flag("epochs", "--epochs", options.epochs.map(Value::from))?;
+    flag(
+        "batch_size",
+        "--batch-size",
+        options.batch_size.map(Value::from),
+    )?;
+    flag(
+        "accumulate",
+        "--accumulate",
+        options.accumulate.map(Value::from),
+    )?;
+    flag(
+        "optimizer",
+        "--optimizer",
+        options.optimizer.as_deref().map(named),
+    )?;
+    flag(
+        "optimizer.learning_rate",
+        "--learning-rate",
+        options.learning_rate.map(Value::from),
+    )?;
+    flag(
+        "optimizer.weight_decay",
+        "--weight-decay",
+        options.weight_decay.map(Value::from),
+    )?;
+    flag(
+        "schedule",
+        "--schedule",
+        options.schedule.as_ref().map(|pace| pace.name().into()),
+    )?;
+    flag(
+        "clipping",
+        "--clip-norm",
+        options.clip_norm.map(|norm| json!({ "norm": norm })),
+    )?;
+    let amount = options.validation.map(|amount| match amount {
+        Amount::Count(count) => count.into(),
+        Amount::Fraction(share) => share.into(),
     });
-    let settings = [
-        ("learning_rate", learning_rate),
-        ("weight_decay", options.weight_decay),
-    ];
-    let stopping = options
-        .early_stopping
-        .map(|patience| Setup::new(EarlyStopping::NAME, [("patience", patience as f64)]));
-    let augment = match options.augment {
-        true => Some(Augment::new(options.seed).shift(2).rotate(10.0)?),
-        false => None,
-    };
-    Ok(RunDescription {
-        data: DataDescription {
-            name: data.name.clone(),
-            folder: data
-                .source
-                .as_deref()
-                .and_then(|p| p.to_str())
-                .map(str::to_string),
-            limit: options.limit,
-            ..DataDescription::default()
-        },
-        optimizer: Setup::new(optimizer, settings),
-        schedule: options.schedule.clone().unwrap_or(recipe.schedule),
-        epochs: options.epochs.map_or(recipe.epochs, |n| n as u64),
-        batch_size: options.batch_size,
-        accumulate: options.accumulate,
-        seed: options.seed,
-        validation: options.validation,
-        augment,
-        clipping: options.clip_norm.map_or(Clipping::None, Clipping::Norm),
-        precision: Some(options.precision.name().to_string()),
-        callbacks: stopping.into_iter().collect(),
-        checkpoint_every: options.checkpoint_every,
-        ..RunDescription::new(&options.model, &data.name)
-    })
+    flag("validation", "--validation", amount)?;
+    let stopping = |patience| json!([{ "name": EarlyStopping::NAME, "patience": patience }]);
+    flag(
+        "callbacks",
+        "--early-stopping",
+        options.early_stopping.map(stopping),
+    )?;
+    let augment = options
+        .augment
+        .then(|| json!({ "shift": 2, "degrees": 10.0 }));
+    flag("augment", "--augment", augment)?;
+    flag(
+        "precision",
+        "--precision",
+        options.precision.map(|found| found.name().into()),
+    )?;
+    flag("seed", "--seed", options.seed.map(Value::from))?;
+    let every = options
+        .checkpoint_every
+        .map(|every| every.to_string().into());
+    flag("checkpoint_every", "--checkpoint-every", every)?;
+    flag("data.limit", "--limit", options.limit.map(Value::from))?;
+    if !recipe.says("model") && recipe.data()?.is_named() {
+        recipe.set_value("model.name", USUAL, "--model")?;
+    }
+    Ok(recipe)
 }
+
+/// The model for data sets that have a name.
+const USUAL: &str = "simple-convnet";
 
 pub fn run(options: &Options, words: Words) -> Outcome {
     options::use_threads(options.threads, options.quiet, words)?;
     if let Some(path) = &options.resume {
         return resume(path, options.quiet, words);
     }
-    let mut data = options::dataset(&options.dataset)?;
-    if let Some(limit) = options.limit {
-        data.train = data.train.take(limit);
-        data.test = data.test.take(limit);
-    }
-    let described = described(options, &data)?;
-    if options.early_stopping.is_some() && options.validation.is_none() && !options.quiet {
+    let recipe = asked(options)?;
+    let data = options::load(&recipe.data()?, options.quiet, words)?;
+    let described = recipe.description(&data)?;
+    let stops = described
+        .callbacks
+        .iter()
+        .any(|callback| callback.name == EarlyStopping::NAME);
+    if stops && described.validation.is_none() && data.validation.is_empty() && !options.quiet {
         output::note(&words.say(
-            "note: without --validation, early stopping looks at the loss on training images, which goes on falling \
+            "note: without --validation, early stopping looks at the loss on training samples, which goes on falling \
              when a model gets no better; --validation 0.1 holds a tenth back to judge by",
         ));
     }
@@ -321,8 +339,12 @@ fn train(
     if !quiet {
         let runtime = Runtime::current()?;
         let rate = run.optimizer.settings.get("learning_rate");
+        let counted_in = match data.shape().len() {
+            3 => "{} on {}: {} training and {} test images {}",
+            _ => "{} on {}: {} training and {} test samples {}",
+        };
         output::note(&words.fill(
-            "{} on {}: {} training and {} test images {}",
+            counted_in,
             &[
                 &run.model.name,
                 &data.name,
@@ -375,7 +397,13 @@ fn tell(run: &Run, quiet: bool, words: Words) -> Outcome {
             thousands(test.samples as u64)
         ))?;
     }
-    if let Some(why) = test.no_answers("test images") {
+    if test.correct.is_none() && !test.measures.is_empty() {
+        let told: Vec<String> = (test.measures.iter())
+            .map(|measure| format!("{} {:.4}", measure.name.replace('_', " "), measure.value))
+            .collect();
+        output::print(&format!("test {}", told.join(", ")))?;
+    }
+    if let Some(why) = test.no_answers("test samples") {
         return Err(Failure::new(why));
     }
     match run.interrupted() {

@@ -290,6 +290,11 @@ impl Dataset {
         }
     }
 
+    /// Whether [`by_name`](Self::by_name) takes this as a name, rather than as a path.
+    pub fn is_named(name: &str) -> bool {
+        matches!(name, "mnist" | "fashion-mnist")
+    }
+
     /// Reads a data set published as MNIST is: the files `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`,
     /// `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`, plain or with `.gz`, also spelt `train-images.idx3-ubyte`.
     ///

@@ -329,7 +329,7 @@ impl Loss for MeanSquaredError {
             let variance = mean("shifted_squares")? - mean("shifted")?.powi(2);
             let error = mean("squared_error")? / (self.std * self.std);
             // Where all targets are equal, there is nothing to explain.
-            (variance > 1e-12).then(|| Measure::share("r2", 1.0 - error / variance))
+            (variance > 1e-12).then(|| Measure::score("r2", 1.0 - error / variance))
         };
         rmse.into_iter().chain(mae).chain(r2()).collect()
     }
@@ -541,6 +541,14 @@ impl Loss for TokenCrossEntropy {
     }
 }
 
+/// The names that [`by_name`] knows.
+pub const NAMES: [&str; 4] = [
+    "softmax_cross_entropy",
+    "mean_squared_error",
+    "binary_cross_entropy",
+    "token_cross_entropy",
+];
+
 /// The loss of this name with these settings, as [`Loss::name`] and [`Loss::settings`] give them: what a model's file
 /// says that it was trained for. `None` if this crate has no such loss.
 pub fn by_name(name: &str, settings: &[(String, f64)]) -> Option<Arc<dyn Loss>> {
@@ -550,7 +558,10 @@ pub fn by_name(name: &str, settings: &[(String, f64)]) -> Option<Arc<dyn Loss>> 
             SoftmaxCrossEntropy::new().label_smoothing(setting("label_smoothing").unwrap_or(0.0)),
         ),
         "mean_squared_error" => {
-            let (mean, std) = (setting("mean").unwrap_or(0.0), setting("std").unwrap_or(1.0));
+            let (mean, std) = (
+                setting("mean").unwrap_or(0.0),
+                setting("std").unwrap_or(1.0),
+            );
             Arc::new(MeanSquaredError::new().scaled(mean, std))
         }
         "binary_cross_entropy" => Arc::new(BinaryCrossEntropy),

@@ -239,6 +239,16 @@ impl Measure {
         }
     }
 
+    /// A number of which more is better.
+    pub fn score(name: &'static str, value: f64) -> Self {
+        Self {
+            name,
+            value,
+            goal: Goal::Higher,
+            is_share: false,
+        }
+    }
+
     /// A number of which less is better.
     pub fn error(name: &'static str, value: f64) -> Self {
         Self {

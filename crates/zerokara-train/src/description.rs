@@ -3,6 +3,7 @@
 use crate::{
     error::{Error, Result},
     fingerprint::Fingerprint,
+    recipe::{LayerDescription, network},
     run_folder::RunFolder,
     trainer::{EarlyStopping, Every, Trainer},
 };
@@ -10,11 +11,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, fs, sync::Arc};
 use zerokara_core::Arithmetic;
-use zerokara_data::{Amount, Augment, Dataset, Pad, Split};
-use zerokara_nn::{Clipping, Optimizer, Schedule, losses, models, optimizers};
+use zerokara_data::{
+    Amount, Augment, ColumnUse, DataOptions, Dataset, Learn, Pad, Pictures, Split,
+};
+use zerokara_nn::{
+    Clipping, Forward, Optimizer, ParameterGroup, Schedule, losses, models, optimizers,
+};
 
-/// The version of the description. Later ones are not read.
-const VERSION: u64 = 1;
+/// The version of the description. Later ones are not read; those of version 1 are read as this one ([`upgraded`]).
+const VERSION: u64 = 2;
 
 /// The part of `run.json` in which the description stands.
 pub(crate) const KEY: &str = "description";
@@ -27,13 +32,15 @@ pub(crate) const KEY: &str = "description";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunDescription {
-    /// The version of this description: 1.
+    /// The version of this description: 2.
+    #[serde(default = "version")]
     pub version: u64,
     /// What is trained.
     pub model: ModelDescription,
     /// What it is trained on.
     pub data: DataDescription,
     /// The task: the loss by its name, with its settings.
+    #[serde(rename = "loss")]
     pub task: Setup,
     /// The optimizer by its name, with its settings, `learning_rate` among them.
     pub optimizer: Setup,
@@ -71,9 +78,9 @@ pub struct RunDescription {
     /// How convolutions multiply and sum, by its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<String>,
-    /// Groups of parameters that are trained in a way of their own, by their patterns.
+    /// Groups of parameters that are trained in a way of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub groups: Vec<Setup>,
+    pub groups: Vec<GroupDescription>,
     /// What looks at steps and epochs, such as early stopping, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub callbacks: Vec<Setup>,
@@ -82,35 +89,185 @@ pub struct RunDescription {
     pub checkpoint_every: Option<Every>,
 }
 
-/// A model by its name.
+/// A model by its name, or by its layers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelDescription {
-    /// The name.
+    /// The name; [`RunDescription::OF_LAYERS`] for one of the layers below.
+    #[serde(default = "of_layers")]
     pub name: String,
     /// Whether it is the caller's own, and no ready-made one of this name.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub own: bool,
+    /// Its layers, from input to output.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<LayerDescription>,
 }
 
-/// Data by their name.
+/// Parameters that are trained in a way of their own ([`ParameterGroup`]).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupDescription {
+    /// Patterns of their paths.
+    pub parameters: Vec<String>,
+    /// Whether they keep their values.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub frozen: bool,
+    /// Their own learning rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f64>,
+    /// Their own weight decay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f64>,
+}
+
+/// Data by their name or their place, and how they are read: see [`DataOptions`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataDescription {
     /// The name of the data set.
-    pub name: String,
-    /// Whether they are the caller's own, and no data set of this name or folder.
     #[serde(default)]
+    pub name: String,
+    /// Whether they are the caller's own, and no data set of this name or path.
+    #[serde(default, skip_serializing_if = "is_false")]
     pub own: bool,
-    /// The folder that they are in.
+    /// The file or folder that they are in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub folder: Option<String>,
+    pub path: Option<String>,
+    /// The column of a table that is learned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// What is learned of it: `classes` or `number`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learn: Option<String>,
+    /// What columns of a table hold: `number`, `category`, `date`, or `ignore`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<String, String>,
+    /// Height and width that pictures are brought to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<[usize; 2]>,
+    /// Channels of pictures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<usize>,
+    /// How pictures are brought to their size, by its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fit: Option<String>,
+    /// Whether pictures that cannot be read are left out.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub skip_unreadable: bool,
+    /// What is set aside to judge by, where there is no such part.
+    #[serde(default, with = "amount", skip_serializing_if = "Option::is_none")]
+    pub test: Option<Amount>,
     /// Only so many samples of each part are taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// What was found when they were read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found: Option<DataFacts>,
+    /// The run's seed and what it holds back, since tables learn their scales on what remains.
+    #[serde(skip)]
+    pub(crate) seed: u64,
+    #[serde(skip)]
+    pub(crate) validation: Option<Amount>,
+}
+
+impl DataDescription {
+    /// The data set, read from where it is. Data of one's own part off what is held back for validation as they are read.
+    ///
+    /// # Errors
+    /// If the data are a program's own, are not where they were, or cannot be read.
+    pub fn load(&self) -> Result<Dataset> {
+        self.load_telling(|_, _| ())
+    }
+
+    /// As [`DataDescription::load`], telling while pictures are read how many are, and how many there are.
+    ///
+    /// # Errors
+    /// As [`DataDescription::load`].
+    pub fn load_telling(
+        &self,
+        tell: impl Fn(usize, usize) + Send + Sync + 'static,
+    ) -> Result<Dataset> {
+        if self.own {
+            return Err(Error::new(format!(
+                "the data {} are those of a program: it alone can go on with the run (Trainer::resume)",
+                self.name
+            )));
+        }
+        let mut data = match &self.path {
+            Some(path) => self.options()?.reading(tell).open(path)?,
+            None => match Dataset::is_named(&self.name) {
+                true => Dataset::by_name(&self.name)?,
+                false => self.options()?.reading(tell).open(&self.name)?,
+            },
+        };
+        if let Some(limit) = self.limit {
+            data.train = data.train.take(limit);
+            data.test = data.test.take(limit);
+        }
+        Ok(data)
+    }
+
+    /// Whether they are known by their name, and lie nowhere that is said.
+    pub fn is_named(&self) -> bool {
+        self.path.is_none() && Dataset::is_named(&self.name)
+    }
+
+    /// How they are read.
+    fn options(&self) -> Result<DataOptions> {
+        let mut options = DataOptions::new()
+            .seed(self.seed)
+            .skip_unreadable(self.skip_unreadable);
+        if let Some(target) = &self.target {
+            options = options.target(target);
+        }
+        if let Some(learn) = &self.learn {
+            options = options.learn(match learn.as_str() {
+                "classes" => Learn::Classes,
+                "number" => Learn::Number,
+                other => {
+                    return Err(Error::new(format!(
+                        "{other:?} cannot be learned; classes or number can"
+                    )));
+                }
+            });
+        }
+        for (column, using) in &self.columns {
+            options = options.column(
+                column,
+                match using.as_str() {
+                    "number" => ColumnUse::Number,
+                    "category" => ColumnUse::Category,
+                    "date" => ColumnUse::Date,
+                    "ignore" => ColumnUse::Ignore,
+                    other => {
+                        return Err(Error::new(format!(
+                            "column {column:?} cannot be used as {other:?}"
+                        )));
+                    }
+                },
+            );
+        }
+        if let Some([height, width]) = self.size {
+            options = options.size(height, width);
+        }
+        if let Some(channels) = self.channels {
+            options = options.channels(channels);
+        }
+        if let Some(fit) = &self.fit {
+            let fit = Pictures::from_name(fit).ok_or_else(|| {
+                Error::new(format!("pictures cannot be brought to a size by {fit:?}"))
+            })?;
+            options = options.fit(fit);
+        }
+        if let Some(test) = self.test {
+            options = options.test(test);
+        }
+        if let Some(validation) = self.validation {
+            options = options.validation(validation);
+        }
+        Ok(options)
+    }
 }
 
 /// By what data are known again.
@@ -129,14 +286,13 @@ pub struct DataFacts {
     pub fingerprint: String,
 }
 
-/// Something by its name and its settings.
+/// Something by its name and its settings, which stand beside the name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Setup {
     /// The name.
     pub name: String,
     /// Its settings.
-    #[serde(default)]
+    #[serde(flatten)]
     pub settings: BTreeMap<String, f64>,
 }
 
@@ -216,6 +372,18 @@ impl Pace {
     }
 }
 
+fn version() -> u64 {
+    VERSION
+}
+
+fn of_layers() -> String {
+    RunDescription::OF_LAYERS.into()
+}
+
+fn is_false(truth: &bool) -> bool {
+    !truth
+}
+
 fn one() -> usize {
     1
 }
@@ -286,31 +454,84 @@ mod boxed {
 
 /// A whole number is a number of samples, any other a share.
 mod amount {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use serde::{Deserialize, Deserializer, Serializer};
+    use serde_json::Value;
     use zerokara_data::Amount;
 
-    #[derive(Serialize, Deserialize)]
-    #[serde(rename_all = "snake_case")]
-    enum Text {
-        Samples(usize),
-        Share(f64),
-    }
-
     pub fn serialize<S: Serializer>(value: &Option<Amount>, out: S) -> Result<S::Ok, S::Error> {
-        let text = value.map(|amount| match amount {
-            Amount::Count(count) => Text::Samples(count),
-            Amount::Fraction(share) => Text::Share(share),
-        });
-        text.serialize(out)
+        match value {
+            None => out.serialize_none(),
+            Some(Amount::Count(count)) => out.serialize_u64(*count as u64),
+            Some(Amount::Fraction(share)) => out.serialize_f64(*share),
+        }
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Amount>, D::Error> {
-        let text = Option::<Text>::deserialize(input)?;
-        Ok(text.map(|text| match text {
-            Text::Samples(count) => Amount::Count(count),
-            Text::Share(share) => Amount::Fraction(share),
-        }))
+        let value = Option::<Value>::deserialize(input)?;
+        Ok(value.as_ref().and_then(super::amount_of))
     }
+}
+
+/// A number as an amount.
+pub(crate) fn amount_of(value: &Value) -> Option<Amount> {
+    match (value.as_u64(), value.as_f64()) {
+        (Some(count), _) => Some(Amount::Count(count as usize)),
+        (None, share) => share.map(Amount::Fraction),
+    }
+}
+
+/// A description of version 1 as one of this version: settings stand beside their names.
+fn upgraded(mut run: Value) -> Value {
+    let flat = |setup: &mut Value| {
+        if let Some(Value::Object(settings)) =
+            setup.as_object_mut().and_then(|s| s.remove("settings"))
+        {
+            settings
+                .into_iter()
+                .for_each(|(name, value)| setup[&name] = value);
+        }
+    };
+    let Some(fields) = run.as_object_mut() else {
+        return run;
+    };
+    if let Some(loss) = fields.remove("task") {
+        fields.insert("loss".into(), loss);
+    }
+    for name in ["loss", "optimizer"] {
+        fields.get_mut(name).into_iter().for_each(flat);
+    }
+    for name in ["callbacks", "groups"] {
+        let list = fields.get_mut(name).and_then(Value::as_array_mut);
+        list.into_iter().flatten().for_each(flat);
+    }
+    for group in fields
+        .get_mut("groups")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
+        let patterns = group.as_object_mut().and_then(|group| group.remove("name"));
+        let patterns = patterns
+            .as_ref()
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        group["parameters"] = patterns.split(" or ").collect::<Vec<_>>().into();
+        if group.get("frozen").is_some() {
+            group["frozen"] = true.into();
+        }
+    }
+    if let Some(folder) = fields
+        .get_mut("data")
+        .and_then(|data| data.as_object_mut()?.remove("folder"))
+    {
+        fields["data"]["path"] = folder;
+    }
+    if let Some(amount) = fields.get_mut("validation") {
+        let number = amount.get("samples").or_else(|| amount.get("share"));
+        *amount = number.cloned().unwrap_or_default();
+    }
+    fields.insert("version".into(), VERSION.into());
+    run
 }
 
 impl RunDescription {
@@ -318,6 +539,9 @@ impl RunDescription {
     pub const OPTIMIZERS: [&str; 7] = [
         "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw",
     ];
+
+    /// The name of a model that is described by its layers.
+    pub const OF_LAYERS: &str = "layers";
 
     /// A run of a ready-made model on a data set, as [`Trainer`] has it unless told otherwise, with the cross entropy of
     /// classification.
@@ -336,6 +560,7 @@ impl RunDescription {
             model: ModelDescription {
                 name: model.into(),
                 own: false,
+                layers: Vec::new(),
             },
             data: DataDescription {
                 name: data.into(),
@@ -382,6 +607,7 @@ impl RunDescription {
             ))
         })?;
         match description.get("version").and_then(Value::as_u64) {
+            Some(1) => Ok(serde_json::from_value(upgraded(description)).map_err(damaged)?),
             Some(VERSION) => Ok(serde_json::from_value(description).map_err(damaged)?),
             version => Err(Error::new(format!(
                 "the run {at} is described in version {}, and this program reads version {VERSION}",
@@ -395,19 +621,10 @@ impl RunDescription {
     /// # Errors
     /// If the data are the caller's, or not where they were.
     pub fn load_data(&self) -> Result<Dataset> {
-        let asked = &self.data;
-        if asked.own {
-            return Err(Error::new(format!(
-                "the data {} are those of a program: it alone can go on with the run (Trainer::resume)",
-                asked.name
-            )));
-        }
-        let mut data = Dataset::by_name(asked.folder.as_deref().unwrap_or(&asked.name))?;
-        if let Some(limit) = asked.limit {
-            data.train = data.train.take(limit);
-            data.test = data.test.take(limit);
-        }
-        Ok(data)
+        let mut data = self.data.clone();
+        data.seed = self.seed;
+        data.validation = self.validation;
+        data.load()
     }
 
     /// The trainer that does this run on these data, without a folder.
@@ -423,8 +640,15 @@ impl RunDescription {
         if self.model.own {
             return Err(own(&format!("the model {}", self.model.name)));
         }
-        let model = models::by_name(&self.model.name, data.classes())
-            .ok_or_else(|| Error::new(format!("there is no model {}", self.model.name)))?;
+        let outputs = data.classes().max(1);
+        let model: Box<dyn Forward> = match self.model.name.as_str() {
+            Self::OF_LAYERS if self.model.layers.is_empty() => {
+                return Err(Error::new("the model has no layers"));
+            }
+            Self::OF_LAYERS => Box::new(network(&self.model.layers, outputs)?),
+            name => models::by_name(name, outputs)
+                .ok_or_else(|| Error::new(format!("there is no model {name}")))?,
+        };
         let settings: Vec<(String, f64)> = self.task.settings.clone().into_iter().collect();
         let loss = losses::by_name(&self.task.name, &settings)
             .ok_or_else(|| own(&format!("the task {}", self.task.name)))?;
@@ -440,7 +664,8 @@ impl RunDescription {
             .clipping(self.clipping)
             .l2_penalty(self.l2_penalty)
             .described_by(self);
-        if let Some(amount) = self.validation {
+        // What data of one's own hold back was parted off as they were read.
+        if let Some(amount) = self.validation.filter(|_| data.validation.is_empty()) {
             trainer = trainer.validation(amount);
         }
         if let Some(augment) = &self.augment {
@@ -449,8 +674,8 @@ impl RunDescription {
         for (column, pad) in &self.padding {
             trainer = trainer.pad(column, *pad);
         }
-        if let Some(group) = self.groups.first() {
-            return Err(own(&format!("the group of parameters {}", group.name)));
+        for group in &self.groups {
+            trainer = trainer.group(group.group()?);
         }
         if let Some(name) = &self.precision {
             let known = Arithmetic::ALL.into_iter().find(|a| a.name() == name);
@@ -481,7 +706,7 @@ impl RunDescription {
             let run = Self {
                 checkpoint_every: None,
                 data: DataDescription {
-                    folder: None,
+                    path: None,
                     ..run.data.clone()
                 },
                 ..run.clone()
@@ -545,6 +770,46 @@ fn optimizer(setup: &Setup) -> Result<Arc<dyn Optimizer>> {
     })
 }
 
+impl GroupDescription {
+    /// What a trainer takes.
+    fn group(&self) -> Result<ParameterGroup> {
+        let Some((first, others)) = self.parameters.split_first() else {
+            return Err(Error::new("a group of parameters has no patterns of paths"));
+        };
+        let matching = ParameterGroup::matching(first);
+        let mut group = others
+            .iter()
+            .fold(matching, |group, pattern| group.or(pattern));
+        if self.frozen {
+            group = group.frozen();
+        }
+        if let Some(rate) = self.learning_rate {
+            group = group.learning_rate(rate);
+        }
+        if let Some(decay) = self.weight_decay {
+            group = group.weight_decay(decay);
+        }
+        Ok(group)
+    }
+
+    /// What a group does.
+    pub(crate) fn of(group: &ParameterGroup) -> Self {
+        let settings = group.settings();
+        let setting = |name: &str| {
+            settings
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, value)| *value)
+        };
+        Self {
+            parameters: group.patterns().to_vec(),
+            frozen: setting("frozen").is_some(),
+            learning_rate: setting("learning_rate"),
+            weight_decay: setting("weight_decay"),
+        }
+    }
+}
+
 impl DataFacts {
     /// What these data are.
     ///
@@ -576,7 +841,7 @@ fn add(all: &mut Fingerprint, split: &Split) -> Result<()> {
         all.word(label as u64);
     }
     // The commonest case, without making arrays: bytes with labels.
-    if split.is_u8() && !split.labels().is_empty() {
+    if split.is_in_memory() && split.is_u8() && !split.labels().is_empty() {
         (0..split.len())
             .filter_map(|at| split.bytes(at))
             .for_each(|bytes| all.bytes(bytes));

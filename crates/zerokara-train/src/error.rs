@@ -134,3 +134,10 @@ impl std::error::Error for Error {
         }
     }
 }
+
+/// What a description says that none can say.
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Self {
+        Error::new(format!("the description of the run is wrong: {error}"))
+    }
+}

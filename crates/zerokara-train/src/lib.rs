@@ -15,13 +15,17 @@ pub mod metrics;
 mod model;
 pub mod profile;
 pub mod progress;
+mod recipe;
 pub mod report;
 pub mod run_folder;
 mod trainer;
 
-pub use description::{DataDescription, DataFacts, ModelDescription, Pace, RunDescription, Setup};
+pub use description::{
+    DataDescription, DataFacts, GroupDescription, ModelDescription, Pace, RunDescription, Setup,
+};
 pub use error::{Error, NotFinite, Result};
 pub use evaluation::{Answer, Evaluation, Reading};
 pub use model::{ModelCard, SavedModel};
+pub use recipe::{LayerDescription, Recipe};
 pub use trainer::{Callback, EarlyStopping, Every, Flow, Run, Trainer};
 pub use zerokara_formats::atomic;

@@ -28,6 +28,8 @@ pub struct ModelCard {
     pub dataset: String,
     /// Shape of one sample of the first input, `[C, H, W]` for images; a length that differs is 0.
     pub shape: Vec<usize>,
+    /// What it tells: the name of the target, such as a table's column; `t` unless data have another.
+    pub target: String,
     /// A name for each class.
     pub class_names: Vec<String>,
     /// How stored values become inputs.

@@ -181,6 +181,11 @@ impl RunFolder {
         self.path.join("run.json")
     }
 
+    /// The recipe that does the run again.
+    pub fn recipe(&self) -> PathBuf {
+        self.path.join("recipe.toml")
+    }
+
     /// `metrics.jsonl`: one [record](crate::metrics::Record) per line.
     pub fn metrics(&self) -> PathBuf {
         self.path.join("metrics.jsonl")

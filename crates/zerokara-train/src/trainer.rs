@@ -18,7 +18,9 @@ pub use run::Run;
 
 use crate::{
     bytes::OfBytes,
-    description::{DataDescription, DataFacts, ModelDescription, Pace, RunDescription, Setup},
+    description::{
+        DataDescription, DataFacts, GroupDescription, ModelDescription, Pace, RunDescription, Setup,
+    },
     error::Result,
     language::{Language, TRAINING, Words},
 };
@@ -424,13 +426,17 @@ impl Trainer {
         optimizer.settings.insert("learning_rate".into(), rate);
         let mut run =
             RunDescription::new(self.name.as_deref().unwrap_or("model"), data.name.as_str());
-        run.model = ModelDescription {
-            own: asked.is_none(),
-            ..run.model
+        run.model = match asked {
+            Some(run) => run.model.clone(),
+            None => ModelDescription {
+                own: true,
+                ..run.model
+            },
         };
         run.data = DataDescription {
             found: Some(DataFacts::of(data)?),
-            folder: data
+            name: data.name.clone(),
+            path: data
                 .source
                 .as_deref()
                 .and_then(|p| p.to_str())
@@ -439,9 +445,7 @@ impl Trainer {
         };
         run.task = Setup::new(self.task.title(), self.task.options());
         let groups = self.groups.iter();
-        run.groups = groups
-            .map(|g| Setup::new(g.patterns().join(" or "), g.settings()))
-            .collect();
+        run.groups = groups.map(GroupDescription::of).collect();
         run.optimizer = optimizer;
         run.schedule = match &self.schedule {
             Course::Paced(pace) => pace.clone(),
@@ -451,7 +455,8 @@ impl Trainer {
         run.batch_size = self.batch_size;
         run.accumulate = self.accumulate;
         run.seed = self.seed;
-        run.validation = self.validation;
+        let parted_off = asked.and_then(|run| run.validation);
+        run.validation = self.validation.or(parted_off);
         run.train_sample = self.train_sample;
         run.augment = self.augment.clone();
         run.padding = self.padding.iter().cloned().collect();

@@ -163,6 +163,7 @@ fn pixels_are_normalized_as_the_file_says() {
         name: "one".into(),
         dataset: "pixels".into(),
         shape: vec![1, 2, 2],
+        target: "t".into(),
         class_names: Vec::new(),
         normalization: normalization.standard(&[0.5], &[0.25]).unwrap(),
         pictures: zerokara_data::Pictures::Plain,

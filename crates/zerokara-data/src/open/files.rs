@@ -223,6 +223,17 @@ impl ImageFiles {
         }))
     }
 
+    /// All pictures in a folder and in those in it, in the order of their names, whatever they show.
+    ///
+    /// # Errors
+    ///
+    /// A folder cannot be read.
+    pub fn paths_within(folder: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
+        let mut paths = Vec::new();
+        collect(folder.as_ref(), DEPTH, &mut paths, &mut 0)?;
+        Ok(paths)
+    }
+
     /// All of them, part by part.
     pub fn all(&self) -> impl Iterator<Item = &ImageFile> {
         self.train.iter().chain(&self.validation).chain(&self.test)

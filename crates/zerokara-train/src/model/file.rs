@@ -13,6 +13,8 @@ use zerokara_nn::{GraphModule, record};
 const DIVISOR: &str = "divisor";
 /// The note of how picture files become samples: the name of a [`Pictures`].
 const PICTURES: &str = "pictures";
+/// The note with the name of the target.
+const TARGET: &str = "target";
 /// The note of how samples that differ in size become one array: JSON, by the input's name.
 const PADDING: &str = "padding";
 
@@ -58,6 +60,7 @@ impl SavedModel {
             name: info.architecture.unwrap_or_else(|| "model".into()),
             dataset: info.dataset.unwrap_or_default(),
             shape,
+            target: (info.notes.get(TARGET).cloned()).unwrap_or_else(|| "t".into()),
             class_names: info.classes.into_values().next().unwrap_or_default(),
             normalization,
             pictures,
@@ -108,7 +111,11 @@ impl SavedModel {
             preprocessing.insert(first.name.to_string(), how.to_json());
         }
         let pictures = self.card.pictures.name().to_string();
-        let mut notes = BTreeMap::from([(PICTURES.to_string(), pictures)]);
+        let target = self.card.target.clone();
+        let mut notes = BTreeMap::from([
+            (PICTURES.to_string(), pictures),
+            (TARGET.to_string(), target.clone()),
+        ]);
         if !self.padding.is_empty() {
             let padding: BTreeMap<&str, &Pad> = self
                 .padding
@@ -123,7 +130,7 @@ impl SavedModel {
             dataset: Some(self.card.dataset.clone()),
             task: self.task.clone(),
             preprocessing,
-            classes: [("t".to_string(), self.card.class_names.clone())].into(),
+            classes: [(target, self.card.class_names.clone())].into(),
             notes,
         };
         Ok(zerokara_formats::save_model(path, &record, &info)?)

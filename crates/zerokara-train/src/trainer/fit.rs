@@ -175,6 +175,7 @@ fn open(
     session.checkpoints = Some(Checkpoints::new(folder.clone(), &run, kept, damaged));
     session.described = Some(run);
     page::write_settings(session, &folder, &Status::Running)?;
+    page::write_recipe(session, &folder)?;
     if session.metrics.is_none() {
         session.metrics = Some(Writer::create(folder.metrics())?);
     }
@@ -299,6 +300,10 @@ fn build(trainer: &Trainer, data: &Dataset, loader: &Loader, feed: &Feed) -> Res
         name: trainer.name.clone().unwrap_or_else(|| "model".into()),
         dataset: data.name.clone(),
         shape: data.shape().to_vec(),
+        target: match &data.train.target_ports()[..] {
+            [only] => only.name.to_string(),
+            _ => "t".into(),
+        },
         class_names: data.class_names.clone(),
         normalization: data.normalization.clone(),
         pictures: data.pictures,

@@ -13,6 +13,7 @@ use crate::{
     evaluation::Evaluation,
     language::{Language, TRAINING, Words},
     metrics::ACCURACY,
+    recipe::Recipe,
     report::{Curves, Filters, LayerRow, LayerTime, Misclassified, Report, numbers::thousands},
     run_folder::RunFolder,
 };
@@ -146,6 +147,23 @@ pub(super) fn write_settings(
         all["error"] = why.as_str().into();
     }
     Ok(atomic::write(folder.settings(), format!("{all:#}\n"))?)
+}
+
+/// Writes into the folder the recipe that repeats the run, if others can run it.
+pub(super) fn write_recipe(session: &Session<'_>, folder: &RunFolder) -> Result<()> {
+    let Some(run) = session
+        .described
+        .as_ref()
+        .filter(|run| !run.model.own && !run.data.own)
+    else {
+        return Ok(());
+    };
+    let path = folder.recipe();
+    let about = format!(
+        "zerokara train {} does this run again, to the bit.",
+        path.display()
+    );
+    Ok(atomic::write(path, Recipe::written(run, &[about])?)?)
 }
 
 /// Writes the report into the folder.
