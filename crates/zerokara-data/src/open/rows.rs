@@ -34,7 +34,7 @@ const TARGETS: [&str; 12] = [
 /// A whole number of at most so many different values names classes.
 const MOST_CLASSES_OF_NUMBERS: usize = 20;
 /// Each of them is there so often, in the mean.
-const TIMES: usize = 3;
+const TIMES: usize = 10;
 
 /// A data set of the tables to train on, to choose by and to judge by; the last two may be parts of the first.
 pub(super) fn open(

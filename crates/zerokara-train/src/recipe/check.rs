@@ -34,7 +34,7 @@ pub(super) fn check(value: &Value, form: &Form, path: &str) -> Result<(), Fault>
             Value::Bool(_) => Ok(()),
             _ => must("true or false".into()),
         },
-        Form::Whole { least, most } => match value.as_u64() {
+        Form::Whole { least, most } => match whole(value) {
             Some(number) if (*least..=*most).contains(&number) => Ok(()),
             _ if *most == u64::MAX => must(format!("a whole number from {least} on")),
             _ => must(format!("a whole number from {least} to {most}")),
@@ -109,6 +109,13 @@ pub(super) fn check(value: &Value, form: &Form, path: &str) -> Result<(), Fault>
             }
         }
     }
+}
+
+/// A whole number, also one that is written as 3.0.
+fn whole(value: &Value) -> Option<u64> {
+    const EXACT: f64 = 9e15;
+    let number = value.as_f64().filter(|x| x.fract() == 0.0 && (0.0..EXACT).contains(x));
+    value.as_u64().or(number.map(|x| x as u64))
 }
 
 /// A table in which a name decides what else there may be.
