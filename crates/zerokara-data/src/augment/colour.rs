@@ -99,18 +99,22 @@ impl Colour {
 struct Scale {
     black: f32,
     white: f32,
+    /// 1 over their difference.
+    inverse: f32,
 }
 
 impl Scale {
     fn new(levels: Levels<'_>, channel: usize) -> Self {
+        let (black, white) = (levels.black(channel), levels.white(channel));
         Scale {
-            black: levels.black(channel),
-            white: levels.white(channel),
+            black,
+            white,
+            inverse: 1.0 / (white - black),
         }
     }
 
     fn unit(self, x: f32) -> f32 {
-        (x - self.black) / (self.white - self.black)
+        (x - self.black) * self.inverse
     }
 
     fn back(self, x: f32) -> f32 {
@@ -142,7 +146,7 @@ impl Range {
     }
 
     fn hold(&self, x: f32) -> f32 {
-        x.clamp(self.low, self.high)
+        x.max(self.low).min(self.high)
     }
 }
 

@@ -47,35 +47,30 @@ fn gaussian(sigma: f64) -> Vec<f32> {
         .collect()
 }
 
-/// Convolves with the kernel along both axes; beyond the edges there are zeros.
+/// Convolves with the kernel along both axes; beyond the edges there are zeros. What is given lies with its columns as rows,
+/// `[W, H]`, so that both axes are rows once; what comes out is `[H, W]`.
 fn smooth(field: &mut [f32], room: &mut [f32], [height, width]: [usize; 2], kernel: &[f32]) {
-    let radius = kernel.len() / 2;
-    // The pixels of an axis that have a neighbour `tap − radius` away, and where that of the first lies.
-    let reach = |tap: usize, side: usize| {
-        let start = radius.saturating_sub(tap).min(side);
-        let end = (side + radius).saturating_sub(tap).min(side);
-        (start..end.max(start), (start + tap).saturating_sub(radius))
-    };
-    room.fill(0.0);
-    for (tap, &weight) in kernel.iter().enumerate() {
-        let (columns, first) = reach(tap, width);
-        let rows = room.chunks_exact_mut(width).zip(field.chunks_exact(width));
-        for (to, from) in rows {
-            let to = &mut to[columns.clone()];
-            let from = &from[first.min(width)..];
-            to.iter_mut()
-                .zip(from)
-                .for_each(|(to, from)| *to += weight * from);
-        }
+    smooth_rows(field, room, height, kernel);
+    for (y, row) in field.chunks_exact_mut(width).enumerate() {
+        let column = room.iter().skip(y).step_by(height);
+        row.iter_mut()
+            .zip(column)
+            .for_each(|(to, from)| *to = *from);
     }
-    field.fill(0.0);
+    room.copy_from_slice(field);
+    smooth_rows(room, field, width, kernel);
+}
+
+/// Makes each row the weighted sum of those around it.
+fn smooth_rows(from: &[f32], to: &mut [f32], width: usize, kernel: &[f32]) {
+    let (rows, radius) = (from.len() / width, kernel.len() / 2);
+    to.fill(0.0);
     for (tap, &weight) in kernel.iter().enumerate() {
-        let (rows, first) = reach(tap, height);
-        let to = &mut field[rows.start * width..rows.end * width];
-        let from = &room[first.min(height) * width..];
-        to.iter_mut()
-            .zip(from)
-            .for_each(|(to, from)| *to += weight * from);
+        // The rows that have another `tap - radius` below, and which that is of the first.
+        let start = radius.saturating_sub(tap).min(rows);
+        let first = tap.saturating_sub(radius).min(rows);
+        let pairs = to[start * width..].iter_mut().zip(&from[first * width..]);
+        pairs.for_each(|(to, from)| *to += weight * from);
     }
 }
 
@@ -108,7 +103,7 @@ mod tests {
             let [height, width] = size;
             for at in 0..height * width {
                 let mut field = vec![0.0; height * width];
-                field[at] = 1.0;
+                field[at % width * height + at / width] = 1.0;
                 smooth(
                     &mut field,
                     &mut vec![7.0; height * width],

@@ -2,30 +2,36 @@
 
 use super::geometry::Affine;
 
-/// The place that a pixel comes from: the pixel above and to the left of it, and how far it lies beyond.
-#[derive(Clone, Copy, Default)]
-struct Tap {
-    top: i32,
-    left: i32,
-    down: f32,
-    right: f32,
-}
-
 /// Makes images of one size anew, in room that is used again for each.
 pub(super) struct Resampler {
     size: [usize; 2],
     before: Vec<f32>,
-    /// Of one row.
-    taps: Vec<Tap>,
+    /// How far each column of the changed image lies from its centre, before it was shifted.
+    across: Vec<f64>,
+    /// Where the pixels of a row come from, along `y` and `x`.
+    places: [Places; 2],
+}
+
+/// Along one axis, the last pixel before each place and how far the place lies beyond it, from 0 to 1.
+#[derive(Clone)]
+struct Places {
+    pixels: Vec<i32>,
+    beyond: Vec<f32>,
 }
 
 impl Resampler {
     /// For images of this height and width.
     pub(super) fn new(size: [usize; 2]) -> Self {
+        let width = size[1];
+        let places = Places {
+            pixels: vec![0; width],
+            beyond: vec![0.0; width],
+        };
         Resampler {
             size,
             before: Vec::new(),
-            taps: vec![Tap::default(); size[1]],
+            across: vec![0.0; width],
+            places: [places.clone(), places],
         }
     }
 
@@ -101,86 +107,88 @@ impl Resampler {
         background: impl Fn(usize) -> f32,
     ) {
         let [height, width] = self.size;
-        let plane = height * width;
-        for y in 0..height {
-            let displacements = displacements.map(|both| both.map(|d| &d[y * width..][..width]));
-            self.find(affine, y, displacements);
-            let planes = image.chunks_exact_mut(plane);
-            for (channel, (after, before)) in
-                planes.zip(self.before.chunks_exact(plane)).enumerate()
-            {
-                let row = &mut after[y * width..][..width];
-                read(before, self.size, &self.taps, row, background(channel));
-            }
+        let from_centre =
+            |axis: usize, at: usize| (at as i64 - affine.shift[axis]) as f64 - affine.middle[axis];
+        for (x, across) in self.across.iter_mut().enumerate() {
+            *across = from_centre(1, x);
         }
-    }
-
-    /// Finds where the pixels of a row come from.
-    fn find(&mut self, affine: &Affine, y: usize, displacements: Option<[&[f32]; 2]>) {
-        let size = self.size;
-        let [[yy, yx], [xy, xx]] = affine.matrix;
-        let dy = (y as i64 - affine.shift[0]) as f64 - affine.middle[0];
-        let (base_y, base_x) = (affine.origin[0] + yy * dy, affine.origin[1] + xy * dy);
-        let place = |x: usize| {
-            let dx = (x as i64 - affine.shift[1]) as f64 - affine.middle[1];
-            (base_y + yx * dx, base_x + xx * dx)
-        };
-        let taps = self.taps.iter_mut().enumerate();
-        match displacements {
-            None => taps.for_each(|(x, tap)| *tap = Tap::at(place(x), size)),
-            Some([down, right]) => taps.for_each(|(x, tap)| {
-                let (y, x_there) = place(x);
-                let displaced = (y + f64::from(down[x]), x_there + f64::from(right[x]));
-                *tap = Tap::at(displaced, size);
-            }),
+        for y in 0..height {
+            let row = y * width..(y + 1) * width;
+            let down = from_centre(0, y);
+            for (axis, places) in self.places.iter_mut().enumerate() {
+                let [by_row, by_column] = affine.matrix[axis];
+                let start = affine.origin[axis] + by_row * down;
+                let straight = self.across.iter().map(|across| start + by_column * across);
+                let last = self.size[axis];
+                match displacements {
+                    None => places.find(straight, last),
+                    Some(both) => {
+                        let displaced = straight.zip(&both[axis][row.clone()]);
+                        places.find(displaced.map(|(place, &by)| place + f64::from(by)), last);
+                    }
+                }
+            }
+            let planes = image.chunks_exact_mut(height * width);
+            let planes = planes.zip(self.before.chunks_exact(height * width));
+            for (channel, (after, before)) in planes.enumerate() {
+                let row = &mut after[row.clone()];
+                read(before, self.size, &self.places, row, background(channel));
+            }
         }
     }
 }
 
-impl Tap {
-    fn at((y, x): (f64, f64), [height, width]: [usize; 2]) -> Tap {
-        let (top, left) = (floor(y), floor(x));
-        // All places far outside are alike, so that they fit into fewer bits.
-        let near = |at: i64, side: usize| at.clamp(-2, side as i64) as i32;
-        Tap {
-            top: near(top, height),
-            left: near(left, width),
-            down: (y - top as f64) as f32,
-            right: (x - left as f64) as f32,
+impl Places {
+    fn find(&mut self, places: impl Iterator<Item = f64>, side: usize) {
+        let side = side as f64;
+        let found = self.pixels.iter_mut().zip(&mut self.beyond);
+        for ((pixel, beyond), place) in found.zip(places) {
+            let floor = floor(place);
+            *beyond = (place - floor) as f32;
+            // All places far outside are alike, so that they fit into fewer bits.
+            let near = if floor < -2.0 { -2.0 } else { floor };
+            let near = if near > side { side } else { near };
+            *pixel = (near + WHOLE).to_bits() as i32;
         }
     }
+}
+
+/// 1.5 · 2^52: numbers of this size are whole and have the low bits of an integer, so that a sum with it is rounded, to the
+/// nearest, and its bits are those of the rounded number. The processor does this for several at once; conversions it does not.
+const WHOLE: f64 = 6_755_399_441_055_744.0;
+
+/// The largest whole number that is not above, of numbers far below 2^51.
+fn floor(x: f64) -> f64 {
+    let near = (x + WHOLE) - WHOLE;
+    near - if near > x { 1.0 } else { 0.0 }
 }
 
 /// Reads a row's pixels from one channel.
 fn read(
     before: &[f32],
     [height, width]: [usize; 2],
-    taps: &[Tap],
+    places: &[Places; 2],
     row: &mut [f32],
     background: f32,
 ) {
-    let (rows, columns) = (height as i32, width as i32);
     let inside = |y: i32, x: i32| {
-        let there = (0..rows).contains(&y) && (0..columns).contains(&x);
+        let there = (0..height as i32).contains(&y) && (0..width as i32).contains(&x);
         if there {
             before[y as usize * width + x as usize]
         } else {
             background
         }
     };
-    for (out, tap) in row.iter_mut().zip(taps) {
-        let &Tap {
-            top,
-            left,
-            down,
-            right,
-        } = tap;
-        let within = top >= 0 && left >= 0 && top + 1 < rows && left + 1 < columns;
+    let pixels = places[0].pixels.iter().zip(&places[1].pixels);
+    let beyond = places[0].beyond.iter().zip(&places[1].beyond);
+    for ((out, (&top, &left)), (&down, &right)) in row.iter_mut().zip(pixels).zip(beyond) {
+        // As unsigned numbers, those below 0 are the largest.
+        let within = (top as u32) < height as u32 - 1 && (left as u32) < width as u32 - 1;
         let (upper, lower) = if within {
-            let at = top as usize * width + left as usize;
+            let four = &before[top as usize * width + left as usize..][..width + 2];
             (
-                before[at] * (1.0 - right) + before[at + 1] * right,
-                before[at + width] * (1.0 - right) + before[at + width + 1] * right,
+                four[0] * (1.0 - right) + four[1] * right,
+                four[width] * (1.0 - right) + four[width + 1] * right,
             )
         } else {
             (
@@ -192,16 +200,22 @@ fn read(
     }
 }
 
-/// `f64::floor` calls into the C library where the processor's own instruction is not assumed.
-fn floor(x: f64) -> i64 {
-    let cut = x as i64;
-    cut - i64::from(cut as f64 > x)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::geometry::{Geometry, Window};
     use super::*;
+
+    #[test]
+    fn floor_is_that_of_the_library() {
+        let near = (-40..40).flat_map(|n| {
+            let x = f64::from(n) / 4.0;
+            [x, x.next_up(), x.next_down()]
+        });
+        let far = [3e10, -3e10, 1e-300, -1e-300, 123_456.75, -0.0];
+        for x in near.chain(far) {
+            assert_eq!(floor(x), x.floor(), "{x}");
+        }
+    }
 
     fn changed(image: &[f32], size: [usize; 2], drawn: Geometry, background: f32) -> Vec<f32> {
         let mut image = image.to_vec();
