@@ -173,14 +173,14 @@ mod tests {
         for axis in 0..2 {
             assert_eq!(range(all.iter().map(|g| g.shift[axis] as f64)), (-2.0, 2.0));
             let (low, high) = range(all.iter().map(|g| g.window.place[axis]));
-            assert!(low >= -1.0 && low < -0.98 && high <= 1.0 && high > 0.98);
+            assert!((-1.0..-0.98).contains(&low) && high <= 1.0 && high > 0.98);
             let (low, high) = range(all.iter().map(|g| g.window.sides[axis]));
             // The shortest side is that of a quarter of the area, at 4/3.
             let shortest = (0.25f64 * 3.0 / 4.0).sqrt();
             assert!(low >= shortest - 1e-12 && low < shortest + 0.02 && high <= 1.0 && high > 0.98);
         }
         let (low, high) = range(all.iter().map(|g| g.angle.to_degrees()));
-        assert!(low >= -15.0 && low < -14.8 && high <= 15.0 && high > 14.8);
+        assert!((-15.0..-14.8).contains(&low) && high <= 15.0 && high > 14.8);
         let (low, high) = range(all.iter().map(|g| g.zoom));
         assert!((0.5..0.51).contains(&low) && high <= 1.5 && high > 1.49);
         let (low, high) = range(all.iter().map(|g| g.window.sides[0] * g.window.sides[1]));

@@ -36,7 +36,8 @@ use std::fmt;
 ///
 /// Whatever is set is done in this order: colours; then everything that moves pixels, composed into one map from each
 /// pixel to the place that it comes from, so that an image is interpolated once (bilinearly; it is not blurred first, so
-/// that what becomes much smaller loses detail); then a rectangle is erased; then samples are mixed. Whole pixels that only move are copied.
+/// that what becomes much smaller loses detail); then a rectangle is erased; then samples are mixed. Pixels that move by
+/// whole pixels are copied.
 ///
 /// # Example
 ///
