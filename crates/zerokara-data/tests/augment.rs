@@ -558,6 +558,7 @@ fn sizes_that_are_small_or_wrong() {
     }
     augment.apply(&mut [], &[3, 8, 8], &[], 0).unwrap();
     augment.apply(&mut [], &[0, 8, 8], &[1, 2], 0).unwrap();
+    augment.apply(&mut [], &[usize::MAX, 2, 4], &[], 0).unwrap();
     assert_eq!(
         augment.mix(&mut [], &[3, 8, 8], &[], 2, &[], 0).unwrap(),
         [0.0; 0]

@@ -101,10 +101,10 @@ impl Augment {
         spread: &Spread<'_>,
     ) -> Result<()> {
         let [channels, height, width] = check_images(images, shape, indices)?;
-        let sample = channels * height * width;
-        if sample == 0 {
+        if images.is_empty() {
             return Ok(());
         }
+        let sample = channels * height * width;
         let change = |first: usize, room: &mut [f32]| {
             let mut changer = Changer::new(&self.settings, [height, width], levels);
             for (image, &index) in room.chunks_exact_mut(sample).zip(&indices[first..]) {
