@@ -1,9 +1,11 @@
 //! Samples gathered into named arrays.
 
+use crate::augment::{Levels, write_shares};
 use crate::collate::{Pad, in_parts, place};
 use crate::error::{Error, Result};
 use crate::feed::Feed;
-use crate::loader::{Loader, Spread};
+use crate::labels::check_labels;
+use crate::loader::{Loader, Spread, is_class};
 use crate::normalization::Normalization;
 use crate::source::fixed_shape;
 use crate::split::Split;
@@ -54,6 +56,8 @@ pub(crate) struct FedArray {
     fixed: Option<Vec<usize>>,
     /// What is fed is where the samples have values, rather than these.
     pub is_mask: bool,
+    /// What is fed is the shares of so many classes in samples that are mixed, rather than the class of each.
+    pub shares: Option<usize>,
     normalization: Option<Normalization>,
     pad: Option<Pad>,
 }
@@ -77,13 +81,17 @@ impl Loader {
                 };
                 let pad = self.pads.iter().find(|(padded, _)| *padded == column);
                 let pad = pad.map(|(_, pad)| *pad);
-                let dtype = normalization.as_ref().map_or(port.dtype, |_| DType::F32);
+                let shares = !are_inputs && is_class(port) && self.mixes();
+                let shares = shares.then_some(self.classes);
+                let floats = normalization.is_some() || shares.is_some();
+                let dtype = if floats { DType::F32 } else { port.dtype };
                 let values = FedArray {
                     column,
                     name: Arc::clone(&port.name),
                     dtype,
-                    fixed: fixed_shape(port),
+                    fixed: shares.map_or_else(|| fixed_shape(port), |classes| Some(vec![classes])),
                     is_mask: false,
+                    shares,
                     normalization,
                     pad,
                 };
@@ -114,6 +122,7 @@ impl Loader {
         feed: &mut Feed,
         spread: &Spread<'_>,
     ) -> Result<()> {
+        let labels = self.labels_to_mix(fed, items)?;
         self.fill_arrays(&fed.inputs, items, &mut feed.inputs, spread)?;
         self.fill_arrays(&fed.targets, items, &mut feed.targets, spread)?;
         let (Some(augment), Some(first), Some(images)) = (
@@ -123,12 +132,36 @@ impl Loader {
         ) else {
             return Ok(());
         };
-        let background = |channel| match &first.normalization {
-            Some(normalization) => normalization.background(channel),
-            None => 0.0,
-        };
+        let bytes = self.split.source().columns()[first.column].dtype == DType::U8;
+        let levels = Levels::new(first.normalization.as_ref(), bytes);
         let (images, shape) = (images.as_mut_slice::<f32>()?, self.split.shape());
-        augment.apply_with(images, shape, &feed.indices, self.epoch(), background)
+        let (indices, epoch) = (&feed.indices, self.epoch());
+        augment.apply_with(images, shape, indices, epoch, levels, spread)?;
+        if let (Some(labels), Some(shares)) = (labels, feed.targets.values_mut().next()) {
+            let mixes = augment.mixed(images, shape, indices, epoch, spread)?;
+            let shares = shares.as_mut_slice::<f32>()?;
+            write_shares(shares, &labels, self.classes, mixes.as_deref());
+        }
+        Ok(())
+    }
+
+    /// The classes of the samples, if their shares are fed.
+    fn labels_to_mix(&self, fed: &FedArrays, items: Items<'_>) -> Result<Option<Vec<i64>>> {
+        let Some(target) = fed.targets.first().filter(|fed| fed.shares.is_some()) else {
+            return Ok(None);
+        };
+        if self.classes == 0 {
+            return Err(Error::new(
+                "targets of samples that are mixed are shares of classes; say by `Loader::classes` how many there are",
+            ));
+        }
+        let label = |at| match items.get(at, target.column) {
+            Some((Elements::I64(&[label]), _)) => Some(label),
+            _ => None,
+        };
+        let labels: Vec<i64> = (0..items.len()).filter_map(label).collect();
+        check_labels(&labels, self.classes)?;
+        Ok(Some(labels))
     }
 
     fn fill_arrays(
@@ -160,6 +193,10 @@ impl Loader {
             if !fits {
                 let whole = [&[items.len()], &shape[..]].concat();
                 *array = Array::try_zeros(&Meta::new(whole, fed.dtype))?;
+            }
+            // They are known when the images are mixed.
+            if fed.shares.is_some() {
+                continue;
             }
             fill(
                 fed,

@@ -1,7 +1,7 @@
 //! Batches of samples, ready for a network.
 
 use crate::ahead::Ahead;
-use crate::augment::Augment;
+use crate::augment::{Augment, Levels};
 use crate::batch::Batch;
 use crate::collate::{Pad, in_parts};
 use crate::error::{Error, Result};
@@ -71,6 +71,8 @@ pub struct Loader {
     /// Of each input; none where it is fed as it is stored.
     pub(crate) normalizations: Vec<Option<Normalization>>,
     pub(crate) augment: Option<Augment>,
+    /// 0 where it was not said.
+    pub(crate) classes: usize,
     pub(crate) raw: bool,
     /// By the column's number.
     pub(crate) pads: Vec<(usize, Pad)>,
@@ -113,6 +115,7 @@ impl Loader {
             least: 1,
             normalizations: inputs.iter().map(unit).collect(),
             augment: None,
+            classes: 0,
             raw: false,
             pads: Vec::new(),
             bucket: None,
@@ -227,19 +230,58 @@ impl Loader {
 
     /// Changes each image of the first input by chance, anew in every epoch.
     ///
+    /// Where samples are mixed ([`Augment::mixup`], [`Augment::cutmix`]), targets are fed as shares of classes, f32
+    /// `[N, classes]`; [`classes`](Self::classes) must say of how many. [`Batch`]es, whose labels are whole classes, are not
+    /// mixed.
+    ///
     /// # Errors
     ///
-    /// The samples are not images `[C, H, W]` of bytes or f32.
+    /// The samples are not images `[C, H, W]` of bytes or f32; they are to be mixed, and the image is not the only input or a
+    /// class not the only target.
     pub fn augment(mut self, augment: Augment) -> Result<Self> {
         Augment::check(self.split.shape())?;
-        let port = &self.split.input_ports()[0];
+        let inputs = self.split.input_ports();
+        let port = &inputs[0];
         if !matches!(port.dtype, DType::U8 | DType::F32) || !is_fixed(port) {
             return Err(Error::new(format!(
-                "only images of one size, of bytes or f32, can be shifted and turned, not {port}"
+                "only images of one size, of bytes or f32, can be changed by chance, not {port}"
+            )));
+        }
+        let targets = self.split.target_ports();
+        let mixable = matches!(&targets[..], [target] if is_class(target)) && inputs.len() == 1;
+        if augment.mixes() && !mixable {
+            return Err(Error::new(format!(
+                "only samples of one image and one class can be mixed, not inputs {} with targets {}",
+                crate::source::list(&inputs),
+                crate::source::list(&targets)
             )));
         }
         self.augment = Some(augment);
         Ok(self)
+    }
+
+    /// How many classes the target has: the length of the rows of shares that samples have which are mixed
+    /// ([`augment`](Self::augment)). Without mixing it says nothing, and labels are fed as they are.
+    ///
+    /// ```
+    /// use zerokara_data::{Augment, Loader, Split};
+    ///
+    /// let split = Split::new(vec![0u8; 40], &[1, 2, 2], (0..10).collect())?;
+    /// let loader = Loader::new(&split, 5)?.augment(Augment::new(1).cutmix(1.0)?)?.classes(10);
+    /// assert_eq!(loader.target_ports()[0].to_string(), "t: f32 [batch, 10]");
+    /// let feed = loader.feed(0)?;
+    /// let shares = feed.targets.find("t")?.as_slice::<f32>()?;
+    /// assert!(shares.chunks(10).all(|row| (row.iter().sum::<f32>() - 1.0).abs() < 1e-6));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn classes(mut self, classes: usize) -> Self {
+        self.classes = classes;
+        self
+    }
+
+    /// Whether samples are mixed.
+    pub(crate) fn mixes(&self) -> bool {
+        self.augment.as_ref().is_some_and(Augment::mixes)
     }
 
     /// How samples of a column that differ in size become one array. Without a rule, the samples of a batch must be of one
@@ -468,7 +510,8 @@ impl Loader {
     /// Fills buffers with a batch of the current epoch and returns its number of samples `n`: the first
     /// `n · sample_len` values of `images` and the first `n` of `labels`. Buffers for a full batch fit every batch, save one that
     /// [`join_last`](Self::join_last) made larger.
-    /// Allocates nothing, save a plane's room where images are augmented.
+    /// Allocates nothing, save room for an image or a few where images are augmented. Samples are not mixed
+    /// ([`augment`](Self::augment)).
     ///
     /// # Errors
     ///
@@ -589,11 +632,8 @@ impl Loader {
             }
         }
         if let Some(augment) = &self.augment {
-            let normalization = self.normalizations[0].clone();
-            let normalization = normalization.unwrap_or_else(Normalization::none);
-            augment.apply_with(images, shape, indices, self.epoch(), |channel| {
-                normalization.background(channel)
-            })?;
+            let levels = Levels::new(self.normalizations[0].as_ref(), port.dtype == DType::U8);
+            augment.apply_with(images, shape, indices, self.epoch(), levels, spread)?;
         }
         Ok(indices.len())
     }
@@ -640,7 +680,8 @@ impl Loader {
                 .iter()
                 .filter(|axis| !fed.is_mask || matches!(axis, Axis::Any(_)));
             let batch = std::iter::once(Axis::from("batch"));
-            Port::new(Arc::clone(&fed.name), fed.dtype, batch.chain(axes.cloned()))
+            let axes = batch.chain(axes.cloned()).chain(fed.shares.map(Axis::from));
+            Port::new(Arc::clone(&fed.name), fed.dtype, axes)
         };
         fed.iter().map(port).collect()
     }
@@ -782,6 +823,7 @@ fn channels(port: &Port) -> usize {
     }
 }
 
-fn is_class(port: &Port) -> bool {
+/// A whole number for each sample.
+pub(crate) fn is_class(port: &Port) -> bool {
     port.dtype == DType::I64 && port.axes.is_empty()
 }

@@ -341,9 +341,9 @@ impl Normalization {
         }
     }
 
-    /// What a stored 0, the background of an image, becomes in this channel.
-    pub(crate) fn background(&self, channel: usize) -> f32 {
-        self.channel(channel).at(0.0)
+    /// What a stored value becomes in this channel.
+    pub(crate) fn value(&self, channel: usize, stored: f32) -> f32 {
+        self.channel(channel).at(stored)
     }
 
     fn channel(&self, channel: usize) -> Map {

@@ -11,6 +11,13 @@ pub(crate) enum Purpose {
     Stratify = 5,
     Group = 6,
     Bucket = 7,
+    Flip = 8,
+    Scale = 9,
+    Crop = 10,
+    Erase = 11,
+    Colour = 12,
+    Elastic = 13,
+    Mix = 14,
 }
 
 /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
@@ -54,10 +61,37 @@ impl Random {
         }
     }
 
+    /// A uniform number in [0, 1).
+    pub(crate) fn unit(&mut self) -> f64 {
+        (self.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
     /// A uniform number in [-1, 1).
     pub(crate) fn symmetric(&mut self) -> f64 {
-        let unit = (self.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
-        2.0 * unit - 1.0
+        2.0 * self.unit() - 1.0
+    }
+
+    /// A uniform number between two.
+    pub(crate) fn between(&mut self, from: f64, to: f64) -> f64 {
+        from + (to - from) * self.unit()
+    }
+
+    /// A number between two above 0 whose logarithm is uniform, so that a factor and its inverse are equally likely.
+    pub(crate) fn log_between(&mut self, from: f64, to: f64) -> f64 {
+        // Rounding of the exponential function must not lead out of the range.
+        self.between(from.ln(), to.ln()).exp().clamp(from, to)
+    }
+
+    /// A number from Beta(alpha, alpha), for any alpha above 0: with U uniform in (0, 1] and V in [0, 1),
+    /// `1/2 + sign(cos 2πV) / 2 · sqrt(w / (1 + w))` where `w = (U^(-1/alpha) − 1) cos² 2πV` (Devroye, "Random variate
+    /// generation in one line of code", 1996).
+    pub(crate) fn beta(&mut self, alpha: f64) -> f64 {
+        let (u, v) = (1.0 - self.unit(), self.unit());
+        let cos = (std::f64::consts::TAU * v).cos();
+        // For small alpha this is infinite, and the draw is 0 or 1.
+        let w = (-u.ln() / alpha).exp_m1() * cos * cos;
+        let distance = (1.0 / (1.0 + 1.0 / w)).sqrt();
+        0.5 + 0.5 * distance.copysign(cos)
     }
 
     /// Fisher and Yates's shuffle, from the last place to the first.
@@ -97,6 +131,46 @@ mod tests {
         (0..100_000).for_each(|_| counts[random.below(10)] += 1.0);
         let chi: f64 = counts.iter().map(|c| (c - 1e4).powi(2) / 1e4).sum();
         assert!(chi < 33.7, "{chi}");
+    }
+
+    /// Beta(alpha, alpha) has the mean 1/2 and the variance 1 / (4 (2 alpha + 1)). Beta(1, 1) is uniform, and Beta(1/2, 1/2)
+    /// has the distribution function `2/π · asin √x`.
+    #[test]
+    fn beta_has_its_moments_and_its_distribution() {
+        let draws = |alpha: f64| {
+            let mut random = Random::new(5, Purpose::Mix, 0, alpha.to_bits());
+            (0..40_000).map(|_| random.beta(alpha)).collect::<Vec<_>>()
+        };
+        for alpha in [1e-9, 0.1, 0.5, 1.0, 4.0, 1e9] {
+            let all = draws(alpha);
+            assert!(all.iter().all(|x| (0.0..=1.0).contains(x)));
+            let mean = all.iter().sum::<f64>() / 4e4;
+            let variance = all.iter().map(|x| (x - 0.5).powi(2)).sum::<f64>() / 4e4;
+            let expected = 1.0 / (4.0 * (2.0 * alpha + 1.0));
+            // Five deviations of the mean; that of the variance is smaller.
+            assert!(
+                (mean - 0.5).abs() < 5.0 * (expected / 4e4).sqrt() + 1e-12,
+                "{alpha}: {mean}"
+            );
+            assert!(
+                (variance / expected - 1.0).abs() < 0.05,
+                "{alpha}: {variance}"
+            );
+        }
+        type Share = fn(f64) -> f64;
+        let uniform: Share = |x| x;
+        let arcsine: Share = |x| x.sqrt().asin() / std::f64::consts::FRAC_PI_2;
+        for (alpha, share) in [(1.0, uniform), (0.5, arcsine)] {
+            let all = draws(alpha);
+            for x in [0.01, 0.1, 0.3, 0.5, 0.8, 0.99] {
+                let below = all.iter().filter(|&&draw| draw < x).count() as f64 / 4e4;
+                // Five deviations of a share of 40,000.
+                assert!(
+                    (below - share(x)).abs() < 0.0125,
+                    "{alpha}: {below} below {x}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 use zerokara_core::{Array, DType, Meta};
-use zerokara_data::{Dataset, Split};
+use zerokara_data::{Augment, Dataset, Split};
 use zerokara_nn::{Forward, Model, Module, Sequential, Sgd, SoftmaxCrossEntropy, TrainStep};
 use zerokara_train::{
     Callback, EarlyStopping, Flow, SavedModel, Trainer,
@@ -65,6 +65,26 @@ fn a_run_leaves_its_numbers_and_a_model_that_answers_alike() {
     assert!(sample[1] > 0.9, "{sample:?}");
     let evaluation = loaded.evaluate(&data().test).unwrap();
     assert_eq!(evaluation.accuracy(), Some(run.test_accuracy()));
+}
+
+/// Targets are shares of the two classes while training, and classes when the model is judged.
+#[test]
+fn mixed_samples_teach_too() {
+    let images = |count| {
+        let points = points(count);
+        let values: Vec<f32> = (0..count).flat_map(|i| points.sample(i)).collect();
+        Split::new(values, &[1, 1, 2], points.labels().to_vec()).unwrap()
+    };
+    let data = Dataset::new("plane", images(90), images(40), ["below", "above"]).unwrap();
+    let run = trainer(Sequential::new().flatten().linear(8).relu().linear(2))
+        .epochs(30)
+        .augment(Augment::new(1).mixup(0.4).unwrap())
+        .fit(&data)
+        .unwrap();
+    assert!(run.test_accuracy() > 0.9, "{}", run.test_accuracy());
+    // Nobody can be sure of a mixture: the loss stays above that of classes.
+    let last = run.losses().last().unwrap();
+    assert!(*last > 0.1, "{last}");
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
     loader = loader.shuffle(trainer.seed).join_last(least);
     // Images that are changed by chance are widened and normalized before.
     loader = match &trainer.augment {
-        Some(augment) => loader.augment(augment.clone())?,
+        Some(augment) => loader.augment(augment.clone())?.classes(data.classes()),
         None => as_stored(loader, &train),
     };
     let batches = loader.len() as u64;
