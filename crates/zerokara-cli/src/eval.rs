@@ -7,20 +7,20 @@ use crate::{
 use clap::Args;
 use serde_json::{Value, json};
 use std::{
-    ffi::OsString,
-    fs,
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
 };
 use zerokara_core::Arithmetic;
-use zerokara_data::Dataset;
+use zerokara_data::{Dataset, Split};
 use zerokara_kernels::threads::MOST_THREADS;
 use zerokara_train::{
-    Evaluation, SavedModel,
+    Evaluation, RunDescription, SavedModel,
     language::Words,
     report::{
         numbers::thousands,
         terminal::{Align, line},
     },
+    run_folder::RunFolder,
 };
 
 /// Evaluate a model on the test set of a data set: loss, accuracy, and how it does for each class.
@@ -29,8 +29,8 @@ use zerokara_train::{
 pub struct Options {
     /// A model's file, or the folder of a run
     model: PathBuf,
-    /// mnist, fashion-mnist or a folder with IDX files [default: what the model was trained on; a run's folder says where
-    /// that was, a model's file only its name]
+    /// mnist, fashion-mnist, a table, a folder or list of pictures, or a folder with IDX files [default: the test part of what the
+    /// model was trained on, which its run's folder tells]
     dataset: Option<OsString>,
     /// Print one JSON object
     #[arg(long)]
@@ -48,51 +48,57 @@ const EXAMPLES: &str = "\
 Examples:
   zerokara eval runs/latest
   zerokara eval digits.safetensors fashion-mnist
+  zerokara eval runs/latest new-rows.csv
   zerokara eval runs/latest --json";
 
-/// The data set that a model was trained on: that of the folder which its run names, or the one of its name.
-fn trained_on(path: &Path, model: &SavedModel) -> Outcome<Dataset> {
+/// What a model is judged by: the test part of what it was trained on, which its run's folder describes.
+fn trained_on(path: &Path, model: &SavedModel, words: Words) -> Outcome<(String, Split)> {
     let name = &model.card().dataset;
-    let known = ["mnist", "fashion-mnist"].contains(&name.as_str());
     let asked = |why: String| {
         Failure::new(format!(
-            "{why}; name the folder: zerokara eval {} FOLDER",
+            "{why}; name the data: zerokara eval {} DATA",
             path.display()
         ))
     };
-    let settings = options::model_file(path)?.with_file_name("run.json");
-    let settings = fs::read(settings).ok();
-    let settings = settings.and_then(|text| serde_json::from_slice::<Value>(&text).ok());
-    let folder = settings.as_ref().and_then(|run| run["data"].as_str());
-    match folder {
-        Some(folder) if Path::new(folder).is_dir() => {
-            let mut data = Dataset::from_idx_folder(folder)?;
-            // The files name no classes.
-            if model.card().class_names.len() == data.classes() {
-                data.class_names.clone_from(&model.card().class_names);
-            }
-            Ok(data)
+    let file = options::model_file(path)?;
+    let run = RunFolder::at(file.parent().unwrap_or(Path::new("")));
+    let described = RunDescription::read(&run).ok().filter(|run| !run.data.own);
+    if let Some(run) = described {
+        let place = run.data.path.as_deref().filter(|_| !run.data.is_named());
+        if let Some(place) = place.filter(|place| !Path::new(place).exists()) {
+            return Err(asked(format!(
+                "the data set {name} is no longer where the model was trained on it, in {place}"
+            )));
         }
-        Some(folder) => Err(asked(format!(
-            "the data set {name} is no longer where the model was trained on it, in {folder}"
-        ))),
-        _ if known || Path::new(name).is_dir() => Ok(Dataset::by_name(name)?),
-        _ if name.is_empty() => Err(asked(
+        let data = options::load(&run.whole_data(), true, words)?;
+        return Ok((data.name, data.test));
+    }
+    match Dataset::is_named(name) || Path::new(name).is_dir() {
+        true => {
+            let data = Dataset::by_name(name)?;
+            Ok((data.name, data.test))
+        }
+        false if name.is_empty() => Err(asked(
             "the model does not say what it was trained on".into(),
         )),
-        _ => Err(asked(format!(
+        false => Err(asked(format!(
             "the model was trained on the data set {name:?}, which is not known by this name"
         ))),
     }
 }
 
+/// The data at a path or of a name, as samples of this model.
+fn named(asked: &OsStr, model: &SavedModel) -> Outcome<(String, Split)> {
+    let path = Path::new(asked);
+    if path.exists() && !asked.to_str().is_some_and(Dataset::is_named) {
+        return Ok((path.display().to_string(), model.samples(path)?));
+    }
+    let data = options::dataset(asked)?;
+    Ok((data.name, data.test))
+}
+
 /// What there is to say of a model that does not tell classes.
-fn tell_measures(
-    options: &Options,
-    model: &SavedModel,
-    data: &Dataset,
-    found: &Evaluation,
-) -> Outcome {
+fn tell_measures(options: &Options, model: &SavedModel, data: &str, found: &Evaluation) -> Outcome {
     let name = &model.card().name;
     if options.json {
         let measures = found
@@ -102,7 +108,7 @@ fn tell_measures(
         return output::print(
             &json!({
                 "model": name,
-                "dataset": data.name,
+                "dataset": data,
                 "samples": found.samples,
                 "loss": found.loss,
                 "measures": Value::Object(measures.collect()),
@@ -117,7 +123,7 @@ fn tell_measures(
     output::print(&format!(
         "{} on {}: {} samples, loss {:.4}{}",
         line(name),
-        line(&data.name),
+        line(&data),
         thousands(found.samples as u64),
         found.loss,
         told.collect::<String>()
@@ -128,21 +134,40 @@ pub fn run(options: &Options, words: Words) -> Outcome {
     options::use_threads(options.threads, false, words)?;
     options::use_precision(options.precision)?;
     let model = options::load_model(&options.model)?;
-    let data = match &options.dataset {
-        Some(name) => options::dataset(name)?,
-        None => trained_on(&options.model, &model)?,
+    let (data, test) = match &options.dataset {
+        Some(name) => named(name, &model)?,
+        None => trained_on(&options.model, &model, words)?,
     };
-    let found = model.evaluate(&data.test)?;
+    if test.is_empty() {
+        return Err(Failure::new(format!(
+            "the data set {data} has no samples to judge by"
+        )));
+    }
+    let found = model.evaluate(&test)?;
+    let names = &model.card().class_names;
+    // Labels beyond the model's classes are classes that it never names.
+    let most = test
+        .labels()
+        .iter()
+        .max()
+        .map_or(0, |&label| label as usize + 1);
+    let name = |class: usize| {
+        names
+            .get(class)
+            .cloned()
+            .unwrap_or_else(|| class.to_string())
+    };
+    let classes = names.len().max(most);
     if found.answers.is_empty() {
         return tell_measures(options, &model, &data, &found);
     }
     let accuracy = found.accuracy();
-    let counts = found.confusion(data.test.labels(), data.classes());
+    let counts = found.confusion(test.labels(), classes);
     if options.json {
-        let per_class: Vec<_> = (0..data.classes())
+        let per_class: Vec<_> = (0..classes)
             .map(|class| {
                 json!({
-                    "class": data.class_names[class],
+                    "class": name(class),
                     "precision": counts.precision(class),
                     "recall": counts.recall(class),
                 })
@@ -151,7 +176,7 @@ pub fn run(options: &Options, words: Words) -> Outcome {
         return output::print(
             &json!({
                 "model": model.card().name,
-                "dataset": data.name,
+                "dataset": data,
                 "samples": found.samples,
                 "loss": found.loss,
                 "accuracy": accuracy,
@@ -165,17 +190,17 @@ pub fn run(options: &Options, words: Words) -> Outcome {
     output::print(&format!(
         "{} on {}: test accuracy {:.4} ({} of {}), loss {:.4}",
         line(&model.card().name),
-        line(&data.name),
+        line(&data),
         accuracy.unwrap_or(f64::NAN),
         thousands(found.correct.unwrap_or(0) as u64),
         thousands(found.samples as u64),
         found.loss
     ))?;
     let share = |value: Option<f64>| value.map_or("-".to_string(), |v| format!("{v:.4}"));
-    let rows: Vec<Vec<String>> = (0..data.classes())
+    let rows: Vec<Vec<String>> = (0..classes)
         .map(|class| {
             vec![
-                data.class_names[class].clone(),
+                name(class),
                 thousands(counts.samples(class)),
                 thousands(counts.count(class, class)),
                 share(counts.recall(class)),

@@ -1,6 +1,7 @@
 //! The command `zerokara`.
 
 mod bench;
+mod data;
 mod eval;
 mod graph;
 mod help;
@@ -47,7 +48,8 @@ const EXAMPLES: &str = "\
 Examples:
   zerokara train                                   a convolutional network on MNIST, in about a minute
   zerokara train --model deep-convnet              the book's deep network: 99.3 % and more
-  zerokara new photos                              a recipe for a folder of pictures, or a table, of your own
+  zerokara data photos                             what is in a folder of pictures, or a table, of your own
+  zerokara new photos                              a recipe for training on them
   zerokara train recipe.toml                       train by it
   zerokara eval runs/latest                        how the newest run's model does on its test set
   zerokara predict runs/latest seven.png           which digit is in the picture
@@ -66,6 +68,7 @@ enum Command {
     // Apart, since it has many more options than the others.
     Train(Box<train::Options>),
     New(new::Options),
+    Data(data::Options),
     Eval(eval::Options),
     Predict(predict::Options),
     Summary(summary::Options),
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Train(options) => train::run(&options, words),
         Command::New(options) => new::run(&options, words),
+        Command::Data(options) => data::run(&options, words),
         Command::Eval(options) => eval::run(&options, words),
         Command::Predict(options) => predict::run(&options, words),
         Command::Summary(options) => summary::run(&options, words),

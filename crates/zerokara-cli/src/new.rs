@@ -5,7 +5,10 @@ use crate::{
     output::{self, Failure, Outcome},
 };
 use clap::Args;
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 use zerokara_data::Dataset;
 use zerokara_train::{Recipe, language::Words, report::numbers::thousands};
 
@@ -78,6 +81,16 @@ pub fn run(options: &Options, words: Words) -> Outcome {
     run.task
         .settings
         .retain(|name, _| recipe.says(&format!("loss.{name}")));
+    // Paths of a recipe begin at its folder.
+    let beside = options
+        .output
+        .parent()
+        .is_none_or(|folder| folder == Path::new(""));
+    if let Some(path) = run.data.path.as_mut().filter(|_| !beside)
+        && let Ok(whole) = Path::new(&*path).canonicalize()
+    {
+        *path = whole.to_string_lossy().into_owned();
+    }
     let text = Recipe::written(&run, &about(&data, options))?;
     output::file(&options.output, text)?;
     if !output::is_stream(&options.output) {

@@ -377,8 +377,12 @@ fn tell(run: &Run, quiet: bool, words: Words) -> Outcome {
             .map(|e| e.images_per_second * e.seconds);
         let images: f64 = speeds.sum();
         if trained > 0.0 && !run.interrupted() {
+            let speed = match run.model().card().shape.len() {
+                3 => "trained in {} ({} images/s)",
+                _ => "trained in {} ({} samples/s)",
+            };
             output::note(&words.fill(
-                "trained in {} ({} images/s)",
+                speed,
                 &[&words.duration(run.seconds()), &rate(images / trained)],
             ));
         }

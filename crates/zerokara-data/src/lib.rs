@@ -71,7 +71,7 @@ pub use image::{digit_from_image, sample_from_image};
 pub use labels::{flatten, multi_hot, one_hot};
 pub use loader::{Batches, Loader, Position, Spread};
 pub use normalization::Normalization;
-pub use open::{ColumnUse, DataOptions, Learn, Reading};
+pub use open::{ColumnUse, DataOptions, Learn, Learned, Reading};
 #[cfg(feature = "images")]
 pub use open::{ImageFile, ImageFiles};
 pub use parts::{Amount, Rule};

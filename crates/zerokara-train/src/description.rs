@@ -621,10 +621,16 @@ impl RunDescription {
     /// # Errors
     /// If the data are the caller's, or not where they were.
     pub fn load_data(&self) -> Result<Dataset> {
-        let mut data = self.data.clone();
-        data.seed = self.seed;
-        data.validation = self.validation;
-        data.load()
+        self.whole_data().load()
+    }
+
+    /// The description of the data, with all that decides which samples are in which part.
+    pub fn whole_data(&self) -> DataDescription {
+        DataDescription {
+            seed: self.seed,
+            validation: self.validation,
+            ..self.data.clone()
+        }
     }
 
     /// The trainer that does this run on these data, without a folder.

@@ -9,10 +9,13 @@ use crate::{
 };
 use std::{
     fmt,
+    path::Path,
     sync::{Arc, OnceLock},
 };
 use zerokara_core::{Arithmetic, Array, Arrays, Axis, DType, Meta, Metas, Named, Port};
-use zerokara_data::{Columns, Loader, Normalization, Pad, Pictures, Preprocessing, Raw, Split};
+use zerokara_data::{
+    Columns, DataOptions, Learned, Loader, Normalization, Pad, Pictures, Preprocessing, Raw, Split,
+};
 use zerokara_formats::model::TaskInfo;
 use zerokara_nn::{
     Loss, Model, Predictor, SoftmaxCrossEntropy, Summary, Task, is_answer, losses,
@@ -355,6 +358,29 @@ impl SavedModel {
             }
         }
         Ok(String::new())
+    }
+
+    /// Samples to judge it by, made of the data at this path as those that it was trained on ([`DataOptions::open_like`]).
+    ///
+    /// # Errors
+    /// If the data cannot be read, or have columns or classes that the model does not know.
+    pub fn samples(&self, path: impl AsRef<Path>) -> Result<Split> {
+        let table = match self
+            .inputs
+            .first()
+            .and_then(|input| self.preprocessing(&input.name))
+        {
+            Some(Preprocessing::Table(table)) => Some(table),
+            _ => None,
+        };
+        let learned = Learned {
+            table: table.as_ref(),
+            shape: &self.card.shape,
+            pictures: self.card.pictures,
+            target: &self.card.target,
+            class_names: &self.card.class_names,
+        };
+        Ok(DataOptions::new().open_like(path, &learned)?)
     }
 
     /// Loss, measures and answers on samples, for the task that its file names; classification, if it names none.

@@ -171,8 +171,7 @@ fn what_is_set_wins() {
     other.set("optimizer.name=sgd").unwrap();
     let run = other.description(&sides()).unwrap();
     assert_eq!(run.optimizer, Setup::new("sgd", [("learning_rate", 0.1)]));
-    other.set("optimizer.momentum=0.9").unwrap();
-    let wrong = other.description(&sides()).unwrap_err().to_string();
+    let wrong = other.set("optimizer.momentum=0.9").unwrap_err().to_string();
     assert!(
         wrong.contains("there is no field \"momentum\" in optimizer"),
         "{wrong}"

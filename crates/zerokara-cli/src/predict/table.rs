@@ -36,7 +36,6 @@ pub fn run(model: &SavedModel, table: &Table, files: &[PathBuf], as_json: bool) 
     for (number, file) in files.iter().enumerate() {
         let sheet = sheet(file)?;
         let fail = |why: String| Failure::new(format!("{}: {why}", file.display()));
-        let columns = columns(&sheet, table).map_err(fail)?;
         let mut written = csv::Writer::from_writer(Vec::new());
         let target = &model.card().target;
         if !as_json && number == 0 {
@@ -49,13 +48,11 @@ pub fn run(model: &SavedModel, table: &Table, files: &[PathBuf], as_json: bool) 
             record(&mut written, names.chain([prediction]).chain(probability))?;
         }
         for first in (0..sheet.len()).step_by(TOGETHER) {
-            let rows: Vec<Vec<&str>> = (first..sheet.len().min(first + TOGETHER))
-                .map(|row| sheet.row(row))
-                .collect();
-            let inputs: Vec<Vec<&str>> = rows
-                .iter()
-                .map(|row| columns.iter().map(|&at| row[at]).collect())
-                .collect();
+            let range = first..sheet.len().min(first + TOGETHER);
+            let inputs = table
+                .cells(&sheet, range.clone())
+                .map_err(|error| fail(error.to_string()))?;
+            let rows: Vec<Vec<&str>> = range.map(|row| sheet.row(row)).collect();
             // A row is named by its number in the file, which counts from 1.
             let x = table.rows(&inputs).or_else(|error| {
                 let bad = inputs.iter().position(|row| table.row(row).is_err());
@@ -96,17 +93,6 @@ fn sheet(file: &Path) -> Outcome<Sheet> {
         .read_to_string(&mut text)
         .map_err(|error| Failure::new(format!("standard input cannot be read: {error}")))?;
     Sheet::parse(&text).map_err(|error| Failure::new(format!("standard input: {error}")))
-}
-
-/// Where the model's columns stand: by their names, or in their order in a table that names none.
-fn columns(sheet: &Sheet, table: &Table) -> Result<Vec<usize>, String> {
-    if !sheet.dialect().header && sheet.names().len() == table.columns().len() {
-        return Ok((0..table.columns().len()).collect());
-    }
-    table
-        .columns()
-        .map(|name| sheet.place(name).map_err(|error| error.to_string()))
-        .collect()
 }
 
 fn record<'a>(written: &mut csv::Writer<Vec<u8>>, cells: impl Iterator<Item = &'a str>) -> Outcome {

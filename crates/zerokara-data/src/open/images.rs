@@ -108,6 +108,41 @@ pub(super) fn open(
     Ok(dataset)
 }
 
+/// All pictures as samples of a model of these classes; those of the test part alone, if there is one.
+pub(super) fn like(
+    files: &ImageFiles,
+    class_names: &[String],
+    shape: [usize; 3],
+    fit: Pictures,
+    options: &DataOptions,
+) -> Result<Split> {
+    check_sample_shape(&shape)?;
+    let part = if files.test.is_empty() {
+        &files.train
+    } else {
+        &files.test
+    };
+    let number = |file: &ImageFile| {
+        let name = &files.classes[file.class];
+        let class = class_names.iter().position(|known| known == name);
+        let class = class.ok_or_else(|| {
+            Error::file(
+                &file.path,
+                format_args!(
+                    "the model does not know the class {name:?}; it knows {}",
+                    class_names.join(", ")
+                ),
+            )
+        })?;
+        Ok(ImageFile {
+            path: file.path.clone(),
+            class,
+        })
+    };
+    let part: Vec<ImageFile> = part.iter().map(number).collect::<Result<_>>()?;
+    Ok(split(&part, shape, fit, options)?.0)
+}
+
 /// Numbers below `len`, at most so many, evenly spread.
 fn spread(len: usize, most: usize) -> Vec<usize> {
     let every = len.div_ceil(most).max(1);

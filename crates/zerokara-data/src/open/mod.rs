@@ -13,6 +13,7 @@ use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::parts::{Amount, Rule};
 use crate::pictures::Pictures;
+use crate::preprocessing::Table;
 use crate::sheet::Sheet;
 use crate::split::Split;
 use std::collections::BTreeMap;
@@ -40,6 +41,21 @@ pub enum ColumnUse {
     Date,
     /// It is left out.
     Ignore,
+}
+
+/// What a model has learned of the data that it was trained on, as far as it says how others become samples.
+#[derive(Clone, Copy, Debug)]
+pub struct Learned<'a> {
+    /// How the cells of a row become numbers, if it takes rows.
+    pub table: Option<&'a Table>,
+    /// The shape of its samples.
+    pub shape: &'a [usize],
+    /// How pictures become samples.
+    pub pictures: Pictures,
+    /// What it tells.
+    pub target: &'a str,
+    /// The names of its classes; none if it tells numbers.
+    pub class_names: &'a [String],
 }
 
 /// What is told of a long reading: how much is done, and how much there is.
@@ -227,6 +243,49 @@ impl DataOptions {
             return images::open(files, name_of(path), path, self);
         }
         rows::open(name_of(path), path, [Some(sheet), None, None], self)
+    }
+
+    /// Samples to judge a model by, made of the data at this path as those that it was trained on: all of them, or the test part, if there
+    /// is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open); a class or a column is none that the model knows.
+    pub fn open_like(&self, path: impl AsRef<Path>, model: &Learned<'_>) -> Result<Split> {
+        let path = path.as_ref();
+        let table_of = |path: &Path| -> Result<Sheet> {
+            match path.is_dir() {
+                false => Sheet::read(path),
+                true => {
+                    let test = table_named(path, &["test", "testing"]);
+                    Sheet::read(
+                        test.ok_or_else(|| Error::file(path, "there is no table test.csv in it"))?,
+                    )
+                }
+            }
+        };
+        if let Some(table) = model.table {
+            return rows::like(&table_of(path)?, table, model.target, model.class_names);
+        }
+        #[cfg(feature = "images")]
+        if let &[channels, height, width] = model.shape
+            && !is_idx_folder(path)
+        {
+            let files = match path.is_dir() {
+                true => Some(ImageFiles::within(path)?),
+                false => ImageFiles::listed(&Sheet::read(path)?, self.target.as_deref())?,
+            };
+            if let Some(files) = files {
+                return images::like(
+                    &files,
+                    model.class_names,
+                    [channels, height, width],
+                    model.pictures,
+                    self,
+                );
+            }
+        }
+        Ok(self.open(path)?.test)
     }
 
     fn open_folder(&self, folder: &Path) -> Result<Dataset> {

@@ -5,7 +5,7 @@ use crate::columns::Columns;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::preprocessing::{ColumnKind, Missing, Table, Unseen};
-use crate::sheet::{Cells, Content, Contents, Sheet, is_missing, number_in};
+use crate::sheet::{Cells, Content, Contents, Sheet, is_missing, plain};
 use crate::split::Split;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -133,6 +133,55 @@ pub(super) fn open(
     dataset.source = path.canonicalize().ok();
     dataset.notes = notes;
     Ok(dataset)
+}
+
+/// The rows of a table as samples of a model that has learned this of its training set; those without a target are left out.
+pub(super) fn like(
+    sheet: &Sheet,
+    table: &Table,
+    target: &str,
+    class_names: &[String],
+) -> Result<Split> {
+    let at = sheet
+        .path()
+        .map_or(String::new(), |path| format!("{}: ", path.display()));
+    let fail = |error: Error| Error::new(format!("{at}{error}"));
+    let targets = sheet.column(target).map_err(fail)?;
+    let kept: Vec<usize> = (0..sheet.len())
+        .filter(|&row| targets.get(row).is_some_and(|cell| !is_missing(cell)))
+        .collect();
+    let mut rows = table.cells(sheet, 0..sheet.len()).map_err(fail)?;
+    let rows: Vec<_> = kept
+        .iter()
+        .map(|&row| std::mem::take(&mut rows[row]))
+        .collect();
+    let comma = sheet.dialect().decimal_comma && class_names.is_empty();
+    let part = Part {
+        targets: kept
+            .iter()
+            .map(|&row| plain(targets.get(row).unwrap_or_default(), comma))
+            .collect(),
+        without_target: sheet.len() - kept.len(),
+        rows,
+        at: at.clone(),
+    };
+    let columns = Columns::new().with(INPUT, table.rows(&part.rows).map_err(fail)?);
+    let columns = match class_names.is_empty() {
+        true => {
+            let numbers = part.numbers(target)?;
+            columns.with(target, Array::new([numbers.len(), 1], numbers))
+        }
+        false => {
+            let numbers = class_names.iter().cloned().zip(0..).collect();
+            let classes = Classes {
+                names: class_names.to_vec(),
+                numbers,
+            };
+            let labels = part.labels(&classes, target)?;
+            columns.with(target, Array::new([labels.len()], labels))
+        }
+    };
+    Split::of(columns)?.targets([target])
 }
 
 /// What is done with a table: its target, and the columns that are inputs.
@@ -405,17 +454,6 @@ impl<'s> Part<'s> {
             ))),
         };
         self.targets.iter().enumerate().map(number).collect()
-    }
-}
-
-/// A number as Rust reads it.
-fn plain(cell: &str, decimal_comma: bool) -> Cow<'_, str> {
-    match decimal_comma {
-        true => match number_in(cell, true) {
-            Some(number) => Cow::Owned(number.to_string()),
-            None => Cow::Borrowed(cell),
-        },
-        false => Cow::Borrowed(cell),
     }
 }
 

@@ -3,9 +3,11 @@
 use super::categories::{Categories, Unseen};
 use crate::error::{Error, Result};
 use crate::sheet::dates::{self, Moment};
-use crate::sheet::is_missing;
+use crate::sheet::{Cells, Sheet, is_missing, plain};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use zerokara_core::Array;
 
 /// What becomes of a missing number. A cell is missing if it is empty, or `NA`, `N/A`, `NaN`, `null`, `None`
@@ -385,6 +387,37 @@ impl Table {
             Some(pair) => Err(Error::new(format!("two columns are named {:?}", pair[0]))),
             None => Ok(self),
         }
+    }
+
+    /// The cells that it takes from rows of a sheet, by the names of the columns; in their order where a sheet names none. Numbers are
+    /// written with a point.
+    ///
+    /// # Errors
+    ///
+    /// The sheet lacks a column.
+    pub fn cells<'s>(
+        &self,
+        sheet: &'s Sheet,
+        rows: Range<usize>,
+    ) -> Result<Vec<Vec<Cow<'s, str>>>> {
+        let are_unnamed = !sheet.dialect().header && sheet.names().len() == self.columns.len();
+        let mut columns = Vec::with_capacity(self.columns.len());
+        for (at, (name, encoding)) in self.columns.iter().enumerate() {
+            let cells = match are_unnamed {
+                true => &sheet.columns()[at],
+                false => sheet.column(name)?,
+            };
+            let has_commas =
+                sheet.dialect().decimal_comma && matches!(encoding, Encoding::Number(_));
+            columns.push((cells, has_commas));
+        }
+        let row = |row: usize| {
+            let cell = |&(cells, has_commas): &(&'s Cells, bool)| {
+                plain(cells.get(row).unwrap_or_default(), has_commas)
+            };
+            columns.iter().map(cell).collect()
+        };
+        Ok(rows.map(row).collect())
     }
 
     /// The names of the columns whose cells it takes, in order.

@@ -1,6 +1,7 @@
 //! What a column holds.
 
 use super::{Cells, Dialect, dates};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -103,6 +104,14 @@ pub(crate) fn number_in(cell: &str, decimal_comma: bool) -> Option<f64> {
         false => cell.parse().ok()?,
     };
     number.is_finite().then_some(number)
+}
+
+/// The number in a cell as Rust reads it; what is no number stays as it is.
+pub(crate) fn plain(cell: &str, decimal_comma: bool) -> Cow<'_, str> {
+    match number_in(cell, decimal_comma).filter(|_| decimal_comma) {
+        Some(number) => Cow::Owned(number.to_string()),
+        None => Cow::Borrowed(cell),
+    }
 }
 
 pub(super) fn is_number_in(cell: &str, decimal_comma: bool) -> bool {

@@ -8,7 +8,7 @@ mod read;
 pub use contents::{Content, Contents};
 pub use dialect::Dialect;
 
-pub(crate) use contents::{is_missing, number_in};
+pub(crate) use contents::{is_missing, plain};
 
 use crate::error::{Error, Result};
 use std::fmt;

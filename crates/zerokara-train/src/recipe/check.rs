@@ -114,7 +114,9 @@ pub(super) fn check(value: &Value, form: &Form, path: &str) -> Result<(), Fault>
 /// A whole number, also one that is written as 3.0.
 fn whole(value: &Value) -> Option<u64> {
     const EXACT: f64 = 9e15;
-    let number = value.as_f64().filter(|x| x.fract() == 0.0 && (0.0..EXACT).contains(x));
+    let number = value
+        .as_f64()
+        .filter(|x| x.fract() == 0.0 && (0.0..EXACT).contains(x));
     value.as_u64().or(number.map(|x| x as u64))
 }
 

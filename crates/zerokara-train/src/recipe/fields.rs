@@ -96,6 +96,10 @@ pub(super) fn field(name: &'static str, form: Form, about: &'static str) -> Fiel
     Field { name, about, form }
 }
 
+fn bounds(least: f64, most: f64) -> Form {
+    Form::Number { least, most }
+}
+
 /// A share of the samples, or a number of them.
 fn amount() -> Form {
     Form::Either(vec![Form::whole(0), Form::share()])
@@ -378,12 +382,60 @@ fn augment() -> Form {
             "Shift by up to so many pixels along each axis",
         ),
         field(
-            "degrees",
-            Form::Number {
-                least: 0.0,
-                most: 180.0,
-            },
-            "Turn by up to this angle",
+            "shift_share",
+            Form::share(),
+            "Shift by up to this share of height and width, in place of pixels",
+        ),
+        field("degrees", bounds(0.0, 180.0), "Turn by up to this angle"),
+        field("flip", Form::Flag, "Swap left and right by chance"),
+        field("flip_vertical", Form::Flag, "Swap top and bottom by chance"),
+        field(
+            "scale",
+            Form::Table(vec![
+                field("from", bounds(0.1, 10.0), "The smallest factor"),
+                field("to", bounds(0.1, 10.0), "The largest factor"),
+            ]),
+            "Zoom by a factor between two",
+        ),
+        field(
+            "crop",
+            Form::share(),
+            "Take a window of at least this share of the area",
+        ),
+        field(
+            "erase",
+            Form::Table(vec![
+                field("chance", Form::share(), "How often"),
+                field("share", Form::share(), "Its largest share of the area"),
+            ]),
+            "Set a rectangle to the background",
+        ),
+        field(
+            "colour",
+            Form::share(),
+            "Change brightness, contrast and saturation by up to this share",
+        ),
+        field(
+            "elastic",
+            Form::Table(vec![
+                field("alpha", bounds(0.0, 1000.0), "How far pixels are moved"),
+                field(
+                    "sigma",
+                    bounds(0.1, 100.0),
+                    "Over how many pixels they are moved alike",
+                ),
+            ]),
+            "Bend the image",
+        ),
+        field(
+            "mixup",
+            Form::from(0.0),
+            "Mix each image with another of the batch, by shares from Beta(mixup, mixup)",
+        ),
+        field(
+            "cutmix",
+            Form::from(0.0),
+            "Put a part of another image of the batch in each",
         ),
     ])
 }

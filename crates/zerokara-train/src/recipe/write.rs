@@ -23,6 +23,13 @@ pub(super) fn written(run: &RunDescription, about: &[String]) -> Result<String> 
     if let Some(data) = values.get_mut("data").and_then(Value::as_object_mut) {
         data.remove("found");
     }
+    // What is seldom changed stands only where it was.
+    let usual = serde_json::to_value(RunDescription::new("", ""))?;
+    for name in ["train_sample", "l2_penalty", "accumulate"] {
+        if values.get(name) == usual.get(name) {
+            values.remove(name);
+        }
+    }
     let mut text = String::new();
     for line in about {
         text += &format!("# {line}\n");

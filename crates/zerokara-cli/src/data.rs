@@ -1,0 +1,365 @@
+//! `zerokara data`
+
+mod page;
+
+use crate::{
+    options,
+    output::{self, Outcome},
+};
+use clap::Args;
+use serde_json::{Value, json};
+use std::{
+    collections::HashMap,
+    ffi::OsString,
+    hash::{DefaultHasher, Hash, Hasher},
+    path::{Path, PathBuf},
+};
+use zerokara_data::{Augment, Contents, Dataset, ImageFiles, Sheet, Split};
+use zerokara_train::{
+    language::Words,
+    report::{
+        numbers::{significant, thousands},
+        terminal::{Align, cut, line},
+    },
+};
+
+/// Look at data and say what was understood: columns and what they hold, classes and how often each comes, sizes, samples that are
+/// in two parts.
+///
+/// The data are read as `zerokara train` reads them; with a recipe, as the recipe says.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Options {
+    /// mnist, fashion-mnist, data of your own (a table, a folder or list of pictures, a folder with IDX files), or a recipe
+    data: OsString,
+    /// Set a field of the recipe, such as data.target=price; again for another
+    #[arg(long = "set", value_name = "FIELD=VALUE")]
+    set: Vec<String>,
+    /// The column of a table that is to be learned [default: one named label or the like, else the last]
+    #[arg(long, value_name = "COLUMN")]
+    target: Option<String>,
+    /// Write a page with what was understood, and pictures of each class
+    #[arg(long, value_name = "FILE", value_parser = options::file_of("html"))]
+    page: Option<PathBuf>,
+    /// Draw how training pictures are changed by chance: as the recipe says, or by all changes
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "augment.svg", value_parser = options::file_of("svg"))]
+    augment: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  zerokara data flowers.csv --target species
+  zerokara data photos --page photos.html          with a picture of each class
+  zerokara data recipe.toml --augment              what augmentation does, as augment.svg";
+
+/// Classes that are listed.
+const CLASSES: usize = 30;
+/// Columns of the terminal that a text may take.
+const WIDE: usize = 40;
+
+/// What was understood.
+struct Understood {
+    data: Dataset,
+    /// Columns of a table.
+    columns: Vec<Contents>,
+    target: Option<String>,
+    /// Samples of the test part, and of the validation part, that are in the training part too.
+    twice: [usize; 2],
+}
+
+pub fn run(options: &Options, words: Words) -> Outcome {
+    let mut recipe = options::recipe(&options.data)?;
+    if let Some(target) = &options.target {
+        recipe.set_value("data.target", target.as_str(), "--target")?;
+    }
+    for text in &options.set {
+        recipe.set(text)?;
+    }
+    if !recipe.says("data.skip_unreadable") {
+        // They are named, and do not hide the others.
+        recipe.set_value("data.skip_unreadable", true, "data")?;
+    }
+    let described = recipe.data()?;
+    let data = options::load(&described, options.json, words)?;
+    let columns = match described.path.as_deref().map(Path::new) {
+        Some(path) => columns(path)?,
+        None => Vec::new(),
+    };
+    let targets = data.train.target_ports();
+    let understood = Understood {
+        twice: [
+            twice(&data.train, &data.test)?,
+            twice(&data.train, &data.validation)?,
+        ],
+        target: targets
+            .first()
+            .filter(|_| !columns.is_empty())
+            .map(|port| port.name.to_string()),
+        columns,
+        data,
+    };
+    match options.json {
+        true => output::print(&understood.json().to_string())?,
+        false => output::print(understood.told(words).trim_end())?,
+    }
+    if let Some(path) = &options.page {
+        output::file(path, page::page(&understood, words))?;
+        output::note(&words.fill("page    {}", &[&path.display()]));
+    }
+    if let Some(path) = &options.augment {
+        let asked = recipe.description(&understood.data)?.augment;
+        let augment = match asked {
+            Some(augment) => augment,
+            None => everything(understood.data.shape())?,
+        };
+        output::file(
+            path,
+            page::changed(&understood.data, &augment, words)?.file(),
+        )?;
+        output::note(&words.fill("picture {}", &[&path.display()]));
+        output::note(&words.fill("changes: {}", &[&augment]));
+    }
+    Ok(())
+}
+
+/// All changes, each a little.
+fn everything(shape: &[usize]) -> Outcome<Augment> {
+    let augment = Augment::new(0)
+        .flip()
+        .rotate(10.0)?
+        .crop(0.7)?
+        .erase(0.3, 0.1)?;
+    Ok(match shape {
+        [3, ..] => augment.colour(0.3)?,
+        _ => augment,
+    })
+}
+
+/// The columns of a table, or of the training table of a folder; none if there is no table, or it lists pictures.
+fn columns(path: &Path) -> Outcome<Vec<Contents>> {
+    let table = match path.is_dir() {
+        false => Some(path.to_path_buf()),
+        true => ["train.csv", "train.tsv", "train.csv.gz"]
+            .iter()
+            .map(|name| path.join(name))
+            .find(|path| path.is_file()),
+    };
+    let Some(table) = table else {
+        return Ok(Vec::new());
+    };
+    let sheet = Sheet::read(table)?;
+    Ok(match ImageFiles::listed(&sheet, None) {
+        Ok(None) => sheet.contents().collect(),
+        _ => Vec::new(),
+    })
+}
+
+/// How many samples of a part have the same inputs as one that is trained on.
+fn twice(train: &Split, part: &Split) -> Outcome<usize> {
+    if part.is_empty() || !train.is_in_memory() {
+        return Ok(0);
+    }
+    let known = |split: &Split, at: usize| -> Outcome<u64> {
+        let mut hash = DefaultHasher::new();
+        match split.bytes(at) {
+            Some(bytes) => bytes.hash(&mut hash),
+            None => split
+                .sample(at)
+                .iter()
+                .for_each(|value| value.to_bits().hash(&mut hash)),
+        }
+        Ok(hash.finish())
+    };
+    let mut there: HashMap<u64, Vec<usize>> = HashMap::new();
+    for at in 0..train.len() {
+        there.entry(known(train, at)?).or_default().push(at);
+    }
+    let mut count = 0;
+    for at in 0..part.len() {
+        let same = there.get(&known(part, at)?);
+        let sample = part.sample(at);
+        count += usize::from(
+            same.is_some_and(|all| all.iter().any(|&other| train.sample(other) == sample)),
+        );
+    }
+    Ok(count)
+}
+
+impl Understood {
+    fn parts(&self) -> [(&'static str, &Split); 3] {
+        [
+            ("training", &self.data.train),
+            ("validation", &self.data.validation),
+            ("test", &self.data.test),
+        ]
+    }
+
+    /// How often each class comes in each part.
+    fn counts(&self) -> Vec<(String, [usize; 3])> {
+        let mut counts: Vec<(String, [usize; 3])> = self
+            .data
+            .class_names
+            .iter()
+            .map(|name| (name.clone(), [0; 3]))
+            .collect();
+        for (part, (_, split)) in self.parts().iter().enumerate() {
+            for &label in split.labels() {
+                if let Some((_, count)) = counts.get_mut(label as usize) {
+                    count[part] += 1;
+                }
+            }
+        }
+        counts
+    }
+
+    /// What is done with a column.
+    fn use_of(&self, column: &Contents) -> &'static str {
+        match &self.target {
+            Some(target) if *target == column.name => "target",
+            _ if column.content.is_useful() => "input",
+            _ => "left out",
+        }
+    }
+
+    fn told(&self, words: Words) -> String {
+        let shape: Vec<String> = self.data.shape().iter().map(usize::to_string).collect();
+        let mut text = String::new();
+        for (name, split) in self.parts().iter().filter(|(_, split)| !split.is_empty()) {
+            let told = match self.data.shape().len() {
+                3 => "{} images {}",
+                _ => "{} samples {}",
+            };
+            let told = words.fill(
+                told,
+                &[
+                    &thousands(split.len() as u64),
+                    &format!("[{}]", shape.join(", ")),
+                ],
+            );
+            text += &format!("{:<12}{told}\n", words.say(name));
+        }
+        for (count, part) in self
+            .twice
+            .iter()
+            .zip(["test", "validation"])
+            .filter(|(count, _)| **count > 0)
+        {
+            let told = words.fill(
+                "in the training and the {} part alike: {}; what is measured on them says too much",
+                &[&words.say(part), &thousands(*count as u64)],
+            );
+            text += &format!("{told}\n");
+        }
+        if !self.columns.is_empty() {
+            text += "\n";
+            text += &self.table_of_columns(words);
+        }
+        let counts = self.counts();
+        if !counts.is_empty() {
+            text += "\n";
+            text += &classes(&counts, words);
+        }
+        text
+    }
+
+    fn table_of_columns(&self, words: Words) -> String {
+        let rows: Vec<Vec<String>> = self
+            .columns
+            .iter()
+            .map(|column| {
+                vec![
+                    cut(&line(&column.name), WIDE).into_owned(),
+                    words.say(column.content.name()),
+                    words.say(self.use_of(column)),
+                    thousands(column.distinct as u64),
+                    thousands(column.missing as u64),
+                    cut(&values(column), WIDE).into_owned(),
+                ]
+            })
+            .collect();
+        let columns = [
+            ("column", Align::Left),
+            ("holds", Align::Left),
+            ("used as", Align::Left),
+            ("different", Align::Right),
+            ("missing", Align::Right),
+            ("values", Align::Left),
+        ];
+        output::table(&columns, &rows, words)
+    }
+
+    fn json(&self) -> Value {
+        let parts = self
+            .parts()
+            .map(|(name, split)| (name.to_string(), split.len().into()));
+        let columns = self.columns.iter().map(|column| {
+            json!({
+                "name": column.name,
+                "holds": column.content.name(),
+                "use": self.use_of(column),
+                "different": column.distinct,
+                "missing": column.missing,
+                "range": column.range.map(|(low, high)| json!([low, high])),
+            })
+        });
+        let classes = self.counts().into_iter().map(|(name, [train, validation, test])| {
+            json!({ "name": name, "training": train, "validation": validation, "test": test })
+        });
+        json!({
+            "dataset": self.data.name,
+            "shape": self.data.shape(),
+            "samples": Value::Object(parts.into_iter().collect()),
+            "target": self.target,
+            "columns": columns.collect::<Vec<_>>(),
+            "classes": classes.collect::<Vec<_>>(),
+            "in_test_and_training": self.twice[0],
+            "in_validation_and_training": self.twice[1],
+            "notes": self.data.notes,
+        })
+    }
+}
+
+/// The range of numbers, or the commonest values.
+fn values(column: &Contents) -> String {
+    match column.range {
+        Some((low, high)) => format!("{} .. {}", significant(low, 4), significant(high, 4)),
+        None => {
+            let common: Vec<String> = column
+                .common
+                .iter()
+                .take(3)
+                .map(|(value, _)| line(value))
+                .collect();
+            let more = if column.distinct > common.len() {
+                ", .."
+            } else {
+                ""
+            };
+            common.join(", ") + more
+        }
+    }
+}
+
+fn classes(counts: &[(String, [usize; 3])], words: Words) -> String {
+    let row = |(name, counts): &(String, [usize; 3])| {
+        let counts = counts.iter().map(|&count| thousands(count as u64));
+        std::iter::once(cut(&line(name), WIDE).into_owned())
+            .chain(counts)
+            .collect()
+    };
+    let rows: Vec<Vec<String>> = counts.iter().take(CLASSES).map(row).collect();
+    let columns = [
+        ("class", Align::Left),
+        ("training", Align::Right),
+        ("validation", Align::Right),
+        ("test", Align::Right),
+    ];
+    let table = output::table(&columns, &rows, words);
+    match counts.len().saturating_sub(CLASSES) {
+        0 => table,
+        more => table + &words.fill("and {} more", &[&thousands(more as u64)]) + "\n",
+    }
+}
