@@ -34,7 +34,21 @@ use crate::picture::Picture;
 pub fn digit_from_image(path: impl AsRef<Path>, shape: [usize; 2]) -> Result<Vec<f32>> {
     let path = path.as_ref();
     check_sides(&shape)?;
-    let picture = Picture::read(path)?;
+    digit_in(&Picture::read(path)?, shape).map_err(|message| Error::file(path, message))
+}
+
+/// As [`digit_from_image`], of a PNG or JPEG file that is in memory.
+///
+/// # Errors
+///
+/// As there.
+pub fn digit_from_bytes(bytes: &[u8], shape: [usize; 2]) -> Result<Vec<f32>> {
+    check_sides(&shape)?;
+    let picture = Picture::decode(bytes).map_err(of_bytes)?;
+    digit_in(&picture, shape).map_err(of_bytes)
+}
+
+fn digit_in(picture: &Picture, shape: [usize; 2]) -> std::result::Result<Vec<f32>, String> {
     // Ink may be as bright as the paper, yellow on white say, and yet differ from it in a colour.
     let colours = if picture.has_colour() {
         &[2, 1, 0][..]
@@ -46,7 +60,6 @@ pub fn digit_from_image(path: impl AsRef<Path>, shape: [usize; 2]) -> Result<Vec
         .map(|&colour| digit(picture.strokes(Some(colour)), shape));
     digit(picture.strokes(None), shape)
         .or_else(|blank| others.find(|found| found.is_ok()).unwrap_or(Err(blank)))
-        .map_err(|message| Error::file(path, message))
 }
 
 /// Reads a picture as a sample of shape `[C, H, W]`, values from 0 to 1: grey for one channel, red, green and blue for
@@ -65,6 +78,45 @@ pub fn digit_from_image(path: impl AsRef<Path>, shape: [usize; 2]) -> Result<Vec
 /// # Ok::<(), zerokara_data::Error>(())
 /// ```
 pub fn sample_from_image(path: impl AsRef<Path>, shape: [usize; 3]) -> Result<Vec<f32>> {
+    check_sample(shape)?;
+    Ok(sample_in(&Picture::read(path.as_ref())?, shape))
+}
+
+/// As [`sample_from_image`], of a PNG or JPEG file that is in memory.
+///
+/// # Errors
+///
+/// As there.
+pub fn sample_from_bytes(bytes: &[u8], shape: [usize; 3]) -> Result<Vec<f32>> {
+    check_sample(shape)?;
+    Ok(sample_in(
+        &Picture::decode(bytes).map_err(of_bytes)?,
+        shape,
+    ))
+}
+
+/// Width and height of a PNG or JPEG file that is in memory, as its head tells them: nothing is decoded, so that whoever has
+/// no room for a large picture can refuse it.
+///
+/// # Errors
+///
+/// It is no PNG or JPEG, or its head is damaged.
+///
+/// # Example
+///
+/// ```
+/// let error = zerokara_data::size_of_image(b"GIF89a").unwrap_err();
+/// assert!(error.to_string().contains("not a PNG or JPEG"));
+/// ```
+pub fn size_of_image(bytes: &[u8]) -> Result<[usize; 2]> {
+    Picture::size(bytes).map_err(of_bytes)
+}
+
+fn of_bytes(message: String) -> Error {
+    Error::new(format!("the picture {message}"))
+}
+
+fn check_sample(shape: [usize; 3]) -> Result<()> {
     let [channels, height, width] = shape;
     check_sides(&[height, width])?;
     if channels != 1 && channels != 3 {
@@ -72,17 +124,20 @@ pub fn sample_from_image(path: impl AsRef<Path>, shape: [usize; 3]) -> Result<Ve
             "a picture cannot become a sample of shape {shape:?}: it has 1 channel (grey) or 3 (colour)"
         )));
     }
-    let picture = Picture::read(path.as_ref())?;
+    Ok(())
+}
+
+fn sample_in(picture: &Picture, [channels, height, width]: [usize; 3]) -> Vec<f32> {
     let planes = match channels {
         1 => vec![picture.grey(1.0)],
         _ => (0..3)
             .map(|channel| picture.channel(channel, 1.0))
             .collect(),
     };
-    Ok(planes
+    planes
         .into_iter()
         .flat_map(|plane| plane.resize(height, width).values)
-        .collect())
+        .collect()
 }
 
 fn check_sides(sides: &[usize]) -> Result<()> {

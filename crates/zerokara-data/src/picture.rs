@@ -15,6 +15,22 @@ const MAX_PIXELS: u64 = 64_000_000;
 /// The chunk IEND: no contents, and their check sum.
 const PNG_END: [u8; 12] = *b"\0\0\0\0IEND\xae\x42\x60\x82";
 
+const UNKNOWN: &str = "is not a PNG or JPEG file; save the picture as one of these";
+
+fn png_decoder(bytes: &[u8]) -> png::Decoder<Cursor<&[u8]>> {
+    let limits = png::Limits {
+        bytes: 8 * MAX_PIXELS as usize,
+    };
+    png::Decoder::new_with_limits(Cursor::new(bytes), limits)
+}
+
+fn broken_png(error: png::DecodingError) -> String {
+    match error {
+        png::DecodingError::LimitsExceeded => "is too large a picture".to_string(),
+        error => format!("is a damaged PNG file: {error}"),
+    }
+}
+
 /// A picture of 8-bit red, green, blue and alpha, upright.
 pub(crate) struct Picture {
     pub(crate) width: usize,
@@ -51,28 +67,38 @@ impl Picture {
                 }
             }),
             [0xff, 0xd8, ..] => Picture::decode_jpeg(bytes),
-            _ => Err("is not a PNG or JPEG file; save the picture as one of these".to_string()),
+            _ => Err(UNKNOWN.to_string()),
+        }
+    }
+
+    /// Width and height as the head of the file tells them; nothing is decoded.
+    pub(crate) fn size(bytes: &[u8]) -> std::result::Result<[usize; 2], String> {
+        match bytes {
+            [] => Err("is empty".to_string()),
+            [0x89, b'P', b'N', b'G', ..] => {
+                let mut decoder = png_decoder(bytes);
+                let header = decoder.read_header_info().map_err(broken_png)?;
+                Ok([header.width as usize, header.height as usize])
+            }
+            [0xff, 0xd8, ..] => {
+                let (width, height) = jpeg::Stream::of(bytes).size()?;
+                Ok([width, height])
+            }
+            _ => Err(UNKNOWN.to_string()),
         }
     }
 
     fn decode_png(bytes: &[u8]) -> std::result::Result<Self, String> {
-        let broken = |error: png::DecodingError| match error {
-            png::DecodingError::LimitsExceeded => "is too large a picture".to_string(),
-            error => format!("is a damaged PNG file: {error}"),
-        };
-        let limits = png::Limits {
-            bytes: 8 * MAX_PIXELS as usize,
-        };
-        let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), limits);
+        let mut decoder = png_decoder(bytes);
         decoder.set_transformations(png::Transformations::normalize_to_color8());
-        let header = decoder.read_header_info().map_err(broken)?;
+        let header = decoder.read_header_info().map_err(broken_png)?;
         let (width, height) = check_size(header.width.into(), header.height.into())?;
-        let mut reader = decoder.read_info().map_err(broken)?;
+        let mut reader = decoder.read_info().map_err(broken_png)?;
         let size = reader
             .output_buffer_size()
             .ok_or("is too large a picture")?;
         let mut values = vec![0; size];
-        let frame = reader.next_frame(&mut values).map_err(broken)?;
+        let frame = reader.next_frame(&mut values).map_err(broken_png)?;
         let pixels = rgba(&values, frame.color_type.samples());
         Picture::new(width, height, pixels)
     }
