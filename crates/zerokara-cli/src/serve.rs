@@ -11,7 +11,9 @@ use std::{
     path::Path,
     time::Duration,
 };
-use zerokara_serve::{Change, Ending, MOST_IN_A_BATCH, Options as Limits, Server, Source, new_token};
+use zerokara_serve::{
+    Change, Ending, MOST_IN_A_BATCH, Options as Limits, Server, Source, new_token,
+};
 use zerokara_train::language::Words;
 
 /// Answer requests over HTTP, and show a page on which models can be tried.

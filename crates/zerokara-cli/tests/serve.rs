@@ -91,7 +91,10 @@ fn what_cannot_be_served_is_told_in_one_line() {
         assert_eq!(output.status.code(), Some(code), "{arguments:?}");
         assert!(stdout(&output).is_empty());
         let error = stderr(&output);
-        assert!(error.starts_with("error: ") && error.contains(told), "{error}");
+        assert!(
+            error.starts_with("error: ") && error.contains(told),
+            "{error}"
+        );
         assert_eq!(error.lines().count(), 1, "{error}");
     }
 }

@@ -89,10 +89,7 @@ pub fn sample_from_image(path: impl AsRef<Path>, shape: [usize; 3]) -> Result<Ve
 /// As there.
 pub fn sample_from_bytes(bytes: &[u8], shape: [usize; 3]) -> Result<Vec<f32>> {
     check_sample(shape)?;
-    Ok(sample_in(
-        &Picture::decode(bytes).map_err(of_bytes)?,
-        shape,
-    ))
+    Ok(sample_in(&Picture::decode(bytes).map_err(of_bytes)?, shape))
 }
 
 /// Width and height of a PNG or JPEG file that is in memory, as its head tells them: nothing is decoded, so that whoever has

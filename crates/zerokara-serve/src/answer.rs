@@ -116,7 +116,9 @@ pub(crate) fn json(read: Read, class_names: &[String]) -> Value {
         Read::Outputs(outputs) => match &outputs[..] {
             [(_, values)] => json!({ "values": values }),
             _ => {
-                let fields = outputs.into_iter().map(|(name, values)| (name, json!(values)));
+                let fields = outputs
+                    .into_iter()
+                    .map(|(name, values)| (name, json!(values)));
                 json!({ "outputs": fields.collect::<Map<_, _>>() })
             }
         },

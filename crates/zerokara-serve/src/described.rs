@@ -110,7 +110,10 @@ impl Loaded {
                 ("probabilities", shares),
             ]),
             Answers::Labels => fields(&[
-                ("labels", json!({ "type": "array", "items": { "type": "string" } })),
+                (
+                    "labels",
+                    json!({ "type": "array", "items": { "type": "string" } }),
+                ),
                 ("probabilities", shares),
             ]),
             Answers::Tokens => fields(&[
@@ -168,8 +171,8 @@ impl Input {
     fn schema(&self) -> Value {
         match &self.how {
             How::Values | How::Plain => {
-                let is_whole = matches!(self.how, How::Plain)
-                    && matches!(self.dtype, DType::I64 | DType::U8);
+                let is_whole =
+                    matches!(self.how, How::Plain) && matches!(self.dtype, DType::I64 | DType::U8);
                 let number = json!({ "type": if is_whole { "integer" } else { "number" } });
                 let list = |items: Value, &length: &usize| match length {
                     0 => json!({ "type": "array", "items": items, "minItems": 1 }),

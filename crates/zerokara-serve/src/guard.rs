@@ -32,7 +32,10 @@ pub(crate) fn check(request: &Request, options: &Options) -> Outcome<()> {
         ));
     };
     if options.host.is_loopback() {
-        let asked = request.uri().authority().map(|authority| authority.as_str());
+        let asked = request
+            .uri()
+            .authority()
+            .map(|authority| authority.as_str());
         for name in [Some(host), asked].into_iter().flatten() {
             if !is_loopback(name, options.host) {
                 return refused(format!(
@@ -86,7 +89,10 @@ fn is_loopback(authority: &str, own: IpAddr) -> bool {
 
 /// Whether two texts are the same, in a time that tells nothing of where they differ.
 fn is_same(a: &str, b: &str) -> bool {
-    let differing = a.bytes().zip(b.bytes()).fold(0, |all, (a, b)| all | (a ^ b));
+    let differing = a
+        .bytes()
+        .zip(b.bytes())
+        .fold(0, |all, (a, b)| all | (a ^ b));
     a.len() == b.len() && differing == 0
 }
 

@@ -87,7 +87,9 @@ impl Loaded {
         let given = Given::inputs(body)?;
         let (samples, is_list) = self.takes.samples(given)?;
         check_count(samples.len(), most)?;
-        let inputs = samples.iter().map(|one| self.takes.inputs(&self.model, one));
+        let inputs = samples
+            .iter()
+            .map(|one| self.takes.inputs(&self.model, one));
         Ok(Samples {
             inputs: inputs.collect::<Outcome<_>>()?,
             is_list,

@@ -115,7 +115,11 @@ impl ModelMetrics {
 
     /// The model's file changed, and was loaded or could not be.
     pub fn load(&self, is_loaded: bool) {
-        let counter = if is_loaded { &self.loads } else { &self.failures };
+        let counter = if is_loaded {
+            &self.loads
+        } else {
+            &self.failures
+        };
         counter.fetch_add(1, Relaxed);
     }
 }

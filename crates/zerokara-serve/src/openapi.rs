@@ -5,16 +5,34 @@ use serde_json::{Map, Value, json};
 
 /// The statuses with which predictions are refused, and why.
 const REFUSALS: [(&str, &str); 11] = [
-    ("400", "The body cannot be read: it is no JSON, no form, no table, or ends early."),
+    (
+        "400",
+        "The body cannot be read: it is no JSON, no form, no table, or ends early.",
+    ),
     ("401", "The token is missing or wrong, where one is needed."),
-    ("403", "The host is none of this server's names, or a page of another site asks."),
+    (
+        "403",
+        "The host is none of this server's names, or a page of another site asks.",
+    ),
     ("404", "There is no such model."),
     ("408", "The body did not come in time."),
-    ("413", "The body, the picture or the number of samples is too large."),
+    (
+        "413",
+        "The body, the picture or the number of samples is too large.",
+    ),
     ("415", "The model takes no body of this kind."),
-    ("422", "What was sent does not fit the model, or the picture is damaged."),
-    ("500", "The model has no answer, such as a number that is NaN."),
-    ("503", "Too many samples wait for the model; Retry-After says when to come again."),
+    (
+        "422",
+        "What was sent does not fit the model, or the picture is damaged.",
+    ),
+    (
+        "500",
+        "The model has no answer, such as a number that is NaN.",
+    ),
+    (
+        "503",
+        "Too many samples wait for the model; Retry-After says when to come again.",
+    ),
     ("504", "The answer took too long."),
 ];
 
@@ -29,11 +47,36 @@ pub(crate) fn document(shared: &Shared) -> Value {
     };
     let (text, object) = (json!({ "type": "string" }), json!({ "type": "object" }));
     for (path, summary, kind, schema) in [
-        ("/", "A page on which models can be tried.", "text/html", &text),
-        ("/health", "That the server answers, and how many models it has.", "application/json", &object),
-        ("/metrics", "What is counted, as Prometheus reads it.", "text/plain", &text),
-        ("/models", "The models, and what they take and answer.", "application/json", &object),
-        ("/openapi.json", "This description.", "application/json", &object),
+        (
+            "/",
+            "A page on which models can be tried.",
+            "text/html",
+            &text,
+        ),
+        (
+            "/health",
+            "That the server answers, and how many models it has.",
+            "application/json",
+            &object,
+        ),
+        (
+            "/metrics",
+            "What is counted, as Prometheus reads it.",
+            "text/plain",
+            &text,
+        ),
+        (
+            "/models",
+            "The models, and what they take and answer.",
+            "application/json",
+            &object,
+        ),
+        (
+            "/openapi.json",
+            "This description.",
+            "application/json",
+            &object,
+        ),
     ] {
         paths.insert(path.into(), get(summary, kind, schema.clone()));
     }

@@ -154,7 +154,8 @@ async fn unknown(request: Request) -> Response {
 async fn wrong_method(request: Request) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_string());
     body::discard(request.into_body()).await;
-    let sentence = format!("{path} does not answer to {method}; /openapi.json says to what it does");
+    let sentence =
+        format!("{path} does not answer to {method}; /openapi.json says to what it does");
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, sentence).into_response()
 }
 

@@ -243,7 +243,9 @@ fn not_bound(at: SocketAddr, error: &std::io::Error) -> Error {
             format!("cannot listen on {at}: this machine has no such address")
         }
         ErrorKind::PermissionDenied => {
-            format!("cannot listen on {at}: ports below 1024 need more rights; --port chooses another")
+            format!(
+                "cannot listen on {at}: ports below 1024 need more rights; --port chooses another"
+            )
         }
         _ => format!("cannot listen on {at}: {error}"),
     })

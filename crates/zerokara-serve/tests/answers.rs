@@ -28,8 +28,7 @@ fn one_sample_or_a_list_of_stored_values() {
     let files = Files::new();
     let server = Running::start(vec![files.save("net", &classes(1))], options());
     let model = files.load("net");
-    let expected =
-        |number| class(&model.probabilities(&sample(number)).unwrap(), &COLORS);
+    let expected = |number| class(&model.probabilities(&sample(number)).unwrap(), &COLORS);
     let one = json!({ "inputs": sample(7) }).to_string();
     assert_eq!(server.json("/predict", &one).good(), expected(7));
     assert_eq!(server.json("/models/net/predict", &one).good(), expected(7));
@@ -75,7 +74,10 @@ fn pictures_are_answered_as_the_command_does() {
         let one = [&part("other")[..], &part("image"), b"--XX--\r\n"].concat();
         assert_eq!(server.post(&at, form, one).good(), expected);
         let two = [&part("image")[..], &part("image"), b"--XX--\r\n"].concat();
-        assert_eq!(server.post(&at, form, two).good(), json!([expected, expected]));
+        assert_eq!(
+            server.post(&at, form, two).good(),
+            json!([expected, expected])
+        );
     }
     // The same pixels as numbers, nested or not.
     let digits = files.load("digits");
@@ -131,7 +133,11 @@ fn rows_of_raw_values() {
         let sentence = server.json("/predict", &body).refused(422);
         assert!(sentence.contains(told), "{sentence}");
     }
-    let headless = server.post("/predict", "text/csv", "80,brick\n").refused(422);
+    let headless = server
+        .post("/predict", "text/csv", "80,brick\n")
+        .refused(422);
     assert!(headless.contains("size"), "{headless}");
-    server.post("/predict", "text/csv", "size,walls\n80\n").refused(400);
+    server
+        .post("/predict", "text/csv", "size,walls\n80\n")
+        .refused(400);
 }

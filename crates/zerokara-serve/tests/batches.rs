@@ -53,8 +53,14 @@ fn many_clients_are_answered_together_and_rightly() {
     });
     let batches = server.metric("zerokara_batch_size_count{model=\"net\"}");
     let alone = server.metric("zerokara_batch_size_bucket{model=\"net\",le=\"1\"}");
-    assert_eq!(server.metric("zerokara_batch_size_sum{model=\"net\"}"), 320.0);
-    assert!(batches < 320.0 && alone < batches, "{batches} batches, {alone} of one");
+    assert_eq!(
+        server.metric("zerokara_batch_size_sum{model=\"net\"}"),
+        320.0
+    );
+    assert!(
+        batches < 320.0 && alone < batches,
+        "{batches} batches, {alone} of one"
+    );
 }
 
 #[test]
@@ -72,7 +78,10 @@ fn a_full_batch_does_not_wait() {
             scope.spawn(move || server.json("/predict", &body(number)).good());
         }
     });
-    assert_eq!(server.metric("zerokara_batch_size_count{model=\"net\"}"), 1.0);
+    assert_eq!(
+        server.metric("zerokara_batch_size_count{model=\"net\"}"),
+        1.0
+    );
 }
 
 #[test]
@@ -112,7 +121,10 @@ fn a_model_is_swapped_under_load_without_an_error() {
         result.unwrap();
     });
     assert!(matches!(&changes.lock().unwrap()[..], [Change::Swapped { name }] if name == "net"));
-    assert_eq!(server.metric("zerokara_requests_total{status=\"500\"}"), 0.0);
+    assert_eq!(
+        server.metric("zerokara_requests_total{status=\"500\"}"),
+        0.0
+    );
 
     // What is no model changes nothing, and is told once.
     fs::write(files.path("net"), "no model").unwrap();
@@ -122,7 +134,10 @@ fn a_model_is_swapped_under_load_without_an_error() {
     fs::remove_file(files.path("net")).unwrap();
     wait_until(|| changes.lock().unwrap().len() == 3);
     thread::sleep(Duration::from_millis(100));
-    assert!(matches!(&changes.lock().unwrap()[1..], [Change::Kept { .. }, Change::Kept { .. }]));
+    assert!(matches!(
+        &changes.lock().unwrap()[1..],
+        [Change::Kept { .. }, Change::Kept { .. }]
+    ));
     files.save("net", &before);
     wait_until(|| changes.lock().unwrap().len() == 4);
     let answer = server.json("/predict", &body(3)).good();

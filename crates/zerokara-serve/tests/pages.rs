@@ -5,7 +5,7 @@ mod common;
 use common::{Files, Running, classes, houses, options, pictures, sample};
 use serde_json::{Value, json};
 use zerokara_data::Pictures;
-use zerokara_serve::Server;
+use zerokara_serve::{Options, Server};
 use zerokara_train::language::Language;
 
 #[test]
@@ -22,11 +22,14 @@ fn the_page_is_whole_and_in_the_language() {
     assert!(text.contains("lang=\"ja\"") && text.contains("画像を選ぶ"));
     assert!(!text.contains("{{"), "{text}");
     let script = server.get("/page.js");
-    assert_eq!(script.headers["content-type"], "text/javascript; charset=utf-8");
+    assert_eq!(
+        script.headers["content-type"],
+        "text/javascript; charset=utf-8"
+    );
     assert!(!script.text().contains("{{"));
     let style = server.get("/page.css").text();
     assert!(style.contains("prefers-color-scheme: dark") && style.contains("--c0"));
-    assert_eq!(server.client().ask("HEAD", "/", &[], b"").status, 200);
+    assert_eq!(server.client().status_of_head("/"), 200);
 }
 
 #[test]
@@ -42,7 +45,10 @@ fn descriptions_are_true() {
     assert_eq!(models["models"][0]["picture"]["kind"], "digits");
     let columns = &models["models"][1]["inputs"][0]["columns"];
     assert_eq!(columns[1]["values"], json!(["brick", "wood"]));
-    assert_eq!(columns[0], json!({ "name": "size", "kind": "number", "missing": "mean" }));
+    assert_eq!(
+        columns[0],
+        json!({ "name": "size", "kind": "number", "missing": "mean" })
+    );
 
     let document = server.get("/openapi.json").good();
     assert_eq!(document["openapi"], "3.1.0");
@@ -58,8 +64,16 @@ fn descriptions_are_true() {
         let content = &paths[path]["post"]["requestBody"]["content"];
         content.as_object().unwrap().keys().collect()
     };
-    assert_eq!(kinds("/models/houses/predict"), ["application/json", "text/csv"]);
-    let of_pictures = ["application/json", "image/jpeg", "image/png", "multipart/form-data"];
+    assert_eq!(
+        kinds("/models/houses/predict"),
+        ["application/json", "text/csv"]
+    );
+    let of_pictures = [
+        "application/json",
+        "image/jpeg",
+        "image/png",
+        "multipart/form-data",
+    ];
     assert_eq!(kinds("/predict"), of_pictures);
     let mut places = Vec::new();
     references(&document, &mut places);
@@ -72,7 +86,11 @@ fn descriptions_are_true() {
 fn references(value: &Value, into: &mut Vec<String>) {
     match value {
         Value::Object(fields) => {
-            into.extend(fields.get("$ref").and_then(|v| Some(v.as_str()?.to_string())));
+            into.extend(
+                fields
+                    .get("$ref")
+                    .and_then(|v| Some(v.as_str()?.to_string())),
+            );
             fields.values().for_each(|value| references(value, into));
         }
         Value::Array(items) => items.iter().for_each(|value| references(value, into)),
@@ -83,7 +101,11 @@ fn references(value: &Value, into: &mut Vec<String>) {
 #[test]
 fn requests_and_batches_are_counted() {
     let files = Files::new();
-    let server = Running::start(vec![files.save("net", &classes(1))], options());
+    let options = Options {
+        batch: 1,
+        ..options()
+    };
+    let server = Running::start(vec![files.save("net", &classes(1))], options);
     let many = json!({ "inputs": vec![sample(1); 33] }).to_string();
     server.json("/predict", &many).good();
     let metrics = server.get("/metrics");
@@ -93,8 +115,8 @@ fn requests_and_batches_are_counted() {
         "zerokara_requests_total{status=\"200\"} 1",
         "zerokara_request_seconds_count 1",
         "zerokara_queue_length{model=\"net\"} 0",
-        "zerokara_batch_size_bucket{model=\"net\",le=\"1\"} 1",
-        "zerokara_batch_size_bucket{model=\"net\",le=\"32\"} 2",
+        "zerokara_batch_size_bucket{model=\"net\",le=\"1\"} 33",
+        "zerokara_batch_size_bucket{model=\"net\",le=\"32\"} 33",
         "zerokara_batch_size_sum{model=\"net\"} 33",
         "zerokara_model_loads_total{model=\"net\",result=\"ok\"} 1",
     ] {

@@ -33,13 +33,19 @@ fn what_cannot_be_read_or_does_not_fit() {
     server.post("/predict", "text/plain", "x").refused(415);
     server.post("/predict", "image/png", png(8, 8)).refused(415);
     server.post("/predict", "text/csv", "a\n1\n").refused(415);
-    server.client().ask("POST", "/predict", &[], b"{}").refused(415);
+    server
+        .client()
+        .ask("POST", "/predict", &[], b"{}")
+        .refused(415);
     let many = json!({ "inputs": vec![sample(0); 1025] }).to_string();
     let sentence = server.json("/predict", &many).refused(413);
     assert!(sentence.contains("1024"), "{sentence}");
     // The server still answers.
     server.json("/predict", &body(1)).good();
-    assert_eq!(server.metric("zerokara_requests_total{status=\"415\"}"), 4.0);
+    assert_eq!(
+        server.metric("zerokara_requests_total{status=\"415\"}"),
+        4.0
+    );
 }
 
 #[test]
@@ -78,16 +84,15 @@ fn bodies_and_pictures_that_are_too_large() {
     client.receive().refused(413);
     // A client that asks first sends nothing.
     let mut client = server.client();
-    let headers = [
-        ("Content-Type", "image/png"),
-        ("Expect", "100-continue"),
-    ];
+    let headers = [("Content-Type", "image/png"), ("Expect", "100-continue")];
     let head = client.head("POST", "/predict", &headers, 1_000_000_000);
     client.send(head.as_bytes());
     client.receive().refused(413);
 
     server.post("/predict", "image/png", png(100, 100)).good();
-    let sentence = server.post("/predict", "image/png", png(101, 100)).refused(413);
+    let sentence = server
+        .post("/predict", "image/png", png(101, 100))
+        .refused(413);
     assert!(sentence.contains("101 x 100"), "{sentence}");
     // A head that says more pixels than any memory holds; nothing is decoded.
     let mut bomb = png(8, 8);
@@ -97,12 +102,18 @@ fn bodies_and_pictures_that_are_too_large() {
     let whole = png(90, 90);
     let cut = &whole[..whole.len() / 2];
     server.post("/predict", "image/png", cut).refused(422);
-    server.post("/predict", "image/jpeg", b"GIF89a").refused(422);
+    server
+        .post("/predict", "image/jpeg", b"GIF89a")
+        .refused(422);
     server.post("/predict", "image/png", b"").refused(422);
     let form = "multipart/form-data; boundary=XX";
     server.post("/predict", form, "--XX--\r\n").refused(422);
-    server.post("/predict", form, "--XX\r\nContent-").refused(400);
-    server.post("/predict", "multipart/form-data", "").refused(400);
+    server
+        .post("/predict", form, "--XX\r\nContent-")
+        .refused(400);
+    server
+        .post("/predict", "multipart/form-data", "")
+        .refused(400);
 }
 
 #[test]
@@ -128,7 +139,11 @@ fn senders_that_are_slow() {
         // What comes later is not taken for another request.
         assert!(client.try_receive().is_none());
     }
-    assert!(silent.try_receive().is_none_or(|answer| answer.status == 408));
+    assert!(
+        silent
+            .try_receive()
+            .is_none_or(|answer| answer.status == 408)
+    );
     server.json("/predict", &body(1)).good();
 }
 
@@ -177,13 +192,17 @@ fn hosts_and_origins_of_others() {
         let kind = [("Content-Type", "application/json")];
         let headers = [&kind, headers].concat();
         let body = body(1);
-        server.client().ask("POST", "/predict", &headers, body.as_bytes())
+        server
+            .client()
+            .ask("POST", "/predict", &headers, body.as_bytes())
     };
     ask(&[("Host", "example.org")]).refused(403);
     ask(&[("Origin", "https://example.org")]).refused(403);
     ask(&[("Origin", "null")]).refused(403);
     ask(&[("Host", "localhost"), ("Origin", "http://localhost")]).good();
-    let page = server.client().ask("GET", "/", &[("Host", "example.org")], b"");
+    let page = server
+        .client()
+        .ask("GET", "/", &[("Host", "example.org")], b"");
     page.refused(403);
 }
 
@@ -218,7 +237,8 @@ fn other_machines_need_the_token() {
 fn what_cannot_be_served() {
     let files = Files::new();
     let source = files.save("net", &classes(1));
-    let bind = |sources: Vec<Source>, options| Server::bind(sources, options).err().unwrap().to_string();
+    let bind =
+        |sources: Vec<Source>, options| Server::bind(sources, options).err().unwrap().to_string();
     let twice = bind(vec![source.clone(), source.clone()], options());
     assert!(twice.contains("two models are named net"), "{twice}");
     assert!(bind(vec![], options()).contains("no model"));

@@ -163,7 +163,10 @@ impl Input {
     fn fits(&self, shape: &[usize]) -> bool {
         let nested = shape.len() == self.shape.len()
             && (shape.iter().zip(&self.shape)).all(|(&n, &own)| n == own || (own == 0 && n > 0));
-        let all = self.shape.iter().try_fold(1, |n: usize, &m| n.checked_mul(m));
+        let all = self
+            .shape
+            .iter()
+            .try_fold(1, |n: usize, &m| n.checked_mul(m));
         let is_free = self.shape.contains(&0) || self.shape.is_empty();
         nested || (!is_free && shape.len() == 1 && Some(shape[0]) == all)
     }

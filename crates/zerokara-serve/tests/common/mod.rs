@@ -259,7 +259,13 @@ impl Client {
     }
 
     /// The head of a request; a header Host is added unless there is one.
-    pub fn head(&self, method: &str, path: &str, headers: &[(&str, &str)], length: usize) -> String {
+    pub fn head(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        length: usize,
+    ) -> String {
         let mut head = format!("{method} {path} HTTP/1.1\r\n");
         if !headers.iter().any(|(name, _)| *name == "Host") {
             head += &format!("Host: {}\r\n", self.host);
@@ -274,7 +280,13 @@ impl Client {
         self.stream.get_mut().write_all(bytes).unwrap();
     }
 
-    pub fn ask(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    pub fn ask(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
         let head = self.head(method, path, headers, body.len());
         self.send(&[head.as_bytes(), body].concat());
         self.receive()
@@ -287,6 +299,15 @@ impl Client {
 
     pub fn receive(&mut self) -> Answer {
         self.try_receive().expect("an answer")
+    }
+
+    /// The status of an answer to HEAD, which has a length and no body.
+    pub fn status_of_head(&mut self, path: &str) -> u16 {
+        let head = self.head("HEAD", path, &[("Connection", "close")], 0);
+        self.send(head.as_bytes());
+        let mut line = String::new();
+        self.stream.read_line(&mut line).unwrap();
+        line.split(' ').nth(1).unwrap().parse().unwrap()
     }
 
     /// The next answer; nothing if the connection was closed.
@@ -323,9 +344,12 @@ pub fn png(width: u32, height: u32) -> Vec<u8> {
     let mut encoder = png::Encoder::new(&mut file, width, height);
     encoder.set_color(png::ColorType::Grayscale);
     let mut writer = encoder.write_header().unwrap();
-    let stroke = |x: u32, y: u32| x.abs_diff(width / 2) < width / 12 && y > height / 5 && y < height * 4 / 5;
+    let stroke =
+        |x: u32, y: u32| x.abs_diff(width / 2) < width / 12 && y > height / 5 && y < height * 4 / 5;
     let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
-    let pixels: Vec<u8> = pixels.map(|(x, y)| if stroke(x, y) { 20 } else { 235 }).collect();
+    let pixels: Vec<u8> = pixels
+        .map(|(x, y)| if stroke(x, y) { 20 } else { 235 })
+        .collect();
     writer.write_image_data(&pixels).unwrap();
     writer.finish().unwrap();
     file
