@@ -44,7 +44,7 @@ pub struct Options {
     /// environment variable ZEROKARA_TOKEN
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = host)]
     host: IpAddr,
-    /// The most samples that are computed together
+    /// The most samples that are computed together; fewer where the others would change the last bits of an answer
     #[arg(
         long,
         value_name = "N",

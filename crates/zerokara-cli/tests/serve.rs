@@ -75,6 +75,30 @@ fn a_run_is_served_until_a_signal_comes() {
 }
 
 #[test]
+fn a_second_signal_ends_it_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    small_run(at, "run");
+    let (mut child, line) = serve(at, &["run", "--timeout", "600"]);
+    let (_, address) = line.trim_end().split_once("http://").unwrap();
+    let address = address.trim_end_matches('/');
+    // A request that is never sent to its end keeps the server.
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = format!("POST /predict HTTP/1.1\r\nHost: {address}\r\n");
+    let head = head + "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
+    stream.write_all(head.as_bytes()).unwrap();
+    assert!(ask(address, "GET /health", "").starts_with("HTTP/1.1 200"));
+    signal(&child, "-INT");
+    // It accepts no more, and waits.
+    while TcpStream::connect(address).is_ok() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert!(child.try_wait().unwrap().is_none());
+    signal(&child, "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
 fn what_cannot_be_served_is_told_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

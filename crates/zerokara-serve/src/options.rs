@@ -25,7 +25,8 @@ pub struct Options {
     /// What a request must bring as `Authorization: Bearer`, if anything. The page takes it from its address, behind
     /// `#token=`.
     pub token: Option<String>,
-    /// The most samples that are computed together, up to [`MOST_IN_A_BATCH`].
+    /// The most samples that are computed together, up to [`MOST_IN_A_BATCH`]. They are fewer where a sample would not have the
+    /// bits that it has alone.
     pub batch: usize,
     /// How long the first sample of a batch waits for others. With 0 a batch is what came while the one before was computed.
     pub wait: Duration,

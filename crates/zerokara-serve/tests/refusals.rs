@@ -131,6 +131,7 @@ fn senders_that_are_slow() {
         let head = client.head("POST", "/predict", &kind, 100);
         client.send(format!("{head}{{\"inp").as_bytes());
     }
+    let mut idle = server.client();
     let mut silent = server.client();
     silent.send(b"POST /predict HTTP/1.1\r\nHost: localh");
     server.json("/predict", &body(1)).good();
@@ -139,6 +140,7 @@ fn senders_that_are_slow() {
         // What comes later is not taken for another request.
         assert!(client.try_receive().is_none());
     }
+    assert!(idle.try_receive().is_none());
     assert!(
         silent
             .try_receive()

@@ -17,7 +17,7 @@ let model = null;
 
 /** The most classes that are listed. */
 const LISTED = 10;
-const percent = share => `${(share * 100).toFixed(share < 0.001 && share > 0 ? 3 : 1)} %`;
+const percent = share => `${(share * 100).toFixed(1)} %`;
 const short = number => String(Number(number.toPrecision(6)));
 
 const bars = (shares, name) => {
@@ -76,7 +76,7 @@ let soon = 0;
 const clear = () => {
   pen.fillStyle = '#fff';
   pen.fillRect(0, 0, canvas.width, canvas.height);
-  Object.assign(at, { drawn: false, down: false });
+  Object.assign(at, { x: 140, y: 140, drawn: false, down: false });
   clearTimeout(soon);
   asking?.abort();
   get('answer').replaceChildren();
