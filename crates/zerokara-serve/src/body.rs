@@ -13,7 +13,8 @@ use axum::{
     },
 };
 use http_body_util::BodyExt;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What a body holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,8 +54,44 @@ const KNOWN: &str = "known are application/json, image/png, image/jpeg, multipar
 /// How many times the most is read on and thrown away: whoever still sends does not read that it is too much.
 const THROWN_AWAY: usize = 4;
 
+/// How many bodies of the largest size are held at once, or more smaller ones.
+const HELD: usize = 32;
+
+/// Room for the bodies of all requests, a permit for each byte: connections are many, and each may bring much.
+pub(crate) struct Room(Arc<Semaphore>);
+
+/// A body, which takes up room as long as this lives.
+pub(crate) struct Held {
+    pub bytes: Bytes,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl Room {
+    pub fn new(options: &Options) -> Self {
+        let bytes = options.max_body.saturating_mul(HELD);
+        Self(Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))))
+    }
+
+    /// Makes a place for so many bytes more.
+    fn extend(&self, held: &mut Option<OwnedSemaphorePermit>, bytes: usize) -> Outcome<()> {
+        let wanted = u32::try_from(bytes).ok();
+        let more = wanted.and_then(|wanted| self.0.clone().try_acquire_many_owned(wanted).ok());
+        let more = more.ok_or_else(|| {
+            Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many large requests are being read; come again in a second",
+            )
+        })?;
+        match held {
+            Some(held) => held.merge(more),
+            None => *held = Some(more),
+        }
+        Ok(())
+    }
+}
+
 /// The body, or why it is not taken.
-pub(crate) async fn read(request: Request, options: &Options) -> Outcome<Bytes> {
+pub(crate) async fn read(request: Request, options: &Options, room: &Room) -> Outcome<Held> {
     let most = options.max_body;
     let too_large = || {
         Refusal::too_large(format!(
@@ -70,7 +107,7 @@ pub(crate) async fn read(request: Request, options: &Options) -> Outcome<Bytes> 
     }
     let mut body = request.into_body();
     let all = async {
-        let (mut bytes, mut read) = (Vec::new(), 0);
+        let (mut bytes, mut read, mut held) = (Vec::new(), 0, None);
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| Refusal::malformed("the body ends before its length"))?;
             let Ok(data) = frame.into_data() else {
@@ -81,14 +118,18 @@ pub(crate) async fn read(request: Request, options: &Options) -> Outcome<Bytes> 
                 break;
             }
             if read <= most && !is_too_long {
+                room.extend(&mut held, data.len())?;
                 bytes.extend_from_slice(&data);
             } else {
-                bytes = Vec::new();
+                (bytes, held) = (Vec::new(), None);
             }
         }
         match read > most || is_too_long {
             true => Err(too_large()),
-            false => Ok(bytes.into()),
+            false => Ok(Held {
+                bytes: bytes.into(),
+                _room: held,
+            }),
         }
     };
     let within = tokio::time::timeout(options.timeout, all).await;
@@ -135,5 +176,26 @@ pub(crate) async fn pictures(form: Bytes, boundary: String, most: usize) -> Outc
     match pictures.is_empty() {
         true => Err(Refusal::unfit(format!("the form has no field {IMAGE:?}"))),
         false => Ok(pictures),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_given_back() {
+        let options = Options {
+            max_body: 10,
+            ..Options::default()
+        };
+        let room = Room::new(&options);
+        let (mut one, mut other) = (None, None);
+        room.extend(&mut one, 300).unwrap();
+        room.extend(&mut one, 20).unwrap();
+        let refused = room.extend(&mut other, 1).unwrap_err();
+        assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+        drop(one);
+        room.extend(&mut other, 320).unwrap();
     }
 }

@@ -1,7 +1,7 @@
 //! What is answered at which path.
 
 use crate::{
-    body::{self, Kind},
+    body::{self, Kind, Room},
     guard,
     loaded::{Loaded, Samples},
     metrics::{self, Metrics},
@@ -41,6 +41,7 @@ pub(crate) struct Shared {
     page: Page,
     /// For what takes a while to read: pictures, and large bodies. Each may need much memory, so that few are read at once.
     reading: Semaphore,
+    room: Room,
 }
 
 /// Bodies up to this size are read where they come in, since that takes less than handing them over.
@@ -52,6 +53,7 @@ impl Shared {
     pub fn new(models: Vec<Arc<Served>>, options: Options, language: Language) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
+            room: Room::new(&options),
             models,
             options,
             metrics: Metrics::new(),
@@ -201,14 +203,15 @@ async fn answered(shared: &Arc<Shared>, served: &Served, request: Request) -> Ou
             return Err(refusal);
         }
     };
-    let body = body::read(request, options).await?;
+    let held = body::read(request, options, &shared.room).await?;
     let late = || {
         let seconds = options.timeout.as_secs_f64();
         let sentence = format!("there was no answer within {seconds} seconds");
         Refusal::new(StatusCode::GATEWAY_TIMEOUT, sentence)
     };
     let answer = async {
-        let Samples { inputs, is_list } = samples(shared, &model, kind, body, served).await?;
+        let Samples { inputs, is_list } =
+            samples(shared, &model, kind, held.bytes.clone(), served).await?;
         let came = Instant::now();
         let (jobs, replies): (Vec<Job>, Vec<_>) = inputs
             .into_iter()
