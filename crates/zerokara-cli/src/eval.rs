@@ -70,7 +70,9 @@ fn trained_on(path: &Path, model: &SavedModel, words: Words) -> Outcome<(String,
                 "the data set {name} is no longer where the model was trained on it, in {place}"
             )));
         }
-        let data = options::load(&run.whole_data(), true, words)?;
+        let mut whole = run.whole_data();
+        whole.limit = None;
+        let data = options::load(&whole, true, words)?;
         return Ok((data.name, data.test));
     }
     match Dataset::is_named(name) || Path::new(name).is_dir() {
@@ -91,7 +93,10 @@ fn trained_on(path: &Path, model: &SavedModel, words: Words) -> Outcome<(String,
 fn named(asked: &OsStr, model: &SavedModel) -> Outcome<(String, Split)> {
     let path = Path::new(asked);
     if path.exists() && !asked.to_str().is_some_and(Dataset::is_named) {
-        return Ok((path.display().to_string(), model.samples(path)?));
+        // `.` and `..` have no name of their own.
+        let whole = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        let name = whole.file_name().unwrap_or(asked).to_string_lossy();
+        return Ok((name.into_owned(), model.samples(path)?));
     }
     let data = options::dataset(asked)?;
     Ok((data.name, data.test))

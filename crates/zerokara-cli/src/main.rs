@@ -10,6 +10,7 @@ mod new;
 mod options;
 mod output;
 mod predict;
+mod serve;
 mod summary;
 mod texts;
 mod train;
@@ -53,6 +54,7 @@ Examples:
   zerokara train recipe.toml                       train by it
   zerokara eval runs/latest                        how the newest run's model does on its test set
   zerokara predict runs/latest seven.png           which digit is in the picture
+  zerokara serve runs/latest                       answers over HTTP, and a page to draw digits on
   zerokara summary simple-convnet                  layers, shapes, parameters
   zerokara graph two-layer-net --backward          its computational graph, as a picture
   zerokara bench --model all                       images per second on this machine
@@ -71,6 +73,7 @@ enum Command {
     Data(data::Options),
     Eval(eval::Options),
     Predict(predict::Options),
+    Serve(serve::Options),
     Summary(summary::Options),
     Graph(graph::Options),
     Bench(bench::Options),
@@ -91,6 +94,7 @@ fn main() -> ExitCode {
         Command::Data(options) => data::run(&options, words),
         Command::Eval(options) => eval::run(&options, words),
         Command::Predict(options) => predict::run(&options, words),
+        Command::Serve(options) => serve::run(&options, words),
         Command::Summary(options) => summary::run(&options, words),
         Command::Graph(options) => graph::run(&options, words),
         Command::Bench(options) => bench::run(&options, words),

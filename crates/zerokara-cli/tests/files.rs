@@ -70,7 +70,7 @@ fn a_run_is_evaluated_from_any_folder() {
     let text = stderr(&output);
     assert_eq!(output.status.code(), Some(1));
     assert!(text.contains("\"my digits\""), "{text}");
-    assert!(text.contains("eval m.safetensors FOLDER"), "{text}");
+    assert!(text.contains("eval m.safetensors DATA"), "{text}");
     let named = succeed(
         &elsewhere,
         &["eval", "m.safetensors", "../home/my digits", "--json"],

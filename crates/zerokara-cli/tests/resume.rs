@@ -290,11 +290,11 @@ fn what_cannot_be_gone_on_with_is_refused_in_a_sentence() {
     // Later versions, of the description and of the checkpoint.
     let settings = fs::read_to_string(path.join("run.json")).unwrap();
     let mut later: serde_json::Value = serde_json::from_str(&settings).unwrap();
-    later["description"]["version"] = 2.into();
+    later["description"]["version"] = 3.into();
     fs::write(path.join("run.json"), later.to_string()).unwrap();
     let text = failure(at, &["train", "--resume", "run"]);
     assert!(
-        text.contains("is described in version 2, and this program reads version 1"),
+        text.contains("is described in version 3, and this program reads version 2"),
         "{text}"
     );
     later.as_object_mut().unwrap().remove("description");

@@ -200,7 +200,7 @@ fn pictures_that_are_missing_or_damaged() {
     fail(at, &["predict", "run", "none.png"], 1, &["none.png"]);
     fs::write(at.join("text.png"), "no picture").unwrap();
     fail(at, &["predict", "run", "text.png"], 1, &["text.png"]);
-    fail(at, &["predict", "run"], 2, &["IMAGE"]);
+    fail(at, &["predict", "run"], 2, &["FILE"]);
 }
 
 /// An IDX file of bytes.
@@ -240,7 +240,7 @@ fn data_sets_that_are_cut_off_or_do_not_fit() {
     // A convolution of 5 by 5 needs larger images.
     let text = fail(
         at,
-        &["train", "small", "--quiet"],
+        &["train", "small", "--model", "simple-convnet", "--quiet"],
         1,
         &["simple-convnet", "small", "[1, 4, 4]"],
     );

@@ -10,6 +10,21 @@ const PNG_END: [u8; 12] = *b"\0\0\0\0IEND\xae\x42\x60\x82";
 /// Bytes that decoders may take beside the pixels.
 const MAX_MEMORY: usize = 8 * MAX_PIXELS as usize;
 
+const UNKNOWN: &str =
+    "is no picture that can be read: PNG, JPEG, BMP, WebP and GIF can; save it as one of these";
+
+fn png_decoder(bytes: &[u8]) -> png::Decoder<Cursor<&[u8]>> {
+    let limits = png::Limits { bytes: MAX_MEMORY };
+    png::Decoder::new_with_limits(Cursor::new(bytes), limits)
+}
+
+fn broken_png(error: png::DecodingError) -> String {
+    match error {
+        png::DecodingError::LimitsExceeded => "is too large a picture".to_string(),
+        error => format!("is a damaged PNG file: {error}"),
+    }
+}
+
 impl Picture {
     /// The picture in these bytes, told by the first of them: PNG, JPEG, BMP, WebP, or the first frame of a GIF.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Picture, String> {
@@ -27,34 +42,59 @@ impl Picture {
             }),
             [0xff, 0xd8, ..] => decode_jpeg(bytes),
             [b'B', b'M', ..] => decode_bmp(bytes),
-            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => decode_webp(bytes),
+            [
+                b'R',
+                b'I',
+                b'F',
+                b'F',
+                _,
+                _,
+                _,
+                _,
+                b'W',
+                b'E',
+                b'B',
+                b'P',
+                ..,
+            ] => decode_webp(bytes),
             [b'G', b'I', b'F', b'8', ..] => decode_gif(bytes),
-            _ => Err(
-                "is no picture that can be read: PNG, JPEG, BMP, WebP and GIF can; save it as one of these"
-                    .to_string(),
-            ),
+            _ => Err(UNKNOWN.to_string()),
+        }
+    }
+
+    /// Width and height as the head of the file tells them, upright or not; nothing is decoded.
+    pub(crate) fn size(bytes: &[u8]) -> Result<[usize; 2], String> {
+        match bytes {
+            [] => Err("is empty".to_string()),
+            [0x89, b'P', b'N', b'G', ..] => {
+                let mut decoder = png_decoder(bytes);
+                let header = decoder.read_header_info().map_err(broken_png)?;
+                Ok([header.width as usize, header.height as usize])
+            }
+            [0xff, 0xd8, ..] => jpeg::Stream::of(bytes)
+                .size()
+                .map(|(width, height)| [width, height]),
+            [b'B', b'M', ..] | [b'R', b'I', b'F', b'F', ..] | [b'G', b'I', b'F', b'8', ..] => {
+                let size = imagesize::blob_size(bytes);
+                let size = size.map_err(|error| format!("is a damaged picture: {error}"))?;
+                Ok([size.width, size.height])
+            }
+            _ => Err(UNKNOWN.to_string()),
         }
     }
 }
 
 fn decode_png(bytes: &[u8]) -> Result<Picture, String> {
-    let broken = |error: png::DecodingError| match error {
-        png::DecodingError::LimitsExceeded => "is too large a picture".to_string(),
-        error => format!("is a damaged PNG file: {error}"),
-    };
-    let limits = png::Limits {
-        bytes: 8 * MAX_PIXELS as usize,
-    };
-    let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), limits);
+    let mut decoder = png_decoder(bytes);
     decoder.set_transformations(png::Transformations::normalize_to_color8());
-    let header = decoder.read_header_info().map_err(broken)?;
+    let header = decoder.read_header_info().map_err(broken_png)?;
     let (width, height) = check_size(header.width.into(), header.height.into())?;
-    let mut reader = decoder.read_info().map_err(broken)?;
+    let mut reader = decoder.read_info().map_err(broken_png)?;
     let size = reader
         .output_buffer_size()
         .ok_or("is too large a picture")?;
     let mut values = vec![0; size];
-    let frame = reader.next_frame(&mut values).map_err(broken)?;
+    let frame = reader.next_frame(&mut values).map_err(broken_png)?;
     let pixels = rgba(&values, frame.color_type.samples());
     let turned = reader
         .info()

@@ -35,7 +35,10 @@ use crate::pictures::Pictures;
 pub fn digit_from_image(path: impl AsRef<Path>, shape: [usize; 2]) -> Result<Vec<f32>> {
     let path = path.as_ref();
     check_sides(&shape)?;
-    let picture = Picture::read(path)?;
+    digit_in(&Picture::read(path)?, shape).map_err(|message| Error::file(path, message))
+}
+
+fn digit_in(picture: &Picture, shape: [usize; 2]) -> std::result::Result<Vec<f32>, String> {
     // Ink may be as bright as the paper, yellow on white say, and yet differ from it in a colour.
     let colours = if picture.has_colour() {
         &[2, 1, 0][..]
@@ -47,7 +50,6 @@ pub fn digit_from_image(path: impl AsRef<Path>, shape: [usize; 2]) -> Result<Vec
         .map(|&colour| digit(picture.strokes(Some(colour)), shape));
     digit(picture.strokes(None), shape)
         .or_else(|blank| others.find(|found| found.is_ok()).unwrap_or(Err(blank)))
-        .map_err(|message| Error::file(path, message))
 }
 
 /// Reads a picture as a sample of shape `[C, H, W]`, values from 0 to 1: grey for one channel, red, green and blue for
@@ -72,26 +74,60 @@ pub fn sample_from_image(
     shape: [usize; 3],
     fit: Pictures,
 ) -> Result<Vec<f32>> {
+    let path = path.as_ref();
     check_sample_shape(&shape)?;
-    if let (Pictures::Digits, [1, height, width]) = (fit, shape) {
-        return digit_from_image(path, [height, width]);
-    }
-    Ok(sample(&Picture::read(path.as_ref())?, shape, fit))
+    sample(&Picture::read(path)?, shape, fit).map_err(|message| Error::file(path, message))
+}
+
+/// As [`sample_from_image`], of a file that is in memory.
+///
+/// # Errors
+///
+/// As there.
+pub fn sample_from_bytes(bytes: &[u8], shape: [usize; 3], fit: Pictures) -> Result<Vec<f32>> {
+    check_sample_shape(&shape)?;
+    let picture = Picture::decode(bytes).map_err(of_bytes)?;
+    sample(&picture, shape, fit).map_err(of_bytes)
+}
+
+/// Width and height of a picture's file that is in memory, as its head tells them: nothing is decoded, so that whoever has no
+/// room for a large picture can refuse it.
+///
+/// # Errors
+///
+/// It is no picture that can be read, or its head is damaged.
+///
+/// # Example
+///
+/// ```
+/// let error = zerokara_data::size_of_image(b"%PDF-1.4").unwrap_err();
+/// assert!(error.to_string().contains("is no picture that can be read"));
+/// ```
+pub fn size_of_image(bytes: &[u8]) -> Result<[usize; 2]> {
+    Picture::size(bytes).map_err(of_bytes)
+}
+
+fn of_bytes(message: String) -> Error {
+    Error::new(format!("the picture {message}"))
 }
 
 /// A picture as stored pixels `[C, H, W]`.
 pub(crate) fn picture_bytes(path: &Path, shape: [usize; 3], fit: Pictures) -> Result<Vec<u8>> {
-    let values = match (fit, shape) {
-        (Pictures::Digits, [1, height, width]) => digit_from_image(path, [height, width])?,
-        _ => sample(&Picture::read(path)?, shape, fit),
-    };
+    let values = sample_from_image(path, shape, fit)?;
     Ok(values
         .into_iter()
         .map(|value| (value * 255.0).round() as u8)
         .collect())
 }
 
-fn sample(picture: &Picture, [channels, height, width]: [usize; 3], fit: Pictures) -> Vec<f32> {
+fn sample(
+    picture: &Picture,
+    [channels, height, width]: [usize; 3],
+    fit: Pictures,
+) -> std::result::Result<Vec<f32>, String> {
+    if let (Pictures::Digits, 1) = (fit, channels) {
+        return digit_in(picture, [height, width]);
+    }
     let planes = match channels {
         1 => vec![picture.grey(1.0)],
         _ => (0..3)
@@ -102,7 +138,7 @@ fn sample(picture: &Picture, [channels, height, width]: [usize; 3], fit: Picture
         Pictures::Crop => covering(plane, height, width).values,
         _ => plane.resize(height, width).values,
     });
-    fitted.collect()
+    Ok(fitted.collect())
 }
 
 /// The middle of the picture, of the proportions of the size, brought to it.

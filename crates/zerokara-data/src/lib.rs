@@ -67,7 +67,7 @@ pub use dataset::{Dataset, FashionMnist};
 pub use error::{Error, Result};
 pub use feed::{Feed, Feeder};
 #[cfg(feature = "images")]
-pub use image::{digit_from_image, sample_from_image};
+pub use image::{digit_from_image, sample_from_bytes, sample_from_image, size_of_image};
 pub use labels::{flatten, multi_hot, one_hot};
 pub use loader::{Batches, Loader, Position, Spread};
 pub use normalization::Normalization;

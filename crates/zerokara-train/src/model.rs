@@ -132,6 +132,11 @@ impl SavedModel {
         &self.inputs
     }
 
+    /// The name of the task that it was trained for, if its file has one; it may be one of another program's own.
+    pub fn task_name(&self) -> Option<&str> {
+        self.task.as_ref().map(|task| task.name.as_str())
+    }
+
     /// The task that it was trained for, if that is one of this library.
     pub fn task(&self) -> Option<Arc<dyn Loss>> {
         let task = self.task.as_ref()?;
@@ -181,7 +186,7 @@ impl SavedModel {
     /// # Errors
     /// If an input has no value, or one of another sort than it is made from; if there is no such input.
     pub fn encode(&self, raw: &[(&str, Raw<'_>)]) -> Result<Arrays> {
-        let named: Vec<&Port> = self.inputs.iter().filter(|p| !self.is_mask(p)).collect();
+        let named: Vec<&Port> = self.given().collect();
         let names = || {
             named
                 .iter()
@@ -232,6 +237,11 @@ impl SavedModel {
             loader = loader.pad(column, *pad)?;
         }
         Ok(loader.feed(0)?.inputs)
+    }
+
+    /// The inputs that are made from raw values: all but the masks, which are made where others are padded.
+    pub fn given(&self) -> impl Iterator<Item = &Port> {
+        self.inputs.iter().filter(|port| !self.is_mask(port))
     }
 
     /// Whether an input is made where another one is padded.

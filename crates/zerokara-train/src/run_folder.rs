@@ -80,7 +80,7 @@ impl RunFolder {
             .advise("remove it or choose another path"));
         }
         // Finds out now, and not after an hour of training, that the folder cannot be written.
-        let probe = folder.path.join(".writable");
+        let probe = folder.probe();
         atomic::write(&probe, "")
             .and_then(|()| fs::remove_file(&probe).map_err(|e| FileError::new(&probe, "remove", e)))
             .map_err(|e| {
@@ -88,6 +88,11 @@ impl RunFolder {
                     .advise("allow writing there (chmod, chown) or choose another path")
             })?;
         Ok(folder)
+    }
+
+    /// What is written and removed to find out whether the folder can be written.
+    fn probe(&self) -> PathBuf {
+        self.path.join(".writable")
     }
 
     /// The run in this folder, whether or not there is one.
@@ -221,7 +226,9 @@ impl RunFolder {
     /// Removes temporary files that a process which was killed has left. Nobody may be writing into the folder.
     pub(crate) fn sweep(&self) {
         let own = [
+            self.probe(),
             self.settings(),
+            self.recipe(),
             self.model(),
             self.checkpoint(),
             self.next_checkpoint(),
