@@ -31,6 +31,7 @@ pub struct Options {
     model: PathBuf,
     /// mnist, fashion-mnist, a table, a folder or list of pictures, or a folder with IDX files [default: the test part of what the
     /// model was trained on, which its run's folder tells]
+    #[arg(value_name = "DATA")]
     dataset: Option<OsString>,
     /// Print one JSON object
     #[arg(long)]

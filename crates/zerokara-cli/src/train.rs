@@ -32,7 +32,7 @@ pub struct Options {
     /// folder of pictures by class, a list of pictures, a folder with IDX files
     #[arg(default_value = "mnist")]
     data: OsString,
-    /// Set a field of the recipe, such as optimizer.learning_rate=1e-3; again for another
+    /// Set a field of the recipe, such as batch_size=32; again for another
     #[arg(long = "set", value_name = "FIELD=VALUE")]
     set: Vec<String>,
     /// The column of a table that is to be learned [default: one named label or the like, else the last]

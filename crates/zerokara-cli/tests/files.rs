@@ -87,7 +87,7 @@ fn a_run_is_evaluated_from_any_folder() {
         "{text}"
     );
     assert!(
-        text.contains("my digits") && text.contains("FOLDER"),
+        text.contains("my digits") && text.contains("run DATA"),
         "{text}"
     );
     let named = succeed(

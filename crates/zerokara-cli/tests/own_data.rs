@@ -355,3 +355,31 @@ fn mistakes_in_recipes_are_told_with_their_place() {
     let schema: Value = serde_json::from_str(&succeed(at, &["new", "--schema"])).unwrap();
     assert_eq!(schema["title"], "Zerokara recipe");
 }
+
+/// The commands of the chapter, one after the other, in a folder with what it speaks of.
+#[test]
+fn every_command_of_the_guide_runs() {
+    let chapter = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide/en/src/own_data.md");
+    let chapter = fs::read_to_string(chapter).unwrap();
+    let folder = TempDir::new().unwrap();
+    let at = folder.path();
+    flowers(at);
+    photos(at);
+    fs::write(
+        at.join("new-rows.csv"),
+        "length,width,colour,picked\n4.1,2.0,red,2024-05-11\n",
+    )
+    .unwrap();
+    let blocks = chapter
+        .split("```sh\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap());
+    let commands: Vec<&str> = blocks.flat_map(str::lines).collect();
+    assert!(commands.len() > 9, "{commands:?}");
+    for command in commands {
+        let arguments: Vec<&str> = command.split(' ').skip(1).collect();
+        succeed(at, &arguments);
+    }
+    let model = |run: &str| fs::read(at.join(run).join("model.safetensors")).unwrap();
+    assert_eq!(model("flowers-run"), model("again"));
+}

@@ -23,7 +23,7 @@
 //! # Ok::<(), zerokara_data::Error>(())
 //! ```
 //!
-//! Features: `mnist` (on by default) puts the MNIST data set into the program; `images` reads files of pictures.
+//! Features: `mnist` (on by default) puts the MNIST data set into the program; `images` reads files of pictures, `arrays` those of NumPy.
 
 mod ahead;
 mod augment;
@@ -46,6 +46,8 @@ mod jpeg;
 mod labels;
 mod loader;
 mod normalization;
+#[cfg(feature = "arrays")]
+pub mod npy;
 mod open;
 mod parts;
 #[cfg(feature = "images")]

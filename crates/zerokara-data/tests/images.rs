@@ -262,7 +262,21 @@ fn damaged_and_foreign_files_are_errors() {
         message
     };
     assert!(error(b"").contains("empty"));
-    assert!(error(b"GIF89a").contains("PNG or JPEG"));
+    assert!(
+        error(b"%PDF-1.4")
+            .contains("is no picture that can be read: PNG, JPEG, BMP, WebP and GIF can")
+    );
+    for (bytes, format) in [
+        (&b"GIF89a"[..], "GIF"),
+        (b"BM", "BMP"),
+        (b"RIFF\0\0\0\0WEBP", "WebP"),
+    ] {
+        assert!(
+            error(bytes).contains(&format!("is a damaged {format} file")),
+            "{}",
+            error(bytes)
+        );
+    }
     let absent = digit_from_image(folder.0.path().join("absent"), [28, 28]).unwrap_err();
     assert!(absent.to_string().contains("cannot be opened"));
 
@@ -322,4 +336,54 @@ fn changed_bytes_never_panic() {
             }
         }
     }
+}
+
+/// Files that Pillow has written (`tools/files.py`): the pixels are those that it was given.
+#[test]
+fn other_formats_have_the_same_pixels() {
+    let files = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files");
+    let read = |name: &str, shape| {
+        let pixels = sample_from_image(files.join(name), shape, Pictures::Plain).unwrap();
+        pixels
+            .iter()
+            .map(|p| (p * 255.0).round() as u8)
+            .collect::<Vec<u8>>()
+    };
+    let red = [255, 0, 0, 255, 0, 250];
+    let green = [0, 255, 0, 255, 0, 130];
+    let blue = [0, 0, 255, 255, 0, 10];
+    let upright = [red, green, blue].concat();
+    for name in ["colours.bmp", "colours.webp", "colours.gif"] {
+        assert_eq!(read(name, [3, 2, 3]), upright, "{name}");
+    }
+    assert_eq!(read("grey.bmp", [1, 2, 3]), [0, 50, 100, 150, 200, 250]);
+    // A quarter turn to the right: the first column, from the bottom, becomes the first row.
+    let turned = |c: [u8; 6]| [c[3], c[0], c[4], c[1], c[5], c[2]];
+    let turned = [turned(red), turned(green), turned(blue)].concat();
+    for name in ["turned.webp", "turned.png"] {
+        assert_eq!(read(name, [3, 3, 2]), turned, "{name}");
+    }
+    // Every cut is an error, or what was read before it.
+    let folder = Folder::new();
+    for name in ["colours.bmp", "colours.webp", "colours.gif"] {
+        let whole = std::fs::read(files.join(name)).unwrap();
+        let path = folder.0.path().join(name);
+        for length in 0..whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            let _ = sample_from_image(&path, [3, 2, 3], Pictures::Plain);
+        }
+    }
+}
+
+/// What lies over the size on both sides is cut off; proportions stay.
+#[test]
+fn a_crop_takes_the_middle() {
+    let folder = Folder::new();
+    let path = folder.0.path().join("wide.png");
+    // Columns 0, 10, 20, .. of a picture of 2 x 6 pixels.
+    let pixels: Vec<u8> = (0..12).map(|at| (at % 6 * 10) as u8).collect();
+    std::fs::write(&path, png(6, 2, &pixels)).unwrap();
+    let found = sample_from_image(&path, [1, 2, 2], Pictures::Crop).unwrap();
+    let found: Vec<u8> = found.iter().map(|p| (p * 255.0).round() as u8).collect();
+    assert_eq!(found, [20, 30, 20, 30]);
 }

@@ -1,11 +1,10 @@
 //! Pictures as data sets.
 
-use super::{DataOptions, ImageFile, ImageFiles};
+use super::{DataOptions, ImageFile, ImageFiles, assembled};
 use crate::columns::Columns;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::image::{check_sample_shape, picture_bytes};
-use crate::normalization::Normalization;
 use crate::picture::Picture;
 use crate::pictures::Pictures;
 use crate::source::Lazy;
@@ -21,8 +20,6 @@ const LOOKED_AT: usize = 200;
 const SIDE: usize = 64;
 /// Stretching changes proportions by no more than this.
 const MOST_STRETCH: f64 = 1.25;
-/// Training pictures from which mean and deviation are learned.
-const LEARNED_FROM: usize = 2_000;
 
 /// A data set of these pictures.
 pub(super) fn open(
@@ -78,32 +75,8 @@ pub(super) fn open(
             unreadable.join("; ")
         ));
     }
-    let has_own = own.each_ref().map(|part| !part.is_empty());
-    let places = options
-        .parts(&whole, true, has_own)
-        .map_err(|error| Error::file(path, error))?;
-    let cut = |places: &[usize]| match places.len() == whole.len() {
-        true => Ok(whole.clone()),
-        false => whole.subset(places),
-    };
-    let [validation, test] = own;
-    let part = |own: Split, places: &[usize]| match own.is_empty() {
-        true if places.is_empty() => Ok(Split::empty()),
-        true => cut(places),
-        false => Ok(own),
-    };
-    let train = cut(&places[0])?;
-    let few = spread(train.len(), LEARNED_FROM);
-    let pixels = Columns::new().with("x", train.subset(&few)?.column("x")?);
-    let normalization = Normalization::of(&Split::of(pixels)?)?;
-    let mut dataset = Dataset::of(name)
-        .train(train)?
-        .validation(part(validation, &places[1])?)?
-        .test(part(test, &places[2])?)?
-        .class_names(files.classes)?;
-    dataset.normalization = normalization;
+    let mut dataset = assembled(name, path, whole, own, files.classes, options)?;
     dataset.pictures = look.fit;
-    dataset.source = path.canonicalize().ok();
     dataset.notes = notes;
     Ok(dataset)
 }

@@ -1,5 +1,7 @@
 //! Data of one's own: a table, a folder of pictures, a list of them, as a data set.
 
+#[cfg(feature = "arrays")]
+mod arrays;
 #[cfg(feature = "images")]
 mod files;
 #[cfg(feature = "images")]
@@ -9,8 +11,12 @@ mod rows;
 #[cfg(feature = "images")]
 pub use files::{ImageFile, ImageFiles};
 
+#[cfg(any(feature = "images", feature = "arrays"))]
+use crate::columns::Columns;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
+#[cfg(any(feature = "images", feature = "arrays"))]
+use crate::normalization::Normalization;
 use crate::parts::{Amount, Rule};
 use crate::pictures::Pictures;
 use crate::preprocessing::Table;
@@ -71,6 +77,8 @@ pub type Reading = dyn Fn(usize, usize) + Send + Sync;
 /// - A folder of pictures: a folder for each class, perhaps within `train`, `val` and `test` (feature `images`).
 /// - A list of pictures: a table of paths, from the list's own folder, and labels.
 /// - A folder of IDX files, as [`Dataset::from_idx_folder`] reads it.
+/// - Arrays of NumPy, `.npz` (feature `arrays`): `x` and `y`, or `x_train`, `y_train`, `x_test`, `y_test`, also under like names;
+///   images `[N, H, W]`, `[N, H, W, C]` or `[N, C, H, W]`, rows `[N, D]`.
 ///
 /// A test part is cut off by chance, with each class in its share, unless there is one. Means, deviations, lists of categories and
 /// all else that is learned of the data is learned on the training part alone.
@@ -237,6 +245,15 @@ impl DataOptions {
         if !path.exists() {
             return Err(Error::file(path, "there is no such file or folder"));
         }
+        if is_arrays(path) {
+            #[cfg(feature = "arrays")]
+            return arrays::open(path, name_of(path), self);
+            #[cfg(not(feature = "arrays"))]
+            return Err(Error::file(
+                path,
+                "arrays of NumPy are read with the feature `arrays`",
+            ));
+        }
         let sheet = Sheet::read(path)?;
         #[cfg(feature = "images")]
         if let Some(files) = ImageFiles::listed(&sheet, self.target.as_deref())? {
@@ -270,6 +287,7 @@ impl DataOptions {
         #[cfg(feature = "images")]
         if let &[channels, height, width] = model.shape
             && !is_idx_folder(path)
+            && !is_arrays(path)
         {
             let files = match path.is_dir() {
                 true => Some(ImageFiles::within(path)?),
@@ -369,6 +387,64 @@ fn name_of(path: &Path) -> String {
         Some(name) => name.to_string_lossy().into_owned(),
         None => path.display().to_string(),
     }
+}
+
+fn is_arrays(path: &Path) -> bool {
+    let end = path
+        .extension()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_lowercase();
+    !path.is_dir() && matches!(&*end, "npz" | "npy")
+}
+
+/// Samples of which a mean and a deviation are learned.
+#[cfg(any(feature = "images", feature = "arrays"))]
+const LEARNED_FROM: usize = 2_000;
+
+/// A data set of samples, with parts of their own where these are not empty; values are normalized by what is learned on the training
+/// part.
+#[cfg(any(feature = "images", feature = "arrays"))]
+fn assembled(
+    name: String,
+    path: &Path,
+    whole: Split,
+    own: [Split; 2],
+    class_names: Vec<String>,
+    options: &DataOptions,
+) -> Result<Dataset> {
+    let fail = |error: Error| Error::file(path, error);
+    let has_own = own.each_ref().map(|part| !part.is_empty());
+    let places = options
+        .parts(&whole, !class_names.is_empty(), has_own)
+        .map_err(fail)?;
+    let cut = |places: &[usize]| match places.len() == whole.len() {
+        true => Ok(whole.clone()),
+        false => whole.subset(places),
+    };
+    let part = |own: Split, places: &[usize]| match own.is_empty() {
+        true if places.is_empty() => Ok(Split::empty()),
+        true => cut(places),
+        false => Ok(own),
+    };
+    let [validation, test] = own;
+    let train = cut(&places[0])?;
+    let every = train.len().div_ceil(LEARNED_FROM).max(1);
+    let some: Vec<usize> = (0..train.len()).step_by(every).collect();
+    let values = Columns::new().with("x", train.subset(&some)?.column("x")?);
+    let normalization = Normalization::of(&Split::of(values)?)?;
+    let mut dataset = Dataset::of(name)
+        .train(train)?
+        .validation(part(validation, &places[1])?)
+        .map_err(fail)?
+        .test(part(test, &places[2])?)
+        .map_err(fail)?;
+    if !class_names.is_empty() {
+        dataset = dataset.class_names(class_names)?;
+    }
+    dataset.normalization = normalization;
+    dataset.source = path.canonicalize().ok();
+    Ok(dataset)
 }
 
 fn is_idx_folder(folder: &Path) -> bool {
