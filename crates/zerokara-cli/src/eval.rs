@@ -129,7 +129,7 @@ fn tell_measures(options: &Options, model: &SavedModel, data: &str, found: &Eval
     output::print(&format!(
         "{} on {}: {} samples, loss {:.4}{}",
         line(name),
-        line(&data),
+        line(data),
         thousands(found.samples as u64),
         found.loss,
         told.collect::<String>()

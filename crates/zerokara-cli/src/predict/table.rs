@@ -54,12 +54,12 @@ pub fn run(model: &SavedModel, table: &Table, files: &[PathBuf], as_json: bool) 
                 .map_err(|error| fail(error.to_string()))?;
             let rows: Vec<Vec<&str>> = range.map(|row| sheet.row(row)).collect();
             // A row is named by its number in the file, which counts from 1.
-            let x = table.rows(&inputs).or_else(|error| {
+            let x = table.rows(&inputs).map_err(|error| {
                 let bad = inputs.iter().position(|row| table.row(row).is_err());
                 let why = bad
                     .and_then(|at| table.row(&inputs[at]).err())
                     .unwrap_or(error);
-                Err(fail(format!("row {}: {why}", first + bad.unwrap_or(0) + 1)))
+                fail(format!("row {}: {why}", first + bad.unwrap_or(0) + 1))
             })?;
             let output = model.predict(&x)?;
             for (at, row) in rows.iter().enumerate() {

@@ -90,7 +90,8 @@ pub type Reading = dyn Fn(usize, usize) + Send + Sync;
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("houses.csv");
-/// let rows = (0..40).map(|i| format!("{},{},{}\n", 50 + i, ["brick", "wood"][i % 2], 1000.5 * (50 + i) as f64));
+/// let row = |i: usize| format!("{},{},{}\n", 50 + i * 7 % 40, ["brick", "wood"][i % 2], 1000.5 * (50 + i * 7 % 40) as f64);
+/// let rows = (0..40).map(row);
 /// std::fs::write(&path, format!("size,walls,price\n{}", rows.collect::<String>()))?;
 ///
 /// let houses = DataOptions::new().target("price").test(0.25).open(&path)?;
@@ -375,7 +376,7 @@ fn name_of(path: &Path) -> String {
         // `houses.csv.gz` is named `houses`.
         false => whole
             .file_stem()
-            .map(|stem| Path::new(stem))
+            .map(Path::new)
             .and_then(|stem| match stem.extension() {
                 Some(end) if end.eq_ignore_ascii_case("csv") || end.eq_ignore_ascii_case("tsv") => {
                     stem.file_stem()
