@@ -6,6 +6,7 @@ mod eval;
 mod graph;
 mod help;
 mod lab;
+mod lr_find;
 mod new;
 mod options;
 mod output;
@@ -71,6 +72,7 @@ enum Command {
     Train(Box<train::Options>),
     New(new::Options),
     Data(data::Options),
+    LrFind(lr_find::Options),
     Eval(eval::Options),
     Predict(predict::Options),
     Serve(serve::Options),
@@ -92,6 +94,7 @@ fn main() -> ExitCode {
         Command::Train(options) => train::run(&options, words),
         Command::New(options) => new::run(&options, words),
         Command::Data(options) => data::run(&options, words),
+        Command::LrFind(options) => lr_find::run(&options, words),
         Command::Eval(options) => eval::run(&options, words),
         Command::Predict(options) => predict::run(&options, words),
         Command::Serve(options) => serve::run(&options, words),

@@ -191,6 +191,14 @@ pub fn recipe(data: &OsStr) -> Outcome<Recipe> {
     Ok(recipe)
 }
 
+/// Lets a recipe for a data set that has a name, and that says nothing of the model, have the one that is usual there.
+pub fn usual_model(recipe: &mut Recipe) -> Outcome {
+    if !recipe.says("model") && recipe.data()?.is_named() {
+        recipe.set_value("model.name", "simple-convnet", "--model")?;
+    }
+    Ok(())
+}
+
 /// The data, with what was found out about them and how far reading them is, unless `quiet`.
 pub fn load(data: &DataDescription, quiet: bool, words: Words) -> Outcome<Dataset> {
     let bar = ProgressBar::hidden();

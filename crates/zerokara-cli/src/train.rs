@@ -269,14 +269,9 @@ fn asked(options: &Options) -> Outcome<Recipe> {
         .map(|every| every.to_string().into());
     flag("checkpoint_every", "--checkpoint-every", every)?;
     flag("data.limit", "--limit", options.limit.map(Value::from))?;
-    if !recipe.says("model") && recipe.data()?.is_named() {
-        recipe.set_value("model.name", USUAL, "--model")?;
-    }
+    options::usual_model(&mut recipe)?;
     Ok(recipe)
 }
-
-/// The model for data sets that have a name.
-const USUAL: &str = "simple-convnet";
 
 pub fn run(options: &Options, words: Words) -> Outcome {
     options::use_threads(options.threads, options.quiet, words)?;

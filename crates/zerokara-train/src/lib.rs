@@ -27,5 +27,5 @@ pub use error::{Error, NotFinite, Result};
 pub use evaluation::{Answer, Evaluation, Reading};
 pub use model::{ModelCard, SavedModel};
 pub use recipe::{LayerDescription, Recipe};
-pub use trainer::{Callback, EarlyStopping, Every, Flow, Run, Trainer};
+pub use trainer::{Callback, EarlyStopping, Every, Flow, LearningRates, Run, Trainer};
 pub use zerokara_formats::atomic;

@@ -9,11 +9,13 @@ mod halves;
 mod interrupt;
 mod page;
 mod profile;
+mod rates;
 mod run;
 mod session;
 
 pub use callbacks::{Callback, EarlyStopping, Flow};
 pub use every::Every;
+pub use rates::LearningRates;
 pub use run::Run;
 
 use crate::{

@@ -195,7 +195,7 @@ fn inputs(like: &Arrays, samples: usize) -> Tensors {
 }
 
 /// The fewest samples of the data that the model can be trained on together, which there must be.
-fn least_batch(trainer: &Trainer, feed: &Feed, samples: usize) -> Result<usize> {
+pub(super) fn least_batch(trainer: &Trainer, feed: &Feed, samples: usize) -> Result<usize> {
     let least = trainer
         .model
         .least_batch_for(&feed.inputs.map(|_, array| array.meta()))?;
@@ -232,7 +232,7 @@ pub(super) fn what(data: &Dataset) -> &'static str {
 }
 
 /// What can be said before anything is built.
-fn check(trainer: &Trainer) -> Result<()> {
+pub(super) fn check(trainer: &Trainer) -> Result<()> {
     if trainer.batch_size == 0 {
         return Err(Error::new("the batch size is 0; it must be at least 1"));
     }
@@ -256,7 +256,12 @@ fn check(trainer: &Trainer) -> Result<()> {
 }
 
 /// Builds the model for the samples of the data set, and makes sure that it answers for every class.
-fn build(trainer: &Trainer, data: &Dataset, loader: &Loader, feed: &Feed) -> Result<SavedModel> {
+pub(super) fn build(
+    trainer: &Trainer,
+    data: &Dataset,
+    loader: &Loader,
+    feed: &Feed,
+) -> Result<SavedModel> {
     let name = trainer.name.as_deref().unwrap_or("the model");
     let ports = data.train.input_ports();
     let samples = match &ports[..] {
