@@ -3,6 +3,7 @@
 mod bench;
 mod data;
 mod eval;
+mod explain;
 mod graph;
 mod help;
 mod lab;
@@ -10,6 +11,7 @@ mod lr_find;
 mod new;
 mod options;
 mod output;
+mod page;
 mod predict;
 mod serve;
 mod summary;
@@ -75,6 +77,7 @@ enum Command {
     LrFind(lr_find::Options),
     Eval(eval::Options),
     Predict(predict::Options),
+    Explain(explain::Options),
     Serve(serve::Options),
     Summary(summary::Options),
     Graph(graph::Options),
@@ -97,6 +100,7 @@ fn main() -> ExitCode {
         Command::LrFind(options) => lr_find::run(&options, words),
         Command::Eval(options) => eval::run(&options, words),
         Command::Predict(options) => predict::run(&options, words),
+        Command::Explain(options) => explain::run(&options, words),
         Command::Serve(options) => serve::run(&options, words),
         Command::Summary(options) => summary::run(&options, words),
         Command::Graph(options) => graph::run(&options, words),

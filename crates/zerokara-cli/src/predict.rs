@@ -1,6 +1,6 @@
 //! `zerokara predict`
 
-mod table;
+pub mod table;
 
 use crate::{
     options,
@@ -109,7 +109,7 @@ fn answer(model: &SavedModel, image: &Path, options: &Options, another: bool) ->
 }
 
 /// The shape of the pictures that the model takes.
-fn picture_shape(model: &SavedModel) -> Outcome<[usize; 3]> {
+pub fn picture_shape(model: &SavedModel) -> Outcome<[usize; 3]> {
     let card = model.card();
     if let [_, _, ..] = model.inputs() {
         return Err(Failure::new(format!(
@@ -127,7 +127,7 @@ fn picture_shape(model: &SavedModel) -> Outcome<[usize; 3]> {
 }
 
 /// Brightness of the picture as the model takes it, from 0 to 1.
-fn read(model: &SavedModel, image: &Path, plain: bool) -> Outcome<Vec<f32>> {
+pub fn read(model: &SavedModel, image: &Path, plain: bool) -> Outcome<Vec<f32>> {
     let card = model.card();
     let [channels, height, width] = picture_shape(model)?;
     let pictures = match plain {
@@ -141,7 +141,7 @@ fn read(model: &SavedModel, image: &Path, plain: bool) -> Outcome<Vec<f32>> {
     )?)
 }
 
-fn class_name(model: &SavedModel, class: usize) -> String {
+pub fn class_name(model: &SavedModel, class: usize) -> String {
     let names = &model.card().class_names;
     names.get(class).cloned().unwrap_or(class.to_string())
 }

@@ -173,6 +173,23 @@ fn a_table_becomes_a_model_in_use() {
     let said = succeed(at, &["eval", "run", "flowers.csv"]);
     assert!(said.contains("of 120)"), "{said}");
 
+    // The sizes tell the kind; colours and dates are drawn by chance.
+    let said = succeed(at, &["explain", "run", "flowers.csv", "--json"]);
+    let explained: Value = serde_json::from_str(&said).unwrap();
+    let columns = explained["columns"].as_array().unwrap();
+    assert_eq!(
+        (&explained["measure"], columns.len()),
+        (&"accuracy".into(), 4)
+    );
+    let named = |at: usize| columns[at]["column"].as_str().unwrap();
+    assert!(
+        ["length", "width"].contains(&named(0)) && ["length", "width"].contains(&named(1)),
+        "{said}"
+    );
+    assert!(columns[0]["importance"].as_f64().unwrap() > 0.1, "{said}");
+    let page = fs::read_to_string(at.join("explain.html")).unwrap();
+    assert!(page.contains("How much worse accuracy gets") && page.contains("</html>"));
+
     // Rows go in as CSV, in any order of columns, without the target, and come out as CSV.
     fs::write(
         at.join("new.csv"),
@@ -316,6 +333,33 @@ fn a_folder_of_pictures_becomes_a_model_in_use() {
         let answer: Value = serde_json::from_str(line).unwrap();
         assert_eq!(answer["name"], "night", "{line}");
     }
+    let said = succeed(
+        at,
+        &[
+            "explain",
+            "run",
+            "photos/night/1.png",
+            "--json",
+            "--output",
+            "why.html",
+        ],
+    );
+    let explained: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(
+        (&explained["name"], &explained["shape"]),
+        (&"night".into(), &serde_json::json!([16, 16]))
+    );
+    for map in ["occlusion", "saliency"] {
+        let values: Vec<f64> = serde_json::from_value(explained[map].clone()).unwrap();
+        assert_eq!(values.len(), 256);
+        assert!(values.iter().all(|value| value.is_finite()), "{map}");
+    }
+    assert!(
+        fs::read_to_string(at.join("why.html"))
+            .unwrap()
+            .contains("data:image/png")
+    );
+    assert!(fail(at, &["explain", "run", "none.png"]).contains("none.png"));
     // A picture of another size and format is brought to the model's.
     assert!(succeed(at, &["eval", "run", "photos"]).contains("(24 of 24)"));
     fs::create_dir_all(at.join("photos/dusk")).unwrap();

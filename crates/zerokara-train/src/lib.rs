@@ -25,7 +25,7 @@ pub use description::{
 };
 pub use error::{Error, NotFinite, Result};
 pub use evaluation::{Answer, Evaluation, Reading};
-pub use model::{ModelCard, SavedModel};
+pub use model::{ColumnImportance, ModelCard, PictureExplanation, SavedModel, TableExplanation};
 pub use recipe::{LayerDescription, Recipe};
 pub use trainer::{Callback, EarlyStopping, Every, Flow, LearningRates, Run, Trainer};
 pub use zerokara_formats::atomic;

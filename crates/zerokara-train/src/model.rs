@@ -1,6 +1,9 @@
 //! A model together with what is needed to use it: the samples that it takes and what its answers mean.
 
+mod explain;
 mod file;
+
+pub use explain::{ColumnImportance, PictureExplanation, TableExplanation};
 
 use crate::{
     error::{Error, Result},

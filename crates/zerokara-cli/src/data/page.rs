@@ -1,9 +1,12 @@
 //! What was understood of data, as a page and as pictures.
 
 use super::Understood;
-use crate::output::{Failure, Outcome};
+use crate::{
+    output::{Failure, Outcome},
+    page::escaped,
+};
 use zerokara_data::{Augment, Dataset};
-use zerokara_figures::{Bars, Figure, Picture, STYLE, Tiles, numbers::thousands};
+use zerokara_figures::{Bars, Figure, Picture, Tiles, numbers::thousands};
 use zerokara_train::language::Words;
 
 /// Pictures of a class.
@@ -18,7 +21,7 @@ const TILE: u32 = 64;
 /// The page.
 pub(super) fn page(found: &Understood, words: Words) -> String {
     let data = &found.data;
-    let mut body = format!("<h1>{}</h1>\n<ul class=\"facts\">\n", escaped(&data.name));
+    let mut body = String::from("<ul class=\"facts\">\n");
     for (name, split) in found.parts().iter().filter(|(_, split)| !split.is_empty()) {
         let shape = format!("{:?}", data.shape());
         let told = match data.shape().len() {
@@ -65,15 +68,7 @@ pub(super) fn page(found: &Understood, words: Words) -> String {
         body += &format!("<h2>{}</h2>\n", escaped(&words.say("Columns")));
         body += &columns(found, words);
     }
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"{}\">\n<head>\n<meta charset=\"utf-8\"/>\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
-         <meta name=\"color-scheme\" content=\"light dark\"/>\n<title>{}</title>\n<style>\n{STYLE}{}</style>\n</head>\n\
-         <body>\n<main>\n{body}</main>\n</body>\n</html>\n",
-        words.language().code(),
-        escaped(&data.name),
-        include_str!("page.css")
-    )
+    crate::page::page(&data.name, &body, words)
 }
 
 fn columns(found: &Understood, words: Words) -> String {
@@ -157,11 +152,4 @@ pub(super) fn changed(data: &Dataset, augment: &Augment, words: Words) -> Outcom
         }
     }
     Ok(tiles.figure())
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }

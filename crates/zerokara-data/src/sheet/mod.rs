@@ -5,10 +5,10 @@ pub(crate) mod dates;
 mod dialect;
 mod read;
 
-pub use contents::{Content, Contents};
+pub use contents::{Content, Contents, is_missing};
 pub use dialect::Dialect;
 
-pub(crate) use contents::{is_missing, plain};
+pub(crate) use contents::plain;
 
 use crate::error::{Error, Result};
 use std::fmt;
