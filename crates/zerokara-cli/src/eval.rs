@@ -13,6 +13,7 @@ use std::{
 use zerokara_core::Arithmetic;
 use zerokara_data::{Dataset, Split};
 use zerokara_kernels::threads::MOST_THREADS;
+use zerokara_nn::metrics::{ConfusionMatrix, average_precision, roc_auc};
 use zerokara_train::{
     Evaluation, RunDescription, SavedModel,
     language::Words,
@@ -169,6 +170,9 @@ pub fn run(options: &Options, words: Words) -> Outcome {
     }
     let accuracy = found.accuracy();
     let counts = found.confusion(test.labels(), classes);
+    let calibration = found.calibration_error(test.labels());
+    let scored = found.scored(test.labels(), classes);
+    let (roc, pr) = (roc_auc(&scored), average_precision(&scored));
     if options.json {
         let per_class: Vec<_> = (0..classes)
             .map(|class| {
@@ -176,6 +180,7 @@ pub fn run(options: &Options, words: Words) -> Outcome {
                     "class": name(class),
                     "precision": counts.precision(class),
                     "recall": counts.recall(class),
+                    "f1": counts.f1(class),
                 })
             })
             .collect();
@@ -187,6 +192,14 @@ pub fn run(options: &Options, words: Words) -> Outcome {
                 "loss": found.loss,
                 "accuracy": accuracy,
                 "correct": found.correct,
+                "macro": {
+                    "precision": counts.macro_mean(ConfusionMatrix::precision),
+                    "recall": counts.macro_mean(ConfusionMatrix::recall),
+                    "f1": counts.macro_mean(ConfusionMatrix::f1),
+                },
+                "calibration_error": calibration,
+                "roc_auc": roc,
+                "pr_auc": pr,
                 "classes": per_class,
             })
             .to_string(),
@@ -211,16 +224,36 @@ pub fn run(options: &Options, words: Words) -> Outcome {
                 thousands(counts.count(class, class)),
                 share(counts.recall(class)),
                 share(counts.precision(class)),
+                share(counts.f1(class)),
             ]
         })
         .collect();
+    // Each class counts alike in these, however rare it is.
+    let macro_row = vec![
+        words.say("mean of the classes"),
+        thousands(counts.total()),
+        thousands(counts.correct()),
+        share(counts.macro_mean(ConfusionMatrix::recall)),
+        share(counts.macro_mean(ConfusionMatrix::precision)),
+        share(counts.macro_mean(ConfusionMatrix::f1)),
+    ];
+    let rows: Vec<Vec<String>> = rows.into_iter().chain([macro_row]).collect();
     let columns = [
         ("class", Align::Left),
         ("samples", Align::Right),
         ("right", Align::Right),
         ("recall", Align::Right),
         ("precision", Align::Right),
+        ("F1", Align::Right),
     ];
     let table = output::table(&columns, &rows, words);
-    output::print(&format!("\n{}", table.trim_end()))
+    output::print(&format!("\n{}", table.trim_end()))?;
+    let mut further = words.fill("calibration error {}", &[&share(calibration)]);
+    if let (Some(roc), Some(pr)) = (roc, pr) {
+        further += &words.fill(
+            "; for {}, ROC AUC {}, PR AUC {}",
+            &[&name(1), &format!("{roc:.4}"), &format!("{pr:.4}")],
+        );
+    }
+    output::print(&format!("\n{further}"))
 }

@@ -189,6 +189,33 @@ impl ConfusionMatrix {
         )
     }
 
+    /// The harmonic mean of precision and recall of this class, `2 right / (samples + given)`; `None` if it neither comes nor is given.
+    pub fn f1(&self, class: usize) -> Option<f64> {
+        let given = self
+            .counts()
+            .filter(|(_, predicted, _)| *predicted == class);
+        let given: u64 = given.map(|(.., count)| count).sum();
+        share(2 * self.count(class, class), self.samples(class) + given)
+    }
+
+    /// The mean of a measure over the classes that come, where one that has no value counts as 0: every class counts alike, however
+    /// rare it is. `None` if no class comes.
+    ///
+    /// ```
+    /// use zerokara_nn::metrics::ConfusionMatrix;
+    /// let matrix = ConfusionMatrix::from_rows(&[vec![98, 0], vec![2, 0]]);
+    /// assert_eq!(matrix.accuracy(), 0.98);
+    /// assert_eq!(matrix.macro_mean(ConfusionMatrix::recall), Some(0.5)); // the rare class is never found
+    /// ```
+    #[doc(alias("macro", "balanced_accuracy", "macro_f1"))]
+    pub fn macro_mean(&self, measure: impl Fn(&Self, usize) -> Option<f64>) -> Option<f64> {
+        let there = (0..self.classes).filter(|&class| self.samples(class) > 0);
+        let values: Vec<f64> = there
+            .map(|class| measure(self, class).unwrap_or(0.0))
+            .collect();
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    }
+
     /// The most frequent errors, as label, predicted class and count; at most `limit`.
     pub fn worst(&self, limit: usize) -> Vec<(usize, usize, u64)> {
         let wrong = self
@@ -199,6 +226,84 @@ impl ConfusionMatrix {
         cells.truncate(limit);
         cells
     }
+}
+
+/// The area under the ROC curve: how often a sample of the class has a higher score than one that is not, ties counting half
+/// (Hanley and McNeil, 1982). `None` unless there are samples of both sorts, and no score is NaN.
+///
+/// ```
+/// use zerokara_nn::metrics::roc_auc;
+/// assert_eq!(roc_auc(&[(0.9, true), (0.4, true), (0.5, false), (0.1, false)]), Some(0.75));
+/// ```
+#[doc(alias("roc_auc_score", "AUROC"))]
+pub fn roc_auc(scored: &[(f64, bool)]) -> Option<f64> {
+    let sorted = sorted(scored)?;
+    let positives = scored.iter().filter(|(_, is)| *is).count() as f64;
+    let negatives = scored.len() as f64 - positives;
+    // Pairs in the right order, counted twice.
+    let (mut below, mut pairs) = (0.0, 0.0);
+    for ties in sorted.chunk_by(|a, b| a.0 == b.0) {
+        let is = ties.iter().filter(|(_, is)| *is).count() as f64;
+        let is_not = ties.len() as f64 - is;
+        pairs += is * (2.0 * below + is_not);
+        below += is_not;
+    }
+    (positives > 0.0 && negatives > 0.0).then(|| pairs / (2.0 * positives * negatives))
+}
+
+/// The area under the curve of precision against recall, by steps: the mean of the precision at each sample of the class, from the
+/// highest score down. `None` unless there is a sample of the class, and no score is NaN.
+///
+/// ```
+/// use zerokara_nn::metrics::average_precision;
+/// let found = average_precision(&[(0.9, true), (0.4, true), (0.5, false), (0.1, false)]);
+/// assert!((found.unwrap() - (1.0 + 2.0 / 3.0) / 2.0).abs() < 1e-12);
+/// ```
+#[doc(alias("average_precision_score", "pr_auc", "AUPRC"))]
+pub fn average_precision(scored: &[(f64, bool)]) -> Option<f64> {
+    let mut sorted = sorted(scored)?;
+    sorted.reverse();
+    let positives = scored.iter().filter(|(_, is)| *is).count() as f64;
+    let (mut seen, mut found, mut sum) = (0.0, 0.0, 0.0);
+    for ties in sorted.chunk_by(|a, b| a.0 == b.0) {
+        let is = ties.iter().filter(|(_, is)| *is).count() as f64;
+        seen += ties.len() as f64;
+        found += is;
+        sum += is * found / seen;
+    }
+    (positives > 0.0).then(|| sum / positives)
+}
+
+/// The samples by their scores, the lowest first.
+fn sorted(scored: &[(f64, bool)]) -> Option<Vec<(f64, bool)>> {
+    if scored.iter().any(|(score, _)| score.is_nan()) {
+        return None;
+    }
+    let mut sorted = scored.to_vec();
+    // Zero has two signs, and is one score.
+    sorted.sort_by(|a, b| a.0.partial_cmp(&b.0).unwrap_or(std::cmp::Ordering::Equal));
+    Some(sorted)
+}
+
+/// The expected calibration error: samples are put into bins by the probability of their answer, and in each the share of right
+/// answers is compared with the mean probability; the mean of the differences, weighted by the bins' samples (Guo et al., 2017,
+/// <https://arxiv.org/abs/1706.04599>). 0 where of answers with 80 % eight of ten are right. `None` without samples.
+///
+/// ```
+/// use zerokara_nn::metrics::calibration_error;
+/// let answers = [(0.75, true), (0.75, true), (0.75, true), (0.75, false), (0.95, false)];
+/// assert!((calibration_error(&answers, 10).unwrap() - 0.95 / 5.0).abs() < 1e-12);
+/// ```
+#[doc(alias("ECE", "expected_calibration_error"))]
+pub fn calibration_error(answers: &[(f64, bool)], bins: usize) -> Option<f64> {
+    let mut sums = vec![(0.0, 0.0); bins.max(1)];
+    for &(probability, right) in answers {
+        let bin = ((probability * bins as f64).ceil() as usize).clamp(1, bins.max(1)) - 1;
+        sums[bin].0 += probability;
+        sums[bin].1 += f64::from(u8::from(right));
+    }
+    let differences: f64 = sums.iter().map(|(sum, right)| (sum - right).abs()).sum();
+    (!answers.is_empty()).then(|| differences / answers.len() as f64)
 }
 
 fn share(part: u64, all: u64) -> Option<f64> {
@@ -235,6 +340,57 @@ mod tests {
         assert_eq!(
             (counts.precision(1), counts.recall(1)),
             (Some(0.5), Some(0.5))
+        );
+    }
+
+    /// Values of scikit-learn 1.9.
+    #[test]
+    fn areas_and_means_are_those_of_scikit_learn() {
+        let scores = [0.1, 0.4, 0.35, 0.8, 0.4, 0.9, 0.2, 0.6, 0.6, 0.05];
+        let is = [0, 0, 1, 1, 1, 1, 0, 0, 1, 0];
+        let scored: Vec<(f64, bool)> = scores.into_iter().zip(is.map(|is| is == 1)).collect();
+        assert!((roc_auc(&scored).unwrap() - 0.84).abs() < 1e-12);
+        assert!((average_precision(&scored).unwrap() - 0.8261904761904761).abs() < 1e-12);
+        assert_eq!(roc_auc(&[(0.5, true)]), None);
+        assert_eq!(average_precision(&[(0.5, false)]), None);
+        assert_eq!(roc_auc(&[(f64::NAN, true), (0.1, false)]), None);
+        assert_eq!(roc_auc(&[(0.0, true), (-0.0, false)]), Some(0.5));
+
+        let mut matrix = ConfusionMatrix::new(4);
+        let labels = [0, 0, 0, 1, 1, 2, 2, 2, 2, 1];
+        let given = [0, 1, 0, 1, 1, 2, 0, 2, 1, 2];
+        labels
+            .into_iter()
+            .zip(given)
+            .for_each(|(label, given)| matrix.add(label, given));
+        let near = |found: Option<f64>, expected: f64| (found.unwrap() - expected).abs() < 1e-12;
+        assert!(
+            near(matrix.f1(0), 2.0 / 3.0)
+                && near(matrix.f1(1), 4.0 / 7.0)
+                && near(matrix.f1(2), 4.0 / 7.0)
+        );
+        // The fourth class never comes, and is not counted.
+        assert_eq!((matrix.f1(3), matrix.recall(3)), (None, None));
+        assert!(near(
+            matrix.macro_mean(ConfusionMatrix::f1),
+            0.6031746031746031
+        ));
+        assert!(near(
+            matrix.macro_mean(ConfusionMatrix::precision),
+            0.6111111111111112
+        ));
+        assert!(near(
+            matrix.macro_mean(ConfusionMatrix::recall),
+            0.6111111111111112
+        ));
+        assert_eq!(
+            ConfusionMatrix::new(3).macro_mean(ConfusionMatrix::f1),
+            None
+        );
+        assert_eq!(calibration_error(&[], 15), None);
+        assert_eq!(
+            calibration_error(&[(1.0, true), (0.0, false)], 15),
+            Some(0.0)
         );
     }
 

@@ -11,7 +11,7 @@ use zerokara_core::{Arithmetic, Array, Arrays, DType};
 use zerokara_data::{Loader, Normalization, Pad, Split};
 use zerokara_nn::{
     EvalStep, Measure, Model, Task, Totals,
-    metrics::ConfusionMatrix,
+    metrics::{ConfusionMatrix, calibration_error},
     tasks::{first_largest, probabilities, row},
 };
 
@@ -84,6 +84,43 @@ impl Evaluation {
         }
         let counted = || Some(self.correct? as f64 / self.samples.max(1) as f64);
         self.measure(ACCURACY).or_else(counted)
+    }
+
+    /// The expected calibration error of the answers, in 15 bins ([`calibration_error`]); `None` where there are none.
+    pub fn calibration_error(&self, labels: &[i64]) -> Option<f64> {
+        const BINS: usize = 15;
+        let given = self
+            .answers
+            .iter()
+            .zip(labels)
+            .filter(|(answer, _)| answer.is_given());
+        let answers: Vec<(f64, bool)> = given
+            .map(|(answer, &label)| (answer.probability, answer.class as i64 == label))
+            .collect();
+        calibration_error(&answers, BINS)
+    }
+
+    /// For two classes, the probability of the second one for each sample, and whether the sample is of it: what [`roc_auc`] and
+    /// [`average_precision`] take. Empty for other numbers of classes.
+    ///
+    /// [`roc_auc`]: zerokara_nn::metrics::roc_auc
+    /// [`average_precision`]: zerokara_nn::metrics::average_precision
+    pub fn scored(&self, labels: &[i64], classes: usize) -> Vec<(f64, bool)> {
+        if classes != 2 {
+            return Vec::new();
+        }
+        let given = self
+            .answers
+            .iter()
+            .zip(labels)
+            .filter(|(answer, _)| answer.is_given());
+        let second = |answer: &Answer| match answer.class {
+            1 => answer.probability,
+            _ => 1.0 - answer.probability,
+        };
+        given
+            .map(|(answer, &label)| (second(answer), label == 1))
+            .collect()
     }
 
     /// How many samples have no answer, in words: `3 of 1,000 test samples have no answer: scores of theirs are NaN`.
