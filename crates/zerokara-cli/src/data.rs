@@ -12,9 +12,9 @@ use std::{
     collections::HashMap,
     ffi::OsString,
     hash::{DefaultHasher, Hash, Hasher},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
-use zerokara_data::{Augment, Contents, Dataset, ImageFiles, Sheet, Split};
+use zerokara_data::{Augment, Contents, Dataset, Preprocessing, Split};
 use zerokara_train::{
     language::Words,
     report::{
@@ -63,42 +63,22 @@ const WIDE: usize = 40;
 /// What was understood.
 struct Understood {
     data: Dataset,
-    /// Columns of a table.
-    columns: Vec<Contents>,
-    target: Option<String>,
     /// Samples of the test part, and of the validation part, that are in the training part too.
     twice: [usize; 2],
 }
 
 pub fn run(options: &Options, words: Words) -> Outcome {
-    let mut recipe = options::recipe(&options.data)?;
-    if let Some(target) = &options.target {
-        recipe.set_value("data.target", target.as_str(), "--target")?;
-    }
-    for text in &options.set {
-        recipe.set(text)?;
-    }
+    let mut recipe = options::asked(&options.data, &options.set, options.target.as_deref())?;
     if !recipe.says("data.skip_unreadable") {
         // They are named, and do not hide the others.
         recipe.set_value("data.skip_unreadable", true, "data")?;
     }
-    let described = recipe.data()?;
-    let data = options::load(&described, options.json, words)?;
-    let columns = match described.path.as_deref().map(Path::new) {
-        Some(path) => columns(path)?,
-        None => Vec::new(),
-    };
-    let targets = data.train.target_ports();
+    let data = options::load(&recipe.data()?, options.json, words)?;
     let understood = Understood {
         twice: [
-            twice(&data.train, &data.test)?,
-            twice(&data.train, &data.validation)?,
+            twice(&data.train, &data.test),
+            twice(&data.train, &data.validation),
         ],
-        target: targets
-            .first()
-            .filter(|_| !columns.is_empty())
-            .map(|port| port.name.to_string()),
-        columns,
         data,
     };
     match options.json {
@@ -138,54 +118,32 @@ fn everything(shape: &[usize]) -> Outcome<Augment> {
     })
 }
 
-/// The columns of a table, or of the training table of a folder; none if there is no table, or it lists pictures.
-fn columns(path: &Path) -> Outcome<Vec<Contents>> {
-    let table = match path.is_dir() {
-        false => Some(path.to_path_buf()),
-        true => ["train.csv", "train.tsv", "train.csv.gz"]
-            .iter()
-            .map(|name| path.join(name))
-            .find(|path| path.is_file()),
-    };
-    let Some(table) = table else {
-        return Ok(Vec::new());
-    };
-    let sheet = Sheet::read(table)?;
-    Ok(match ImageFiles::listed(&sheet, None) {
-        Ok(None) => sheet.contents().collect(),
-        _ => Vec::new(),
-    })
-}
-
 /// How many samples of a part have the same inputs as one that is trained on.
-fn twice(train: &Split, part: &Split) -> Outcome<usize> {
+fn twice(train: &Split, part: &Split) -> usize {
     if part.is_empty() || !train.is_in_memory() {
-        return Ok(0);
+        return 0;
     }
-    let known = |split: &Split, at: usize| -> Outcome<u64> {
+    let known = |split: &Split, at: usize| {
         let mut hash = DefaultHasher::new();
         match split.bytes(at) {
             Some(bytes) => bytes.hash(&mut hash),
-            None => split
-                .sample(at)
-                .iter()
-                .for_each(|value| value.to_bits().hash(&mut hash)),
+            None => (split.sample(at).iter()).for_each(|value| value.to_bits().hash(&mut hash)),
         }
-        Ok(hash.finish())
+        hash.finish()
     };
     let mut there: HashMap<u64, Vec<usize>> = HashMap::new();
     for at in 0..train.len() {
-        there.entry(known(train, at)?).or_default().push(at);
+        there.entry(known(train, at)).or_default().push(at);
     }
-    let mut count = 0;
-    for at in 0..part.len() {
-        let same = there.get(&known(part, at)?);
-        let sample = part.sample(at);
-        count += usize::from(
-            same.is_some_and(|all| all.iter().any(|&other| train.sample(other) == sample)),
-        );
-    }
-    Ok(count)
+    let is_there = |&at: &usize| {
+        let alike = there.get(&known(part, at));
+        // Unlike samples may have one hash.
+        alike.is_some_and(|all| {
+            all.iter()
+                .any(|&other| train.sample(other) == part.sample(at))
+        })
+    };
+    (0..part.len()).filter(is_there).count()
 }
 
 impl Understood {
@@ -215,31 +173,59 @@ impl Understood {
         counts
     }
 
-    /// What is done with a column.
-    fn use_of(&self, column: &Contents) -> &'static str {
-        match &self.target {
-            Some(target) if *target == column.name => "target",
-            _ if column.content.is_useful() => "input",
+    /// The parts that have samples: name, and how many of what.
+    fn sizes(&self, words: Words) -> Vec<(String, String)> {
+        let told = match self.data.shape().len() {
+            3 => "{} images {}",
+            _ => "{} samples {}",
+        };
+        let shape = format!("{:?}", self.data.shape());
+        let there = self
+            .parts()
+            .into_iter()
+            .filter(|(_, split)| !split.is_empty());
+        there
+            .map(|(name, split)| {
+                let size = words.fill(told, &[&thousands(split.len() as u64), &shape]);
+                (words.say(name), size)
+            })
+            .collect()
+    }
+
+    /// The column of a table that is learned.
+    fn target(&self) -> Option<String> {
+        let targets = self.data.train.target_ports();
+        let is_table = !self.data.contents.is_empty();
+        targets
+            .first()
+            .filter(|_| is_table)
+            .map(|port| port.name.to_string())
+    }
+
+    /// Each column of a table, and what is done with it.
+    fn columns(&self) -> Vec<(&Contents, &'static str)> {
+        let target = self.target();
+        let table = match self.data.preprocessing_of("x") {
+            Some(Preprocessing::Table(table)) => Some(table),
+            _ => None,
+        };
+        let inputs: Vec<&str> = table.iter().flat_map(|table| table.columns()).collect();
+        let using = |column: &Contents| match target.as_deref() {
+            Some(target) if target == column.name => "target",
+            _ if inputs.contains(&column.name.as_str()) => "input",
             _ => "left out",
-        }
+        };
+        self.data
+            .contents
+            .iter()
+            .map(|column| (column, using(column)))
+            .collect()
     }
 
     fn told(&self, words: Words) -> String {
-        let shape: Vec<String> = self.data.shape().iter().map(usize::to_string).collect();
         let mut text = String::new();
-        for (name, split) in self.parts().iter().filter(|(_, split)| !split.is_empty()) {
-            let told = match self.data.shape().len() {
-                3 => "{} images {}",
-                _ => "{} samples {}",
-            };
-            let told = words.fill(
-                told,
-                &[
-                    &thousands(split.len() as u64),
-                    &format!("[{}]", shape.join(", ")),
-                ],
-            );
-            text += &format!("{:<12}{told}\n", words.say(name));
+        for (name, size) in self.sizes(words) {
+            text += &format!("{name:<12}{size}\n");
         }
         for (count, part) in self
             .twice
@@ -253,7 +239,7 @@ impl Understood {
             );
             text += &format!("{told}\n");
         }
-        if !self.columns.is_empty() {
+        if !self.data.contents.is_empty() {
             text += "\n";
             text += &self.table_of_columns(words);
         }
@@ -267,13 +253,13 @@ impl Understood {
 
     fn table_of_columns(&self, words: Words) -> String {
         let rows: Vec<Vec<String>> = self
-            .columns
-            .iter()
-            .map(|column| {
+            .columns()
+            .into_iter()
+            .map(|(column, using)| {
                 vec![
                     cut(&line(&column.name), WIDE).into_owned(),
                     words.say(column.content.name()),
-                    words.say(self.use_of(column)),
+                    words.say(using),
                     thousands(column.distinct as u64),
                     thousands(column.missing as u64),
                     cut(&values(column), WIDE).into_owned(),
@@ -295,11 +281,11 @@ impl Understood {
         let parts = self
             .parts()
             .map(|(name, split)| (name.to_string(), split.len().into()));
-        let columns = self.columns.iter().map(|column| {
+        let columns = self.columns().into_iter().map(|(column, using)| {
             json!({
                 "name": column.name,
                 "holds": column.content.name(),
-                "use": self.use_of(column),
+                "use": using,
                 "different": column.distinct,
                 "missing": column.missing,
                 "range": column.range.map(|(low, high)| json!([low, high])),
@@ -312,7 +298,7 @@ impl Understood {
             "dataset": self.data.name,
             "shape": self.data.shape(),
             "samples": Value::Object(parts.into_iter().collect()),
-            "target": self.target,
+            "target": self.target(),
             "columns": columns.collect::<Vec<_>>(),
             "classes": classes.collect::<Vec<_>>(),
             "in_test_and_training": self.twice[0],

@@ -3,6 +3,7 @@
 use crate::{
     options,
     output::{self, Failure, Outcome},
+    predict::class_name,
 };
 use clap::Args;
 use serde_json::{Value, json};
@@ -151,20 +152,14 @@ pub fn run(options: &Options, words: Words) -> Outcome {
         )));
     }
     let found = model.evaluate(&test)?;
-    let names = &model.card().class_names;
     // Labels beyond the model's classes are classes that it never names.
     let most = test
         .labels()
         .iter()
         .max()
         .map_or(0, |&label| label as usize + 1);
-    let name = |class: usize| {
-        names
-            .get(class)
-            .cloned()
-            .unwrap_or_else(|| class.to_string())
-    };
-    let classes = names.len().max(most);
+    let name = |class: usize| class_name(&model, class);
+    let classes = model.card().class_names.len().max(most);
     if found.answers.is_empty() {
         return tell_measures(options, &model, &data, &found);
     }

@@ -4,7 +4,7 @@ use crate::{
     options,
     output::{self, Failure, Outcome},
     page::{escaped, page},
-    predict::{class_name, picture_shape, read, table},
+    predict::{class_name, picture_shape, read},
 };
 use clap::Args;
 use serde_json::json;
@@ -55,7 +55,7 @@ const WIDE: usize = 40;
 pub fn run(options: &Options, words: Words) -> Outcome {
     options::use_threads(None, options.json, words)?;
     let model = options::load_model(&options.model)?;
-    match table::of(&model) {
+    match model.table() {
         Some(_) => explain_table(&model, options, words),
         None => explain_picture(&model, options, words),
     }

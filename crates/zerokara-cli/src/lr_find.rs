@@ -52,10 +52,7 @@ Examples:
 
 pub fn run(options: &Options, words: Words) -> Outcome {
     options::use_threads(options.threads, options.json, words)?;
-    let mut recipe = options::recipe(&options.data)?;
-    for text in &options.set {
-        recipe.set(text)?;
-    }
+    let mut recipe = options::asked(&options.data, &options.set, None)?;
     options::usual_model(&mut recipe)?;
     let data = options::load(&recipe.data()?, options.json, words)?;
     let described = recipe.description(&data)?;

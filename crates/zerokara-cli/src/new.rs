@@ -65,13 +65,7 @@ pub fn run(options: &Options, words: Words) -> Outcome {
             options.output.display()
         )));
     }
-    let mut recipe = options::recipe(asked)?;
-    if let Some(target) = &options.target {
-        recipe.set_value("data.target", target.as_str(), "--target")?;
-    }
-    for text in &options.set {
-        recipe.set(text)?;
-    }
+    let mut recipe = options::asked(asked, &options.set, options.target.as_deref())?;
     let data = options::load(&recipe.data()?, false, words)?;
     if data.validation.is_empty() && data.train.len() >= ENOUGH && !recipe.says("validation") {
         recipe.set_value("validation", HELD_BACK, "--validation")?;

@@ -164,7 +164,7 @@ pub fn use_precision(arithmetic: Arithmetic) -> Outcome {
 }
 
 /// The recipe in this file, or one that says no more than the data: their name, or where they are.
-pub fn recipe(data: &OsStr) -> Outcome<Recipe> {
+fn recipe(data: &OsStr) -> Outcome<Recipe> {
     let path = Path::new(data);
     if path.extension().is_some_and(|end| end == "toml") {
         return Ok(Recipe::read(path)?);
@@ -188,6 +188,18 @@ pub fn recipe(data: &OsStr) -> Outcome<Recipe> {
         }
     };
     recipe.set_value(field, text, text)?;
+    Ok(recipe)
+}
+
+/// The recipe in this file, or for these data, with what `--set` and then `--target` say: a flag wins over `--set`.
+pub fn asked(data: &OsStr, set: &[String], target: Option<&str>) -> Outcome<Recipe> {
+    let mut recipe = recipe(data)?;
+    for text in set {
+        recipe.set(text)?;
+    }
+    if let Some(target) = target {
+        recipe.set_value("data.target", target, "--target")?;
+    }
     Ok(recipe)
 }
 

@@ -1,6 +1,6 @@
 //! `zerokara predict`
 
-pub mod table;
+mod table;
 
 use crate::{
     options,
@@ -60,7 +60,7 @@ pub fn run(options: &Options, words: Words) -> Outcome {
     options::use_threads(None, false, words)?;
     options::use_precision(options.precision)?;
     let model = options::load_model(&options.model)?;
-    if let Some(table) = table::of(&model) {
+    if let Some(table) = model.table() {
         return table::run(&model, &table, &options.files, options.json);
     }
     picture_shape(&model)?;

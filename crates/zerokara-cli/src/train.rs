@@ -192,20 +192,12 @@ fn amount(text: &str) -> Result<Amount, String> {
 
 /// What the recipe, `--set` and the flags ask for.
 fn asked(options: &Options) -> Outcome<Recipe> {
-    let mut recipe = options::recipe(&options.data)?;
-    for text in &options.set {
-        recipe.set(text)?;
-    }
+    let mut recipe = options::asked(&options.data, &options.set, options.target.as_deref())?;
     let mut flag = |field: &str, flag: &str, value: Option<Value>| match value {
         Some(value) => recipe.set_value(field, value, flag),
         None => Ok(()),
     };
     let named = |name: &str| json!({ "name": name });
-    flag(
-        "data.target",
-        "--target",
-        options.target.as_deref().map(Value::from),
-    )?;
     flag("model", "--model", options.model.as_deref().map(named))?;
     flag("epochs", "--epochs", options.epochs.map(Value::from))?;
     flag(

@@ -9,6 +9,7 @@ use crate::normalization::Normalization;
 use crate::open::DataOptions;
 use crate::pictures::Pictures;
 use crate::preprocessing::{Categories, Preprocessing};
+use crate::sheet::Contents;
 use crate::split::{Samples, Split};
 use std::sync::Arc;
 use zerokara_core::{DType, Named, Port};
@@ -66,6 +67,8 @@ pub struct Dataset {
     pub source: Option<PathBuf>,
     /// What was found out while they were read, a sentence each: what is learned, what was left out, and why.
     pub notes: Vec<String>,
+    /// What the columns of a table hold that was read, in order; none for other data.
+    pub contents: Vec<Contents>,
 }
 
 impl Dataset {
@@ -101,6 +104,7 @@ impl Dataset {
             pictures: Pictures::Plain,
             source: None,
             notes: Vec::new(),
+            contents: Vec::new(),
         }
     }
 

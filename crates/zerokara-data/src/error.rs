@@ -28,6 +28,19 @@ impl Error {
     }
 }
 
+/// Names in quotes, as a message lists them: the first so many, and how many more there are.
+pub(crate) fn named<S: AsRef<str>>(names: &[S], most: usize) -> String {
+    let some: Vec<String> = names
+        .iter()
+        .take(most)
+        .map(|name| format!("{:?}", name.as_ref()))
+        .collect();
+    match names.len().saturating_sub(most) {
+        0 => some.join(", "),
+        more => format!("{} and {more} more", some.join(", ")),
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

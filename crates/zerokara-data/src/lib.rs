@@ -81,6 +81,6 @@ pub use pictures::Pictures;
 pub use preprocessing::{
     Categories, ColumnKind, Missing, Preprocessing, Raw, Table, Unit, Unseen, Vocabulary,
 };
-pub use sheet::{Cells, Content, Contents, Dialect, Sheet, is_missing};
+pub use sheet::{Cells, Content, Contents, Dialect, Sheet};
 pub use source::{Failure, Lazy, Source};
 pub use split::{Samples, Split};

@@ -18,6 +18,7 @@ use std::{
 use zerokara_core::{Arithmetic, Array, Arrays, Axis, DType, Meta, Metas, Named, Port};
 use zerokara_data::{
     Columns, DataOptions, Learned, Loader, Normalization, Pad, Pictures, Preprocessing, Raw, Split,
+    Table,
 };
 use zerokara_formats::model::TaskInfo;
 use zerokara_nn::{
@@ -373,19 +374,23 @@ impl SavedModel {
         Ok(String::new())
     }
 
+    /// What makes its one input of the cells of a row, if it is made of such.
+    pub fn table(&self) -> Option<Table> {
+        let [input] = &self.inputs[..] else {
+            return None;
+        };
+        match self.preprocessing(&input.name)? {
+            Preprocessing::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
     /// Samples to judge it by, made of the data at this path as those that it was trained on ([`DataOptions::open_like`]).
     ///
     /// # Errors
     /// If the data cannot be read, or have columns or classes that the model does not know.
     pub fn samples(&self, path: impl AsRef<Path>) -> Result<Split> {
-        let table = match self
-            .inputs
-            .first()
-            .and_then(|input| self.preprocessing(&input.name))
-        {
-            Some(Preprocessing::Table(table)) => Some(table),
-            _ => None,
-        };
+        let table = self.table();
         let learned = Learned {
             table: table.as_ref(),
             shape: &self.card.shape,

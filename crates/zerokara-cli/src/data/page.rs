@@ -22,17 +22,11 @@ const TILE: u32 = 64;
 pub(super) fn page(found: &Understood, words: Words) -> String {
     let data = &found.data;
     let mut body = String::from("<ul class=\"facts\">\n");
-    for (name, split) in found.parts().iter().filter(|(_, split)| !split.is_empty()) {
-        let shape = format!("{:?}", data.shape());
-        let told = match data.shape().len() {
-            3 => "{} images {}",
-            _ => "{} samples {}",
-        };
-        let told = words.fill(told, &[&thousands(split.len() as u64), &shape]);
+    for (name, size) in found.sizes(words) {
         body += &format!(
             "<li><strong>{}</strong> {}</li>\n",
-            escaped(&words.say(name)),
-            escaped(&told)
+            escaped(&name),
+            escaped(&size)
         );
     }
     for note in &data.notes {
@@ -64,7 +58,7 @@ pub(super) fn page(found: &Understood, words: Words) -> String {
         );
         body += &sheet;
     }
-    if !found.columns.is_empty() {
+    if !data.contents.is_empty() {
         body += &format!("<h2>{}</h2>\n", escaped(&words.say("Columns")));
         body += &columns(found, words);
     }
@@ -85,11 +79,11 @@ fn columns(found: &Understood, words: Words) -> String {
         .iter()
         .map(|head| cell("th", &words.say(head)))
         .collect();
-    let row = |column: &zerokara_data::Contents| {
+    let row = |(column, using): (&zerokara_data::Contents, &str)| {
         let cells = [
             column.name.clone(),
             words.say(column.content.name()),
-            words.say(found.use_of(column)),
+            words.say(using),
             thousands(column.distinct as u64),
             thousands(column.missing as u64),
             super::values(column),
@@ -97,7 +91,7 @@ fn columns(found: &Understood, words: Words) -> String {
         let cells: String = cells.iter().map(|text| cell("td", text)).collect();
         format!("<tr>{cells}</tr>\n")
     };
-    let rows: String = found.columns.iter().map(row).collect();
+    let rows: String = found.columns().into_iter().map(row).collect();
     format!(
         "<div class=\"scroll\"><table><thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>\n"
     )

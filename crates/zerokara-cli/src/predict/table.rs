@@ -1,5 +1,6 @@
 //! Rows of a table, and what a model says of them.
 
+use super::class_name;
 use crate::output::{self, Failure, Outcome, STDOUT};
 use serde_json::{Map, Value, json};
 use std::{
@@ -7,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use zerokara_core::printable;
-use zerokara_data::{Preprocessing, Sheet, Table};
+use zerokara_data::{Sheet, Table};
 use zerokara_nn::{Answer, Loss};
 use zerokara_train::SavedModel;
 
@@ -15,15 +16,6 @@ use zerokara_train::SavedModel;
 const TOGETHER: usize = 1_024;
 /// The largest table on standard input.
 const MOST_BYTES: u64 = 4 << 30;
-
-/// What makes a model's input of the cells of a row, if it is made of such.
-pub fn of(model: &SavedModel) -> Option<Table> {
-    let [input] = model.inputs() else { return None };
-    match model.preprocessing(&input.name)? {
-        Preprocessing::Table(table) => Some(table),
-        _ => None,
-    }
-}
 
 /// Answers for the rows of these tables, `-` being standard input.
 pub fn run(model: &SavedModel, table: &Table, files: &[PathBuf], as_json: bool) -> Outcome {
@@ -119,13 +111,7 @@ struct Said {
 
 impl Said {
     fn of(model: &SavedModel, answer: &Answer) -> Outcome<Self> {
-        let names = &model.card().class_names;
-        let name = |class: usize| {
-            names
-                .get(class)
-                .cloned()
-                .unwrap_or_else(|| class.to_string())
-        };
+        let name = |class: usize| class_name(model, class);
         Ok(match answer {
             Answer::Class {
                 class,

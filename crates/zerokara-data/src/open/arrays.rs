@@ -1,6 +1,6 @@
 //! Arrays of NumPy as data sets.
 
-use super::{DataOptions, Learn, assembled};
+use super::{DataOptions, Learn, PARTS, assembled};
 use crate::columns::Columns;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
@@ -15,11 +15,6 @@ const INPUTS: [&str; 7] = [
     "x", "images", "data", "features", "inputs", "image", "samples",
 ];
 const TARGETS: [&str; 7] = ["y", "t", "labels", "target", "targets", "label", "classes"];
-const PARTS: [&[&str]; 3] = [
-    &["train", "training"],
-    &["val", "valid", "validation"],
-    &["test", "testing"],
-];
 /// Numbers of at most so many different values are classes, if all are whole.
 const MOST_CLASSES: usize = 1_000;
 

@@ -1,5 +1,6 @@
 //! Which pictures there are, and of which class each is.
 
+use super::PARTS;
 use crate::error::{Error, Result};
 use crate::sheet::Sheet;
 use std::collections::BTreeSet;
@@ -34,12 +35,6 @@ pub struct ImageFiles {
 const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "bmp", "webp", "gif"];
 /// Folders in folders, at most.
 const DEPTH: usize = 16;
-/// Names of the parts.
-const PARTS: [&[&str]; 3] = [
-    &["train", "training"],
-    &["val", "valid", "validation", "dev"],
-    &["test", "testing"],
-];
 /// Names of columns with paths, in lower case.
 const PATHS: [&str; 9] = [
     "path",

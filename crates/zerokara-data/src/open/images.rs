@@ -1,6 +1,6 @@
 //! Pictures as data sets.
 
-use super::{DataOptions, ImageFile, ImageFiles, assembled};
+use super::{DataOptions, ImageFile, ImageFiles, assembled, evenly};
 use crate::columns::Columns;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
@@ -116,12 +116,6 @@ pub(super) fn like(
     Ok(split(&part, shape, fit, options)?.0)
 }
 
-/// Numbers below `len`, at most so many, evenly spread.
-fn spread(len: usize, most: usize) -> Vec<usize> {
-    let every = len.div_ceil(most).max(1);
-    (0..len).step_by(every).collect()
-}
-
 /// What pictures look like, as far as it is not said.
 struct Look {
     size: [usize; 2],
@@ -132,7 +126,7 @@ struct Look {
 impl Look {
     fn at(files: &ImageFiles, options: &DataOptions) -> Result<Self> {
         let all: Vec<&ImageFile> = files.all().collect();
-        let some = spread(all.len(), LOOKED_AT);
+        let some = evenly(all.len(), LOOKED_AT);
         let seen: Vec<Option<(usize, usize, bool)>> = at_once(some.len(), |at| {
             let picture = Picture::read(&all[some[at]].path).ok()?;
             Some((picture.height, picture.width, picture.has_colour()))
@@ -203,17 +197,11 @@ fn in_memory(
         tell(options, &done, files.len());
         bytes
     });
-    let mut pixels = Vec::with_capacity(files.len() * shape.iter().product::<usize>());
-    let (mut labels, mut bad) = (Vec::with_capacity(files.len()), Vec::new());
-    for (file, bytes) in files.iter().zip(read) {
-        match bytes {
-            Ok(bytes) => {
-                pixels.extend_from_slice(&bytes);
-                labels.push(file.class as i64);
-            }
-            Err(error) if options.skip_unreadable => bad.push(error.to_string()),
-            Err(error) => return Err(unreadable(error)),
-        }
+    let (good, bad) = readable(read, options)?;
+    let labels: Vec<i64> = good.iter().map(|(at, _)| files[*at].class as i64).collect();
+    let mut pixels = Vec::with_capacity(good.len() * shape.iter().product::<usize>());
+    for (_, bytes) in good {
+        pixels.extend_from_slice(&bytes);
     }
     let whole = [&[labels.len()], &shape[..]].concat();
     let columns = Columns::new()
@@ -230,21 +218,16 @@ fn on_demand(
     options: &DataOptions,
 ) -> Result<(Split, Vec<String>)> {
     let done = AtomicUsize::new(0);
-    let faults: Vec<Option<Error>> = at_once(files.len(), |at| {
+    let looked: Vec<Result<()>> = at_once(files.len(), |at| {
         let path = &files[at].path;
-        let fault = imagesize::size(path).err();
+        let head = imagesize::size(path);
         tell(options, &done, files.len());
         // The decoders know more files than who reads their headers.
-        fault.and_then(|_| Picture::read(path).err())
+        head.map(|_| ())
+            .or_else(|_| Picture::read(path).map(|_| ()))
     });
-    let (mut good, mut bad) = (Vec::with_capacity(files.len()), Vec::new());
-    for (file, fault) in files.iter().zip(faults) {
-        match fault {
-            None => good.push(file.clone()),
-            Some(error) if options.skip_unreadable => bad.push(error.to_string()),
-            Some(error) => return Err(unreadable(error)),
-        }
-    }
+    let (good, bad) = readable(looked, options)?;
+    let good: Vec<ImageFile> = good.into_iter().map(|(at, ())| files[at].clone()).collect();
     let labels: Vec<i64> = good.iter().map(|file| file.class as i64).collect();
     let ports = [
         Port::new("x", DType::U8, shape),
@@ -261,10 +244,25 @@ fn on_demand(
     Ok((Split::of(source.classes("t", labels))?, bad))
 }
 
-fn unreadable(error: Error) -> Error {
-    Error::new(format!(
-        "{error} (with skip_unreadable, such pictures are left out)"
-    ))
+/// What was read, each with its file's number, and why others could not be.
+type Readable<T> = (Vec<(usize, T)>, Vec<String>);
+
+/// What was read of the files, with their numbers, and why the others could not be; the first of these is an error unless they are
+/// to be left out.
+fn readable<T>(read: Vec<Result<T>>, options: &DataOptions) -> Result<Readable<T>> {
+    let (mut good, mut bad) = (Vec::with_capacity(read.len()), Vec::new());
+    for (at, read) in read.into_iter().enumerate() {
+        match read {
+            Ok(value) => good.push((at, value)),
+            Err(error) if options.skip_unreadable => bad.push(error.to_string()),
+            Err(error) => {
+                return Err(Error::new(format!(
+                    "{error} (with skip_unreadable, such pictures are left out)"
+                )));
+            }
+        }
+    }
+    Ok((good, bad))
 }
 
 fn tell(options: &DataOptions, done: &AtomicUsize, all: usize) {

@@ -116,6 +116,12 @@ pub struct DataOptions {
     pub(crate) reading: Option<Arc<Reading>>,
 }
 
+/// Names of the parts to train on, to choose by and to judge by.
+const PARTS: [&[&str]; 3] = [
+    &["train", "training"],
+    &["val", "valid", "validation", "dev"],
+    &["test", "testing"],
+];
 /// The share of the samples to judge by, where the data have no such part.
 const TEST: f64 = 0.2;
 /// Pictures that take more memory than this are decoded anew whenever they are wanted.
@@ -275,7 +281,7 @@ impl DataOptions {
             match path.is_dir() {
                 false => Sheet::read(path),
                 true => {
-                    let test = table_named(path, &["test", "testing"]);
+                    let test = table_named(path, PARTS[2]);
                     Sheet::read(
                         test.ok_or_else(|| Error::file(path, "there is no table test.csv in it"))?,
                     )
@@ -311,12 +317,7 @@ impl DataOptions {
         if is_idx_folder(folder) {
             return Dataset::from_idx_folder(folder);
         }
-        let names = [
-            &["train", "training"][..],
-            &["val", "valid", "validation", "dev"],
-            &["test", "testing"],
-        ];
-        let tables = names.map(|names| table_named(folder, names));
+        let tables = PARTS.map(|names| table_named(folder, names));
         if let [Some(_), ..] = tables {
             let read = |path: Option<PathBuf>| path.map(Sheet::read).transpose();
             let [train, validation, test] = tables;
@@ -430,8 +431,7 @@ fn assembled(
     };
     let [validation, test] = own;
     let train = cut(&places[0])?;
-    let every = train.len().div_ceil(LEARNED_FROM).max(1);
-    let some: Vec<usize> = (0..train.len()).step_by(every).collect();
+    let some = evenly(train.len(), LEARNED_FROM);
     let values = Columns::new().with("x", train.subset(&some)?.column("x")?);
     let normalization = Normalization::of(&Split::of(values)?)?;
     let mut dataset = Dataset::of(name)
@@ -446,6 +446,13 @@ fn assembled(
     dataset.normalization = normalization;
     dataset.source = path.canonicalize().ok();
     Ok(dataset)
+}
+
+/// Numbers below `len`, at most so many, evenly spread.
+#[cfg(any(feature = "images", feature = "arrays"))]
+fn evenly(len: usize, most: usize) -> Vec<usize> {
+    let every = len.div_ceil(most).max(1);
+    (0..len).step_by(every).collect()
 }
 
 fn is_idx_folder(folder: &Path) -> bool {

@@ -3,7 +3,7 @@
 use super::{ColumnUse, DataOptions, Learn};
 use crate::columns::Columns;
 use crate::dataset::Dataset;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, named};
 use crate::preprocessing::{ColumnKind, Missing, Table, Unseen};
 use crate::sheet::{Cells, Content, Contents, Sheet, is_missing, plain};
 use crate::split::Split;
@@ -35,6 +35,8 @@ const TARGETS: [&str; 12] = [
 const MOST_CLASSES_OF_NUMBERS: usize = 20;
 /// Each of them is there so often, in the mean.
 const TIMES: usize = 10;
+/// Classes that a message names.
+const SHOWN: usize = 10;
 
 /// A data set of the tables to train on, to choose by and to judge by; the last two may be parts of the first.
 pub(super) fn open(
@@ -58,7 +60,7 @@ pub(super) fn open(
         .map(|sheet| {
             sheet
                 .as_ref()
-                .map(|sheet| Part::of(sheet, &plan))
+                .map(|sheet| Part::of(sheet, &plan.target, plan.learn, |sheet| plan.cells(sheet)))
                 .transpose()
         })
         .collect::<Result<_>>()
@@ -79,23 +81,6 @@ pub(super) fn open(
         Learn::Classes => Some(train.classes(&plan.target).map_err(fail)?),
         Learn::Number => None,
     };
-    let build = |part: &Part, table: &Table| -> Result<Split> {
-        let inputs = table
-            .rows(&part.rows)
-            .map_err(|error| Error::new(format!("{}{error}", part.at)))?;
-        let columns = Columns::new().with(INPUT, inputs);
-        let columns = match &classes {
-            Some(classes) => {
-                let labels = part.labels(classes, &plan.target)?;
-                columns.with(plan.port(), Array::new([labels.len()], labels))
-            }
-            None => {
-                let numbers = part.numbers(&plan.target)?;
-                columns.with(plan.port(), Array::new([numbers.len(), 1], numbers))
-            }
-        };
-        Split::of(columns)?.targets([plan.port()])
-    };
     // Which rows are trained on is known before anything is learned of them.
     let labels = match &classes {
         Some(classes) => train.labels(classes, &plan.target).map_err(fail)?,
@@ -113,10 +98,11 @@ pub(super) fn open(
             .iter()
             .map(|input| (input.name.as_str(), &input.odd[..])),
     );
-    let whole = build(&train, &table).map_err(fail)?;
+    let build = |part: &Part| part.samples(&table, classes.as_ref(), &plan.target, plan.port());
+    let whole = build(&train).map_err(fail)?;
     let part = |places: &[usize], own: &Option<Part>| -> Result<Split> {
         match own {
-            Some(part) => build(part, &table),
+            Some(part) => build(part),
             None if places.is_empty() => Ok(Split::empty()),
             None => whole.subset(places),
         }
@@ -132,6 +118,7 @@ pub(super) fn open(
     dataset = dataset.preprocess(INPUT, table);
     dataset.source = path.canonicalize().ok();
     dataset.notes = notes;
+    dataset.contents = contents;
     Ok(dataset)
 }
 
@@ -142,46 +129,14 @@ pub(super) fn like(
     target: &str,
     class_names: &[String],
 ) -> Result<Split> {
-    let at = sheet
-        .path()
-        .map_or(String::new(), |path| format!("{}: ", path.display()));
-    let fail = |error: Error| Error::new(format!("{at}{error}"));
-    let targets = sheet.column(target).map_err(fail)?;
-    let kept: Vec<usize> = (0..sheet.len())
-        .filter(|&row| targets.get(row).is_some_and(|cell| !is_missing(cell)))
-        .collect();
-    let mut rows = table.cells(sheet, 0..sheet.len()).map_err(fail)?;
-    let rows: Vec<_> = kept
-        .iter()
-        .map(|&row| std::mem::take(&mut rows[row]))
-        .collect();
-    let comma = sheet.dialect().decimal_comma && class_names.is_empty();
-    let part = Part {
-        targets: kept
-            .iter()
-            .map(|&row| plain(targets.get(row).unwrap_or_default(), comma))
-            .collect(),
-        without_target: sheet.len() - kept.len(),
-        rows,
-        at: at.clone(),
+    let (learn, classes) = match class_names {
+        [] => (Learn::Number, None),
+        names => (Learn::Classes, Some(Classes::of(names.to_vec()))),
     };
-    let columns = Columns::new().with(INPUT, table.rows(&part.rows).map_err(fail)?);
-    let columns = match class_names.is_empty() {
-        true => {
-            let numbers = part.numbers(target)?;
-            columns.with(target, Array::new([numbers.len(), 1], numbers))
-        }
-        false => {
-            let numbers = class_names.iter().cloned().zip(0..).collect();
-            let classes = Classes {
-                names: class_names.to_vec(),
-                numbers,
-            };
-            let labels = part.labels(&classes, target)?;
-            columns.with(target, Array::new([labels.len()], labels))
-        }
-    };
-    Split::of(columns)?.targets([target])
+    let part = Part::of(sheet, target, learn, |sheet| {
+        table.cells(sheet, 0..sheet.len())
+    })?;
+    part.samples(table, classes.as_ref(), target, target)
 }
 
 /// What is done with a table: its target, and the columns that are inputs.
@@ -282,6 +237,30 @@ impl Plan {
         })
     }
 
+    /// The cells of the inputs, row by row; empty where there is no value.
+    fn cells<'s>(&self, sheet: &'s Sheet) -> Result<Vec<Vec<Cow<'s, str>>>> {
+        let decimal_comma = sheet.dialect().decimal_comma;
+        let columns: Vec<(&Cells, &Input)> = self
+            .inputs
+            .iter()
+            .map(|input| Ok((sheet.column(&input.name)?, input)))
+            .collect::<Result<_>>()?;
+        let row = |row: usize| {
+            let cell = |(cells, input): &(&'s Cells, &Input)| {
+                let cell = cells.get(row).unwrap_or_default();
+                let is_odd = || input.odd.iter().any(|odd| odd == cell);
+                match input.using {
+                    _ if is_missing(cell) => Cow::Borrowed(""),
+                    ColumnUse::Number if is_odd() => Cow::Borrowed(""),
+                    ColumnUse::Number => plain(cell, decimal_comma),
+                    _ => Cow::Borrowed(cell),
+                }
+            };
+            columns.iter().map(cell).collect()
+        };
+        Ok((0..sheet.len()).map(row).collect())
+    }
+
     /// The name of the target among a sample's columns.
     fn port(&self) -> &str {
         match self.target.as_str() {
@@ -360,6 +339,13 @@ struct Classes {
     numbers: HashMap<String, usize>,
 }
 
+impl Classes {
+    fn of(names: Vec<String>) -> Self {
+        let numbers = names.iter().cloned().zip(0..).collect();
+        Classes { names, numbers }
+    }
+}
+
 /// The rows of one table, as far as they are used.
 struct Part<'s> {
     /// Which file, for errors.
@@ -370,47 +356,57 @@ struct Part<'s> {
 }
 
 impl<'s> Part<'s> {
-    fn of(sheet: &'s Sheet, plan: &Plan) -> Result<Self> {
+    /// The rows that have a target, of all cells of the inputs.
+    fn of(
+        sheet: &'s Sheet,
+        target: &str,
+        learn: Learn,
+        cells: impl FnOnce(&'s Sheet) -> Result<Vec<Vec<Cow<'s, str>>>>,
+    ) -> Result<Self> {
         let at = sheet
             .path()
             .map_or(String::new(), |path| format!("{}: ", path.display()));
         let fail = |error: Error| Error::new(format!("{at}{error}"));
-        let decimal_comma = sheet.dialect().decimal_comma;
-        let targets = sheet.column(&plan.target).map_err(fail)?;
-        let mut columns: Vec<(&Cells, &Input)> = Vec::new();
-        for input in &plan.inputs {
-            columns.push((sheet.column(&input.name).map_err(fail)?, input));
-        }
-        let kept: Vec<usize> = (0..sheet.len())
-            .filter(|&row| targets.get(row).is_some_and(|cell| !is_missing(cell)))
-            .collect();
-        let row = |&row: &usize| -> Vec<Cow<'s, str>> {
-            let cell = |(cells, input): &(&'s Cells, &Input)| {
-                let cell = cells.get(row).unwrap_or_default();
-                match input.using {
-                    _ if is_missing(cell) => Cow::Borrowed(""),
-                    ColumnUse::Number if input.odd.iter().any(|odd| odd == cell) => {
-                        Cow::Borrowed("")
-                    }
-                    ColumnUse::Number => plain(cell, decimal_comma),
-                    _ => Cow::Borrowed(cell),
-                }
-            };
-            columns.iter().map(cell).collect()
-        };
-        let target = |&row: &usize| {
-            let cell = targets.get(row).unwrap_or_default();
-            match plan.learn {
-                Learn::Classes => Cow::Borrowed(cell),
-                Learn::Number => plain(cell, decimal_comma),
+        let all = sheet.column(target).map_err(fail)?;
+        let rows = cells(sheet).map_err(fail)?;
+        let decimal_comma = sheet.dialect().decimal_comma && learn == Learn::Number;
+        let (targets, rows): (Vec<_>, Vec<_>) = all
+            .iter()
+            .zip(rows)
+            .filter(|(target, _)| !is_missing(target))
+            .map(|(target, row)| (plain(target, decimal_comma), row))
+            .unzip();
+        Ok(Part {
+            without_target: sheet.len() - rows.len(),
+            at,
+            rows,
+            targets,
+        })
+    }
+
+    /// The rows as samples: inputs by the table, targets as classes, or as numbers where there are none, under the name `port`.
+    fn samples(
+        &self,
+        table: &Table,
+        classes: Option<&Classes>,
+        target: &str,
+        port: &str,
+    ) -> Result<Split> {
+        let inputs = table
+            .rows(&self.rows)
+            .map_err(|error| Error::new(format!("{}{error}", self.at)))?;
+        let targets = match classes {
+            Some(classes) => {
+                let labels = self.labels(classes, target)?;
+                Array::new([labels.len()], labels)
+            }
+            None => {
+                let numbers = self.numbers(target)?;
+                Array::new([numbers.len(), 1], numbers)
             }
         };
-        Ok(Part {
-            rows: kept.iter().map(row).collect(),
-            targets: kept.iter().map(target).collect(),
-            without_target: sheet.len() - kept.len(),
-            at,
-        })
+        let columns = Columns::new().with(INPUT, inputs).with(port, targets);
+        Split::of(columns)?.targets([port])
     }
 
     /// The classes in the order of their numbers, or of their letters.
@@ -428,8 +424,7 @@ impl<'s> Part<'s> {
                 "the target {target:?} has one class alone: there is nothing to tell apart"
             )));
         }
-        let numbers = names.iter().cloned().zip(0..).collect();
-        Ok(Classes { names, numbers })
+        Ok(Classes::of(names))
     }
 
     fn labels(&self, classes: &Classes, target: &str) -> Result<Vec<i64>> {
@@ -438,7 +433,7 @@ impl<'s> Part<'s> {
             None => Err(Error::new(format!(
                 "{}the class {name:?} of the target {target:?} does not come in the training part; known are {}",
                 self.at,
-                shown(&classes.names)
+                named(&classes.names, SHOWN)
             ))),
         };
         self.targets.iter().map(label).collect()
@@ -454,18 +449,5 @@ impl<'s> Part<'s> {
             ))),
         };
         self.targets.iter().enumerate().map(number).collect()
-    }
-}
-
-fn shown(names: &[String]) -> String {
-    const SHOWN: usize = 10;
-    let some: Vec<String> = names
-        .iter()
-        .take(SHOWN)
-        .map(|name| format!("{name:?}"))
-        .collect();
-    match names.len().saturating_sub(SHOWN) {
-        0 => some.join(", "),
-        more => format!("{} and {more} more", some.join(", ")),
     }
 }

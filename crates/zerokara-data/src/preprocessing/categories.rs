@@ -1,6 +1,6 @@
 //! Texts that are one of a list.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, named};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 
@@ -143,19 +143,9 @@ impl Categories {
             (None, Unseen::Place) => Ok(self.values.len()),
             (None, Unseen::Error) => {
                 const SHOWN: usize = 10;
-                let known: Vec<String> = self
-                    .values
-                    .iter()
-                    .take(SHOWN)
-                    .map(|value| format!("{value:?}"))
-                    .collect();
-                let more = match self.values.len().saturating_sub(SHOWN) {
-                    0 => String::new(),
-                    more => format!(" and {more} more"),
-                };
                 Err(Error::new(format!(
-                    "{value:?} was not there when the list was learned; known are {}{more}",
-                    known.join(", ")
+                    "{value:?} was not there when the list was learned; known are {}",
+                    named(&self.values, SHOWN)
                 )))
             }
         }

@@ -71,6 +71,17 @@ enum Encoding {
     Date(Scale),
 }
 
+impl Encoding {
+    /// How many numbers a cell becomes.
+    fn width(&self) -> usize {
+        match self {
+            Encoding::Number(scale) => 1 + scale.indicator(false).iter().len(),
+            Encoding::Date(scale) => 1 + CYCLES.len() + scale.indicator(false).iter().len(),
+            Encoding::Categories(categories) => categories.len(),
+        }
+    }
+}
+
 /// How a number is brought to the mean 0 and the deviation 1, and what becomes of one that is missing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Scale {
@@ -454,12 +465,17 @@ impl Table {
     pub fn width(&self) -> usize {
         self.columns
             .iter()
-            .map(|(_, encoding)| match encoding {
-                Encoding::Number(scale) => 1 + scale.indicator(false).iter().len(),
-                Encoding::Date(scale) => 1 + CYCLES.len() + scale.indicator(false).iter().len(),
-                Encoding::Categories(categories) => categories.len(),
-            })
+            .map(|(_, encoding)| encoding.width())
             .sum()
+    }
+
+    /// The name of each column, and the places of its numbers among those of a row.
+    pub fn places(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
+        self.columns.iter().scan(0, |end, (name, encoding)| {
+            let start = *end;
+            *end += encoding.width();
+            Some((name.as_str(), start..*end))
+        })
     }
 
     /// The numbers of a row.

@@ -84,7 +84,7 @@ const MOST_CATEGORIES: usize = 1_000;
 const SHOWN: usize = 8;
 
 /// Whether a cell of a table says that there is no value: it is empty, or `NA`, `N/A`, `NaN`, `null`, `None` or `?`.
-pub fn is_missing(cell: &str) -> bool {
+pub(crate) fn is_missing(cell: &str) -> bool {
     matches!(
         cell,
         "" | "NA" | "N/A" | "n/a" | "NaN" | "nan" | "null" | "NULL" | "None" | "?"

@@ -5,12 +5,12 @@ pub(crate) mod dates;
 mod dialect;
 mod read;
 
-pub use contents::{Content, Contents, is_missing};
+pub use contents::{Content, Contents};
 pub use dialect::Dialect;
 
-pub(crate) use contents::plain;
+pub(crate) use contents::{is_missing, plain};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, named};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -167,15 +167,9 @@ impl Sheet {
             let asked = name.to_lowercase();
             near.sort_by_cached_key(|known| strsim::levenshtein(&known.to_lowercase(), &asked));
             const SHOWN: usize = 12;
-            let more = match near.len().saturating_sub(SHOWN) {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            near.truncate(SHOWN);
-            let near: Vec<String> = near.iter().map(|name| format!("{name:?}")).collect();
             Error::new(format!(
-                "there is no column {name:?}; there are {}{more}",
-                near.join(", ")
+                "there is no column {name:?}; there are {}",
+                named(&near, SHOWN)
             ))
         })
     }

@@ -2,10 +2,13 @@
 
 use super::SavedModel;
 use crate::error::{Error, Result};
-use std::{borrow::Cow, path::Path};
+use std::path::Path;
 use zerokara_core::{Array, DType, Named, Tensor, grad};
-use zerokara_data::{Columns, Preprocessing, Sheet, Split};
-use zerokara_nn::{Context, Goal, Measure, tasks::probabilities};
+use zerokara_data::{Columns, Split};
+use zerokara_nn::{
+    Context, Goal, Measure,
+    tasks::{first_largest, probabilities},
+};
 
 /// What a model looks at in a picture ([`SavedModel::explain_picture`]).
 #[derive(Clone, Debug, PartialEq)]
@@ -70,9 +73,7 @@ impl SavedModel {
             )));
         };
         let answer = self.probabilities(sample)?;
-        let class = (0..answer.len())
-            .max_by(|&a, &b| answer[a].total_cmp(&answer[b]).then(b.cmp(&a)))
-            .unwrap_or(0);
+        let class = first_largest(&answer);
         let probability = answer[class];
         let mut values = sample.to_vec();
         self.card.normalization.apply(&mut values, channels)?;
@@ -181,61 +182,48 @@ impl SavedModel {
     /// # Errors
     /// If the model takes no rows of a table, or the table lacks a column or the target.
     pub fn explain_table(&self, path: impl AsRef<Path>) -> Result<TableExplanation> {
-        let path = path.as_ref();
-        let input = self.inputs.first().map_or("x", |input| &*input.name);
-        let Some(Preprocessing::Table(table)) = self.preprocessing(input) else {
+        let Some(table) = self.table() else {
             return Err(Error::new(format!(
                 "the model {} takes no rows of a table",
                 self.card.name
             )));
         };
         let samples = self.samples(path)?;
-        let targets = samples.column(&self.card.target)?;
-        let sheet = Sheet::read(path)?;
-        let named = sheet.column(&self.card.target)?;
-        // Rows without a target are none of the samples.
-        let rows = table.cells(&sheet, 0..sheet.len())?;
-        let mut rows: Vec<_> = rows
-            .into_iter()
-            .zip(named.iter())
-            .filter(|(_, target)| !zerokara_data::is_missing(target))
-            .map(|(row, _)| row)
-            .collect();
-        let judged = |rows: &[Vec<Cow<'_, str>>]| -> Result<Measure> {
+        let target = self.card.target.as_str();
+        let input = &*samples.input_ports()[0].name.clone();
+        let (inputs, targets) = (samples.column(input)?, samples.column(target)?);
+        let judged = |inputs: Array| -> Result<Measure> {
             let columns = Columns::new()
-                .with("x", table.rows(rows)?)
-                .with(self.card.target.as_str(), targets.clone());
-            let split = Split::of(columns)?.targets([&self.card.target])?;
-            let found = self.evaluate(&split)?;
+                .with(input, inputs)
+                .with(target, targets.clone());
+            let found = self.evaluate(&Split::of(columns)?.targets([target])?)?;
             found.measures.into_iter().next().ok_or_else(|| {
                 Error::new("the model's task has no measure by which columns could be compared")
             })
         };
-        let whole = judged(&rows)?;
+        let own = inputs.as_slice::<f32>()?;
+        let whole = judged(inputs.clone())?;
+        let width = table.width();
         let mut columns = Vec::new();
-        let names: Vec<String> = table.columns().map(str::to_string).collect();
-        for (at, column) in names.into_iter().enumerate() {
-            let own: Vec<_> = rows.iter().map(|row| row[at].clone()).collect();
+        for (at, (column, places)) in table.places().enumerate() {
             let mut worse = Vec::new();
             for repeat in 0..REPEATS {
-                let drawn = samples.random_indices(rows.len(), at as u64, repeat);
-                for (row, &from) in rows.iter_mut().zip(&drawn) {
-                    row[at] = own[from].clone();
+                let mut values = own.to_vec();
+                let drawn = samples.random_indices(samples.len(), at as u64, repeat);
+                for (row, from) in values.chunks_mut(width).zip(drawn) {
+                    row[places.clone()].copy_from_slice(&own[from * width..][places.clone()]);
                 }
-                let changed = judged(&rows)?.value;
+                let changed = judged(Array::new(inputs.shape(), values))?.value;
                 worse.push(match whole.goal {
                     Goal::Higher => whole.value - changed,
                     Goal::Lower => changed - whole.value,
                 });
             }
-            for (row, cell) in rows.iter_mut().zip(own) {
-                row[at] = cell;
-            }
             let mean = worse.iter().sum::<f64>() / worse.len() as f64;
             let variance =
                 worse.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / worse.len() as f64;
             columns.push(ColumnImportance {
-                column,
+                column: column.to_string(),
                 importance: mean,
                 deviation: variance.sqrt(),
             });

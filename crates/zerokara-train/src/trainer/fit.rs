@@ -18,11 +18,11 @@ use crate::{
 };
 use std::{panic::resume_unwind, time::Instant};
 use zerokara_core::{Arithmetic, Arrays, Tensor, Tensors};
-use zerokara_data::{Dataset, Feed, Loader};
+use zerokara_data::{Dataset, Feed, Loader, Split};
 use zerokara_nn::{Context, TrainStep};
 
 pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
-    check(&trainer)?;
+    check(&trainer, data)?;
     let own = Some(data.validation.clone()).filter(|v| !v.is_empty());
     let (train, validation) = match trainer.validation {
         None => (data.train.clone(), own),
@@ -36,29 +36,12 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
             (train, Some(validation).filter(|v| !v.is_empty()))
         }
     };
-    if data.train.is_empty() {
-        return Err(Error::new(format!(
-            "the data set {} has no samples to train on",
-            data.name
-        )));
-    }
     if train.is_empty() {
         return Err(Error::new(
             "the validation split takes all samples: there is none left to train on",
         ));
     }
-    let mut loader = trainer.loader(data, &train, trainer.batch_size)?;
-    // In the order of the data, since that of epochs depends on what the model takes.
-    let first = loader.feed(0)?;
-    let model = build(&trainer, data, &loader, &first)?;
-    let least = least_batch(&trainer, &first, train.len())?;
-    drop(first);
-    loader = loader.shuffle(trainer.seed).join_last(least);
-    // Images that are changed by chance are widened and normalized before.
-    loader = match &trainer.augment {
-        Some(augment) => loader.augment(augment.clone())?.classes(data.classes()),
-        None => as_stored(loader, &train),
-    };
+    let (loader, model, least) = prepared(&trainer, data, &train)?;
     let batches = loader.len() as u64;
     let total = batches.checked_mul(trainer.epochs).ok_or_else(|| {
         Error::new(format!(
@@ -134,6 +117,26 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
     }
 }
 
+/// Batches of the samples in the order of training, the model that is built for them, and the fewest samples of a step.
+pub(super) fn prepared(
+    trainer: &Trainer,
+    data: &Dataset,
+    train: &Split,
+) -> Result<(Loader, SavedModel, usize)> {
+    let loader = trainer.loader(data, train, trainer.batch_size)?;
+    // In the order of the data, since that of epochs depends on what the model takes.
+    let first = loader.feed(0)?;
+    let model = build(trainer, data, &loader, &first)?;
+    let least = least_batch(trainer, &first, train.len())?;
+    let loader = loader.shuffle(trainer.seed).join_last(least);
+    // Images that are changed by chance are widened and normalized before.
+    let loader = match &trainer.augment {
+        Some(augment) => loader.augment(augment.clone())?.classes(data.classes()),
+        None => as_stored(loader, train),
+    };
+    Ok((loader, model, least))
+}
+
 /// Opens the run's folder, if there is to be one: a new one, or that of a run that is gone on with.
 fn open(
     session: &mut Session<'_>,
@@ -195,7 +198,7 @@ fn inputs(like: &Arrays, samples: usize) -> Tensors {
 }
 
 /// The fewest samples of the data that the model can be trained on together, which there must be.
-pub(super) fn least_batch(trainer: &Trainer, feed: &Feed, samples: usize) -> Result<usize> {
+fn least_batch(trainer: &Trainer, feed: &Feed, samples: usize) -> Result<usize> {
     let least = trainer
         .model
         .least_batch_for(&feed.inputs.map(|_, array| array.meta()))?;
@@ -232,7 +235,7 @@ pub(super) fn what(data: &Dataset) -> &'static str {
 }
 
 /// What can be said before anything is built.
-pub(super) fn check(trainer: &Trainer) -> Result<()> {
+pub(super) fn check(trainer: &Trainer, data: &Dataset) -> Result<()> {
     if trainer.batch_size == 0 {
         return Err(Error::new("the batch size is 0; it must be at least 1"));
     }
@@ -251,6 +254,12 @@ pub(super) fn check(trainer: &Trainer) -> Result<()> {
     }
     for callback in &trainer.callbacks {
         callback.check()?;
+    }
+    if data.train.is_empty() {
+        return Err(Error::new(format!(
+            "the data set {} has no samples to train on",
+            data.name
+        )));
     }
     Ok(())
 }

@@ -2,12 +2,9 @@
 
 use super::{
     Trainer,
-    fit::{build, check, least_batch},
+    fit::{check, prepared},
 };
-use crate::{
-    bytes::as_stored,
-    error::{Error, Result},
-};
+use crate::error::{Error, Result};
 use zerokara_data::Dataset;
 
 /// What the losses were at growing learning rates ([`Trainer::learning_rates`]).
@@ -71,23 +68,8 @@ impl Trainer {
                 "{steps} steps are too few to see where the loss falls; take at least 10"
             )));
         }
-        check(&self)?;
-        if data.train.is_empty() {
-            return Err(Error::new(format!(
-                "the data set {} has no samples to train on",
-                data.name
-            )));
-        }
-        let loader = self.loader(data, &data.train, self.batch_size)?;
-        let first = loader.feed(0)?;
-        build(&self, data, &loader, &first)?;
-        let least = least_batch(&self, &first, data.train.len())?;
-        drop(first);
-        let loader = loader.shuffle(self.seed).join_last(least);
-        let loader = match &self.augment {
-            Some(augment) => loader.augment(augment.clone())?.classes(data.classes()),
-            None => as_stored(loader, &data.train),
-        };
+        check(&self, data)?;
+        let (loader, ..) = prepared(&self, data, &data.train)?;
         let batches = loader.len() as u64;
         let mut feeder = loader.feeder();
         let mut step = self.step(data)?;
