@@ -49,8 +49,9 @@ Examples:
 
 /// From so many samples on, some are held back to choose the best epoch by.
 const ENOUGH: usize = 1_000;
-/// Their share.
+/// Their share, and the most samples that are needed to tell epochs apart.
 const HELD_BACK: f64 = 0.1;
+const MOST_HELD_BACK: usize = 2_500;
 
 pub fn run(options: &Options, words: Words) -> Outcome {
     if options.schema {
@@ -68,7 +69,12 @@ pub fn run(options: &Options, words: Words) -> Outcome {
     let mut recipe = options::asked(asked, &options.set, options.target.as_deref())?;
     let data = options::load(&recipe.data()?, false, words)?;
     if data.validation.is_empty() && data.train.len() >= ENOUGH && !recipe.says("validation") {
-        recipe.set_value("validation", HELD_BACK, "--validation")?;
+        let share = (data.train.len() as f64 * HELD_BACK) as usize;
+        let held_back: serde_json::Value = match share > MOST_HELD_BACK {
+            true => MOST_HELD_BACK.into(),
+            false => HELD_BACK.into(),
+        };
+        recipe.set_value("validation", held_back, "--validation")?;
     }
     let mut run = recipe.description(&data)?;
     // What training learns of the data it learns anew.

@@ -49,6 +49,7 @@ mod normalization;
 #[cfg(feature = "arrays")]
 pub mod npy;
 mod open;
+mod order;
 mod parts;
 #[cfg(feature = "images")]
 mod picture;

@@ -8,11 +8,11 @@ use crate::error::{Error, Result};
 use crate::feed::{Feed, Feeder};
 use crate::gather::{FedArray, Items, write_normalized};
 use crate::normalization::Normalization;
-use crate::random::{Purpose, Random};
+use crate::order::{Bucket, Order};
 use crate::source::{is_fixed, make};
 use crate::split::Split;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use zerokara_core::{Arrays, Axis, DType, Elements, Port};
 
 /// Runs `work(unit)` for every unit below a number, each once, in any order and on any threads.
@@ -64,7 +64,6 @@ pub struct Position {
 pub struct Loader {
     pub(crate) split: Split,
     batch_size: usize,
-    shuffle: Option<u64>,
     drop_last: bool,
     /// A last batch of fewer samples joins the one before.
     least: usize,
@@ -76,17 +75,9 @@ pub struct Loader {
     pub(crate) raw: bool,
     /// By the column's number.
     pub(crate) pads: Vec<(usize, Pad)>,
-    bucket: Option<Bucket>,
     workers: usize,
     position: Position,
-    order: Vec<usize>,
-}
-
-/// Batches of samples of like lengths.
-#[derive(Clone, Debug)]
-struct Bucket {
-    lengths: Arc<[usize]>,
-    batches: usize,
+    order: Order,
 }
 
 impl Loader {
@@ -110,7 +101,6 @@ impl Loader {
         Ok(Loader {
             split: split.clone(),
             batch_size: batch_size.min(split.len()),
-            shuffle: None,
             drop_last: false,
             least: 1,
             normalizations: inputs.iter().map(unit).collect(),
@@ -118,17 +108,16 @@ impl Loader {
             classes: 0,
             raw: false,
             pads: Vec::new(),
-            bucket: None,
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             position: Position::default(),
-            order: (0..split.len()).collect(),
+            order: Order::plain(split.len()),
         })
     }
 
     /// A new order for every epoch, without replacement. Seed and epoch fix the order, in every version of this crate
     /// and on every platform.
     pub fn shuffle(mut self, seed: u64) -> Self {
-        self.shuffle = Some(seed);
+        self.order.seed = Some(seed);
         self.arrange();
         self
     }
@@ -375,10 +364,46 @@ impl Loader {
             .collect();
         let Some(lengths) = lengths else {
             return Err(Error::new(format!(
-                "how long samples are in the column {column:?} is not known without making them; a source says it by its                  `length`, `Lazy` by `lengths`"
+                "how long samples are in the column {column:?} is not known without making them; a source says it by its `length`, `Lazy` by `lengths`"
             )));
         };
-        self.bucket = Some(Bucket { lengths, batches });
+        self.order.bucket = Some(Bucket { lengths, batches });
+        self.arrange();
+        Ok(self)
+    }
+
+    /// Takes all classes equally often: an epoch has as many samples as before, equally many of each class. Of a large class
+    /// some are left out, others each time; those of a small class come several times.
+    ///
+    /// # Errors
+    ///
+    /// The samples have no classes.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use zerokara_data::{Loader, Split};
+    ///
+    /// let labels = vec![0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    /// let split = Split::new(vec![0.0; 10], &[1], labels)?;
+    /// let loader = Loader::new(&split, 10)?.shuffle(1).balanced()?;
+    /// let ones = loader.batch(0)?.labels.iter().filter(|&&label| label == 1).count();
+    /// assert_eq!(ones, 5);
+    /// # Ok::<(), zerokara_data::Error>(())
+    /// ```
+    #[doc(alias("WeightedRandomSampler", "oversampling", "class_balance"))]
+    pub fn balanced(mut self) -> Result<Self> {
+        let labels = self.split.labels();
+        if labels.is_empty() {
+            return Err(Error::new(
+                "classes cannot be taken equally often: the samples have none",
+            ));
+        }
+        let mut classes: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+        for (index, &label) in labels.iter().enumerate() {
+            classes.entry(label).or_default().push(index);
+        }
+        self.order.classes = Some(classes.into_values().collect());
         self.arrange();
         Ok(self)
     }
@@ -399,36 +424,7 @@ impl Loader {
 
     /// Puts the samples in the order of the epoch.
     fn arrange(&mut self) {
-        // From the plain order, so that an epoch's order does not depend on those before it.
-        if self.shuffle.is_some() || self.bucket.is_some() {
-            for (place, index) in self.order.iter_mut().enumerate() {
-                *index = place;
-            }
-        }
-        let epoch = self.position.epoch;
-        if let Some(seed) = self.shuffle {
-            Random::new(seed, Purpose::Shuffle, epoch, 0).shuffle(&mut self.order);
-        }
-        let Some(bucket) = &self.bucket else {
-            return;
-        };
-        let full = self.order.len() / self.batch_size * self.batch_size;
-        let pool = bucket.batches.saturating_mul(self.batch_size);
-        for pool in self.order[..full].chunks_mut(pool) {
-            pool.sort_by_key(|&index| bucket.lengths[index]);
-        }
-        if let Some(seed) = self.shuffle {
-            let mut batches: Vec<usize> = (0..full / self.batch_size).collect();
-            Random::new(seed, Purpose::Bucket, epoch, 0).shuffle(&mut batches);
-            let sorted = self.order.clone();
-            for (batch, to) in batches
-                .iter()
-                .zip(self.order.chunks_exact_mut(self.batch_size))
-            {
-                let start = batch * self.batch_size;
-                to.copy_from_slice(&sorted[start..start + self.batch_size]);
-            }
-        }
+        self.order.arrange(self.position.epoch, self.batch_size);
     }
 
     /// The epoch that was set last; 0 at first.
@@ -501,10 +497,10 @@ impl Loader {
         }
         let start = batch * self.batch_size;
         let end = match batch + 1 == self.len() && !self.drop_last {
-            true => self.order.len(),
+            true => self.order.indices.len(),
             false => start + self.batch_size,
         };
-        Ok(&self.order[start..end])
+        Ok(&self.order.indices[start..end])
     }
 
     /// Fills buffers with a batch of the current epoch and returns its number of samples `n`: the first
@@ -648,15 +644,15 @@ impl Loader {
 
     /// Begins to make the samples of the epoch from this batch on.
     pub(crate) fn ahead(&self, batch: usize) -> Ahead {
-        let start = (batch * self.batch_size).min(self.order.len());
+        let start = (batch * self.batch_size).min(self.order.indices.len());
         let end = match self.drop_last {
-            true => (self.len() * self.batch_size).min(self.order.len()),
-            false => self.order.len(),
+            true => (self.len() * self.batch_size).min(self.order.indices.len()),
+            false => self.order.indices.len(),
         };
         let room = self.batch_size.saturating_mul(2).max(self.workers);
         Ahead::new(
             &self.split,
-            self.order[start..end].to_vec(),
+            self.order.indices[start..end].to_vec(),
             self.workers,
             room,
         )

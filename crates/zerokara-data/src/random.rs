@@ -18,6 +18,7 @@ pub(crate) enum Purpose {
     Colour = 12,
     Elastic = 13,
     Mix = 14,
+    Balance = 15,
 }
 
 /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).

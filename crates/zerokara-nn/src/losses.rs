@@ -18,6 +18,11 @@ pub trait Loss: Send + Sync {
         Vec::new()
     }
 
+    /// The weight of each class, if they differ.
+    fn class_weights(&self) -> &[f64] {
+        &[]
+    }
+
     /// The mean loss of a batch, a scalar; an invalid tensor that says why where outputs and targets do not go together.
     fn loss(&self, output: &Tensor, target: &Tensor) -> Tensor;
 
@@ -52,6 +57,10 @@ impl<L: Loss + ?Sized> Loss for Arc<L> {
         (**self).settings()
     }
 
+    fn class_weights(&self) -> &[f64] {
+        (**self).class_weights()
+    }
+
     fn loss(&self, output: &Tensor, target: &Tensor) -> Tensor {
         (**self).loss(output, target)
     }
@@ -74,14 +83,21 @@ impl<L: Loss + ?Sized> Loss for Arc<L> {
 /// With logits `x [N, C]` and labels `t [N]` (i64) the mean of `-log softmax(x)[t]`; with targets `[N, C]` (floats) the
 /// mean of `-sum over c of t[c] log softmax(x)[c]`. With label smoothing `s`, labels count as `1 - s` at their place
 /// plus `s / C` everywhere (Szegedy et al., 2016).
+///
+/// Measures: `accuracy`, and `top5` where there are more than ten classes: the share of samples whose class is among the five
+/// largest scores.
 #[doc(alias("SoftmaxWithLoss", "cross_entropy_error", "CrossEntropyLoss"))]
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SoftmaxCrossEntropy {
     smoothing: f64,
+    weights: Vec<f64>,
 }
 
+/// Places among the largest scores that count for `top5`, and the most classes for which that says little.
+const TOP: (usize, usize) = (5, 10);
+
 impl SoftmaxCrossEntropy {
-    /// Without label smoothing.
+    /// Without label smoothing, all classes alike.
     pub fn new() -> Self {
         Self::default()
     }
@@ -90,6 +106,76 @@ impl SoftmaxCrossEntropy {
     pub fn label_smoothing(mut self, smoothing: f64) -> Self {
         self.smoothing = smoothing;
         self
+    }
+
+    /// With a weight `w` for each class, so that rare ones count more: of labels
+    /// `sum of -w[t] log softmax(x)[t] / sum of w[t]` over the batch, of other targets the mean of
+    /// `-sum over c of w[c] t[c] log softmax(x)[c]`, as PyTorch has it. No weights, all classes alike.
+    ///
+    /// ```
+    /// use zerokara_core::Tensor;
+    /// use zerokara_nn::{Loss, SoftmaxCrossEntropy};
+    /// let (x, t) = (Tensor::from([[2.0, 0.0], [2.0, 0.0]]), Tensor::from([0, 1]));
+    /// let loss = SoftmaxCrossEntropy::new().class_weights([1.0, 3.0]).loss(&x, &t).item()?;
+    /// let (right, wrong) = ((1.0 + (-2f64).exp()).ln(), (1.0 + 2f64.exp()).ln());
+    /// assert!((loss - (right + 3.0 * wrong) / 4.0).abs() < 1e-6);
+    /// # Ok::<(), zerokara_core::Error>(())
+    /// ```
+    #[doc(alias("weight", "class_weight", "imbalanced"))]
+    pub fn class_weights(mut self, weights: impl Into<Vec<f64>>) -> Self {
+        self.weights = weights.into();
+        self
+    }
+
+    /// Why its settings cannot work.
+    fn fault(&self, classes: usize) -> Option<String> {
+        if !(0.0..=1.0).contains(&self.smoothing) {
+            return Some(format!(
+                "the label smoothing is a share from 0 to 1, not {}",
+                self.smoothing
+            ));
+        }
+        let weights = &self.weights;
+        if weights.is_empty() {
+            return None;
+        }
+        if weights.len() != classes {
+            return Some(format!(
+                "there are {} class weights for {classes} classes",
+                weights.len()
+            ));
+        }
+        let bad = weights.iter().find(|w| !(w.is_finite() && **w >= 0.0));
+        match bad {
+            Some(bad) => Some(format!("a class weight is a number from 0 on, not {bad}")),
+            None if weights.iter().all(|&w| w == 0.0) => Some("all class weights are 0".into()),
+            None => None,
+        }
+    }
+
+    /// The loss where classes have weights.
+    fn weighted(&self, output: &Tensor, target: &Tensor, classes: usize, dtype: DType) -> Tensor {
+        let weights = Array::new([classes], self.weights.as_slice());
+        let weights = Tensor::from(weights).cast(dtype);
+        let is_label = matches!(target.dtype(), Ok(DType::I64));
+        let targets = match is_label {
+            true => target.one_hot(classes).cast(dtype),
+            false => target.clone(),
+        };
+        let smoothed = match self.smoothing {
+            0.0 => targets.clone(),
+            s => &targets * (1.0 - s) + s / classes as f64,
+        };
+        let shares = smoothed * weights.broadcast_like(&targets);
+        let losses = -(output.log_softmax() * &shares);
+        // A class without a share counts for nothing, also where its score is minus infinity.
+        let nothing = shares.zeros_like();
+        let losses = shares.equal(&nothing).select(&nothing, &losses);
+        let losses = losses.sum_axes(&[-1], false);
+        match is_label {
+            true => losses.sum() / (&targets * weights.broadcast_like(&targets)).sum(),
+            false => losses.mean(),
+        }
     }
 }
 
@@ -105,29 +191,39 @@ impl Loss for SoftmaxCrossEntropy {
         }
     }
 
+    fn class_weights(&self) -> &[f64] {
+        &self.weights
+    }
+
     fn loss(&self, output: &Tensor, target: &Tensor) -> Tensor {
-        if !(0.0..=1.0).contains(&self.smoothing) {
-            return Tensor::invalid(Error::new(format!(
-                "{}: the label smoothing is a share from 0 to 1, not {}",
-                self.name(),
-                self.smoothing
-            )));
-        }
-        if let (Ok(scores), Ok(targets)) = (output.meta(), target.meta())
-            && let Some(why) = misfit(output, scores, targets)
-        {
+        let (Ok(scores), Ok(targets)) = (output.meta(), target.meta()) else {
+            return output.cross_entropy(target).mean();
+        };
+        let classes = scores.shape.last().copied().unwrap_or(0);
+        let fault = self.fault(classes);
+        if let Some(why) = fault.or_else(|| misfit(output, scores, targets)) {
             return Tensor::invalid(Error::new(format!("{}: {why}", self.name())));
         }
-        output.cross_entropy_smoothed(target, self.smoothing).mean()
+        match self.weights.is_empty() {
+            true => output.cross_entropy_smoothed(target, self.smoothing).mean(),
+            false => self.weighted(output, target, classes, scores.dtype),
+        }
     }
 
     fn sums(&self, output: &Tensor, target: &Tensor) -> Vec<(&'static str, Tensor)> {
-        vec![("correct", right(output, target).sum())]
+        let mut sums = vec![("correct", right(output, target).sum())];
+        let (top, few) = TOP;
+        let classes = output.shape().ok().and_then(|shape| shape.last().copied());
+        if classes.is_some_and(|classes| classes > few) {
+            sums.push(("top5", among(output, target, top).sum()));
+        }
+        sums
     }
 
     fn metrics(&self, totals: &Totals) -> Vec<Measure> {
-        let accuracy = totals.mean("correct");
-        Vec::from_iter(accuracy.map(|a| Measure::share("accuracy", a)))
+        let share = |sum, name| totals.mean(sum).map(|share| Measure::share(name, share));
+        let accuracy = share("correct", "accuracy");
+        accuracy.into_iter().chain(share("top5", "top5")).collect()
     }
 
     fn read(&self, output: &Array, sample: usize) -> Result<Answer> {
@@ -140,13 +236,29 @@ impl Loss for SoftmaxCrossEntropy {
     }
 }
 
-/// For each row of scores whether the largest is at the label, as floats.
-fn right(output: &Tensor, target: &Tensor) -> Tensor {
-    let labels = match target.dtype() {
+/// The labels of targets that may be shares of classes.
+fn labels(target: &Tensor) -> Tensor {
+    match target.dtype() {
         Ok(DType::I64) => target.clone(),
         _ => target.argmax(-1),
-    };
-    output.argmax(-1).equal(&labels).cast(DType::F32)
+    }
+}
+
+/// For each row of scores whether fewer than `top` are larger than the label's, as floats. A row with NaN is no answer.
+fn among(output: &Tensor, target: &Tensor, top: usize) -> Tensor {
+    let classes = output.shape().ok().and_then(|shape| shape.last().copied());
+    let there = labels(target).one_hot(classes.unwrap_or(0)).cast(DType::Bool);
+    let lowest = output.full_like(f64::NEG_INFINITY);
+    let own = there.select(output, &lowest).max_axes(&[-1], true);
+    // Not "larger" but "not at most", so that NaN counts against the answer.
+    let at_most = output.less_equal(&own.broadcast_like(output));
+    let larger = at_most.logical_not().cast(DType::F32).sum_axes(&[-1], false);
+    larger.less(&larger.full_like(top as f64)).cast(DType::F32)
+}
+
+/// For each row of scores whether the largest is at the label, as floats.
+fn right(output: &Tensor, target: &Tensor) -> Tensor {
+    output.argmax(-1).equal(&labels(target)).cast(DType::F32)
 }
 
 /// An error unless one of these scores is the largest.

@@ -39,6 +39,11 @@ pub trait Task: Send + Sync {
         Vec::new()
     }
 
+    /// The weight of each class, if the task has classes and they differ.
+    fn weights(&self) -> &[f64] {
+        &[]
+    }
+
     /// The mean loss of a batch, a scalar; an invalid tensor that says why where outputs and targets do not go together.
     fn objective(&self, outputs: &Tensors, targets: &Tensors) -> Tensor;
 
@@ -74,6 +79,10 @@ impl<L: Loss + ?Sized> Task for L {
         self.settings()
     }
 
+    fn weights(&self) -> &[f64] {
+        self.class_weights()
+    }
+
     fn objective(&self, outputs: &Tensors, targets: &Tensors) -> Tensor {
         self.loss(&outputs.single(), &targets.single())
     }
@@ -99,6 +108,10 @@ impl Task for Arc<dyn Task> {
 
     fn options(&self) -> Vec<(&'static str, f64)> {
         (**self).options()
+    }
+
+    fn weights(&self) -> &[f64] {
+        (**self).weights()
     }
 
     fn objective(&self, outputs: &Tensors, targets: &Tensors) -> Tensor {

@@ -21,7 +21,8 @@ pub mod run_folder;
 mod trainer;
 
 pub use description::{
-    DataDescription, DataFacts, GroupDescription, ModelDescription, Pace, RunDescription, Setup,
+    DataDescription, DataFacts, GroupDescription, ModelDescription, Pace, RunDescription, Sampling,
+    Setup,
 };
 pub use error::{Error, NotFinite, Result};
 pub use evaluation::{Answer, Evaluation, Reading};

@@ -21,7 +21,8 @@ pub use run::Run;
 use crate::{
     bytes::OfBytes,
     description::{
-        DataDescription, DataFacts, GroupDescription, ModelDescription, Pace, RunDescription, Setup,
+        DataDescription, DataFacts, GroupDescription, ModelDescription, Pace, RunDescription, Sampling,
+        Setup,
     },
     error::Result,
     language::{Language, TRAINING, Words},
@@ -70,6 +71,8 @@ pub struct Trainer {
     seed: u64,
     validation: Option<Amount>,
     augment: Option<Augment>,
+    ema: Option<f64>,
+    sampling: Sampling,
     train_sample: usize,
     padding: Vec<(String, Pad)>,
     groups: Vec<ParameterGroup>,
@@ -121,6 +124,8 @@ impl Trainer {
             seed: 0,
             validation: None,
             augment: None,
+            ema: None,
+            sampling: Sampling::default(),
             train_sample: 5_000,
             padding: Vec::new(),
             groups: Vec::new(),
@@ -232,6 +237,21 @@ impl Trainer {
     /// Changes the training images by chance, anew in every epoch.
     pub fn augment(mut self, augment: Augment) -> Self {
         self.augment = Some(augment);
+        self
+    }
+
+    /// Keeps a moving average of weights and running statistics beside them ([`TrainStep::ema`]); it is what is evaluated
+    /// after each epoch, saved and given in the end, while training goes on from the weights themselves. A decay of 0.999
+    /// averages about the last thousand steps.
+    #[doc(alias("exponential_moving_average", "average"))]
+    pub fn ema(mut self, decay: f64) -> Self {
+        self.ema = Some(decay);
+        self
+    }
+
+    /// Which samples an epoch takes: each once unless set.
+    pub fn sampling(mut self, sampling: Sampling) -> Self {
+        self.sampling = sampling;
         self
     }
 
@@ -372,6 +392,9 @@ impl Trainer {
         for group in &self.groups {
             step = step.group(group.clone())?;
         }
+        if let Some(decay) = self.ema {
+            step = step.ema(decay)?;
+        }
         match self.arithmetic {
             Some(arithmetic) => Ok(step.precision(arithmetic)?),
             None => Ok(step),
@@ -460,7 +483,12 @@ impl Trainer {
         let parted_off = asked.and_then(|run| run.validation);
         run.validation = self.validation.or(parted_off);
         run.train_sample = self.train_sample;
-        run.augment = self.augment.clone();
+        // What changes nothing is kept where it was asked for: it says that nothing is to be changed.
+        let unchanged = || asked.and_then(|run| run.augment.clone());
+        run.augment = self.augment.clone().or_else(unchanged);
+        run.ema = self.ema;
+        run.sampling = self.sampling;
+        run.class_weights = self.task.weights().to_vec();
         run.padding = self.padding.iter().cloned().collect();
         run.clipping = self.clipping;
         run.l2_penalty = self.l2_penalty;

@@ -96,6 +96,17 @@ impl Augment {
         }
     }
 
+    /// Whether it changes anything.
+    ///
+    /// ```
+    /// use zerokara_data::Augment;
+    /// assert!(!Augment::new(1).changes());
+    /// assert!(Augment::new(1).flip().changes());
+    /// ```
+    pub fn changes(&self) -> bool {
+        *self != Augment::new(self.settings.seed)
+    }
+
     fn checked(self) -> Result<Self> {
         self.settings.check()?;
         Ok(self)

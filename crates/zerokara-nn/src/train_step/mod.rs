@@ -1,5 +1,6 @@
 //! A step of training, compiled as one program per shape of the batch, or in two halves with a place between.
 
+mod average;
 pub(crate) mod groups;
 pub(crate) mod programs;
 mod state;
@@ -13,6 +14,7 @@ use crate::{
     given::{Given, Inputs, Shapes, samples},
     replay::{nodes, replay},
 };
+use average::Averages;
 use groups::{Cell, Group, ParameterGroup};
 use programs::{Compiled, Programs, Site};
 use std::sync::Arc;
@@ -138,6 +140,8 @@ pub struct TrainStep {
     /// The parameters that are trained, each with its state.
     cells: Vec<Cell>,
     groups: Vec<Group>,
+    /// The moving average of what is trained, if one is kept.
+    average: Option<Averages>,
     programs: Programs<Pass, Runner>,
     steps: u64,
     updates: u64,
@@ -209,6 +213,7 @@ impl TrainStep {
             wanted: Vec::new(),
             cells,
             groups,
+            average: None,
             programs: Programs::default(),
             steps: 0,
             updates: 0,
@@ -463,6 +468,9 @@ impl TrainStep {
             for number in self.groups.iter().flat_map(|g| g.scalars.iter()) {
                 self.second.number(*number, DType::F32)?;
             }
+            if let Some(share) = self.share_of_next() {
+                self.second.number(share, DType::F32)?;
+            }
             let mut programs = std::mem::take(&mut self.programs);
             let none = Arrays::new();
             let pass = Pass::Update(care);
@@ -578,6 +586,9 @@ impl TrainStep {
         for number in self.groups.iter().flat_map(|g| g.scalars.iter()) {
             self.inputs.number(*number, DType::F32)?;
         }
+        if let Some(share) = self.share_of_next() {
+            self.inputs.number(share, DType::F32)?;
+        }
         // Taken out, so that compiling can read the rest.
         let mut programs = std::mem::take(&mut self.programs);
         let samples = samples(inputs) as u64;
@@ -658,7 +669,8 @@ impl TrainStep {
             Array::scalar(1e18, DType::F32),
         ];
         let scalars = self.groups.iter().flat_map(|group| group.scalars.iter());
-        let scalars = scalars.map(|&s| Array::scalar(s, DType::F32));
+        let scalars = scalars.copied().chain(self.share_of_next());
+        let scalars = scalars.map(|s| Array::scalar(s, DType::F32));
         let last: Vec<Array> = (self.inputs.all()[..batch].iter().cloned())
             .chain(numbers)
             .chain(scalars)

@@ -14,6 +14,12 @@ impl TrainStep {
         states.map(|p| (p.name().to_string(), p.clone())).collect()
     }
 
+    /// The moving averages, if there are some, as files name them.
+    fn averages(&self) -> impl Iterator<Item = (String, Parameter)> {
+        let cells = self.average.iter().flat_map(|average| &average.cells);
+        cells.map(|cell| (format!("__average.{}", cell.path), cell.average.clone()))
+    }
+
     /// All that the step is, without the model's own parameters and buffers ([`Module::state`](crate::Module::state) has
     /// these): what the optimizer remembers of each parameter, the numbers of steps and updates, and what the step has
     /// learned of the sizes of values. A step of the same settings that is given all this, and its model the values that it
@@ -44,6 +50,9 @@ impl TrainStep {
             .into_iter()
             .map(|(name, cell)| (name, cell.value()))
             .collect();
+        for (name, cell) in self.averages() {
+            state.insert(name, cell.value());
+        }
         let counters: &[i64] = &[self.steps as i64, self.updates as i64];
         state.insert(COUNTERS, Array::new([2], counters));
         state.insert(NORM, Array::scalar(self.norm, DType::F64));
@@ -63,7 +72,8 @@ impl TrainStep {
     /// If the state lacks a value, has one too many, or has one of another shape: it is of another model, optimizer or
     /// other groups.
     pub fn load_state(&mut self, state: &Arrays) -> Result<()> {
-        let cells = self.optimizer_state();
+        let mut cells = self.optimizer_state();
+        cells.extend(self.averages());
         let find = |name: &str| {
             let found = state.get(name);
             found.ok_or_else(|| Error::new(format!("the state of the training has no {name}")))

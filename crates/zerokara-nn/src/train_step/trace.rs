@@ -140,6 +140,7 @@ impl TrainStep {
             update.stored.push(new.clone());
             update.updates.push((cell, new));
         }
+        update.average(self);
         for ((_, new), old) in update.updates.iter_mut().zip(&update.old) {
             *new = ok.select(new, old);
         }
@@ -203,6 +204,7 @@ impl TrainStep {
         {
             ok = ok.logical_and(&all);
         }
+        update.average(self);
         for ((_, new), old) in update.updates.iter_mut().zip(&update.old) {
             *new = ok.select(new, old);
         }
@@ -285,4 +287,19 @@ struct Update {
     stored: Vec<Tensor>,
     /// The values that they are to replace.
     old: Vec<Tensor>,
+}
+
+impl Update {
+    /// The moving averages follow what is stored, if there are some.
+    fn average(&mut self, step: &TrainStep) {
+        let Some(average) = step.trace_average(&self.updates) else {
+            return;
+        };
+        self.scalars.push(average.share);
+        for (cell, old, new) in average.updates {
+            self.old.push(old);
+            self.stored.push(new.clone());
+            self.updates.push((cell, new));
+        }
+    }
 }

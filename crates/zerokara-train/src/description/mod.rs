@@ -18,7 +18,8 @@ use std::{collections::BTreeMap, fs, sync::Arc};
 use zerokara_core::Arithmetic;
 use zerokara_data::{Amount, Augment, Dataset, Pad};
 use zerokara_nn::{
-    Clipping, Forward, Optimizer, ParameterGroup, Schedule, losses, models, optimizers,
+    Clipping, Forward, Loss, Optimizer, ParameterGroup, Schedule, SoftmaxCrossEntropy, losses,
+    models, optimizers,
 };
 
 /// The version of the description. Later ones are not read; those of version 1 are read as this one ([`upgraded`]).
@@ -87,9 +88,34 @@ pub struct RunDescription {
     /// What looks at steps and epochs, such as early stopping, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub callbacks: Vec<Setup>,
+    /// The decay of the moving average of the weights ([`Trainer::ema`]), if one is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ema: Option<f64>,
+    /// The weight of each class in the loss, where they differ ([`SoftmaxCrossEntropy::class_weights`]).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_weights: Vec<f64>,
+    /// Which samples an epoch takes.
+    #[serde(default, skip_serializing_if = "is_usual_sampling")]
+    pub sampling: Sampling,
     /// How often everything is saved; as [`Trainer::checkpoint_every`] says unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_every: Option<Every>,
+}
+
+/// Which samples an epoch of training takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sampling {
+    /// Each once, in an order of chance.
+    #[default]
+    Shuffled,
+    /// As many, equally many of each class ([`Loader::balanced`](zerokara_data::Loader::balanced)).
+    Balanced,
+}
+
+impl Sampling {
+    /// The names, as descriptions have them.
+    pub const NAMES: [&str; 2] = ["shuffled", "balanced"];
 }
 
 /// A model by its name, or by its layers.
@@ -232,6 +258,10 @@ fn is_one(number: &usize) -> bool {
 
 fn usual_train_sample() -> usize {
     5_000
+}
+
+fn is_usual_sampling(sampling: &Sampling) -> bool {
+    *sampling == Sampling::default()
 }
 
 fn is_unclipped(clipping: &Clipping) -> bool {
@@ -392,6 +422,9 @@ impl RunDescription {
             precision: None,
             groups: Vec::new(),
             callbacks: Vec::new(),
+            ema: None,
+            class_weights: Vec::new(),
+            sampling: Sampling::default(),
             checkpoint_every: None,
         }
     }
@@ -465,8 +498,8 @@ impl RunDescription {
             name => models::by_name(name, outputs)
                 .ok_or_else(|| Error::new(format!("there is no model {name}")))?,
         };
-        let settings: Vec<(String, f64)> = self.task.settings.clone().into_iter().collect();
-        let loss = losses::by_name(&self.task.name, &settings)
+        let loss = self
+            .loss()?
             .ok_or_else(|| own(&format!("the task {}", self.task.name)))?;
         let mut trainer = Trainer::new(model, loss)
             .name(&self.model.name)
@@ -479,12 +512,16 @@ impl RunDescription {
             .train_sample(self.train_sample)
             .clipping(self.clipping)
             .l2_penalty(self.l2_penalty)
+            .sampling(self.sampling)
             .described_by(self);
+        if let Some(decay) = self.ema {
+            trainer = trainer.ema(decay);
+        }
         // What data of one's own hold back was parted off as they were read.
         if let Some(amount) = self.validation.filter(|_| data.validation.is_empty()) {
             trainer = trainer.validation(amount);
         }
-        if let Some(augment) = &self.augment {
+        if let Some(augment) = self.augment.as_ref().filter(|a| a.changes()) {
             trainer = trainer.augment(augment.clone());
         }
         for (column, pad) in &self.padding {
@@ -513,6 +550,26 @@ impl RunDescription {
             };
         }
         Ok(trainer)
+    }
+
+    /// The loss, if there is one of its name.
+    fn loss(&self) -> Result<Option<Arc<dyn Loss>>> {
+        let settings: Vec<(String, f64)> = self.task.settings.clone().into_iter().collect();
+        if self.class_weights.is_empty() {
+            return Ok(losses::by_name(&self.task.name, &settings));
+        }
+        let smoothing = self.task.settings.get("label_smoothing");
+        let loss = SoftmaxCrossEntropy::new()
+            .label_smoothing(smoothing.copied().unwrap_or(0.0))
+            .class_weights(self.class_weights.clone());
+        match self.task.name == loss.name() {
+            true => Ok(Some(Arc::new(loss))),
+            false => Err(Error::new(format!(
+                "class_weights go with the loss {}; {} has no classes to weigh",
+                loss.name(),
+                self.task.name
+            ))),
+        }
     }
 
     /// The first thing in which another run differs from this one, in words; nothing if they do the same. How often is

@@ -1,6 +1,6 @@
 //! What a recipe may say. Checks, the JSON schema and the comments of written recipes are made from these fields.
 
-use crate::{EarlyStopping, Pace, RunDescription};
+use crate::{EarlyStopping, Pace, RunDescription, Sampling};
 use zerokara_core::Arithmetic;
 use zerokara_data::Pictures;
 use zerokara_nn::{losses, models, optimizers};
@@ -150,6 +150,24 @@ pub(super) fn recipe() -> Form {
                 Form::Map(Box::new(Form::Map(Box::new(Form::any())))),
             ]),
             "How the learning rate changes: constant, step, linear, cosine or one-cycle",
+        ),
+        field(
+            "ema",
+            Form::Number { least: 0.0, most: 0.999_999 },
+            "Decay of the moving average of the weights, which is judged and kept, such as 0.999",
+        ),
+        field(
+            "class_weights",
+            Form::Either(vec![
+                Form::Choice(vec!["balanced"]),
+                Form::list(Form::from(0.0)),
+            ]),
+            "How much each class counts in the loss: \"balanced\", so that rare ones count more, or a number for each",
+        ),
+        field(
+            "sampling",
+            Form::Choice(Sampling::NAMES.to_vec()),
+            "Which samples an epoch takes: each once (shuffled), or equally many of each class (balanced)",
         ),
         field(
             "l2_penalty",

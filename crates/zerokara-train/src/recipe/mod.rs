@@ -298,6 +298,9 @@ impl Recipe {
         merge(&mut whole, Value::Object(self.value.clone()));
         // What was found in the data is not for the recipe to say.
         whole["data"]["name"] = data.name.clone().into();
+        if whole.get("class_weights").is_some_and(Value::is_string) {
+            whole["class_weights"] = suggest::balanced(data)?.into();
+        }
         let seed = whole["seed"].clone();
         if let Some(augment) = whole.get_mut("augment").and_then(Value::as_object_mut) {
             augment.entry("seed").or_insert(seed);

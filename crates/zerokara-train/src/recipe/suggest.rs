@@ -3,11 +3,11 @@
 use super::{LayerDescription, Recipe};
 use crate::{
     description::{ModelDescription, Pace, RunDescription, Setup},
-    error::Result,
+    error::{Error, Result},
 };
 use serde_json::{Map, Value, json};
 use zerokara_core::DType;
-use zerokara_data::Dataset;
+use zerokara_data::{Augment, Dataset};
 
 /// A run on these data, whose model is the one that the recipe names, if it does.
 pub(super) fn suggested(data: &Dataset, recipe: &Recipe) -> Result<RunDescription> {
@@ -21,6 +21,10 @@ pub(super) fn suggested(data: &Dataset, recipe: &Recipe) -> Result<RunDescriptio
     match name {
         RunDescription::OF_LAYERS => of_layers(&mut run, data),
         name => ready_made(&mut run, name),
+    }
+    if !recipe.says("augment") {
+        let seed = recipe.get("seed").and_then(Value::as_u64).unwrap_or(0);
+        run.augment = changes(data.shape(), seed);
     }
     // An optimizer of the user's choice has a rate of its own.
     if let Some(optimizer) = recipe.get("optimizer.name").and_then(Value::as_str)
@@ -80,9 +84,10 @@ fn loss(data: &Dataset) -> Result<Setup> {
 fn of_layers(run: &mut RunDescription, data: &Dataset) {
     let samples = data.train.len();
     let layers = match data.shape() {
-        &[_, height, width] => {
-            pictures(run, samples);
-            convolutions(height.min(width))
+        &[channels, height, width] => {
+            let (layers, work) = convolutions(channels, height, width);
+            pictures(run, samples, work, channels > 1);
+            layers
         }
         _ => {
             rows(run, samples);
@@ -134,20 +139,45 @@ fn rows(run: &mut RunDescription, samples: usize) {
     run.schedule = Pace::OneCycle;
 }
 
-/// For pictures: pairs of convolutions 3x3 with batch normalization, each pair followed by a pooling, as long as there is room.
-fn convolutions(side: usize) -> Vec<LayerDescription> {
+/// Weights of classes that count alike then, however many samples each has: `N / (C n[c])` for `n[c]` of `N` samples in
+/// class `c` of `C`. The mean weight of a sample is 1; a class without samples has no weight.
+pub(super) fn balanced(data: &Dataset) -> Result<Vec<f64>> {
+    let mut counts = vec![0u64; data.classes()];
+    for &label in data.train.labels() {
+        if let Some(count) = counts.get_mut(label as usize) {
+            *count += 1;
+        }
+    }
+    let present = counts.iter().filter(|&&count| count > 0).count();
+    if present == 0 {
+        return Err(Error::new(
+            "class_weights: the data have no classes that could be balanced",
+        ));
+    }
+    let samples: u64 = counts.iter().sum();
+    let weight = |&count: &u64| match count {
+        0 => 0.0,
+        count => samples as f64 / (present as f64 * count as f64),
+    };
+    Ok(counts.iter().map(weight).collect())
+}
+
+/// For pictures: pairs of convolutions 3x3 with batch normalization, each pair followed by a pooling, as long as there is room; and
+/// the multiplications that one picture takes.
+fn convolutions(channels: usize, height: usize, width: usize) -> (Vec<LayerDescription>, f64) {
     let mut layers = Vec::new();
-    let mut side = side;
+    let mut work = 0.0;
+    let (mut height, mut width, mut from) = (height, width, channels);
     // Four times the pixels at half the filters are as much work.
-    let first = if side > 40 { 16 } else { 32 };
+    let first = if height.min(width) > 40 { 16 } else { 32 };
     for stage in 0..4 {
         let filters = first << stage;
-        if stage > 0 && side < 6 {
+        if stage > 0 && height.min(width) < 6 {
             break;
         }
         if stage > 0 {
             layers.push(layer("max_pool2d", json!({"kernel": 2})));
-            side /= 2;
+            (height, width) = (height / 2, width / 2);
         }
         for _ in 0..2 {
             layers.push(layer(
@@ -156,18 +186,34 @@ fn convolutions(side: usize) -> Vec<LayerDescription> {
             ));
             layers.push(plain("batch_norm2d"));
             layers.push(plain("relu"));
+            work += (9 * from * filters * height * width) as f64;
+            from = filters;
         }
     }
     layers.push(plain("global_avg_pool2d"));
     layers.push(layer("dropout", json!({"ratio": 0.2})));
     layers.push(plain("linear"));
-    layers
+    (layers, work)
 }
 
-fn pictures(run: &mut RunDescription, samples: usize) {
+/// Multiplications of all forward passes of a training that takes about half an hour on two cores, which colour is worth, and of one
+/// that takes a quarter of that.
+const WORK: (f64, f64) = (6e13, 1.5e13);
+
+fn pictures(run: &mut RunDescription, samples: usize, work: f64, is_colour: bool) {
     run.batch_size = (samples / 20).clamp(8, 128);
-    let steps = samples.div_ceil(run.batch_size).max(1);
-    run.epochs = (4_000 / steps).clamp(8, 60) as u64;
+    let most = if is_colour { WORK.0 } else { WORK.1 };
+    let epochs = most / (work * samples.max(1) as f64);
+    run.epochs = epochs.clamp(4.0, 60.0) as u64;
     run.optimizer = Setup::new("adamw", [("learning_rate", 3e-3), ("weight_decay", 0.05)]);
     run.schedule = Pace::OneCycle;
+}
+
+/// Photographs are mirrored and shifted. Of grey pictures, which are often signs with a left and a right, nothing is known.
+fn changes(shape: &[usize], seed: u64) -> Option<Augment> {
+    let augment = Augment::new(seed);
+    match shape {
+        [3, ..] => augment.flip().shift_by(0.125).ok(),
+        _ => None,
+    }
 }

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     bytes::as_stored,
+    description::Sampling,
     error::{Error, Result},
     evaluation::Evaluator,
     metrics::Writer,
@@ -128,7 +129,10 @@ pub(super) fn prepared(
     let first = loader.feed(0)?;
     let model = build(trainer, data, &loader, &first)?;
     let least = least_batch(trainer, &first, train.len())?;
-    let loader = loader.shuffle(trainer.seed).join_last(least);
+    let mut loader = loader.shuffle(trainer.seed).join_last(least);
+    if trainer.sampling == Sampling::Balanced {
+        loader = loader.balanced()?;
+    }
     // Images that are changed by chance are widened and normalized before.
     let loader = match &trainer.augment {
         Some(augment) => loader.augment(augment.clone())?.classes(data.classes()),

@@ -201,10 +201,13 @@ impl Session<'_> {
             let end = self.epoch(feeder, &mut step, schedule, callbacks)?;
             let evaluated = match end {
                 End::Interrupted => None,
-                End::Complete | End::Stopped => self.finish_epoch(matches!(end, End::Stopped))?,
+                End::Complete | End::Stopped => {
+                    step.averaged(|| self.finish_epoch(matches!(end, End::Stopped)))??
+                }
             };
             let Some(evaluated) = evaluated else {
                 self.save_checkpoint(&step, callbacks);
+                step.keep_average()?;
                 return Ok((test, End::Interrupted));
             };
             test = Some(evaluated);
@@ -219,6 +222,8 @@ impl Session<'_> {
                 self.save_checkpoint(&step, callbacks);
             }
         }
+        // The model is what was evaluated.
+        step.keep_average()?;
         let end = match self.reached.stopped {
             true => End::Stopped,
             false => End::Complete,
