@@ -1,6 +1,7 @@
 //! `zerokara data`
 
 mod page;
+mod sets;
 
 use crate::{
     options,
@@ -30,8 +31,15 @@ use zerokara_train::{
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Options {
-    /// mnist, fashion-mnist, data of your own (a table, a folder or list of pictures, a folder with IDX files), or a recipe
-    data: OsString,
+    /// A published data set by its name, data of your own (a table, a folder or list of pictures, a folder with IDX files), or a
+    /// recipe; without it, the published data sets are listed
+    data: Option<OsString>,
+    /// Fetch a published data set into the cache, if it is not on this machine
+    #[arg(long, requires = "data")]
+    fetch: bool,
+    /// Fetch it from a mirror: the address of a folder with its files
+    #[arg(long, value_name = "URL", requires = "fetch")]
+    from: Option<String>,
     /// Set a field of the recipe, such as data.target=price; again for another
     #[arg(long = "set", value_name = "FIELD=VALUE")]
     set: Vec<String>,
@@ -51,6 +59,8 @@ pub struct Options {
 
 const EXAMPLES: &str = "\
 Examples:
+  zerokara data                                    published data sets, and which are here
+  zerokara data cifar-10 --fetch                   fetch one of them, and look at it
   zerokara data flowers.csv --target species
   zerokara data photos --page photos.html          with a picture of each class
   zerokara data recipe.toml --augment              what augmentation does, as augment.svg";
@@ -68,7 +78,13 @@ struct Understood {
 }
 
 pub fn run(options: &Options, words: Words) -> Outcome {
-    let mut recipe = options::asked(&options.data, &options.set, options.target.as_deref())?;
+    let Some(asked) = &options.data else {
+        return sets::list(options.json, words);
+    };
+    if options.fetch {
+        sets::fetch(asked, options.from.as_deref(), words)?;
+    }
+    let mut recipe = options::asked(asked, &options.set, options.target.as_deref())?;
     if !recipe.says("data.skip_unreadable") {
         // They are named, and do not hide the others.
         recipe.set_value("data.skip_unreadable", true, "data")?;
@@ -90,8 +106,8 @@ pub fn run(options: &Options, words: Words) -> Outcome {
         output::note(&words.fill("page    {}", &[&path.display()]));
     }
     if let Some(path) = &options.augment {
-        let asked = recipe.description(&understood.data)?.augment;
-        let augment = match asked {
+        let own = recipe.description(&understood.data)?.augment;
+        let augment = match own.filter(|_| recipe.says("augment")) {
             Some(augment) => augment,
             None => everything(understood.data.shape())?,
         };

@@ -4,6 +4,7 @@ mod bench;
 mod data;
 mod eval;
 mod explain;
+mod export;
 mod graph;
 mod help;
 mod lab;
@@ -79,6 +80,7 @@ enum Command {
     Predict(predict::Options),
     Explain(explain::Options),
     Serve(serve::Options),
+    Export(export::Options),
     Summary(summary::Options),
     Graph(graph::Options),
     Bench(bench::Options),
@@ -102,6 +104,7 @@ fn main() -> ExitCode {
         Command::Predict(options) => predict::run(&options, words),
         Command::Explain(options) => explain::run(&options, words),
         Command::Serve(options) => serve::run(&options, words),
+        Command::Export(options) => export::run(&options, words),
         Command::Summary(options) => summary::run(&options, words),
         Command::Graph(options) => graph::run(&options, words),
         Command::Bench(options) => bench::run(&options, words),

@@ -1,5 +1,7 @@
 //! `zerokara train`
 
+mod tui;
+
 use crate::{
     options::{self, RUNS},
     output::{self, Failure, Outcome},
@@ -10,6 +12,7 @@ use std::{
     ffi::OsString,
     path::{Path, PathBuf},
 };
+use tui::{Plan, Screen};
 use zerokara_core::{Arithmetic, Runtime};
 use zerokara_data::{Amount, Dataset};
 use zerokara_kernels::threads::MOST_THREADS;
@@ -122,6 +125,9 @@ pub struct Options {
     /// Show no progress, only the result
     #[arg(long)]
     quiet: bool,
+    /// Show live charts on the whole terminal: losses, measures, speed, load and memory
+    #[arg(long, conflicts_with = "quiet")]
+    tui: bool,
     /// Take only the first so many images of the training set, and as many of the test set
     #[arg(long, value_name = "N", hide = true, value_parser = options::count::<{ usize::MAX }>)]
     limit: Option<usize>,
@@ -265,10 +271,25 @@ fn asked(options: &Options) -> Outcome<Recipe> {
     Ok(recipe)
 }
 
+/// How a run is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// By a bar, or lines in a file.
+    Progress,
+    /// By live charts.
+    Charts,
+    Quiet,
+}
+
 pub fn run(options: &Options, words: Words) -> Outcome {
     options::use_threads(options.threads, options.quiet, words)?;
+    let shown = match (options.quiet, options.tui) {
+        (true, _) => Shown::Quiet,
+        (false, true) => Shown::Charts,
+        (false, false) => Shown::Progress,
+    };
     if let Some(path) = &options.resume {
-        return resume(path, options.quiet, words);
+        return resume(path, shown, words);
     }
     let recipe = asked(options)?;
     let data = options::load(&recipe.data()?, options.quiet, words)?;
@@ -288,11 +309,11 @@ pub fn run(options: &Options, words: Words) -> Outcome {
         Some(folder) => trainer.run_folder(folder),
         None => trainer.run_folder_in(RUNS),
     };
-    train(trainer, &described, &data, options.quiet, words)
+    train(trainer, &described, &data, shown, words)
 }
 
 /// Goes on with a run.
-fn resume(path: &Path, quiet: bool, words: Words) -> Outcome {
+fn resume(path: &Path, shown: Shown, words: Words) -> Outcome {
     let folder = match path.to_str() {
         Some(LATEST) if !path.is_dir() => RunFolder::open(RUNS, LATEST)?,
         _ if path.is_dir() => RunFolder::at(path),
@@ -307,7 +328,7 @@ fn resume(path: &Path, quiet: bool, words: Words) -> Outcome {
     let data = described.load_data()?;
     let trainer = described.trainer(&data)?;
     let trainer = trainer.resume(folder.path());
-    train(trainer, &described, &data, quiet, words)
+    train(trainer, &described, &data, shown, words)
 }
 
 /// Trains, and tells what came out.
@@ -315,15 +336,26 @@ fn train(
     trainer: Trainer,
     run: &RunDescription,
     data: &Dataset,
-    quiet: bool,
+    shown: Shown,
     words: Words,
 ) -> Outcome {
+    let quiet = shown == Shown::Quiet;
     let trainer = trainer.language(words.language());
-    let trainer = match quiet {
-        true => trainer.quiet(),
-        false => trainer,
+    let trainer = match shown {
+        Shown::Progress => trainer,
+        Shown::Quiet => trainer.quiet(),
+        Shown::Charts => {
+            let plan = Plan {
+                title: words.fill("{} on {}", &[&run.model.name, &data.name]),
+                epochs: run.epochs,
+                steps: trainer.steps(data)?,
+            };
+            let mut screen = Screen::open(plan, words)?;
+            trainer.quiet().watch(move |record| screen.show(record))
+        }
     };
-    if !quiet {
+    // Charts cover the screen.
+    if shown == Shown::Progress {
         let runtime = Runtime::current()?;
         let rate = run.optimizer.settings.get("learning_rate");
         let counted_in = match data.shape().len() {

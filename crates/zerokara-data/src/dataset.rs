@@ -9,6 +9,7 @@ use crate::normalization::Normalization;
 use crate::open::DataOptions;
 use crate::pictures::Pictures;
 use crate::preprocessing::{Categories, Preprocessing};
+use crate::sets::NamedSet;
 use crate::sheet::Contents;
 use crate::split::{Samples, Split};
 use std::sync::Arc;
@@ -262,7 +263,7 @@ impl Dataset {
         self.any().shape()
     }
 
-    /// The data set of this name: `mnist` (inside the program), `fashion-mnist` (installed on the machine), or the
+    /// The data set of this name: `mnist` (inside the program), another one that is published ([`NamedSet`]), or the
     /// path of data of one's own, as [`DataOptions`] reads them where nothing is said.
     ///
     /// # Errors
@@ -285,18 +286,17 @@ impl Dataset {
                 "MNIST is not inside this program: build it with the feature `mnist`, \
                  or give the path of a folder with the four IDX files",
             )),
-            "fashion-mnist" => FashionMnist::load(),
-            path if Path::new(path).exists() => DataOptions::new().open(path),
-            _ => Err(Error::new(format!(
-                "no data set {name:?}: known are mnist and fashion-mnist, or give the path of a table (CSV, TSV), of a folder of \
-                 pictures by class, or of one with IDX files"
-            ))),
+            name => match NamedSet::by_name(name) {
+                Some(set) => set.load(),
+                None if Path::new(name).exists() => DataOptions::new().open(name),
+                None => Err(unknown(name)),
+            },
         }
     }
 
     /// Whether [`by_name`](Self::by_name) takes this as a name, rather than as a path.
     pub fn is_named(name: &str) -> bool {
-        matches!(name, "mnist" | "fashion-mnist")
+        NamedSet::by_name(name).is_some()
     }
 
     /// Reads a data set published as MNIST is: the files `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`,
@@ -349,6 +349,16 @@ impl Dataset {
         dataset.source = whole;
         Ok(dataset)
     }
+}
+
+/// Neither a name nor a path.
+fn unknown(name: &str) -> Error {
+    let names: Vec<&str> = NamedSet::all().iter().map(NamedSet::name).collect();
+    Error::new(format!(
+        "no data set {name:?}: known are {}, or give the path of a table (CSV, TSV), of a folder of pictures by class, or of one with \
+         IDX files",
+        names.join(", ")
+    ))
 }
 
 /// A million classes would need a gigabyte of names and weights; a file of such labels holds something else.
@@ -421,6 +431,16 @@ fn read_split(folder: &Path, part: &str) -> Result<Split> {
     Split::new(samples, &shape, labels).map_err(|error| Error::file(&labels_path, error))
 }
 
+/// Whether a folder has all four files of a set that is published as MNIST is.
+pub(crate) fn has_idx_files(folder: &Path) -> bool {
+    let kinds = [("images", "idx3"), ("labels", "idx1")];
+    ["train", "t10k"].iter().all(|part| {
+        kinds
+            .iter()
+            .all(|(what, kind)| find(folder, part, what, kind).is_ok())
+    })
+}
+
 fn find(folder: &Path, part: &str, what: &str, kind: &str) -> Result<PathBuf> {
     for separator in ["-", "."] {
         for end in ["", ".gz"] {
@@ -479,77 +499,5 @@ impl Mnist {
             split(mnist.test_images, mnist.test_labels)?,
             (0..10).map(|digit| digit.to_string()),
         )
-    }
-}
-
-/// Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017): images of ten kinds of clothing, in the shape of MNIST.
-///
-/// The files are not inside the program; Debian and Ubuntu have them as the package `dataset-fashion-mnist`.
-#[derive(Clone, Copy, Debug)]
-pub struct FashionMnist;
-
-impl FashionMnist {
-    /// Where packages put the files.
-    const FOLDERS: [&'static str; 2] = [
-        "/usr/share/datasets/fashion-mnist",
-        "/usr/local/share/datasets/fashion-mnist",
-    ];
-
-    const CLASSES: [&'static str; 10] = [
-        "T-shirt/top",
-        "Trouser",
-        "Pullover",
-        "Dress",
-        "Coat",
-        "Sandal",
-        "Shirt",
-        "Sneaker",
-        "Bag",
-        "Ankle boot",
-    ];
-
-    /// Reads the files where the package puts them.
-    ///
-    /// # Errors
-    ///
-    /// They are not installed (the message says how to install them), or damaged.
-    ///
-    /// # Example
-    ///
-    /// ```no_run
-    /// let fashion = zerokara_data::FashionMnist::load()?;
-    /// assert_eq!(fashion.class_names[9], "Ankle boot");
-    /// # Ok::<(), zerokara_data::Error>(())
-    /// ```
-    pub fn load() -> Result<Dataset> {
-        match Self::FOLDERS
-            .iter()
-            .find(|folder| Path::new(folder).is_dir())
-        {
-            // Found by its name, wherever the machine has it.
-            Some(folder) => Ok(Dataset {
-                source: None,
-                ..Self::from_folder(folder)?
-            }),
-            None => Err(Error::new(format!(
-                "Fashion-MNIST is not installed: there is no folder {}. On Debian and Ubuntu, \
-                 `apt install dataset-fashion-mnist` installs it; elsewhere, put the four files of \
-                 https://github.com/zalandoresearch/fashion-mnist into a folder and give its path",
-                Self::FOLDERS.join(" or ")
-            ))),
-        }
-    }
-
-    /// Reads the four files from a folder.
-    ///
-    /// # Errors
-    ///
-    /// As [`Dataset::from_idx_folder`], or a label is above 9.
-    pub fn from_folder(folder: impl AsRef<Path>) -> Result<Dataset> {
-        let found = Dataset::from_idx_folder(folder)?;
-        Ok(Dataset {
-            source: found.source,
-            ..Dataset::new("fashion-mnist", found.train, found.test, Self::CLASSES)?
-        })
     }
 }

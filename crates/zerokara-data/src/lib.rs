@@ -56,6 +56,7 @@ mod picture;
 mod pictures;
 mod preprocessing;
 mod random;
+mod sets;
 mod sheet;
 mod source;
 mod split;
@@ -64,9 +65,9 @@ pub use augment::Augment;
 pub use batch::Batch;
 pub use collate::Pad;
 pub use columns::Columns;
+pub use dataset::Dataset;
 #[cfg(feature = "mnist")]
 pub use dataset::Mnist;
-pub use dataset::{Dataset, FashionMnist};
 pub use error::{Error, Result};
 pub use feed::{Feed, Feeder};
 #[cfg(feature = "images")]
@@ -82,6 +83,9 @@ pub use pictures::Pictures;
 pub use preprocessing::{
     Categories, ColumnKind, Missing, Preprocessing, Raw, Table, Unit, Unseen, Vocabulary,
 };
+#[cfg(feature = "fetch")]
+pub use sets::{Fetched, fetch_file};
+pub use sets::{NamedSet, SetFile};
 pub use sheet::{Cells, Content, Contents, Dialect, Sheet};
 pub use source::{Failure, Lazy, Source};
 pub use split::{Samples, Split};

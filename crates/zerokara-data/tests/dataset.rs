@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use tempfile::TempDir;
 use zerokara_data::idx::{Idx, Values};
-use zerokara_data::{Dataset, FashionMnist, Split, one_hot};
+use zerokara_data::{Dataset, NamedSet, Split, one_hot};
 
 struct Folder(TempDir);
 
@@ -117,7 +117,9 @@ fn labels_above_the_names_are_refused() {
         &[4],
         Values::U8(vec![0, 1, 12, 1]),
     );
-    let error = FashionMnist::from_folder(&folder.0)
+    let error = NamedSet::by_name("fashion-mnist")
+        .unwrap()
+        .from_folder(&folder.0)
         .unwrap_err()
         .to_string();
     assert!(error.contains("label 12 of sample 2"), "{error}");

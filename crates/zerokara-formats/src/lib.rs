@@ -8,5 +8,5 @@ mod json;
 pub mod model;
 pub mod safetensors;
 
-pub use model::{ModelInfo, TaskInfo, load_model, save_model};
+pub use model::{ModelInfo, TaskInfo, load_model, model_from_bytes, save_model};
 pub use safetensors::SafeTensors;

@@ -247,12 +247,17 @@ fn labels(target: &Tensor) -> Tensor {
 /// For each row of scores whether fewer than `top` are larger than the label's, as floats. A row with NaN is no answer.
 fn among(output: &Tensor, target: &Tensor, top: usize) -> Tensor {
     let classes = output.shape().ok().and_then(|shape| shape.last().copied());
-    let there = labels(target).one_hot(classes.unwrap_or(0)).cast(DType::Bool);
+    let there = labels(target)
+        .one_hot(classes.unwrap_or(0))
+        .cast(DType::Bool);
     let lowest = output.full_like(f64::NEG_INFINITY);
     let own = there.select(output, &lowest).max_axes(&[-1], true);
     // Not "larger" but "not at most", so that NaN counts against the answer.
     let at_most = output.less_equal(&own.broadcast_like(output));
-    let larger = at_most.logical_not().cast(DType::F32).sum_axes(&[-1], false);
+    let larger = at_most
+        .logical_not()
+        .cast(DType::F32)
+        .sum_axes(&[-1], false);
     larger.less(&larger.full_like(top as f64)).cast(DType::F32)
 }
 

@@ -21,11 +21,12 @@ pub use run::Run;
 use crate::{
     bytes::OfBytes,
     description::{
-        DataDescription, DataFacts, GroupDescription, ModelDescription, Pace, RunDescription, Sampling,
-        Setup,
+        DataDescription, DataFacts, GroupDescription, ModelDescription, Pace, RunDescription,
+        Sampling, Setup,
     },
     error::Result,
     language::{Language, TRAINING, Words},
+    metrics::Record,
 };
 use std::{path::PathBuf, sync::Arc};
 use zerokara_core::Arithmetic;
@@ -77,6 +78,7 @@ pub struct Trainer {
     padding: Vec<(String, Pad)>,
     groups: Vec<ParameterGroup>,
     callbacks: Vec<Box<dyn Callback>>,
+    watch: Option<Watch>,
     folder: Option<Folder>,
     checkpoint_every: Option<Every>,
     /// What was asked for, if that was a description.
@@ -87,6 +89,9 @@ pub struct Trainer {
     quiet: bool,
     interrupts: bool,
 }
+
+/// What sees each record of a run.
+type Watch = Box<dyn FnMut(&Record) -> Flow>;
 
 /// A schedule, perhaps one that waits for the number of steps.
 enum Course {
@@ -130,6 +135,7 @@ impl Trainer {
             padding: Vec::new(),
             groups: Vec::new(),
             callbacks: Vec::new(),
+            watch: None,
             folder: None,
             checkpoint_every: None,
             asked: None,
@@ -280,6 +286,13 @@ impl Trainer {
         self
     }
 
+    /// Shows each record, of a step or an epoch, as it is made: to a display of one's own, say. It is no part of what the run is, as
+    /// a [`Callback`] is. With [`Flow::Stop`] it asks for what Ctrl-C asks for: the run is saved, and can be gone on with.
+    pub fn watch(mut self, watch: impl FnMut(&Record) -> Flow + 'static) -> Self {
+        self.watch = Some(Box::new(watch));
+        self
+    }
+
     /// Writes metrics, model and report into exactly this folder, which must not hold a run already.
     pub fn run_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(Folder::At(folder.into()));
@@ -380,6 +393,17 @@ impl Trainer {
     #[doc(alias = "train")]
     pub fn fit(self, data: &Dataset) -> Result<Run> {
         fit::fit(self, data)
+    }
+
+    /// Steps of the whole training on these data, if nothing ends it early. (Where the model needs several samples in a step, the last
+    /// step of an epoch may be taken with the one before.)
+    ///
+    /// # Errors
+    /// If there is nothing to train on.
+    pub fn steps(&self, data: &Dataset) -> Result<u64> {
+        let (train, _) = fit::parted(self, data)?;
+        let steps = train.len().div_ceil(self.batch_size.max(1)) as u64;
+        Ok(steps.saturating_mul(self.epochs))
     }
 
     /// The step of training as it is set, for these data.

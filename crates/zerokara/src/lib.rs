@@ -257,7 +257,7 @@ pub mod prelude {
     #[cfg(feature = "mnist")]
     pub use zerokara_data::Mnist;
     pub use zerokara_data::{
-        Augment, Columns, Dataset, FashionMnist, Loader, Normalization, Pad, Split,
+        Augment, Columns, Dataset, Loader, NamedSet, Normalization, Pad, Split,
     };
     // The derive of this crate's users stands before the one among the names of `zerokara_nn`.
     pub use zerokara_derive::FacadeModule as Module;

@@ -20,6 +20,7 @@ use crate::normalization::Normalization;
 use crate::parts::{Amount, Rule};
 use crate::pictures::Pictures;
 use crate::preprocessing::Table;
+use crate::sets::NamedSet;
 use crate::sheet::Sheet;
 use crate::split::Split;
 use std::collections::BTreeMap;
@@ -316,6 +317,9 @@ impl DataOptions {
     fn open_folder(&self, folder: &Path) -> Result<Dataset> {
         if is_idx_folder(folder) {
             return Dataset::from_idx_folder(folder);
+        }
+        if let Some(set) = NamedSet::recognized(folder) {
+            return set.from_folder(folder);
         }
         let tables = PARTS.map(|names| table_named(folder, names));
         if let [Some(_), ..] = tables {

@@ -72,6 +72,14 @@ pub fn load_model(path: impl AsRef<Path>) -> Result<(ModelRecord, ModelInfo)> {
     from_file(SafeTensors::read(path)?).map_err(|e| Error::new(format!("{}: {e}", path.display())))
 }
 
+/// As [`load_model`], from the contents of a file.
+///
+/// # Errors
+/// If they are no model.
+pub fn model_from_bytes(bytes: &[u8]) -> Result<(ModelRecord, ModelInfo)> {
+    from_file(SafeTensors::from_bytes(bytes)?)
+}
+
 /// The file of a model.
 ///
 /// # Errors

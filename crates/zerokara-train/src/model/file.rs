@@ -4,7 +4,7 @@ use super::{ModelCard, SavedModel};
 use crate::error::{Error, Result};
 use serde_json::Value;
 use std::{collections::BTreeMap, path::Path, sync::Arc};
-use zerokara_core::{Axis, Named, Port};
+use zerokara_core::{Axis, Named, Port, record::ModelRecord};
 use zerokara_data::{Normalization, Pad, Pictures, Preprocessing};
 use zerokara_formats::ModelInfo;
 use zerokara_nn::{GraphModule, record};
@@ -27,7 +27,37 @@ impl SavedModel {
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let (record, info) = zerokara_formats::load_model(path)?;
-        let bad = |what: String| Error::new(format!("{}: {what}", path.display()));
+        Self::of_record(record, info)
+            .map_err(|error| Error::new(format!("{}: {error}", path.display())))
+    }
+
+    /// As [`SavedModel::load`], from the contents of such a file: one that is inside the program (`include_bytes!`), say.
+    ///
+    /// ```
+    /// # use zerokara_data::{Dataset, Split};
+    /// # use zerokara_nn::{Sequential, SoftmaxCrossEntropy};
+    /// # use zerokara_train::{SavedModel, Trainer};
+    /// # let points: Vec<f32> = (0..8).map(|i| i as f32 / 8.0).collect();
+    /// # let train = Split::new(points, &[1], (0..8).map(|i| i64::from(i >= 4)).collect())?;
+    /// # let data = Dataset::new("sides", train.clone(), train, ["left", "right"])?;
+    /// # let run = Trainer::new(Sequential::new().linear(2), SoftmaxCrossEntropy::new()).quiet().fit(&data)?;
+    /// # let path = std::env::temp_dir().join(format!("inside-{}.safetensors", std::process::id()));
+    /// run.model().save(&path)?;
+    /// let model = SavedModel::from_bytes(&std::fs::read(&path)?)?;
+    /// assert_eq!(model.card().class_names, ["left", "right"]);
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If they are no model.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let (record, info) = zerokara_formats::model_from_bytes(bytes)?;
+        Self::of_record(record, info)
+    }
+
+    fn of_record(record: ModelRecord, info: ModelInfo) -> Result<Self> {
+        let bad = |what: String| Error::new(what);
         let inputs = record.signature.inputs.clone();
         // The first axis counts the samples; the others are those of one.
         let is_samples = |port: &&Port| matches!(&*port.axes, [_, sample @ ..] if !sample.contains(&Axis::Fixed(0)));

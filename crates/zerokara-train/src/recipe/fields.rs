@@ -153,7 +153,10 @@ pub(super) fn recipe() -> Form {
         ),
         field(
             "ema",
-            Form::Number { least: 0.0, most: 0.999_999 },
+            Form::Number {
+                least: 0.0,
+                most: 0.999_999,
+            },
             "Decay of the moving average of the weights, which is judged and kept, such as 0.999",
         ),
         field(

@@ -24,24 +24,7 @@ use zerokara_nn::{Context, TrainStep};
 
 pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
     check(&trainer, data)?;
-    let own = Some(data.validation.clone()).filter(|v| !v.is_empty());
-    let (train, validation) = match trainer.validation {
-        None => (data.train.clone(), own),
-        Some(_) if own.is_some() => {
-            return Err(Error::new(
-                "the data set has a validation part of its own; none can be held back besides",
-            ));
-        }
-        Some(amount) => {
-            let (train, validation) = data.train.validation(amount, trainer.seed)?;
-            (train, Some(validation).filter(|v| !v.is_empty()))
-        }
-    };
-    if train.is_empty() {
-        return Err(Error::new(
-            "the validation split takes all samples: there is none left to train on",
-        ));
-    }
+    let (train, validation) = parted(&trainer, data)?;
     let (loader, model, least) = prepared(&trainer, data, &train)?;
     let batches = loader.len() as u64;
     let total = batches.checked_mul(trainer.epochs).ok_or_else(|| {
@@ -70,6 +53,7 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
         false => Mode::detect(),
     };
     let mut callbacks = std::mem::take(&mut trainer.callbacks);
+    let watch = trainer.watch.take();
     let mut session = Session {
         progress: Progress::new(mode, trainer.epochs)
             .of(what(data))
@@ -93,6 +77,8 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
         metrics: None,
         evaluator,
         interrupts,
+        watch,
+        left: false,
         steps: 0,
         reached: Reached::default(),
         // Room is made once, so that steps need not; for very long runs it grows.
@@ -116,6 +102,29 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
             resume_unwind(panic)
         }
     }
+}
+
+/// What is trained on, and what is held back from it.
+pub(super) fn parted(trainer: &Trainer, data: &Dataset) -> Result<(Split, Option<Split>)> {
+    let own = Some(data.validation.clone()).filter(|v| !v.is_empty());
+    let (train, validation) = match trainer.validation {
+        None => (data.train.clone(), own),
+        Some(_) if own.is_some() => {
+            return Err(Error::new(
+                "the data set has a validation part of its own; none can be held back besides",
+            ));
+        }
+        Some(amount) => {
+            let (train, validation) = data.train.validation(amount, trainer.seed)?;
+            (train, Some(validation).filter(|v| !v.is_empty()))
+        }
+    };
+    if train.is_empty() {
+        return Err(Error::new(
+            "the validation split takes all samples: there is none left to train on",
+        ));
+    }
+    Ok((train, validation))
 }
 
 /// Batches of the samples in the order of training, the model that is built for them, and the fewest samples of a step.

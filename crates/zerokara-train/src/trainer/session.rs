@@ -1,7 +1,7 @@
 //! The loop of training.
 
 use super::{
-    Callback, Flow, Trainer,
+    Callback, Flow, Trainer, Watch,
     checkpoint::{Checkpoints, Moment},
     fit::what,
     halves,
@@ -62,6 +62,9 @@ pub(super) struct Session<'a> {
     pub progress: Progress,
     pub evaluator: Evaluator,
     pub interrupts: Option<Interrupts>,
+    pub watch: Option<Watch>,
+    /// Whether who watches has asked for the end.
+    pub left: bool,
     pub losses: Vec<f64>,
     pub best: Option<Best>,
     /// The epoch that the parameters in `best` are of, also after they were put back.
@@ -291,6 +294,7 @@ impl Session<'_> {
                 }
                 .into());
             }
+            self.show(&record.clone().into());
             let first = measures.first().map(|m| (m.name, m.value));
             self.progress.step(size, output.loss, first);
             let mut end = End::Complete;
@@ -313,7 +317,14 @@ impl Session<'_> {
     }
 
     fn interrupted(&self) -> bool {
-        self.interrupts.as_ref().is_some_and(Interrupts::requested)
+        self.left || self.interrupts.as_ref().is_some_and(Interrupts::requested)
+    }
+
+    /// Shows a record to who watches.
+    fn show(&mut self, record: &Record) {
+        if let Some(watch) = &mut self.watch {
+            self.left |= watch(record) == Flow::Stop;
+        }
     }
 
     /// Writes a line into the metrics; one that cannot be written waits for the next.
@@ -418,6 +429,7 @@ impl Session<'_> {
         if let Some(validation) = validation {
             self.judge(record.epoch, &validation)?;
         }
+        self.show(&record.clone().into());
         self.record(record.clone().into());
         let first = train.measures.first().map(|m| m.name);
         self.progress.finish_epoch(&record, first);
