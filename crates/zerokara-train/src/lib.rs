@@ -18,6 +18,7 @@ pub mod progress;
 mod recipe;
 pub mod report;
 pub mod run_folder;
+pub mod search;
 mod trainer;
 
 pub use description::{
