@@ -220,6 +220,7 @@ fn introduce(search: &Search, folder: &Path, words: Words) {
 struct Progress {
     bar: ProgressBar,
     trials: usize,
+    ranges: Vec<search::Range>,
     done: usize,
     best: Option<(f64, usize)>,
     running: BTreeMap<usize, String>,
@@ -240,6 +241,7 @@ impl Progress {
         Self {
             bar,
             trials: search.trials(),
+            ranges: search.ranges().to_vec(),
             done: 0,
             best: None,
             running: BTreeMap::new(),
@@ -333,7 +335,9 @@ impl Progress {
         let values: Vec<String> = trial
             .values
             .iter()
-            .map(|(field, value)| format!("{}={}", short(field), plain(value)))
+            .map(|(field, value)| {
+                format!("{}={}", search::short(field, &self.ranges), plain(value))
+            })
             .collect();
         format!(
             "{}  {came}{ended}  {}",
@@ -349,11 +353,6 @@ fn shown(value: f64, criterion: &Criterion) -> String {
         true => format!("{value:.4}"),
         false => significant(value, 4),
     }
-}
-
-/// The field without the table that it is in.
-fn short(field: &str) -> &str {
-    field.rsplit('.').next().unwrap_or(field)
 }
 
 fn plain(value: &Value) -> String {
@@ -375,7 +374,7 @@ fn tell(found: &Found, options: &Options, data: &Dataset, words: Words) -> Outco
             .collect();
         let names: Vec<String> = fields
             .iter()
-            .map(|field| short(field).replace('_', " "))
+            .map(|field| search::short(field, &found.ranges).replace('_', " "))
             .collect();
         let measure = criterion.name.replace('_', " ");
         let mut columns = vec![

@@ -33,7 +33,7 @@ pub(super) struct Searched {
 
 /// `trial.json`: what came out of a trial.
 #[derive(Debug, Serialize, Deserialize)]
-struct Result_ {
+struct Outcome {
     version: u64,
     trial: usize,
     state: String,
@@ -68,10 +68,37 @@ impl Journal {
                 folder.display()
             )));
         }
-        Ok(Self {
+        let journal = Self {
             folder: folder.to_path_buf(),
             _lock: lock,
-        })
+        };
+        journal.sweep();
+        Ok(journal)
+    }
+
+    /// Removes temporary files that a process which was killed has left.
+    fn sweep(&self) {
+        let own = [
+            ".search.json.",
+            ".best.toml.",
+            ".search.html.",
+            ".trial.json.",
+        ];
+        let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+        let trials = entries(&self.folder).filter(|entry| {
+            let name = entry.file_name();
+            name.to_string_lossy().starts_with("trial-")
+        });
+        let folders = [self.folder.clone()]
+            .into_iter()
+            .chain(trials.map(|entry| entry.path()));
+        for entry in folders.flat_map(|folder| entries(&folder)) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.ends_with(".tmp") && own.iter().any(|file| name.starts_with(file)) {
+                // What cannot be removed is in nobody's way.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
     }
 
     pub fn trial_folder(&self, trial: &Trial) -> PathBuf {
@@ -88,7 +115,7 @@ impl Journal {
 
     pub fn write_trial(&self, trial: &Trial) -> Result<()> {
         let finite = |value: f64| Some(value).filter(|value| value.is_finite());
-        let result = Result_ {
+        let result = Outcome {
             version: VERSION,
             trial: trial.number,
             state: trial.state.word().to_string(),
@@ -120,7 +147,7 @@ impl Journal {
         let Some(value) = read(&path)? else {
             return Ok(None);
         };
-        let result: Result_ = serde_json::from_value(value).map_err(|e| damaged(&path, &e))?;
+        let result: Outcome = serde_json::from_value(value).map_err(|e| damaged(&path, &e))?;
         trial.state = match result.state.as_str() {
             "complete" => State::Complete,
             "pruned" => State::Pruned,

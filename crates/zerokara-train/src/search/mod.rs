@@ -30,7 +30,7 @@ mod space;
 
 pub use crate::recipe::{SearchRange as Range, SearchValues as Values};
 pub use importance::Importance;
-pub use page::in_words;
+pub use page::{in_words, short};
 pub use run::Event;
 
 use crate::{

@@ -90,7 +90,7 @@ impl Page<'_> {
             "<!DOCTYPE html>\n<html lang=\"{}\">\n<head>\n<meta charset=\"utf-8\"/>\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
              <meta name=\"color-scheme\" content=\"light dark\"/>\n<title>{title}</title>\n<style>\n{STYLE}{PAGE_STYLE}\
-             .list tr.best th, .list tr.best td {{ font-weight: 600; }}\n</style>\n</head>\n<body>\n<main>\n<header>\n\
+             a {{ color: var(--c0); }}\n.list tr.best th, .list tr.best td {{ font-weight: 600; }}\n</style>\n</head>\n<body>\n<main>\n<header>\n\
              <h1>{title}</h1>\n<p class=\"subtitle\"><span>{}</span> <span>{}</span></p>\n{}</header>\n",
             self.words.language().code(),
             escape(self.search.method.name()),
@@ -312,7 +312,10 @@ impl Page<'_> {
         let mut bars = Bars::new("Share of the variance").no_title().unit("%");
         for importance in &all {
             bars = bars
-                .bar(importance.field.as_str(), [100.0 * importance.share])
+                .bar(
+                    short(&importance.field, &self.found.ranges),
+                    [100.0 * importance.share],
+                )
                 .note(format!(
                     " ± {}",
                     significant(100.0 * importance.deviation, 2)
@@ -508,8 +511,8 @@ impl Page<'_> {
     }
 }
 
-/// The field without its table, if no other range has the same name then.
-fn short<'r>(field: &'r str, ranges: &[Range]) -> &'r str {
+/// The field without its table, if no other range has the same name then: `learning_rate`.
+pub fn short<'r>(field: &'r str, ranges: &[Range]) -> &'r str {
     let last = |field: &'r str| field.rsplit('.').next().unwrap_or(field);
     let alike = ranges
         .iter()
