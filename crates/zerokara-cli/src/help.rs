@@ -391,9 +391,11 @@ mod tests {
     fn lines_fit_into_the_terminal() {
         for language in Language::ALL {
             for columns in [60, 80, 100] {
-                for (command, flag) in ["train", "eval", "predict", "graph", "bench", "lab"]
-                    .into_iter()
-                    .flat_map(|command| [(command, "-h"), (command, "--help")])
+                for (command, flag) in [
+                    "train", "search", "eval", "predict", "graph", "bench", "lab",
+                ]
+                .into_iter()
+                .flat_map(|command| [(command, "-h"), (command, "--help")])
                 {
                     let shown = shown(&[command, flag], language, Some(columns));
                     // Commands and lists of values are not broken.

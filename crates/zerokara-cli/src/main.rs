@@ -14,6 +14,7 @@ mod options;
 mod output;
 mod page;
 mod predict;
+mod search;
 mod serve;
 mod summary;
 mod texts;
@@ -56,6 +57,7 @@ Examples:
   zerokara data photos                             what is in a folder of pictures, or a table, of your own
   zerokara new photos                              a recipe for training on them
   zerokara train recipe.toml                       train by it
+  zerokara search recipe.toml                      find the settings that do best
   zerokara eval runs/latest                        how the newest run's model does on its test set
   zerokara predict runs/latest seven.png           which digit is in the picture
   zerokara serve runs/latest                       answers over HTTP, and a page to draw digits on
@@ -76,6 +78,7 @@ enum Command {
     New(new::Options),
     Data(data::Options),
     LrFind(lr_find::Options),
+    Search(search::Options),
     Eval(eval::Options),
     Predict(predict::Options),
     Explain(explain::Options),
@@ -100,6 +103,7 @@ fn main() -> ExitCode {
         Command::New(options) => new::run(&options, words),
         Command::Data(options) => data::run(&options, words),
         Command::LrFind(options) => lr_find::run(&options, words),
+        Command::Search(options) => search::run(&options, words),
         Command::Eval(options) => eval::run(&options, words),
         Command::Predict(options) => predict::run(&options, words),
         Command::Explain(options) => explain::run(&options, words),

@@ -163,6 +163,12 @@ pub fn use_precision(arithmetic: Arithmetic) -> Outcome {
     Ok(())
 }
 
+/// The command as it was called; what is no text in it shows as signs of replacement.
+pub fn command() -> String {
+    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// The recipe in this file, or one that says no more than the data: their name, or where they are.
 fn recipe(data: &OsStr) -> Outcome<Recipe> {
     let path = Path::new(data);

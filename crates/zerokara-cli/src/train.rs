@@ -294,6 +294,11 @@ pub fn run(options: &Options, words: Words) -> Outcome {
     let recipe = asked(options)?;
     let data = options::load(&recipe.data()?, options.quiet, words)?;
     let described = recipe.description(&data)?;
+    if recipe.says("search") && !options.quiet {
+        output::note(&words.say(
+            "note: the recipe's [search] is for `zerokara search`; this is one run without it",
+        ));
+    }
     let stops = described
         .callbacks
         .iter()
@@ -304,7 +309,7 @@ pub fn run(options: &Options, words: Words) -> Outcome {
              when a model gets no better; --validation 0.1 holds a tenth back to judge by",
         ));
     }
-    let trainer = described.trainer(&data)?.command(command());
+    let trainer = described.trainer(&data)?.command(options::command());
     let trainer = match &options.output {
         Some(folder) => trainer.run_folder(folder),
         None => trainer.run_folder_in(RUNS),
@@ -433,12 +438,6 @@ fn tell(run: &Run, quiet: bool, words: Words) -> Outcome {
         true => Err(Failure::Interrupted),
         false => Ok(()),
     }
-}
-
-/// The command as it was called; what is no text in it shows as signs of replacement.
-fn command() -> String {
-    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
-    words.collect::<Vec<_>>().join(" ")
 }
 
 fn counted(n: u64, what: &str) -> String {

@@ -42,6 +42,7 @@ fn a_dash_is_standard_output() {
     assert_eq!(fs::read_dir(at).unwrap().count(), 0, "no file of that name");
     for arguments in [
         &["train", "--output", "-"][..],
+        &["search", "--output", "-"],
         &["lab", "softmax", "--out", "-"],
         &["lab", "softmax", "--pictures", "-"],
     ] {
@@ -292,6 +293,13 @@ fn numbers_tell_their_range() {
             "0 or a number from 1e-45 to 3e38",
         ),
         ("train", "--clip-norm", &["0", "-2", "inf"], "above 0"),
+        (
+            "search",
+            "--trials",
+            &["0", "-1", "2.5"],
+            "from 1 to 100,000",
+        ),
+        ("search", "--parallel", &["0", "-1", "257"], "from 1 to 256"),
         (
             "train",
             "--validation",

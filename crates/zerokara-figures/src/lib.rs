@@ -1,4 +1,4 @@
-//! What Zerokara draws: plots, bars, heatmaps, pictures of pixels and computational graphs, all as SVG.
+//! What Zerokara draws: plots, bars, parallel coordinates, heatmaps, pictures of pixels and computational graphs, all as SVG.
 //!
 //! A [`Figure`] is one picture. Its colours are variables of a style sheet ([`STYLE`]), so that the page which shows it
 //! decides between light and dark; [`Figure::file`] is the same picture as a file of its own, which follows the theme of
@@ -14,6 +14,7 @@ mod heatmap;
 pub mod html;
 mod matrices;
 pub mod numbers;
+mod parallel;
 mod picture;
 #[cfg(feature = "plots")]
 mod plot;
@@ -26,6 +27,7 @@ pub use figure::Figure;
 pub use graph::{Detail, Direction, GraphDrawing};
 pub use heatmap::Heatmap;
 pub use matrices::Matrices;
+pub use parallel::Parallel;
 pub use picture::Picture;
 #[cfg(feature = "plots")]
 pub use plot::Plot;

@@ -1,7 +1,7 @@
 //! Charts as reports have them: what is shown of the axes, what marks and bars say, how long bars are.
 
 use roxmltree::{Document, Node};
-use zerokara_figures::{Bars, Figure, Heatmap, Plot};
+use zerokara_figures::{Bars, Figure, Heatmap, Parallel, Plot};
 
 const WORDS: &str = "a < b & \"c\" > 'd' \u{1b}[31m";
 
@@ -277,4 +277,38 @@ fn many_cells_are_pixels() {
     for shape in [[0, 0], [1, 0], [30, 1], [1_000_000, 2]] {
         read(&Heatmap::new("", shape).figure(), |_| {});
     }
+}
+
+#[test]
+fn lines_over_parallel_axes_have_gaps_and_names() {
+    let chart = || {
+        Parallel::new(WORDS)
+            .size(400, 200)
+            .axis("a", [(0.0, "low"), (1.0, "high")])
+            .axis("b", [(0.0, "0"), (0.01, "too near"), (1.0, "1")])
+            .axis("c", [(0.5, WORDS)])
+            .line("whole", [Some(0.0), Some(0.5), Some(1.0)])
+            .strong()
+            .line("gap", [Some(f64::NAN), None, Some(0.2)])
+            .grey()
+            .legend("best", Some(0))
+    };
+    for figure in [
+        chart().figure(),
+        chart().lying().figure(),
+        Parallel::new("").figure(),
+    ] {
+        read(&figure, |_| ());
+    }
+    let figure = chart().figure();
+    let whole = places(&paths(&figure, "line c0")[0]);
+    assert_eq!(whole.len(), 6, "{whole:?}");
+    assert!(
+        whole[0] < whole[2] && whole[1] > whole[3] && whole[3] > whole[5],
+        "{whole:?}"
+    );
+    assert!(told(&figure).contains(&"gap".to_string()));
+    assert!(!texts(&figure).contains(&"too near".to_string()));
+    let lying = places(&paths(&chart().lying().figure(), "line c0")[0]);
+    assert!(lying[0] < lying[2] && lying[1] < lying[3], "{lying:?}");
 }

@@ -18,6 +18,7 @@ pub mod progress;
 mod recipe;
 pub mod report;
 pub mod run_folder;
+pub mod search;
 pub mod system;
 mod trainer;
 

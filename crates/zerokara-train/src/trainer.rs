@@ -15,6 +15,7 @@ mod session;
 
 pub use callbacks::{Callback, EarlyStopping, Flow};
 pub use every::Every;
+pub(crate) use interrupt::Interrupts;
 pub use rates::LearningRates;
 pub use run::Run;
 
@@ -26,12 +27,14 @@ use crate::{
     },
     error::Result,
     language::{Language, TRAINING, Words},
-    metrics::Record,
+    metrics::{Epoch, Record},
 };
 use std::{path::PathBuf, sync::Arc};
 use zerokara_core::Arithmetic;
 use zerokara_data::{Amount, Augment, Dataset, Loader, Pad, Split};
-use zerokara_nn::{Adam, Clipping, Model, Optimizer, ParameterGroup, Schedule, Task, TrainStep};
+use zerokara_nn::{
+    Adam, Clipping, Measure, Model, Optimizer, ParameterGroup, Schedule, Task, TrainStep,
+};
 
 /// Trains a model on a data set: epochs of shuffled batches, an evaluation after each, and a folder with what came out.
 ///
@@ -79,6 +82,7 @@ pub struct Trainer {
     groups: Vec<ParameterGroup>,
     callbacks: Vec<Box<dyn Callback>>,
     watch: Option<Watch>,
+    overseer: Option<Arc<dyn Overseer>>,
     folder: Option<Folder>,
     checkpoint_every: Option<Every>,
     /// What was asked for, if that was a description.
@@ -92,6 +96,16 @@ pub struct Trainer {
 
 /// What sees each record of a run.
 type Watch = Box<dyn FnMut(&Record) -> Flow>;
+/// Who makes several runs and compares them. Unlike a callback, it is no part of what a run does: one that was paused goes on
+/// as if it had not been.
+pub(crate) trait Overseer: Send + Sync {
+    /// Whether the run is to pause after these epochs, with a checkpoint. `measure` is what the last of them was judged by on
+    /// the validation samples, if it was in this process.
+    fn pauses(&self, history: &[Epoch], measure: Option<&Measure>) -> bool;
+
+    /// Whether the run is to pause after the current step.
+    fn is_interrupted(&self) -> bool;
+}
 
 /// A schedule, perhaps one that waits for the number of steps.
 enum Course {
@@ -136,6 +150,7 @@ impl Trainer {
             groups: Vec::new(),
             callbacks: Vec::new(),
             watch: None,
+            overseer: None,
             folder: None,
             checkpoint_every: None,
             asked: None,
@@ -441,6 +456,12 @@ impl Trainer {
             loader = loader.pad(column, *pad)?;
         }
         Ok(loader)
+    }
+
+    /// Lets another look over the run.
+    pub(crate) fn overseen_by(mut self, overseer: Arc<dyn Overseer>) -> Self {
+        self.overseer = Some(overseer);
+        self
     }
 
     /// Made from this description, which stays in the run's folder.

@@ -83,6 +83,14 @@ pub(super) fn check(value: &Value, form: &Form, path: &str) -> Result<(), Fault>
                 .try_for_each(|(name, value)| check(value, of, &below(path, name))),
             _ => must("a table".into()),
         },
+        Form::Ranges(range) => match value {
+            Value::Object(fields) => fields.iter().try_for_each(|(name, value)| {
+                let is_nested = value.as_object().is_some_and(super::ranges::is_nested);
+                let form = if is_nested { form } else { range };
+                check(value, form, &below(path, name))
+            }),
+            _ => must("a table".into()),
+        },
         Form::Table(fields) => match value {
             Value::Object(given) => given
                 .iter()
@@ -229,7 +237,9 @@ impl Form {
             Form::Number { .. } | Form::Positive => value.is_number(),
             Form::Text | Form::Choice(_) => value.is_string(),
             Form::List { .. } | Form::Layers => value.is_array(),
-            Form::Map(_) | Form::Table(_) | Form::Named { .. } => value.is_object(),
+            Form::Map(_) | Form::Table(_) | Form::Named { .. } | Form::Ranges(_) => {
+                value.is_object()
+            }
             Form::Either(forms) => forms.iter().any(|form| form.resembles(value)),
         }
     }
@@ -244,7 +254,9 @@ impl Form {
             Form::Choice(names) => format!("one of {}", names.join(", ")),
             Form::Layers => "a list of layers".into(),
             Form::List { of, .. } => format!("a list, each item {}", of.in_words()),
-            Form::Map(_) | Form::Table(_) | Form::Named { .. } => "a table".into(),
+            Form::Map(_) | Form::Table(_) | Form::Named { .. } | Form::Ranges(_) => {
+                "a table".into()
+            }
             Form::Either(forms) => {
                 let forms: Vec<String> = forms.iter().map(Form::in_words).collect();
                 forms.join(" or ")

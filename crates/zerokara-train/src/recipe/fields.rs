@@ -45,6 +45,8 @@ pub(super) enum Form {
         key: &'static str,
         kinds: Vec<(&'static str, Vec<Field>)>,
     },
+    /// A table of fields' paths, each with a table of this form; paths may be written as tables in tables.
+    Ranges(Box<Form>),
     /// One of these forms.
     Either(Vec<Form>),
 }
@@ -215,6 +217,11 @@ pub(super) fn recipe() -> Form {
             "callbacks",
             Form::list(callback()),
             "What looks at steps and epochs",
+        ),
+        field(
+            "search",
+            super::ranges::form(),
+            "What `zerokara search` varies, and how; a single run leaves it aside",
         ),
     ])
 }

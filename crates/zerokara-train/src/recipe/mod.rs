@@ -3,12 +3,14 @@
 mod check;
 mod fields;
 mod layers;
+mod ranges;
 mod schema;
 mod suggest;
 mod write;
 
 pub use layers::LayerDescription;
 pub(crate) use layers::network;
+pub use ranges::{Range as SearchRange, Values as SearchValues};
 
 use crate::{
     description::{DataDescription, RunDescription},
@@ -186,16 +188,11 @@ impl Recipe {
                 "--set {text}: a field and its value are needed, such as optimizer.learning_rate=1e-3"
             )));
         };
-        let value = value.trim();
-        let line = format!("value = {value}");
-        let parsed = DeTable::parse(&line).ok().and_then(|table| {
-            let mut own = Self::default();
-            own.table("", table.get_ref(), &|_| String::new())
-                .ok()?
-                .remove("value")
-        });
-        let value = parsed.unwrap_or_else(|| value.into());
-        self.set_value(path.trim(), value, &format!("--set {text}"))
+        self.set_value(
+            path.trim(),
+            value_of(value.trim()),
+            &format!("--set {text}"),
+        )
     }
 
     /// Sets a field to a value; `said` is what errors call it, such as a flag.
@@ -230,12 +227,30 @@ impl Recipe {
         self.check()
     }
 
+    /// What is said, as JSON.
+    pub(crate) fn value(&self) -> Value {
+        Value::Object(self.value.clone())
+    }
+
+    /// A recipe of what [`Recipe::value`] gave.
+    pub(crate) fn of_value(value: Value) -> Result<Self> {
+        let Value::Object(value) = value else {
+            return Err(Error::new("a recipe is a table"));
+        };
+        let recipe = Self {
+            value,
+            ..Self::default()
+        };
+        recipe.check()?;
+        Ok(recipe)
+    }
+
     /// Whether a field is said.
     pub fn says(&self, path: &str) -> bool {
         self.get(path).is_some()
     }
 
-    fn get(&self, path: &str) -> Option<&Value> {
+    pub(crate) fn get(&self, path: &str) -> Option<&Value> {
         let (first, rest) = path.split_once('.').unwrap_or((path, ""));
         let mut value = self.value.get(first)?;
         for name in rest.split('.').filter(|name| !name.is_empty()) {
@@ -246,7 +261,11 @@ impl Recipe {
 
     fn check(&self) -> Result<()> {
         check(&Value::Object(self.value.clone()), &fields::recipe(), "")
-            .map_err(|fault| self.told(fault))
+            .map_err(|fault| self.told(fault))?;
+        match self.says("search.ranges") {
+            true => self.check_ranges(),
+            false => Ok(()),
+        }
     }
 
     /// A fault with its place.
@@ -295,7 +314,10 @@ impl Recipe {
     pub fn description(&self, data: &Dataset) -> Result<RunDescription> {
         let suggested = suggest::suggested(data, self)?;
         let mut whole = serde_json::to_value(&suggested)?;
-        merge(&mut whole, Value::Object(self.value.clone()));
+        let mut said = self.value.clone();
+        // It is not for one run.
+        said.remove("search");
+        merge(&mut whole, Value::Object(said));
         // What was found in the data is not for the recipe to say.
         whole["data"]["name"] = data.name.clone().into();
         if whole.get("class_weights").is_some_and(Value::is_string) {
@@ -321,6 +343,18 @@ impl Recipe {
     pub fn schema() -> Value {
         schema::schema(&fields::recipe())
     }
+}
+
+/// A value as it is written in TOML; else the text itself.
+fn value_of(text: &str) -> Value {
+    let line = format!("value = {text}");
+    let parsed = DeTable::parse(&line).ok().and_then(|table| {
+        let mut own = Recipe::default();
+        own.table("", table.get_ref(), &|_| String::new())
+            .ok()?
+            .remove("value")
+    });
+    parsed.unwrap_or_else(|| text.into())
 }
 
 /// A step of a path.

@@ -55,6 +55,11 @@ fn of(form: &Form) -> Value {
         }
         Form::Layers => json!({"type": "array", "items": {"$ref": format!("#/$defs/{LAYER}")}}),
         Form::Map(item) => json!({"type": "object", "additionalProperties": of(item)}),
+        Form::Ranges(range) => {
+            let range = of(range);
+            let nested = json!({"type": "object", "additionalProperties": range});
+            json!({"type": "object", "additionalProperties": {"anyOf": [range, nested]}})
+        }
         Form::Table(fields) => table(fields, None),
         Form::Named { key, kinds } => {
             let kinds = kinds

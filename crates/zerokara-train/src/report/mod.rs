@@ -16,6 +16,7 @@ use crate::{evaluation::Reading, language::Language};
 use voice::Voice;
 
 pub use curves::Curves;
+pub(crate) use page::{PAGE_STYLE, drawn};
 pub use zerokara_figures::{html, numbers};
 pub use zerokara_nn::metrics::ConfusionMatrix;
 

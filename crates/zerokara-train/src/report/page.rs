@@ -7,11 +7,11 @@ use super::{Report, confusion, gallery, readings, tables};
 use std::fmt::Write;
 use zerokara_figures::{Figure, STYLE};
 
-const PAGE_STYLE: &str = include_str!("style.css");
+pub(crate) const PAGE_STYLE: &str = include_str!("style.css");
 
 /// A figure below its heading, as it was drawn for wide and for narrow windows: text must stay readable, so that it is drawn
 /// twice instead of being scaled.
-pub(super) fn drawn(heading: &str, wide: &Figure, narrow: &Figure) -> String {
+pub(crate) fn drawn(heading: &str, wide: &Figure, narrow: &Figure) -> String {
     let heading = match heading {
         "" => String::new(),
         heading => format!("<figcaption><h3>{}</h3></figcaption>", escape(heading)),

@@ -87,6 +87,7 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
         best_epoch: None,
         checkpoints: None,
         trouble: None,
+        judged: None,
     };
     open(&mut session, &mut step, &mut callbacks, loader.len())?;
     session.say_what_differs();

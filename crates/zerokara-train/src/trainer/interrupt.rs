@@ -37,10 +37,10 @@ fn flags() -> Result<&'static Flags> {
 }
 
 /// While it lives, the first Ctrl-C (or SIGTERM) is a request; afterwards signals do what they do by default.
-pub(super) struct Interrupts(&'static Flags);
+pub(crate) struct Interrupts(&'static Flags);
 
 impl Interrupts {
-    pub(super) fn watch() -> Result<Self> {
+    pub(crate) fn watch() -> Result<Self> {
         let flags = flags()?;
         flags.requested.store(false, Ordering::SeqCst);
         flags.default.store(false, Ordering::SeqCst);
@@ -48,7 +48,7 @@ impl Interrupts {
     }
 
     /// Whether a signal came.
-    pub(super) fn requested(&self) -> bool {
+    pub(crate) fn requested(&self) -> bool {
         self.0.requested.load(Ordering::SeqCst)
     }
 }

@@ -227,9 +227,10 @@ pub(super) fn write(
         misclassified: misclassified(data, test),
         filters_before,
         filters_after: first_filters(&*trainer.model)?,
-        // A step that failed would fail again.
+        // A step that failed would fail again; beside other runs times would tell nothing.
         times: match status {
             Status::Failed(_) => Vec::new(),
+            _ if trainer.overseer.is_some() => Vec::new(),
             _ => times(session, &layers)?,
         },
         layers,

@@ -72,6 +72,8 @@ pub(super) struct Session<'a> {
     pub checkpoints: Option<Checkpoints>,
     /// What could not be written, until it can.
     pub trouble: Option<String>,
+    /// What the last epoch was judged by.
+    pub judged: Option<Measure>,
 }
 
 /// How far the training is.
@@ -149,6 +151,15 @@ macro_rules! from_errors {
 }
 from_errors!(Error, NotFinite, zerokara_core::Error, zerokara_data::Error);
 
+/// Whether the run is to end after the current step.
+fn is_interrupted(trainer: &Trainer, interrupts: Option<&Interrupts>) -> bool {
+    interrupts.is_some_and(Interrupts::requested)
+        || trainer
+            .overseer
+            .as_ref()
+            .is_some_and(|o| o.is_interrupted())
+}
+
 /// Calls a callback; if it panics, what the run has can still be written.
 pub(super) fn ask<T>(call: impl FnOnce() -> T) -> Result<T, Failure> {
     catch_unwind(AssertUnwindSafe(call)).map_err(Failure::Panic)
@@ -200,6 +211,10 @@ impl Session<'_> {
         callbacks: &mut [Box<dyn Callback>],
     ) -> Result<(Option<Evaluation>, End), Failure> {
         let mut test = None;
+        // It may have been cut off where it was to pause.
+        if !self.history.is_empty() && self.is_to_pause() {
+            return Ok((test, End::Interrupted));
+        }
         while self.reached.epochs < self.trainer.epochs && !self.reached.stopped {
             let end = self.epoch(feeder, &mut step, schedule, callbacks)?;
             let evaluated = match end {
@@ -221,8 +236,13 @@ impl Session<'_> {
                 }
             }
             let ended = self.reached.stopped || self.reached.epochs == self.trainer.epochs;
-            if ended || self.is_due(Moment::Epoch) {
+            let pauses = self.is_to_pause() && !ended;
+            if ended || pauses || self.is_due(Moment::Epoch) {
                 self.save_checkpoint(&step, callbacks);
+            }
+            if pauses {
+                step.keep_average()?;
+                return Ok((test, End::Interrupted));
             }
         }
         // The model is what was evaluated.
@@ -317,7 +337,7 @@ impl Session<'_> {
     }
 
     fn interrupted(&self) -> bool {
-        self.left || self.interrupts.as_ref().is_some_and(Interrupts::requested)
+        self.left || is_interrupted(self.trainer, self.interrupts.as_ref())
     }
 
     /// Shows a record to who watches.
@@ -325,6 +345,12 @@ impl Session<'_> {
         if let Some(watch) = &mut self.watch {
             self.left |= watch(record) == Flow::Stop;
         }
+    }
+
+    /// Whether who oversees the run wants it to pause after the epochs that are done.
+    fn is_to_pause(&self) -> bool {
+        let overseer = self.trainer.overseer.as_ref();
+        overseer.is_some_and(|o| o.pauses(&self.history, self.judged.as_ref()))
     }
 
     /// Writes a line into the metrics; one that cannot be written waits for the next.
@@ -368,11 +394,10 @@ impl Session<'_> {
         let Self {
             evaluator,
             interrupts,
+            trainer,
             ..
         } = self;
-        evaluator.run(split, &mut || {
-            !interrupts.as_ref().is_some_and(Interrupts::requested)
-        })
+        evaluator.run(split, &mut || !is_interrupted(trainer, interrupts.as_ref()))
     }
 
     /// Evaluates, saves, records. The evaluation on the test set; `None` if an interrupt came: then nothing was done.
@@ -443,6 +468,7 @@ impl Session<'_> {
     /// Keeps the parameters if no epoch did better.
     fn judge(&mut self, epoch: u64, validation: &Evaluation) -> Result<()> {
         let first = validation.measures.first();
+        self.judged = first.copied();
         let value = first.map_or(f64::NAN, |measure| measure.value);
         // The loss of scores that are NaN is no better than any other.
         let loss = match validation.loss.is_nan() {
