@@ -5,6 +5,7 @@ use super::{
     checkpoint::{Checkpoints, Resumed, how_far},
     interrupt::Interrupts,
     page,
+    readings::Looks,
     session::{Failure, Reached, Session, Status},
 };
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
     metrics::Writer,
     model::{ModelCard, SavedModel},
     progress::{Mode, Progress},
+    readings,
     run_folder::RunFolder,
 };
 use std::{panic::resume_unwind, time::Instant};
@@ -100,6 +102,7 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
         best_epoch: None,
         checkpoints: None,
         trouble: None,
+        looks: Looks::default(),
     };
     open(&mut session, &mut step, &mut callbacks, loader.len())?;
     session.say_what_differs();
@@ -167,6 +170,8 @@ fn open(
                 kept = Some(checkpoint.reached());
                 checkpoint.restore(session, step, callbacks)?;
             }
+            // What was read behind the checkpoint is read again.
+            readings::cut(&resumed.folder.readings(), session.steps)?;
             for told in resumed.told {
                 session.progress.message(&told);
             }

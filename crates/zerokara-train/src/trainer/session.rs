@@ -6,6 +6,7 @@ use super::{
     fit::what,
     halves,
     interrupt::Interrupts,
+    readings::Looks,
 };
 use crate::{
     atomic::FileError,
@@ -69,6 +70,7 @@ pub(super) struct Session<'a> {
     pub checkpoints: Option<Checkpoints>,
     /// What could not be written, until it can.
     pub trouble: Option<String>,
+    pub looks: Looks,
 }
 
 /// How far the training is.
@@ -215,6 +217,7 @@ impl Session<'_> {
                 }
             }
             let ended = self.reached.stopped || self.reached.epochs == self.trainer.epochs;
+            self.read(&step, ended);
             if ended || self.is_due(Moment::Epoch) {
                 self.save_checkpoint(&step, callbacks);
             }
