@@ -502,7 +502,7 @@ fn pictures_of_runs() {
     page.ask("document.querySelectorAll('#table tbody input').forEach((box, at) => at < 3 && box.click())");
     page.wait_for("document.querySelectorAll('#charts svg').length >= 2");
     page.show("curves");
-    page.ask("document.querySelector('#table .name button').click()");
+    page.ask("document.querySelector('#table tbody .name button').click()");
     page.wait_for("get('found').childElementCount && get('speed').childElementCount");
     page.show("details");
     page.ask("get('curves').hidden = get('compare').hidden = get('runs').hidden = true");

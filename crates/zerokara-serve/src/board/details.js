@@ -23,7 +23,7 @@ const details = (() => {
 
   const histograms = async () => {
     const asked = name;
-    const told = await (await ask(`${path()}/histograms?kind=${get('kind').value}&width=320&height=170`)).json();
+    const told = await (await ask(`${path()}/histograms?kind=${get('kind').value}&width=320&height=210`)).json();
     if (asked !== name) return;
     get('strips').replaceChildren(...told.layers.filter(layer => layer.svg).map(layer => figure(layer.name, layer.svg)));
     get('strips-note').textContent = told.layers.length

@@ -340,7 +340,10 @@ async fn sections(State(shared): Asked, Path(name): Path<String>) -> Response {
                 language: shared.language,
                 ..report
             };
-            report.sections()
+            let mut sections = report.sections();
+            // The page has what the run was asked to do from its settings.
+            sections.retain(|section| section.id != "run");
+            sections
         });
         let sections = sections.into_iter().flatten().map(|section| {
             let html = chart::page_svg(&section.html);
@@ -372,7 +375,7 @@ async fn histograms(State(shared): Asked, Path(name): Path<String>, request: Req
             json!({ "name": layer, "svg": chart::strip(layer, of, size, words), "notFinite": lost })
         });
         let layers: Vec<Value> = layers.collect();
-        let memory = chart::memory(&all, (size.0.max(320), 240), words);
+        let memory = chart::memory(&all, (480, 240), words);
         let told = json!({ "layers": layers, "more": more, "memory": memory });
         Ok(json_response(StatusCode::OK, &told))
     })

@@ -67,39 +67,59 @@
     changed(new Set([name]));
   };
 
-  const row = run => {
-    const look = chosen.get(run.name);
-    const box = element('input', { type: 'checkbox', checked: look !== undefined, ariaLabel: run.name, onchange: event => choose(run.name, event.target.checked) });
-    const pick = element('label', {}, box);
-    if (look !== undefined) pick.append(swatch(look));
-    const cells = COLUMNS.map(({ key, value, text, cell, isNumber }) => {
-      const made = element(key === 'name' ? 'th' : 'td', { className: isNumber ? `number ${key}` : key });
-      if (key === 'name') made.scope = 'row';
-      made.append(cell ? cell(run) : text ? text(run) : value(run));
-      return made;
+  /** Rows and groups stay the same elements as long as they are shown: who is about to click on one finds it there. */
+  const rows = new Map(), bodies = new Map();
+
+  const row = (group, run) => {
+    const key = `${group}\n${run.name}`, look = chosen.get(run.name);
+    let made = rows.get(key);
+    if (!made) {
+      const box = element('input', { type: 'checkbox', ariaLabel: run.name, onchange: event => choose(run.name, event.target.checked) });
+      const cells = COLUMNS.map(({ key, isNumber }) => element(key === 'name' ? 'th' : 'td', { className: isNumber ? `number ${key}` : key }));
+      made = { box, cells, pick: element('label', {}, box) };
+      made.row = element('tr', {}, element('td', { className: 'pick' }, made.pick), ...cells);
+      made.row.dataset.run = run.name;
+      cells[0].scope = 'row';
+      cells[0].append(COLUMNS[0].cell(run));
+      rows.set(key, made);
+    }
+    if (made.run === run && made.look === look && made.measure === state.measure) return made.row;
+    made.box.checked = look !== undefined;
+    if (made.look !== look) made.pick.replaceChildren(made.box, ...(look === undefined ? [] : [swatch(look)]));
+    Object.assign(made, { run, look, measure: state.measure });
+    COLUMNS.forEach(({ value, text, cell }, at) => {
+      if (at) made.cells[at].replaceChildren(cell ? cell(run) : text ? text(run) : value(run));
     });
-    const made = element('tr', {}, element('td', { className: 'pick' }, pick), ...cells);
-    made.dataset.run = run.name;
-    return made;
+    return made.row;
   };
 
-  const head = () => {
-    const cells = COLUMNS.map(({ key, title, isNumber }) => {
-      const button = element('button', { type: 'button', textContent: title ?? said(state.measure) });
-      button.onclick = () => {
-        // Numbers are mostly asked for from the largest on, names of runs from the newest.
-        state.down = state.sort === key ? !state.down : Boolean(isNumber) || key === 'name';
-        state.sort = key;
-        draw();
-        get('table').querySelector(`th.${key} button`)?.focus();
-      };
-      const made = element('th', { scope: 'col', className: isNumber ? `number ${key}` : key }, button);
-      if (state.sort === key) made.ariaSort = state.down ? 'descending' : 'ascending';
-      return made;
+  /** Puts children in this order, and moves no more of them than it must. */
+  const arrange = (parent, children, from = 0) => {
+    const wanted = new Set(children);
+    for (const child of [...parent.children].slice(from)) if (!wanted.has(child)) child.remove();
+    children.forEach((child, at) => {
+      const there = parent.children[at + from];
+      if (there !== child) parent.insertBefore(child, there ?? null);
     });
-    const pick = element('td', { className: 'pick' });
-    get('table').tHead.rows[0].replaceChildren(pick, ...cells);
   };
+
+  const heads = COLUMNS.map(({ key, title, isNumber }) => {
+    const button = element('button', { type: 'button', textContent: title ?? '' });
+    button.onclick = () => {
+      // Numbers are mostly asked for from the largest on, names of runs from the newest.
+      state.down = state.sort === key ? !state.down : Boolean(isNumber) || key === 'name';
+      state.sort = key;
+      draw();
+    };
+    return element('th', { scope: 'col', className: isNumber ? `number ${key}` : key }, button);
+  });
+  get('table').tHead.rows[0].append(element('td', { className: 'pick' }), ...heads);
+
+  const head = () => COLUMNS.forEach(({ key, title }, at) => {
+    if (!title) heads[at].firstElementChild.textContent = said(state.measure);
+    if (state.sort === key) heads[at].ariaSort = state.down ? 'descending' : 'ascending';
+    else heads[at].removeAttribute('aria-sort');
+  });
 
   /** The measures that runs have, those of epochs; which of them is shown unless one is chosen. */
   const measures = () => {
@@ -120,17 +140,20 @@
     const held = focused && { run: focused.dataset.run, part: document.activeElement.tagName };
     const scrolled = table.parentElement.scrollTop;
     let left = state.shown;
-    const bodies = groups(all).map(([name, members]) => {
-      const body = element('tbody');
-      if (left <= 0) return body;
-      if (name !== null) body.append(element('tr', { className: 'group' },
-        element('th', { colSpan: COLUMNS.length + 1, scope: 'rowgroup' }, name, element('span', { textContent: String(members.length) }))));
-      body.append(...members.slice(0, left).map(row));
-      left -= members.length;
+    const shown = groups(all).map(([name, members]) => {
+      const key = name ?? '', part = members.slice(0, Math.max(left, 0));
+      if (!bodies.has(key)) bodies.set(key, element('tbody'));
+      const body = bodies.get(key), made = part.map(run => row(key, run));
+      left -= part.length;
+      if (name !== null && part.length) {
+        body.head ??= element('tr', { className: 'group' }, element('th', { colSpan: COLUMNS.length + 1, scope: 'rowgroup' }, name, element('span')));
+        body.head.querySelector('span').textContent = String(members.length);
+        made.unshift(body.head);
+      }
+      arrange(body, made);
       return body;
     });
-    for (const body of [...table.tBodies]) body.remove();
-    table.append(...bodies.filter(body => body.childElementCount));
+    arrange(table, shown.filter(body => body.childElementCount), 1);
     table.parentElement.scrollTop = scrolled;
     if (held) table.querySelector(`tr[data-run="${CSS.escape(held.run)}"] ${held.part}`)?.focus({ preventScroll: true });
     table.hidden = !runs.size;
@@ -143,7 +166,10 @@
     get('chosen').textContent = chosen.size ? `${chosen.size} {{chosen}}` : '{{Choose runs to see their curves.}}';
   };
   const drawSoon = calmly(draw, 60);
-  watchers.push(drawSoon);
+  watchers.push(names => {
+    for (const name of names) if (!runs.has(name)) for (const key of rows.keys()) if (key.endsWith(`\n${name}`)) rows.delete(key);
+    drawSoon();
+  });
 
   const more = () => {
     state.shown += PART;
