@@ -1,6 +1,7 @@
 //! The command `zerokara`.
 
 mod bench;
+mod board;
 mod data;
 mod eval;
 mod explain;
@@ -61,6 +62,7 @@ Examples:
   zerokara eval runs/latest                        how the newest run's model does on its test set
   zerokara predict runs/latest seven.png           which digit is in the picture
   zerokara serve runs/latest                       answers over HTTP, and a page to draw digits on
+  zerokara board                                   all runs on a page, as they are trained
   zerokara summary simple-convnet                  layers, shapes, parameters
   zerokara graph two-layer-net --backward          its computational graph, as a picture
   zerokara bench --model all                       images per second on this machine
@@ -84,6 +86,7 @@ enum Command {
     Explain(explain::Options),
     Serve(serve::Options),
     Export(export::Options),
+    Board(board::Options),
     Summary(summary::Options),
     Graph(graph::Options),
     Bench(bench::Options),
@@ -109,6 +112,7 @@ fn main() -> ExitCode {
         Command::Explain(options) => explain::run(&options, words),
         Command::Serve(options) => serve::run(&options, words),
         Command::Export(options) => export::run(&options, words),
+        Command::Board(options) => board::run(&options, words),
         Command::Summary(options) => summary::run(&options, words),
         Command::Graph(options) => graph::run(&options, words),
         Command::Bench(options) => bench::run(&options, words),

@@ -108,14 +108,14 @@ const MOST_MEGABYTES: usize = 1_000;
 /// The most milliseconds of waiting for others that can be asked for.
 const MOST_MILLISECONDS: u64 = 10_000;
 /// Where a token may stand.
-const TOKEN: &str = "ZEROKARA_TOKEN";
+pub const TOKEN: &str = "ZEROKARA_TOKEN";
 
-fn port(text: &str) -> Result<u16, String> {
+pub fn port(text: &str) -> Result<u16, String> {
     let read = text.trim().parse();
     read.map_err(|_| "it must be a whole number from 0 to 65535".into())
 }
 
-fn host(text: &str) -> Result<IpAddr, String> {
+pub fn host(text: &str) -> Result<IpAddr, String> {
     match text.trim() {
         "localhost" => Ok(Ipv4Addr::LOCALHOST.into()),
         text => text.parse().map_err(|_| {

@@ -33,3 +33,7 @@ pub use picture::Picture;
 pub use plot::Plot;
 pub use style::{STYLE, color};
 pub use tiles::Tiles;
+
+/// A script for pages that show [`Plot`]s: `tellValues(element)` lets the curves in an element with `data-x` tell their values
+/// to who points at them, or goes along them by arrow keys; `svg(name, attributes, ...children)` makes an element of SVG.
+pub const SCRIPT: &str = include_str!("script.js");

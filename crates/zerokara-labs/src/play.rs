@@ -240,6 +240,7 @@ const KINDS: [(&str, &str, &str); 9] = [
 /// The scripts of these kinds of things, and of what every page does.
 pub(crate) fn scripts(kinds: &[&str]) -> String {
     let mut out = String::from("<script>\n");
+    out += zerokara::figures::SCRIPT;
     out += include_str!("page/play/page.js");
     if !kinds.is_empty() {
         out += include_str!("page/play/play.js");

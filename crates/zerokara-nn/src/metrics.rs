@@ -107,6 +107,21 @@ impl ConfusionMatrix {
         matrix
     }
 
+    /// The matrix of so many classes with these [counts](Self::counts): label, predicted class, how often. Classes beyond it are
+    /// left out.
+    pub fn of_counts(
+        classes: usize,
+        counts: impl IntoIterator<Item = (usize, usize, u64)>,
+    ) -> Self {
+        let mut matrix = Self::new(classes);
+        for (label, predicted, count) in counts {
+            if label < classes && predicted < classes && count > 0 {
+                matrix.counts.insert((label, predicted), count);
+            }
+        }
+        matrix
+    }
+
     /// Counts one sample. Classes beyond the matrix are ignored.
     pub fn add(&mut self, label: usize, predicted: usize) {
         if label < self.classes && predicted < self.classes {

@@ -19,6 +19,17 @@ const OPEN: [&str; 4] = ["/", "/page.css", "/page.js", "/health"];
 /// Refuses requests that a page of another site may have sent, by a name of its own that leads here or in its own name, and
 /// those that lack the token.
 pub(crate) fn check(request: &Request, options: &Options) -> Outcome<()> {
+    let is_asking = matches!(*request.method(), Method::GET | Method::HEAD);
+    check_site(request, options.host, !is_asking)?;
+    match &options.token {
+        Some(token) if !OPEN.contains(&request.uri().path()) => check_token(request, token),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses requests that come by a name which is not this machine's, where it listens to itself alone, and, `by_origin`, those
+/// of other sites' pages.
+pub(crate) fn check_site(request: &Request, own: IpAddr, by_origin: bool) -> Outcome<()> {
     let refused = |sentence: String| Err(Refusal::new(StatusCode::FORBIDDEN, sentence));
     let headers = request.headers();
     let hosts: Vec<_> = headers.get_all(HOST).iter().collect();
@@ -31,22 +42,20 @@ pub(crate) fn check(request: &Request, options: &Options) -> Outcome<()> {
             "a request must name its host in one header Host",
         ));
     };
-    if options.host.is_loopback() {
+    if own.is_loopback() {
         let asked = request
             .uri()
             .authority()
             .map(|authority| authority.as_str());
         for name in [Some(host), asked].into_iter().flatten() {
-            if !is_loopback(name, options.host) {
+            if !is_loopback(name, own) {
                 return refused(format!(
                     "this server answers to localhost, 127.0.0.1 and [::1], not to {name:?}"
                 ));
             }
         }
     }
-    if !matches!(*request.method(), Method::GET | Method::HEAD)
-        && let Some(origin) = headers.get(ORIGIN)
-    {
+    if by_origin && let Some(origin) = headers.get(ORIGIN) {
         let same = |origin: &str| {
             let authority = origin.split_once("://").map(|(_, authority)| authority);
             authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
@@ -55,19 +64,19 @@ pub(crate) fn check(request: &Request, options: &Options) -> Outcome<()> {
             return refused("pages of other sites may not ask this server".into());
         }
     }
-    match &options.token {
-        Some(token) if !OPEN.contains(&request.uri().path()) => {
-            let given = headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok());
-            let given = given.and_then(|given| given.strip_prefix("Bearer "));
-            match given.is_some_and(|given| is_same(given.trim(), token)) {
-                true => Ok(()),
-                false => Err(Refusal::new(
-                    StatusCode::UNAUTHORIZED,
-                    "this server needs its token: Authorization: Bearer TOKEN",
-                )),
-            }
-        }
-        _ => Ok(()),
+    Ok(())
+}
+
+/// Refuses requests that do not bring the token.
+pub(crate) fn check_token(request: &Request, token: &str) -> Outcome<()> {
+    let given = request.headers().get(AUTHORIZATION);
+    let given = given.and_then(|v| v.to_str().ok()?.strip_prefix("Bearer "));
+    match given.is_some_and(|given| is_same(given.trim(), token)) {
+        true => Ok(()),
+        false => Err(Refusal::new(
+            StatusCode::UNAUTHORIZED,
+            "this server needs its token: Authorization: Bearer TOKEN",
+        )),
     }
 }
 

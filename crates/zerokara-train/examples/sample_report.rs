@@ -66,6 +66,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         best_epoch: Some(3),
         confusion: Some(confusion),
         misclassified: misclassified(&mut noise)?,
+        worst: Vec::new(),
         filters_before: Some(filters(&mut noise, 0.0)),
         filters_after: Some(filters(&mut noise, 1.0)),
         layers: layers(),

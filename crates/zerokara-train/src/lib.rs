@@ -15,6 +15,7 @@ pub mod metrics;
 mod model;
 pub mod profile;
 pub mod progress;
+pub mod readings;
 mod recipe;
 pub mod report;
 pub mod run_folder;

@@ -4,7 +4,7 @@
 //! runs/
 //!   latest                                    leads to the newest run: a link or, where there are none, its name
 //!   2026-11-24-142903-lenet-mnist/
-//!     run.json  metrics.jsonl  model.safetensors  report.html
+//!     run.json  recipe.toml  metrics.jsonl  readings.jsonl  model.safetensors  report.html  report.json
 //!     checkpoint.safetensors  checkpoint.previous.safetensors
 //! ```
 
@@ -196,6 +196,11 @@ impl RunFolder {
         self.path.join("metrics.jsonl")
     }
 
+    /// `readings.jsonl`: how weights, gradients and activations lie, one [record](crate::readings::Readings) per line.
+    pub fn readings(&self) -> PathBuf {
+        self.path.join("readings.jsonl")
+    }
+
     /// `model.safetensors`: the trained model.
     pub fn model(&self) -> PathBuf {
         self.path.join("model.safetensors")
@@ -233,6 +238,8 @@ impl RunFolder {
             self.checkpoint(),
             self.next_checkpoint(),
             self.report(),
+            self.facts(),
+            self.readings(),
         ];
         let is_left = |name: &str| {
             own.iter().any(|path| {
@@ -247,6 +254,11 @@ impl RunFolder {
                 let _ = fs::remove_file(entry.path());
             }
         }
+    }
+
+    /// `report.json`: what the report shows, but for the curves, which are those of the metrics.
+    pub fn facts(&self) -> PathBuf {
+        self.path.join("report.json")
     }
 
     /// `report.html`: the page to look at.

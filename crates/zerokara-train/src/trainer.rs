@@ -10,6 +10,8 @@ mod interrupt;
 mod page;
 mod profile;
 mod rates;
+mod readings;
+mod rows;
 mod run;
 mod session;
 

@@ -6,7 +6,7 @@ use zerokara_train::Reading;
 use zerokara_train::language::Language;
 use zerokara_train::metrics::{Epoch, Step};
 use zerokara_train::report::{
-    ConfusionMatrix, Curves, Filters, LayerRow, LayerTime, Misclassified, Report,
+    ConfusionMatrix, Curves, Filters, LayerRow, LayerTime, Misclassified, Report, WorstRow,
 };
 
 const HOSTILE: &str = "</title><script>alert('x')</script>\"'&\u{1b}[31m";
@@ -86,6 +86,7 @@ fn full() -> Report {
                 probability: 0.4 + i as f32 / 200.0,
             })
             .collect(),
+        worst: Vec::new(),
         filters_before: Some(filters(0.1)),
         filters_after: Some(filters(0.4)),
         layers: vec![LayerRow {
@@ -402,6 +403,16 @@ fn of_all_kinds() -> Vec<Report> {
             epoch.measures.insert(format!("test_{name}"), at as f64);
         }
     }
+    numbers.worst = vec![WorstRow {
+        index: Some(1_234),
+        cells: vec![
+            ("size".into(), "80".into()),
+            (HOSTILE.into(), HOSTILE.into()),
+        ],
+        wanted: HOSTILE.into(),
+        given: "3.5".into(),
+        error: "0.25".into(),
+    }];
     let mut labels = numbers.clone();
     labels.readings = readings(|x| Answer::Labels {
         probabilities: vec![x],

@@ -461,6 +461,47 @@ impl Table {
         names
     }
 
+    /// About what stood in the cells of a row, from the numbers that it became: by the columns' names, for who looks at what a
+    /// model was given. Dates are left out, and what was missing.
+    ///
+    /// ```
+    /// use zerokara_data::{ColumnKind, Missing, Table, Unseen};
+    /// let kinds = [
+    ///     ("size", ColumnKind::Number(Missing::Mean)),
+    ///     ("walls", ColumnKind::Categories(Unseen::Error)),
+    /// ];
+    /// let table = Table::fit(kinds, &[["80", "brick"], ["55", "wood"]])?;
+    /// let row = table.row(&["55", "brick"])?;
+    /// assert_eq!(table.told(&row), [("size", "55".to_string()), ("walls", "brick".into())]);
+    /// # Ok::<(), zerokara_data::Error>(())
+    /// ```
+    pub fn told(&self, row: &[f32]) -> Vec<(&str, String)> {
+        let mut told = Vec::new();
+        let mut rest = row;
+        for (name, encoding) in &self.columns {
+            let Some((numbers, behind)) = rest.split_at_checked(encoding.width()) else {
+                break;
+            };
+            rest = behind;
+            let text = match encoding {
+                Encoding::Number(_) if numbers.get(1).is_some_and(|&missing| missing > 0.5) => None,
+                Encoding::Number(scale) => numbers.first().map(|&number| {
+                    let value = f64::from(number) * scale.std + scale.mean;
+                    // As many digits as f32 has kept.
+                    let short: f64 = format!("{value:.5e}").parse().unwrap_or(value);
+                    short.to_string()
+                }),
+                Encoding::Categories(categories) => {
+                    let place = numbers.iter().position(|&number| number > 0.5);
+                    place.and_then(|at| categories.name(at)).map(String::from)
+                }
+                Encoding::Date(_) => None,
+            };
+            told.extend(text.map(|text| (name.as_str(), text)));
+        }
+        told
+    }
+
     /// How many numbers a row becomes.
     pub fn width(&self) -> usize {
         self.columns

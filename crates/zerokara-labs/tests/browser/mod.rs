@@ -1,37 +1,11 @@
 //! Pages in headless Chromium: a script of the test looks at them and says what it found.
 
+mod chromium;
+
+use chromium::chromium;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
-
-/// The program, from `ZEROKARA_CHROMIUM` or the search path. Where there is none the test is skipped, which it says, unless
-/// `ZEROKARA_BROWSER=required`.
-fn chromium() -> Option<PathBuf> {
-    if let Some(given) = env::var_os("ZEROKARA_CHROMIUM") {
-        return Some(given.into());
-    }
-    const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
-    let folders = env::var_os("PATH").unwrap_or_default();
-    let mut all = env::split_paths(&folders)
-        .flat_map(|folder| NAMES.map(|name| folder.join(name)))
-        .filter(|path| path.is_file());
-    let found = all.next();
-    if found.is_none() {
-        let required = env::var("ZEROKARA_BROWSER").is_ok_and(|value| value == "required");
-        assert!(
-            !required,
-            "there is no Chromium on the search path, and the pages must be tested"
-        );
-        println!(
-            "skipped: there is no Chromium to look at pages with (ZEROKARA_CHROMIUM names one)"
-        );
-    }
-    found
-}
+use std::{fs, path::Path, process::Command};
 
 /// Notes what goes wrong in a page, before its own scripts run.
 const NOTES: &str = "<script>window.problems=[];addEventListener('error',e=>problems.push(String(e.message)));\

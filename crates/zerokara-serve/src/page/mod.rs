@@ -65,7 +65,7 @@ impl Page {
     }
 }
 
-fn file(kind: &'static str, text: &str) -> Response {
+pub(crate) fn file(kind: &'static str, text: &str) -> Response {
     let mut response = Response::new(Body::from(text.to_string()));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -74,13 +74,13 @@ fn file(kind: &'static str, text: &str) -> Response {
 }
 
 /// What stands between `{{` and `}}`.
-fn texts(template: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn texts(template: &str) -> impl Iterator<Item = &str> {
     let parts = template.split("{{").skip(1);
     parts.filter_map(|part| part.split_once("}}").map(|(text, _)| text))
 }
 
 /// The template with its texts in a language. They hold nothing that would end a string or open a tag.
-fn said(template: &str, words: Words) -> String {
+pub(crate) fn said(template: &str, words: Words) -> String {
     let mut out = template.to_string();
     for text in texts(template) {
         out = out.replace(&format!("{{{{{text}}}}}"), &words.say(text));

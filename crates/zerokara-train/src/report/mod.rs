@@ -5,6 +5,7 @@
 
 mod confusion;
 mod curves;
+mod facts;
 mod gallery;
 mod page;
 mod readings;
@@ -13,6 +14,7 @@ pub mod terminal;
 mod voice;
 
 use crate::{evaluation::Reading, language::Language};
+use serde::{Deserialize, Serialize};
 use voice::Voice;
 
 pub use curves::Curves;
@@ -93,6 +95,8 @@ pub struct Report {
     pub confusion: Option<ConfusionMatrix>,
     /// Samples that were answered wrongly. The page shows the 60 with the highest probabilities.
     pub misclassified: Vec<Misclassified>,
+    /// Rows of a table, or other samples that are no pictures, whose answers were most wrong, worst first.
+    pub worst: Vec<WorstRow>,
     /// Weights of the first convolution before training.
     pub filters_before: Option<Filters>,
     /// Weights of the first convolution after training.
@@ -120,6 +124,32 @@ pub struct Misclassified {
     pub probability: f32,
 }
 
+/// A row of a table, or another sample that is no picture, whose answer was wrong.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WorstRow {
+    /// Number of the row in its data set.
+    pub index: Option<u64>,
+    /// Names and contents of its cells, as far as they are known.
+    pub cells: Vec<(String, String)>,
+    /// What is right.
+    pub wanted: String,
+    /// What the model answered.
+    pub given: String,
+    /// How wrong that is: the probability that the model gave to its answer, or the difference.
+    pub error: String,
+}
+
+/// A section of a report.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Section {
+    /// Its name for programs, such as `confusion`.
+    pub id: &'static str,
+    /// Its heading, in the report's language.
+    pub heading: String,
+    /// Its contents: HTML for a page that has the style sheet of figures and [`Report::STYLE`].
+    pub html: String,
+}
+
 /// Weights of a convolution.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filters {
@@ -130,7 +160,7 @@ pub struct Filters {
 }
 
 /// A line of the model's summary.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LayerRow {
     /// Name or kind of the layer.
     pub name: String,
@@ -143,7 +173,7 @@ pub struct LayerRow {
 }
 
 /// The time that a layer takes in a training step.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LayerTime {
     /// Name or kind of the layer.
     pub name: String,
@@ -159,6 +189,14 @@ impl Report {
     /// It follows the reader's light or dark theme, or the one named by `data-theme="light"` or `"dark"` on `<html>`.
     pub fn render(&self) -> String {
         page::render(self, &Voice::new(self.language))
+    }
+
+    /// The looks of a report beside those of figures, for a page that shows sections of it.
+    pub const STYLE: &str = page::PAGE_STYLE;
+
+    /// The sections that have contents, in their order.
+    pub fn sections(&self) -> Vec<Section> {
+        page::sections(self, &Voice::new(self.language))
     }
 
     /// What the page says in English, for want of a translation into its language.

@@ -3,7 +3,7 @@
 use super::html::escape;
 use super::numbers::{percent, rate, significant, thousands};
 use super::voice::Voice;
-use super::{Report, confusion, gallery, readings, tables};
+use super::{Report, Section, confusion, gallery, readings, tables};
 use std::fmt::Write;
 use zerokara_figures::{Figure, STYLE};
 
@@ -38,6 +38,26 @@ pub(super) fn render(report: &Report, voice: &Voice) -> String {
         language = voice.language().code(),
         title = escape(&title)
     );
+    for Section { id, heading, html } in sections(report, voice) {
+        let _ = write!(
+            out,
+            "<section id=\"{id}\">\n<h2>{heading}</h2>\n{html}\n</section>\n"
+        );
+    }
+    let by = format!("Zerokara {}", report.version);
+    let _ = write!(
+        out,
+        "<footer>{}</footer>\n</main>\n</body>\n</html>\n",
+        voice.fill(
+            "Made by {}. This page is one file and loads nothing.",
+            &[&escape(by.trim())]
+        )
+    );
+    out
+}
+
+/// The sections that have contents.
+pub(super) fn sections(report: &Report, voice: &Voice) -> Vec<Section> {
     let sections = [
         ("curves", "Curves", curves(report, voice)),
         (
@@ -60,6 +80,11 @@ pub(super) fn render(report: &Report, voice: &Voice) -> String {
             gallery::misclassified(report, voice),
         ),
         (
+            "worst",
+            "Rows that were most wrong",
+            tables::worst(&report.worst, voice),
+        ),
+        (
             "filters",
             "First-layer filters",
             gallery::filters(report, voice),
@@ -76,25 +101,13 @@ pub(super) fn render(report: &Report, voice: &Voice) -> String {
         ),
         ("run", "Run", details(report, voice)),
     ];
-    for (id, name, contents) in sections {
-        if !contents.is_empty() {
-            let _ = write!(
-                out,
-                "<section id=\"{id}\">\n<h2>{}</h2>\n{contents}\n</section>\n",
-                voice.say(name)
-            );
-        }
-    }
-    let by = format!("Zerokara {}", report.version);
-    let _ = write!(
-        out,
-        "<footer>{}</footer>\n</main>\n</body>\n</html>\n",
-        voice.fill(
-            "Made by {}. This page is one file and loads nothing.",
-            &[&escape(by.trim())]
-        )
-    );
-    out
+    let sections = sections.into_iter().filter(|(.., html)| !html.is_empty());
+    let said = sections.map(|(id, name, html)| Section {
+        id,
+        heading: voice.say(name),
+        html,
+    });
+    said.collect()
 }
 
 fn subtitle(report: &Report) -> String {

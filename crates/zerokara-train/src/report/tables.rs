@@ -4,7 +4,7 @@ use super::html::escape;
 use super::numbers::{prefixed, significant, thousands};
 use super::page::drawn;
 use super::voice::Voice;
-use super::{LayerRow, LayerTime};
+use super::{LayerRow, LayerTime, WorstRow};
 use std::fmt::Write;
 use zerokara_figures::Bars;
 
@@ -47,6 +47,51 @@ pub(super) fn summary(layers: &[LayerRow], samples: &str, voice: &Voice) -> Stri
         prefixed(sum(|l| l.flops) as f64)
     );
     out
+}
+
+/// The most columns of a row that are told: beside what is right and what was answered there is no room for more.
+const CELLS: usize = 8;
+
+/// Rows with what is right and what was answered; the first columns of the data.
+pub(super) fn worst(rows: &[WorstRow], voice: &Voice) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for (name, _) in rows.iter().flat_map(|row| &row.cells) {
+        if !names.contains(&name.as_str()) && names.len() < CELLS {
+            names.push(name);
+        }
+    }
+    let mut out = format!(
+        "<div class=\"scroll\"><table class=\"list\"><thead><tr><th scope=\"col\">{}</th><th scope=\"col\">{}</th>\
+         <th scope=\"col\">{}</th><th scope=\"col\" class=\"number\">{}</th>",
+        voice.say("row"),
+        voice.say("true"),
+        voice.say("answered"),
+        voice.say("probability or error"),
+    );
+    for name in &names {
+        let _ = write!(out, "<th scope=\"col\">{}</th>", escape(name));
+    }
+    out.push_str("</tr></thead><tbody>");
+    for row in rows {
+        let index = row.index.map_or("–".to_string(), thousands);
+        let _ = write!(
+            out,
+            "<tr><th scope=\"row\">{index}</th><td>{}</td><td>{}</td><td class=\"number\">{}</td>",
+            escape(&row.wanted),
+            escape(&row.given),
+            escape(&row.error)
+        );
+        for name in &names {
+            let cell = row.cells.iter().find(|(known, _)| known == name);
+            let cell = cell.map_or("–".to_string(), |(_, text)| escape(text).to_string());
+            let _ = write!(out, "<td>{cell}</td>");
+        }
+        out.push_str("</tr>");
+    }
+    out + "</tbody></table></div>"
 }
 
 /// `30 × 24 × 24`.

@@ -5,6 +5,7 @@ use super::{
     checkpoint::{Checkpoints, Resumed, how_far},
     interrupt::Interrupts,
     page,
+    readings::Looks,
     session::{Failure, Reached, Session, Status},
 };
 use crate::{
@@ -15,6 +16,7 @@ use crate::{
     metrics::Writer,
     model::{ModelCard, SavedModel},
     progress::{Mode, Progress},
+    readings,
     run_folder::RunFolder,
 };
 use std::{panic::resume_unwind, time::Instant};
@@ -88,6 +90,7 @@ pub(super) fn fit(mut trainer: Trainer, data: &Dataset) -> Result<Run> {
         checkpoints: None,
         trouble: None,
         judged: None,
+        looks: Looks::default(),
     };
     open(&mut session, &mut step, &mut callbacks, loader.len())?;
     session.say_what_differs();
@@ -181,6 +184,8 @@ fn open(
                 kept = Some(checkpoint.reached());
                 checkpoint.restore(session, step, callbacks)?;
             }
+            // What was read behind the checkpoint is read again.
+            readings::cut(&resumed.folder.readings(), session.steps)?;
             for told in resumed.told {
                 session.progress.message(&told);
             }

@@ -2,7 +2,7 @@
 
 use super::{
     fit::what,
-    profile,
+    profile, rows,
     session::{Session, Status},
 };
 use crate::{
@@ -225,6 +225,7 @@ pub(super) fn write(
         confusion: (!test.answers.is_empty())
             .then(|| test.confusion(data.test.labels(), data.classes())),
         misclassified: misclassified(data, test),
+        worst: rows::worst(data, test),
         filters_before,
         filters_after: first_filters(&*trainer.model)?,
         // A step that failed would fail again; beside other runs times would tell nothing.
@@ -235,6 +236,7 @@ pub(super) fn write(
         },
         layers,
     };
+    atomic::write(folder.facts(), report.facts() + "\n")?;
     Ok(atomic::write(folder.report(), report.render())?)
 }
 

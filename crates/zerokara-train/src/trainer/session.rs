@@ -6,6 +6,7 @@ use super::{
     fit::what,
     halves,
     interrupt::Interrupts,
+    readings::Looks,
 };
 use crate::{
     atomic::FileError,
@@ -74,6 +75,7 @@ pub(super) struct Session<'a> {
     pub trouble: Option<String>,
     /// What the last epoch was judged by.
     pub judged: Option<Measure>,
+    pub looks: Looks,
 }
 
 /// How far the training is.
@@ -236,6 +238,7 @@ impl Session<'_> {
                 }
             }
             let ended = self.reached.stopped || self.reached.epochs == self.trainer.epochs;
+            self.read(&step, ended);
             let pauses = self.is_to_pause() && !ended;
             if ended || pauses || self.is_due(Moment::Epoch) {
                 self.save_checkpoint(&step, callbacks);
