@@ -202,7 +202,9 @@ fn searches_that_are_killed_lose_nothing() {
     });
     let (mut killed, mut finished_before, mut rounds) = (0, 0, 0);
     while killed < kills {
-        let which = rounds % methods.len();
+        // Each way of searching is killed as often.
+        let which = killed * methods.len() / kills;
+        let wanted = kills * (which + 1) / methods.len();
         rounds += 1;
         let folder = TempDir::new().unwrap();
         let at = folder.path();
@@ -232,7 +234,7 @@ fn searches_that_are_killed_lose_nothing() {
                 std::thread::sleep(Duration::from_millis(1));
             }
             let ended = child.try_wait().unwrap();
-            if killed >= kills || ended.is_some() {
+            if killed >= wanted || ended.is_some() {
                 let output = child.wait_with_output().unwrap();
                 assert!(output.status.success(), "{}", stderr(&output));
                 last += &stdout(&output);

@@ -239,7 +239,8 @@ impl Parallel {
         for (place, label) in &axis.marks {
             let (x, y) = at(number, *place);
             if self.lying {
-                let half = width_of(label, SMALL) / 2.0;
+                // Some fonts have wider digits.
+                let half = 2.0 + 0.6 * width_of(label, SMALL);
                 let middle = x.clamp(
                     half.min(self.size.0 / 2.0),
                     (self.size.0 - half).max(self.size.0 / 2.0),

@@ -333,14 +333,13 @@ impl Recipe {
             }
         };
         // Layers that only the data suggest are looked at later.
-        if is_below("model.layers") || name.starts_with("model.layers[") {
-            if !self.says("model.layers") {
-                return Ok(Range {
-                    field: name.to_string(),
-                    values,
-                    when,
-                });
-            }
+        let is_of_layers = is_below("model.layers") || name.starts_with("model.layers[");
+        if is_of_layers && !self.says("model.layers") {
+            return Ok(Range {
+                field: name.to_string(),
+                values,
+                when,
+            });
         }
         for value in values.ends() {
             let mut assigned = base.clone();

@@ -267,9 +267,16 @@ fn order(point: Point, higher: bool) -> (f64, f64) {
     (cost(point.value, higher), cost(point.loss, false))
 }
 
-/// Of so many trials that are known, as many are good for the estimator.
+/// Of so many trials that are known, as many are good for the estimator: the square root, as a share of few would be too many.
 fn good_of(known: usize) -> usize {
-    known.div_ceil(5).clamp(2, 25).min(known)
+    ((known as f64).sqrt().ceil() as usize)
+        .clamp(2, 25)
+        .min(known)
+}
+
+/// Of five trials one is drawn by chance also when much is known, so that what was good at first is not all that is looked at.
+fn is_by_chance(trial: usize) -> bool {
+    trial % 5 == 4
 }
 
 /// What a search has found.

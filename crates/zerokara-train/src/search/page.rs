@@ -190,13 +190,12 @@ impl Page<'_> {
 
     /// A figure in the page's language; names of fields and their values stay.
     fn figure(&self, figure: &Figure) -> Figure {
-        let names: Vec<&str> = self
-            .found
-            .ranges
-            .iter()
-            .map(|range| range.field.as_str())
-            .collect();
-        figure.translated(&|text| match names.contains(&text) {
+        let ranges = &self.found.ranges;
+        let is_name = |text: &str| {
+            let mut fields = ranges.iter().map(|range| range.field.as_str());
+            fields.any(|field| field == text || short(field, ranges) == text)
+        };
+        figure.translated(&|text| match is_name(text) {
             true => text.to_string(),
             false => self.say(text),
         })

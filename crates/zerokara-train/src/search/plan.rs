@@ -105,11 +105,8 @@ pub(super) fn by_brackets(trials: &[Trial], brackets: &[Bracket], higher: bool) 
             // Who has come to the rung before, or ended on the way; until all have, nothing is chosen.
             let there = |trial: &Trial| match trial.state {
                 State::Waiting => false,
-                State::Running => {
-                    trial.curve.len() as u64 > before
-                        || trial.until.is_some_and(|u| u > before)
-                        || trial.until.is_none()
-                }
+                State::Running => trial.until.is_none_or(|until| until > before),
+                State::Paused => trial.curve.len() as u64 >= before,
                 _ => true,
             };
             if !of.iter().all(there) {
@@ -183,7 +180,7 @@ pub(super) fn is_pruned(costs: &[f64], epochs: u64, others: &[Vec<f64>]) -> bool
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::draw::Random, *};
 
     #[test]
     fn brackets_are_those_of_the_paper() {
@@ -216,6 +213,56 @@ mod tests {
                 .sum::<usize>(),
             5
         );
+    }
+
+    /// Whatever ends first, and wherever the search is cut off, the same trials come to the same epochs.
+    #[test]
+    fn hyperband_does_not_hang_on_the_order_of_ends() {
+        let brackets = brackets(30, 27);
+        let point = |trial: usize, epoch: u64| super::super::Point {
+            value: Random::new(1, trial as u64, "curve").unit() + 0.01 * epoch as f64,
+            loss: 0.0,
+        };
+        let ends = |seed: u64| {
+            let mut random = Random::new(seed, 0, "order");
+            let mut trials: Vec<Trial> = (1..=30).map(Trial::waiting).collect();
+            let mut running: Vec<(usize, Option<u64>)> = Vec::new();
+            loop {
+                let next = match running.len() < 1 + seed as usize % 4 {
+                    true => by_brackets(&trials, &brackets, true),
+                    false => Next::Wait,
+                };
+                match next {
+                    Next::Over => return trials,
+                    Next::Prune(at) => trials[at].state = State::Pruned,
+                    Next::Train(at, until) => {
+                        (trials[at].state, trials[at].until) = (State::Running, until);
+                        running.push((at, until));
+                    }
+                    Next::Wait => {
+                        let (at, until) = running.swap_remove(random.below(running.len()));
+                        // Sometimes it is cut off, and stands where it stood.
+                        let is_cut = random.below(4) == 0;
+                        let trial = &mut trials[at];
+                        trial.until = None;
+                        trial.state = match (is_cut, until) {
+                            (true, _) if trial.curve.is_empty() => State::Waiting,
+                            (true, _) => State::Paused,
+                            (false, until) => {
+                                let epochs = until.unwrap_or(27);
+                                trial.curve = (1..=epochs).map(|epoch| point(at, epoch)).collect();
+                                until.map_or(State::Complete, |_| State::Paused)
+                            }
+                        };
+                    }
+                }
+            }
+        };
+        let first = ends(0);
+        assert!(first.iter().any(|trial| trial.state == State::Complete));
+        for seed in 1..40 {
+            assert_eq!(ends(seed), first, "{seed}");
+        }
     }
 
     #[test]

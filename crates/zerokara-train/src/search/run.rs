@@ -377,12 +377,11 @@ impl Search {
         }
     }
 
-    /// The values of a trial: a function of the seed and of the trials that it knows of. Of five trials one is drawn by chance also
-    /// when much is known, so that what was good at first is not all that is looked at.
+    /// The values of a trial: a function of the seed and of the trials that it knows of.
     fn values(&self, trials: &[Trial], at: usize, higher: bool) -> Vec<(String, Value)> {
         let known = space::by_merit(trials, at, higher);
         let is_informed = self.method == Method::Tpe && known.len() >= super::BY_CHANCE;
-        match is_informed && at % 5 != 4 {
+        match is_informed && !super::is_by_chance(at) {
             true => self.space.proposed(self.seed, at, &known),
             false => self.space.by_chance(self.seed, at),
         }
