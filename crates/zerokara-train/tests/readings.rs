@@ -35,7 +35,7 @@ fn readings_are_recorded_and_change_nothing() {
     let path = folder.path().join("run");
     let kept = trainer().run_folder(&path).fit(&sides()).unwrap();
     let alone = trainer().fit(&sides()).unwrap();
-    assert_eq!(kept.losses, alone.losses);
+    assert_eq!(kept.losses(), alone.losses());
     let states = [&kept, &alone].map(|run| run.model().module().state().unwrap());
     assert_eq!(states[0], states[1]);
 
