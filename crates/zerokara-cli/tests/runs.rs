@@ -57,6 +57,8 @@ fn train_eval_predict_and_summary() {
         "metrics.jsonl",
         "model.safetensors",
         "report.html",
+        "report.json",
+        "readings.jsonl",
     ] {
         assert!(made.join(file).is_file(), "{file}");
     }

@@ -198,12 +198,12 @@ fn column(histogram: &Histogram, low: f64, high: f64) -> Vec<f64> {
     out
 }
 
+/// A name, and its histograms with their epochs.
+pub type Over<'a> = (&'a str, Vec<(u64, &'a Histogram)>);
+
 /// The histograms of a kind: `weights`, `gradients` or `activations`, in the order of their names' first reading.
-pub fn of_kind<'a>(
-    readings: &'a [Readings],
-    kind: &str,
-) -> Vec<(&'a str, Vec<(u64, &'a Histogram)>)> {
-    let mut found: Vec<(&str, Vec<(u64, &Histogram)>)> = Vec::new();
+pub fn of_kind<'a>(readings: &'a [Readings], kind: &str) -> Vec<Over<'a>> {
+    let mut found: Vec<Over<'_>> = Vec::new();
     for line in readings {
         let all = match kind {
             "weights" => &line.weights,

@@ -147,7 +147,10 @@ impl Browser {
     /// Clicks in the middle of what a selector finds, as a hand does.
     #[track_caller]
     pub fn click(&mut self, selector: &str) {
-        self.wait_for(&format!("document.querySelector({selector:?})"));
+        // What is drawn a little later, or cannot be pressed yet.
+        let is_there =
+            format!("(one => one && !one.disabled)(document.querySelector({selector:?}))");
+        self.wait_for(&is_there);
         let place = format!(
             "(() => {{ const one = document.querySelector({selector:?}); one.scrollIntoView({{ block: 'center' }}); \
              const box = one.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]; }})()"

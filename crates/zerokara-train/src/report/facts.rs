@@ -14,6 +14,9 @@ const NOT_FINITE: u8 = 255;
 /// The most classes of a confusion matrix that is read: it is drawn.
 const MOST_CLASSES: usize = 100_000;
 
+/// Label, answer and count.
+type Cell = (usize, usize, u64);
+
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Facts {
@@ -27,7 +30,7 @@ struct Facts {
     test_accuracy: Option<f64>,
     test_loss: Option<f64>,
     /// How many classes, and label, answer and count of each cell that is not 0.
-    confusion: Option<(usize, Vec<(usize, usize, u64)>)>,
+    confusion: Option<(usize, Vec<Cell>)>,
     misclassified: Vec<Wrong>,
     worst: Vec<WorstRow>,
     filters_before: Option<Weights>,

@@ -236,8 +236,9 @@ pub(super) fn write(
         },
         layers,
     };
+    let page = atomic::write(folder.report(), report.render());
     atomic::write(folder.facts(), report.facts() + "\n")?;
-    Ok(atomic::write(folder.report(), report.render())?)
+    Ok(page?)
 }
 
 /// The measures that are no accuracy.

@@ -41,7 +41,7 @@ impl Session<'_> {
         let most = GRACE + SHARE * self.started.elapsed().as_secs_f64();
         let is_affordable = self.looks.taken.as_secs_f64() < most;
         let is_due = self.reached.epochs.is_multiple_of(every) || self.reached.epochs == 1;
-        if !is_last && !(is_due && is_affordable) {
+        if !(is_last || is_due && is_affordable) {
             return;
         }
         let started = Instant::now();
