@@ -110,7 +110,13 @@ fn a_model_becomes_a_project_with_the_model_inside() {
     let folder = TempDir::new().unwrap();
     let at = folder.path();
     let rows: String = (0..60)
-        .map(|i| format!("{},{}\n", i, if i < 30 { "low" } else { "high" }))
+        .map(|i| {
+            format!(
+                "{:.2},{}\n",
+                i as f64 * 0.37,
+                if i < 30 { "low" } else { "high" }
+            )
+        })
         .collect();
     fs::write(at.join("sides.csv"), format!("size,side\n{rows}")).unwrap();
     succeed(

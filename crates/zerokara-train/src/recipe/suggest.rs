@@ -198,7 +198,7 @@ fn convolutions(channels: usize, height: usize, width: usize) -> (Vec<LayerDescr
 
 /// Multiplications of all forward passes of a training that takes about half an hour on two cores, which colour is worth, and of one
 /// that takes a quarter of that.
-const WORK: (f64, f64) = (6e13, 1.5e13);
+const WORK: (f64, f64) = (4.8e13, 1.4e13);
 
 fn pictures(run: &mut RunDescription, samples: usize, work: f64, is_colour: bool) {
     run.batch_size = (samples / 20).clamp(8, 128);
