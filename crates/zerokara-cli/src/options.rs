@@ -209,9 +209,11 @@ pub fn asked(data: &OsStr, set: &[String], target: Option<&str>) -> Outcome<Reci
     Ok(recipe)
 }
 
-/// Lets a recipe for a data set that has a name, and that says nothing of the model, have the one that is usual there.
+/// Lets a recipe for one of the data sets of the book's size, that says nothing of the model, have the network that is usual there.
 pub fn usual_model(recipe: &mut Recipe) -> Outcome {
-    if !recipe.says("model") && recipe.data()?.is_named() {
+    let data = recipe.data()?;
+    let is_usual = data.is_named() && ["mnist", "fashion-mnist"].contains(&data.name.as_str());
+    if !recipe.says("model") && is_usual {
         recipe.set_value("model.name", "simple-convnet", "--model")?;
     }
     Ok(())

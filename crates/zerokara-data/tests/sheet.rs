@@ -217,3 +217,16 @@ proptest! {
         }
     }
 }
+
+#[cfg(not(feature = "parquet"))]
+#[test]
+fn parquet_is_known_where_it_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("houses.parquet");
+    std::fs::write(&path, b"PAR1 and more PAR1").unwrap();
+    let error = Sheet::read(&path).err().unwrap().to_string();
+    assert!(
+        error.contains("feature `parquet`") && error.contains("CSV"),
+        "{error}"
+    );
+}

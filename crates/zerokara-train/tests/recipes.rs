@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use std::fs;
 use tempfile::TempDir;
 use zerokara_data::{Amount, Dataset, Split};
-use zerokara_train::{Pace, Recipe, RunDescription, Setup};
+use zerokara_train::{Pace, Recipe, RunDescription, Sampling, Setup};
 
 /// What is said of a text.
 fn error_of(text: &str) -> String {
@@ -339,4 +339,83 @@ fn a_description_of_version_1_is_read() {
         [Setup::new("early_stopping", [("patience", 2.0)])]
     );
     assert!(run.groups[0].frozen && run.groups[0].parameters == ["a.*", "b.*"]);
+}
+
+/// Three classes, of which the last has one sample in ten.
+fn uneven(channels: usize) -> Dataset {
+    let labels: Vec<i64> = (0..40)
+        .map(|i| if i % 10 == 0 { 2 } else { i % 2 })
+        .collect();
+    let all = Split::new(vec![7u8; 40 * channels * 64], &[channels, 8, 8], labels).unwrap();
+    Dataset::new("uneven", all.clone(), all, ["a", "b", "c"]).unwrap()
+}
+
+#[test]
+fn classes_are_balanced_by_numbers_that_the_recipe_keeps() {
+    let text = "class_weights = \"balanced\"\nsampling = \"balanced\"\nema = 0.99\n[data]\nname = \"uneven\"\n";
+    let run = Recipe::parse(text, "r.toml")
+        .unwrap()
+        .description(&uneven(1))
+        .unwrap();
+    assert_eq!((run.ema, run.sampling), (Some(0.99), Sampling::Balanced));
+    // 40 samples in 3 classes, of 16, 20 and 4.
+    let expected = [40.0 / 48.0, 40.0 / 60.0, 40.0 / 12.0];
+    assert!(
+        run.class_weights
+            .iter()
+            .zip(expected)
+            .all(|(a, b)| (a - b).abs() < 1e-12)
+    );
+    let written = Recipe::written(&run, &[]).unwrap();
+    let again = Recipe::parse(&written, "again.toml").unwrap();
+    assert_eq!(again.description(&uneven(1)).unwrap(), run);
+    assert!(run.trainer(&uneven(1)).is_ok());
+
+    let other = RunDescription {
+        task: Setup::new("mean_squared_error", []),
+        ..run
+    };
+    let error = other.trainer(&uneven(1)).err().unwrap().to_string();
+    assert!(
+        error.contains("class_weights go with the loss softmax_cross_entropy"),
+        "{error}"
+    );
+    for (text, said) in [
+        ("ema = 1.0\n", "r.toml:1:7: ema is 1"),
+        ("sampling = \"balance\"\n", "did you mean \"balanced\"?"),
+        ("class_weights = \"even\"\n", "r.toml:1:17"),
+        ("class_weights = [1, -1]\n", "r.toml:1:21"),
+    ] {
+        let found = error_of(text);
+        assert!(found.contains(said), "{found}");
+    }
+}
+
+#[test]
+fn colour_pictures_are_mirrored_and_shifted_unless_the_recipe_says_otherwise() {
+    let described = |text: &str, channels| {
+        let text = format!("{text}\n[data]\nname = \"uneven\"\n");
+        let recipe = Recipe::parse(&text, "r.toml").unwrap();
+        recipe.description(&uneven(channels)).unwrap()
+    };
+    let usual = described("seed = 4", 3);
+    let changes = serde_json::to_value(&usual.augment).unwrap();
+    assert_eq!(
+        (&changes["flip"], &changes["shift_share"], &changes["seed"]),
+        (&true.into(), &0.125.into(), &4.into())
+    );
+    assert_eq!(described("", 1).augment, None);
+    // An empty table says that nothing is changed, and goes on saying so.
+    let plain = described("augment = {}", 3);
+    assert!(
+        plain
+            .augment
+            .as_ref()
+            .is_some_and(|augment| !augment.changes())
+    );
+    let written = Recipe::written(&plain, &[]).unwrap();
+    let again = Recipe::parse(&written, "again.toml").unwrap();
+    assert_eq!(again.description(&uneven(3)).unwrap(), plain);
+    let own = described("augment = { degrees = 5.0 }", 3);
+    assert_eq!(own.augment.unwrap().to_string(), "turn by up to 5°");
 }

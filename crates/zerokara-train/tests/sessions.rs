@@ -11,7 +11,7 @@ use zerokara_nn::{
     Adam, MeanSquaredError, Module, ParameterGroup, Schedule, Sequential, SoftmaxCrossEntropy,
 };
 use zerokara_train::{
-    Callback, EarlyStopping, Every, Flow, Run, Trainer,
+    Callback, EarlyStopping, Every, Flow, Run, Sampling, Trainer,
     metrics::{self, Epoch, Record, Step},
 };
 
@@ -92,6 +92,8 @@ fn trainer_of(model: Sequential, cut: Cut) -> Trainer {
         .accumulate(2)
         .validation(0.2)
         .clip_norm(1.0)
+        .ema(0.9)
+        .sampling(Sampling::Balanced)
         .callback(EarlyStopping::new(4))
         .callback(Patience { seen: 0, most: 41 })
         .callback(cut)
@@ -153,6 +155,39 @@ fn a_run_that_is_cut_off_anywhere_goes_on_to_the_same_bits() {
             fs::remove_dir_all(path).unwrap();
         }
     }
+}
+
+#[test]
+fn the_average_of_the_weights_is_judged_and_given_while_training_goes_on_from_them() {
+    let run = |decay: Option<f64>| {
+        let trainer = Trainer::new(network(8), SoftmaxCrossEntropy::new())
+            .optimizer(Adam::new(0.05))
+            .epochs(3)
+            .batch_size(10)
+            .seed(3)
+            .quiet();
+        let trainer = match decay {
+            Some(decay) => trainer.ema(decay),
+            None => trainer,
+        };
+        let run = trainer.fit(&data()).unwrap();
+        let state = run.model().module().state().unwrap();
+        let judged = run.model().evaluate(&data().test).unwrap();
+        assert!((judged.loss - run.test().loss).abs() < 1e-6);
+        let values: Vec<f64> = state
+            .iter()
+            .flat_map(|(_, value)| value.to_f64s())
+            .collect();
+        (run.losses().to_vec(), values)
+    };
+    let (losses, values) = run(None);
+    // A decay of 0 keeps nothing but the last values, up to rounding.
+    let (same, last) = run(Some(0.0));
+    assert_eq!(same, losses);
+    assert!((last.iter().zip(&values)).all(|(a, b)| (a - b).abs() < 1e-5));
+    let (same, averages) = run(Some(0.9));
+    assert_eq!(same, losses);
+    assert!((averages.iter().zip(&values)).any(|(a, b)| (a - b).abs() > 1e-3));
 }
 
 #[test]

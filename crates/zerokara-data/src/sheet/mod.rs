@@ -3,6 +3,8 @@
 mod contents;
 pub(crate) mod dates;
 mod dialect;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod read;
 
 pub use contents::{Content, Contents};
@@ -81,7 +83,7 @@ impl Cells {
 }
 
 impl Sheet {
-    /// Reads a table from a file: CSV, TSV or the like, also with `.gz`.
+    /// Reads a table from a file: CSV, TSV or the like, also with `.gz`; with the feature `parquet`, Parquet.
     ///
     /// # Errors
     ///
@@ -89,6 +91,15 @@ impl Sheet {
     /// names the line.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
+        if read::is_parquet(path) {
+            #[cfg(feature = "parquet")]
+            return parquet::sheet(path);
+            #[cfg(not(feature = "parquet"))]
+            return Err(Error::file(
+                path,
+                "is a Parquet file, which a program built with the feature `parquet` reads; or save the table as CSV",
+            ));
+        }
         let text = read::text_of(path)?;
         let sheet = Sheet::parse(&text).map_err(|error| Error::file(path, error))?;
         Ok(Sheet {

@@ -13,6 +13,13 @@ const MOST_BYTES: u64 = 4 << 30;
 /// Most columns of a table; a file of more is none.
 const MOST_COLUMNS: usize = 100_000;
 
+/// Whether a file begins as Parquet files do.
+pub(super) fn is_parquet(path: &Path) -> bool {
+    let mut start = [0; 4];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    read.is_ok() && &start == b"PAR1"
+}
+
 /// The text of a file: UTF-8, or UTF-16 with its mark, plain or compressed by gzip.
 pub(super) fn text_of(path: &Path) -> Result<String> {
     let fail = |message: String| Error::file(path, message);
@@ -114,7 +121,7 @@ pub(super) fn sheet(text: &str, dialect: Dialect) -> Result<Sheet> {
 }
 
 /// A name for each column: its number where it has none, and a number behind it where another has the same.
-fn unique(mut names: Vec<String>) -> Vec<String> {
+pub(super) fn unique(mut names: Vec<String>) -> Vec<String> {
     let mut times: HashMap<String, usize> = HashMap::new();
     for name in &names {
         *times.entry(name.clone()).or_default() += 1;

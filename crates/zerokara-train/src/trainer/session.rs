@@ -215,6 +215,7 @@ impl Session<'_> {
         let mut test = None;
         // It may have been cut off where it was to pause.
         if !self.history.is_empty() && self.is_to_pause() {
+            step.keep_average()?;
             return Ok((test, End::Interrupted));
         }
         while self.reached.epochs < self.trainer.epochs && !self.reached.stopped {
