@@ -1,5 +1,6 @@
 //! Decoded pictures, and planes of grey values to resize.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -179,12 +180,11 @@ pub(crate) struct Plane {
 impl Plane {
     /// The part from `(top, left)` of this size, which must lie within.
     pub(crate) fn crop(&self, top: usize, left: usize, height: usize, width: usize) -> Plane {
-        let values = self.values[top * self.width..]
-            .chunks(self.width)
-            .take(height)
-            .flat_map(|row| &row[left..left + width])
-            .copied()
-            .collect();
+        let rows = self.values[top * self.width..].chunks(self.width);
+        let mut values = Vec::with_capacity(height * width);
+        for row in rows.take(height) {
+            values.extend_from_slice(&row[left..left + width]);
+        }
         Plane {
             width,
             height,
@@ -195,17 +195,17 @@ impl Plane {
     /// Resized to `height × width`: along an axis that shrinks, the mean of what a pixel covers; along one that grows,
     /// linear interpolation.
     pub(crate) fn resize(&self, height: usize, width: usize) -> Plane {
-        let columns = weights(self.width, width);
-        let narrow: Vec<f32> = self
-            .values
-            .chunks(self.width)
-            .flat_map(|row| {
-                columns.iter().map(move |(start, weights)| {
-                    let values = &row[*start..start + weights.len()];
-                    values.iter().zip(weights).map(|(v, w)| v * w).sum::<f32>()
-                })
-            })
-            .collect();
+        let narrow = match width == self.width {
+            true => Cow::Borrowed(&self.values),
+            false => Cow::Owned(self.of_width(width)),
+        };
+        if height == self.height {
+            return Plane {
+                width,
+                height,
+                values: narrow.into_owned(),
+            };
+        }
         let mut values = vec![0.0f32; height * width];
         for (out, (start, weights)) in values
             .chunks_mut(width)
@@ -221,6 +221,20 @@ impl Plane {
             height,
             values,
         }
+    }
+
+    /// The values of rows that are brought to this width.
+    fn of_width(&self, width: usize) -> Vec<f32> {
+        let columns = weights(self.width, width);
+        let mut values = Vec::with_capacity(self.height * width);
+        for row in self.values.chunks(self.width) {
+            for (start, weights) in &columns {
+                let covered = &row[*start..start + weights.len()];
+                let products = covered.iter().zip(weights).map(|(v, w)| v * w);
+                values.push(products.sum::<f32>());
+            }
+        }
+        values
     }
 }
 
