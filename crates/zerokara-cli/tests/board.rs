@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{run, small_run, stderr, stdout, zerokara};
+use common::{small_run, told_in_one_line, zerokara};
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -87,14 +87,6 @@ fn what_cannot_be_shown_is_told_in_one_line() {
         (&["board", "--token", "short"], 2, "8 to 200"),
         (&["board", "--token", "with space and more"], 2, "8 to 200"),
     ] {
-        let output = run(at, arguments);
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
-        assert!(stdout(&output).is_empty());
-        let error = stderr(&output);
-        assert!(
-            error.starts_with("error: ") && error.contains(told),
-            "{error}"
-        );
-        assert_eq!(error.lines().count(), 1, "{error}");
+        told_in_one_line(at, arguments, code, told);
     }
 }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{run, small_run, stderr, stdout, zerokara};
+use common::{run, small_run, stderr, told_in_one_line, zerokara};
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
@@ -111,14 +111,6 @@ fn what_cannot_be_served_is_told_in_one_line() {
         (&["serve", "x", "--batch", "0"], 2, "at least 1"),
         (&["serve", "x", "--wait", "-1"], 2, "milliseconds"),
     ] {
-        let output = run(at, arguments);
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
-        assert!(stdout(&output).is_empty());
-        let error = stderr(&output);
-        assert!(
-            error.starts_with("error: ") && error.contains(told),
-            "{error}"
-        );
-        assert_eq!(error.lines().count(), 1, "{error}");
+        told_in_one_line(at, arguments, code, told);
     }
 }

@@ -10,10 +10,18 @@ use std::fs;
 /// }
 /// ```
 pub fn memory() -> Option<u64> {
+    status("VmRSS:")
+}
+
+/// The most bytes of memory that the process has held.
+pub fn peak_memory() -> Option<u64> {
+    status("VmHWM:")
+}
+
+/// A number of bytes in the process's status.
+fn status(name: &str) -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
 }

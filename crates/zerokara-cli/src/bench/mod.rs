@@ -283,7 +283,7 @@ fn measure(
     machine: &Machine,
 ) -> Outcome<Measured> {
     let images_per_second = workload.rate(options.seconds.unwrap_or(5.0))?;
-    let peak_rss_bytes = peak_memory();
+    let peak_rss_bytes = zerokara_train::system::peak_memory();
     let (flops, bytes) = work(&workload.step_times()?);
     let images = options.batch_size as f64;
     Ok(Measured {
@@ -307,12 +307,4 @@ fn work(steps: &StepTimes) -> (f64, f64) {
 /// another do not count each other's.
 fn forget_peak_memory() {
     let _ = std::fs::write("/proc/self/clear_refs", "5");
-}
-
-/// The largest memory that this process has held, where the system tells.
-fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kilobytes * 1024)
 }

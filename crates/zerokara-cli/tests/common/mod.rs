@@ -46,6 +46,20 @@ pub fn succeed(folder: &Path, arguments: &[&str]) -> String {
     stdout(&output)
 }
 
+/// Runs a command that fails with this exit code and says so in one line.
+#[track_caller]
+pub fn told_in_one_line(folder: &Path, arguments: &[&str], code: i32, told: &str) {
+    let output = run(folder, arguments);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+    assert!(stdout(&output).is_empty());
+    let error = stderr(&output);
+    assert!(
+        error.starts_with("error: ") && error.contains(told),
+        "{error}"
+    );
+    assert_eq!(error.lines().count(), 1, "{error}");
+}
+
 /// Trains two-layer-net on a few images into the folder `run`.
 #[track_caller]
 pub fn small_run(folder: &Path, name: &str) {

@@ -59,8 +59,8 @@ pub struct SetFile {
 enum Form {
     /// Inside the program.
     Inside,
-    /// Four IDX files.
-    Idx,
+    /// Four IDX files of these classes.
+    Idx(&'static [&'static str]),
     /// Binary batches of 32 x 32 pixels in colour, with 10 or 100 classes.
     Cifar(usize),
     /// A part of EMNIST, in an archive with IDX files.
@@ -121,6 +121,21 @@ const KMNIST: &[SetFile] = &[
     ),
 ];
 
+const CLOTHES: &[&str] = &[
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+];
+
+const HIRAGANA: &[&str] = &["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"];
+
 const CIFAR_10: &[SetFile] = &[file(
     "cifar-10-binary.tar.gz",
     170_052_171,
@@ -164,14 +179,14 @@ const SETS: &[NamedSet] = &[
     NamedSet {
         name: "fashion-mnist",
         about: "70,000 pictures of ten kinds of clothing, in the shape of MNIST (Xiao, Rasul and Vollgraf, 2017)",
-        form: Form::Idx,
+        form: Form::Idx(CLOTHES),
         from: "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         files: FASHION,
     },
     NamedSet {
         name: "kmnist",
         about: "70,000 cursive hiragana of ten kinds, in the shape of MNIST (Clanuwat et al., 2018)",
-        form: Form::Idx,
+        form: Form::Idx(HIRAGANA),
         from: "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
         files: KMNIST,
     },
@@ -256,21 +271,7 @@ impl NamedSet {
     pub fn classes(&self) -> Vec<String> {
         match self.form {
             Form::Inside => (0..10).map(|digit: u8| digit.to_string()).collect(),
-            Form::Idx if self.name == "kmnist" => {
-                own(&["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"])
-            }
-            Form::Idx => own(&[
-                "T-shirt/top",
-                "Trouser",
-                "Pullover",
-                "Dress",
-                "Coat",
-                "Sandal",
-                "Shirt",
-                "Sneaker",
-                "Bag",
-                "Ankle boot",
-            ]),
+            Form::Idx(classes) => own(classes),
             Form::Cifar(10) => own(&[
                 "airplane",
                 "automobile",
@@ -369,7 +370,7 @@ impl NamedSet {
         match self.form {
             Form::Inside => false,
             // A fetch that was cut off leaves some of them.
-            Form::Idx => crate::dataset::has_idx_files(folder),
+            Form::Idx(_) => crate::dataset::has_idx_files(folder),
             #[cfg(feature = "sets")]
             Form::Cifar(classes) => cifar::is_in(folder, classes),
             #[cfg(feature = "sets")]
@@ -391,7 +392,7 @@ impl NamedSet {
         let folder = folder.as_ref();
         let [train, test] = match self.form {
             Form::Inside => return Dataset::by_name(self.name),
-            Form::Idx => {
+            Form::Idx(_) => {
                 let found = Dataset::from_idx_folder(folder)?;
                 [found.train, found.test]
             }
