@@ -389,7 +389,16 @@ fn train(
             ],
         ));
     }
-    tell(&trainer.fit(data)?, quiet, words)
+    let done = trainer.fit(data)?;
+    if let Some(folder) = done
+        .folder()
+        .filter(|_| done.interrupted() && shown == Shown::Charts)
+    {
+        // Progress, which would say so, was not shown.
+        let how = format!("zerokara train --resume {}", folder.path().display());
+        output::note(&words.fill("to go on: {}", &[&how]));
+    }
+    tell(&done, quiet, words)
 }
 
 fn tell(run: &Run, quiet: bool, words: Words) -> Outcome {

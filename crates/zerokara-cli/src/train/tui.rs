@@ -372,7 +372,9 @@ fn chart<'a>(curves: Vec<Dataset<'a>>, all: &[(f64, f64)], title: &str) -> Chart
     let (x, y) = (bounds(|point| point.0), bounds(|point| point.1));
     let axis = |bounds: [f64; 2], text: fn(f64) -> String| {
         let middle = (bounds[0] + bounds[1]) / 2.0;
-        let labels = [bounds[0], middle, bounds[1]].map(text);
+        let mut labels = [bounds[0], middle, bounds[1]].map(text).to_vec();
+        // Between neighbours there is no whole number.
+        labels.dedup();
         Axis::default()
             .bounds(bounds)
             .labels(labels)
@@ -380,6 +382,7 @@ fn chart<'a>(curves: Vec<Dataset<'a>>, all: &[(f64, f64)], title: &str) -> Chart
     };
     Chart::new(curves)
         .block(Block::bordered().title(title.to_string()))
+        .hidden_legend_constraints((Constraint::Percentage(70), Constraint::Percentage(70)))
         .x_axis(axis(x, |value| thousands(value.round().max(0.0) as u64)))
         .y_axis(axis(y, short))
 }
@@ -445,6 +448,20 @@ mod tests {
         ] {
             assert!(wide.contains(text), "{text}:\n{wide}");
         }
+        // What each curve is stands beside it also in a usual terminal, and an axis names no epoch twice.
+        seen.take(&Record::Epoch(Epoch {
+            epoch: 2,
+            train_accuracy: Some(0.85),
+            test_accuracy: Some(0.83),
+            ..Epoch::default()
+        }));
+        let usual = shown(100, 28, &mut seen);
+        assert!(
+            usual.contains("smoothed") && usual.contains("test 0.83"),
+            "{usual}"
+        );
+        let epochs = usual.lines().rev().nth(2).unwrap_or_default();
+        assert_eq!(epochs.matches(" 2").count(), 1, "{usual}");
         // Too small for all of it, it still draws.
         for (width, height) in [(40, 12), (10, 4), (1, 1)] {
             shown(width, height, &mut seen);
