@@ -13,7 +13,7 @@ use ratatui::{
     style::{Color, Style, Stylize},
     symbols::Marker,
     text::{Line, Span},
-    widgets::{Axis, Block, Chart, Dataset, GraphType, LineGauge},
+    widgets::{Axis, Block, Chart, Dataset, GraphType, LegendPosition, LineGauge},
 };
 use std::{
     collections::VecDeque,
@@ -305,7 +305,13 @@ impl Seen {
                 .words
                 .fill("{} by epoch", &[&self.words.say(&self.measure)]),
         };
-        frame.render_widget(chart(sets.collect(), &all, &title), area);
+        // In the corner that the curves leave free.
+        let corner = match ["accuracy", "f1"].contains(&self.measure.as_str()) {
+            true => LegendPosition::BottomRight,
+            false => LegendPosition::TopRight,
+        };
+        let chart = chart(sets.collect(), &all, &title).legend_position(Some(corner));
+        frame.render_widget(chart, area);
     }
 
     /// The system's line: speed, load, memory, and what keys do.
