@@ -147,15 +147,7 @@ impl Browser {
     /// Clicks in the middle of what a selector finds, as a hand does.
     #[track_caller]
     pub fn click(&mut self, selector: &str) {
-        // What is drawn a little later, or cannot be pressed yet.
-        let is_there =
-            format!("(one => one && !one.disabled)(document.querySelector({selector:?}))");
-        self.wait_for(&is_there);
-        let place = format!(
-            "(() => {{ const one = document.querySelector({selector:?}); one.scrollIntoView({{ block: 'center' }}); \
-             const box = one.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]; }})()"
-        );
-        let place = self.ask(&place);
+        let place = self.place(selector, 0.5, true);
         for kind in ["mousePressed", "mouseReleased"] {
             let at = json!({ "type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1 });
             self.call("Input.dispatchMouseEvent", at);
@@ -163,14 +155,45 @@ impl Browser {
     }
 
     /// Moves the pointer to a share of the width of what a selector finds.
+    #[track_caller]
     pub fn point(&mut self, selector: &str, share: f64) {
-        let place = format!(
-            "(() => {{ const one = document.querySelector({selector:?}); one.scrollIntoView({{ block: 'center' }}); \
-             const box = one.getBoundingClientRect(); return [box.x + box.width * {share}, box.y + box.height / 2]; }})()"
-        );
-        let place = self.ask(&place);
+        let place = self.place(selector, share, false);
         let at = json!({ "type": "mouseMoved", "x": place[0], "y": place[1] });
         self.call("Input.dispatchMouseEvent", at);
+    }
+
+    /// Where what a selector finds is in the window, once it is there, rests for two frames (a page is laid out anew after a change
+    /// of its width) and, to be clicked, can be pressed and is in front.
+    #[track_caller]
+    fn place(&mut self, selector: &str, share: f64, is_clicked: bool) -> Value {
+        let place = format!(
+            "(async () => {{
+                const one = document.querySelector({selector:?});
+                if (!one || one.disabled) return null;
+                const frame = () => new Promise(requestAnimationFrame);
+                const place = () => {{
+                    one.scrollIntoView({{ block: 'center' }});
+                    const box = one.getBoundingClientRect();
+                    return [box.x + box.width * {share}, box.y + box.height / 2];
+                }};
+                const before = place();
+                await frame();
+                await frame();
+                const now = place();
+                const front = document.elementFromPoint(...now);
+                const rests = one.isConnected && before[0] === now[0] && before[1] === now[1];
+                return rests && (one.contains(front) || !{is_clicked}) ? now : null;
+            }})()"
+        );
+        let start = Instant::now();
+        loop {
+            let place = self.ask(&place);
+            if !place.is_null() {
+                return place;
+            }
+            assert!(start.elapsed() < LONG, "{selector} is not to be pressed");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Types a text where the focus is.
