@@ -173,20 +173,15 @@ impl Understood {
 
     /// How often each class comes in each part.
     fn counts(&self) -> Vec<(String, [usize; 3])> {
-        let mut counts: Vec<(String, [usize; 3])> = self
-            .data
-            .class_names
-            .iter()
-            .map(|name| (name.clone(), [0; 3]))
-            .collect();
-        for (part, (_, split)) in self.parts().iter().enumerate() {
-            for &label in split.labels() {
-                if let Some((_, count)) = counts.get_mut(label as usize) {
-                    count[part] += 1;
-                }
-            }
-        }
-        counts
+        let names = &self.data.class_names;
+        let [train, validation, test] = self
+            .parts()
+            .map(|(_, split)| split.class_counts(names.len()));
+        let of = |class| [train[class], validation[class], test[class]];
+        let named = names.iter().enumerate();
+        named
+            .map(|(class, name)| (name.clone(), of(class)))
+            .collect()
     }
 
     /// The parts that have samples: name, and how many of what.

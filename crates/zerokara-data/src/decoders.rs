@@ -106,8 +106,6 @@ fn decode_png(bytes: &[u8]) -> Result<Picture, String> {
 
 fn decode_jpeg(bytes: &[u8]) -> Result<Picture, String> {
     let stream = jpeg::Stream::of(bytes);
-    let (width, height) = stream.size()?;
-    check_size(width as u64, height as u64)?;
     let orientation = orientation(stream.exif);
     let pixels = stream.decode()?;
     let picture = Picture::new(pixels.width, pixels.height, rgba(&pixels.values, 3))?;

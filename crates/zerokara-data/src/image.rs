@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::digit::digit;
 use crate::error::{Error, Result};
-use crate::picture::{Picture, Plane};
+use crate::picture::Picture;
 use crate::pictures::Pictures;
 
 /// Reads a picture of one digit, of any size, dark on light or light on dark, and prepares it as the authors of MNIST
@@ -76,7 +76,7 @@ pub fn sample_from_image(
 ) -> Result<Vec<f32>> {
     let path = path.as_ref();
     check_sample_shape(&shape)?;
-    sample(&Picture::read(path)?, shape, fit).map_err(|message| Error::file(path, message))
+    values(&Picture::read(path)?, shape, fit).map_err(|message| Error::file(path, message))
 }
 
 /// As [`sample_from_image`], of a file that is in memory.
@@ -87,7 +87,7 @@ pub fn sample_from_image(
 pub fn sample_from_bytes(bytes: &[u8], shape: [usize; 3], fit: Pictures) -> Result<Vec<f32>> {
     check_sample_shape(&shape)?;
     let picture = Picture::decode(bytes).map_err(of_bytes)?;
-    sample(&picture, shape, fit).map_err(of_bytes)
+    values(&picture, shape, fit).map_err(of_bytes)
 }
 
 /// Width and height of a picture's file that is in memory, as its head tells them: nothing is decoded, so that whoever has no
@@ -113,47 +113,31 @@ fn of_bytes(message: String) -> Error {
 
 /// A picture as stored pixels `[C, H, W]`.
 pub(crate) fn picture_bytes(path: &Path, shape: [usize; 3], fit: Pictures) -> Result<Vec<u8>> {
-    let values = sample_from_image(path, shape, fit)?;
-    Ok(values
-        .into_iter()
-        .map(|value| (value * 255.0).round() as u8)
-        .collect())
+    check_sample_shape(&shape)?;
+    let picture = Picture::read(path)?;
+    match (fit, shape[0]) {
+        (Pictures::Digits, 1) => {
+            let values =
+                values(&picture, shape, fit).map_err(|message| Error::file(path, message))?;
+            let byte = |value: f32| (value * 255.0).round() as u8;
+            Ok(values.into_iter().map(byte).collect())
+        }
+        _ => Ok(picture.fitted_bytes(shape, fit)),
+    }
 }
 
-fn sample(
+fn values(
     picture: &Picture,
-    [channels, height, width]: [usize; 3],
+    shape: [usize; 3],
     fit: Pictures,
 ) -> std::result::Result<Vec<f32>, String> {
+    let [channels, height, width] = shape;
     if let (Pictures::Digits, 1) = (fit, channels) {
         return digit_in(picture, [height, width]);
     }
-    let planes = match channels {
-        1 => vec![picture.grey(1.0)],
-        _ => (0..3)
-            .map(|channel| picture.channel(channel, 1.0))
-            .collect(),
-    };
-    let fitted = planes.into_iter().flat_map(|plane| match fit {
-        Pictures::Crop => covering(plane, height, width).values,
-        _ => plane.resize(height, width).values,
-    });
-    Ok(fitted.collect())
-}
-
-/// The middle of the picture, of the proportions of the size, brought to it.
-fn covering(plane: Plane, height: usize, width: usize) -> Plane {
-    let scale = (plane.height as f64 / height as f64).min(plane.width as f64 / width as f64);
-    let side =
-        |wanted: usize, there: usize| ((wanted as f64 * scale).round() as usize).clamp(1, there);
-    let (tall, wide) = (side(height, plane.height), side(width, plane.width));
-    let middle = plane.crop(
-        (plane.height - tall) / 2,
-        (plane.width - wide) / 2,
-        tall,
-        wide,
-    );
-    middle.resize(height, width)
+    let mut values = picture.fitted(shape, fit);
+    values.iter_mut().for_each(|value| *value /= 255.0);
+    Ok(values)
 }
 
 /// Whether pictures can become samples of this shape.

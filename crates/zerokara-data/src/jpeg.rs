@@ -5,6 +5,7 @@
 //! `FF` before a marker, markers without contents that are out of place, contents of `APP` segments that make no sense,
 //! and all that follows the end of the image; and they do not miss the end where nothing else is missing.
 
+use crate::picture::check_size;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
@@ -88,13 +89,10 @@ impl<'a> Stream<'a> {
 
     /// Width and height.
     pub(crate) fn size(&self) -> Result<(usize, usize), String> {
-        let mut decoder = decoder(&self.segments);
-        decoder.decode_headers().map_err(broken)?;
-        let size = decoder.dimensions();
-        size.ok_or_else(|| "is a JPEG file without a picture".to_string())
+        head(&mut decoder(&self.segments))
     }
 
-    /// The pixels.
+    /// The pixels, if no more than can be read.
     pub(crate) fn decode(mut self) -> Result<Pixels, String> {
         let length = self.segments.len();
         let mut decoded = |fill: &[u8]| {
@@ -102,8 +100,9 @@ impl<'a> Stream<'a> {
             self.segments.extend(fill);
             self.segments.extend([0xff, EOI]);
             let mut decoder = decoder(&self.segments);
+            let (width, height) = head(&mut decoder)?;
+            check_size(width as u64, height as u64)?;
             let values = decoder.decode().map_err(broken)?;
-            let (width, height) = decoder.dimensions().unwrap_or_default();
             Ok(Pixels {
                 width,
                 height,
@@ -158,6 +157,13 @@ fn decoder(bytes: &[u8]) -> JpegDecoder<ZCursor<&[u8]>> {
         .set_max_height(u16::MAX.into())
         .jpeg_set_out_colorspace(ColorSpace::RGB);
     JpegDecoder::new_with_options(ZCursor::new(bytes), options)
+}
+
+/// Width and height, as the headers tell them.
+fn head(decoder: &mut JpegDecoder<ZCursor<&[u8]>>) -> Result<(usize, usize), String> {
+    decoder.decode_headers().map_err(broken)?;
+    let size = decoder.dimensions();
+    size.ok_or_else(|| "is a JPEG file without a picture".to_string())
 }
 
 fn broken(error: impl std::fmt::Debug) -> String {

@@ -56,6 +56,8 @@ mod picture;
 mod pictures;
 mod preprocessing;
 mod random;
+#[cfg(feature = "images")]
+mod scale;
 mod sets;
 mod sheet;
 mod source;

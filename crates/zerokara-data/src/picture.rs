@@ -1,11 +1,12 @@
-//! Decoded pictures, and planes of grey values to resize.
+//! Decoded pictures, and planes of grey values.
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::pictures::Pictures;
+use crate::scale::scaled;
 
 /// Largest file that is read.
 const MAX_BYTES: u64 = 256 << 20;
@@ -81,9 +82,54 @@ impl Picture {
         }
     }
 
+    /// Values `[C, H, W]` from 0 to 255: grey for one channel, else red, green and blue; over white, and brought to the size.
+    pub(crate) fn fitted(&self, [channels, height, width]: [usize; 3], fit: Pictures) -> Vec<f32> {
+        let (tall, wide) = match fit {
+            Pictures::Crop => self.covering(height, width),
+            _ => (self.height, self.width),
+        };
+        let (top, left) = ((self.height - tall) / 2, (self.width - wide) / 2);
+        let has_alpha = self.has_alpha();
+        let line = |y: usize, row: &mut [[f32; 4]]| {
+            let pixels = &self.pixels[(top + y) * self.width + left..];
+            for (values, pixel) in row.iter_mut().zip(pixels) {
+                *values = pixel.map(f32::from);
+                if has_alpha {
+                    *values = values.map(|value| over(value, pixel[3], 255.0));
+                }
+            }
+        };
+        let pixels = scaled([tall, wide], [height, width], line);
+        match channels {
+            1 => pixels.into_iter().map(brightness).collect(),
+            _ => planes(&pixels),
+        }
+    }
+
+    /// As [`fitted`](Self::fitted), rounded to bytes.
+    pub(crate) fn fitted_bytes(&self, shape: [usize; 3], fit: Pictures) -> Vec<u8> {
+        // Most folders were brought to one size before, by other programs.
+        if shape == [3, self.height, self.width] && !self.has_alpha() {
+            return planes(&self.pixels);
+        }
+        // A conversion cuts off what follows the point.
+        let round = |value| (value + 0.5) as u8;
+        self.fitted(shape, fit).into_iter().map(round).collect()
+    }
+
+    /// Height and width of the largest part that has the proportions of a size.
+    fn covering(&self, height: usize, width: usize) -> (usize, usize) {
+        let scale = (self.height as f64 / height as f64).min(self.width as f64 / width as f64);
+        let side = |wanted: usize, there: usize| {
+            ((wanted as f64 * scale).round() as usize).clamp(1, there)
+        };
+        (side(height, self.height), side(width, self.width))
+    }
+
     /// Whether some pixel is not opaque.
     fn has_alpha(&self) -> bool {
-        self.pixels.iter().any(|pixel| pixel[3] < 255)
+        let all = self.pixels.iter().fold(255, |all, pixel| all & pixel[3]);
+        all < 255
     }
 
     /// Whether some pixel is clearly not grey.
@@ -101,9 +147,9 @@ impl Picture {
         })
     }
 
-    /// Brightness from 0 to 1 (Rec. 601), over a background of this brightness.
+    /// Brightness from 0 to 1, over a background of this brightness.
     pub(crate) fn grey(&self, background: f32) -> Plane {
-        self.map(|pixel| over(brightness(pixel), pixel[3], background))
+        self.map(|pixel| over(shade(pixel), pixel[3], background))
     }
 
     /// Brightness, or one colour, of strokes on a background that they stand out from, where that is left open by
@@ -121,7 +167,7 @@ impl Picture {
             .iter()
             .fold((0.0, 0.0), |(sum, weight), &pixel| {
                 let alpha = f64::from(pixel[3]);
-                (sum + alpha * f64::from(brightness(pixel)), weight + alpha)
+                (sum + alpha * f64::from(shade(pixel)), weight + alpha)
             });
         seen(if sum > 0.5 * weight { 0.0 } else { 1.0 })
     }
@@ -160,8 +206,24 @@ pub(crate) fn rgba(values: &[u8], samples: usize) -> Vec<[u8; 4]> {
         .collect()
 }
 
-fn brightness([r, g, b, _]: [u8; 4]) -> f32 {
-    (0.299 * f32::from(r) + 0.587 * f32::from(g) + 0.114 * f32::from(b)) / 255.0
+/// Red, green and blue, each as a plane.
+fn planes<T: Copy + Default>(pixels: &[[T; 4]]) -> Vec<T> {
+    let mut values = vec![T::default(); 3 * pixels.len()];
+    for (colour, plane) in values.chunks_exact_mut(pixels.len().max(1)).enumerate() {
+        let places = plane.iter_mut().zip(pixels);
+        places.for_each(|(place, pixel)| *place = pixel[colour]);
+    }
+    values
+}
+
+/// Brightness from 0 to 1.
+fn shade(pixel: [u8; 4]) -> f32 {
+    brightness(pixel.map(f32::from)) / 255.0
+}
+
+/// Of red, green and blue (Rec. 601).
+fn brightness([r, g, b, _]: [f32; 4]) -> f32 {
+    0.299 * r + 0.587 * g + 0.114 * b
 }
 
 fn over(value: f32, alpha: u8, background: f32) -> f32 {
@@ -192,124 +254,39 @@ impl Plane {
         }
     }
 
-    /// Resized to `height × width`: along an axis that shrinks, the mean of what a pixel covers; along one that grows,
-    /// linear interpolation.
+    /// Resized to `height × width`.
     pub(crate) fn resize(&self, height: usize, width: usize) -> Plane {
-        let narrow = match width == self.width {
-            true => Cow::Borrowed(&self.values),
-            false => Cow::Owned(self.of_width(width)),
+        let line = |y: usize, row: &mut [[f32; 1]]| {
+            let values = &self.values[y * self.width..][..self.width];
+            row.as_flattened_mut().copy_from_slice(values);
         };
-        if height == self.height {
-            return Plane {
-                width,
-                height,
-                values: narrow.into_owned(),
-            };
-        }
-        let mut values = vec![0.0f32; height * width];
-        for (out, (start, weights)) in values
-            .chunks_mut(width)
-            .zip(weights(self.height, height).iter())
-        {
-            let rows = narrow[start * width..].chunks(width);
-            for (row, weight) in rows.zip(weights) {
-                out.iter_mut().zip(row).for_each(|(o, v)| *o += weight * v);
-            }
-        }
+        let pixels = scaled([self.height, self.width], [height, width], line);
         Plane {
             width,
             height,
-            values,
+            values: pixels.into_flattened(),
         }
     }
-
-    /// The values of rows that are brought to this width.
-    fn of_width(&self, width: usize) -> Vec<f32> {
-        let columns = weights(self.width, width);
-        let mut values = Vec::with_capacity(self.height * width);
-        for row in self.values.chunks(self.width) {
-            for (start, weights) in &columns {
-                let covered = &row[*start..start + weights.len()];
-                let products = covered.iter().zip(weights).map(|(v, w)| v * w);
-                values.push(products.sum::<f32>());
-            }
-        }
-        values
-    }
-}
-
-/// For each of `to` pixels, the first of the `from` pixels that it is made of, and their weights, which sum to 1.
-fn weights(from: usize, to: usize) -> Vec<(usize, Vec<f32>)> {
-    let scale = from as f64 / to as f64;
-    (0..to)
-        .map(|pixel| {
-            if from > to {
-                let (begin, end) = (pixel as f64 * scale, (pixel + 1) as f64 * scale);
-                let first = begin as usize;
-                let last = (end.ceil() as usize).min(from);
-                let covered =
-                    |at: usize| (end.min((at + 1) as f64) - begin.max(at as f64)).max(0.0) / scale;
-                (first, (first..last).map(|at| covered(at) as f32).collect())
-            } else {
-                let centre = ((pixel as f64 + 0.5) * scale - 0.5).clamp(0.0, (from - 1) as f64);
-                let first = centre as usize;
-                let share = (centre - first as f64) as f32;
-                if first + 1 < from {
-                    (first, vec![1.0 - share, share])
-                } else {
-                    (first, vec![1.0])
-                }
-            }
-        })
-        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn plane(height: usize, width: usize, values: &[f32]) -> Plane {
-        Plane {
-            width,
-            height,
-            values: values.to_vec(),
-        }
-    }
-
     #[test]
-    fn shrinking_averages_what_is_covered() {
-        let square = plane(2, 4, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
-        assert_eq!(square.resize(1, 2), plane(1, 2, &[3.5, 5.5]));
-        // 3 to 2: each takes one pixel and half of the middle one.
-        let line = plane(1, 3, &[0.0, 3.0, 9.0]).resize(1, 2);
-        assert!((line.values[0] - 1.0).abs() < 1e-6 && (line.values[1] - 7.0).abs() < 1e-6);
-    }
-
-    #[test]
-    fn growing_interpolates() {
-        let line = plane(1, 2, &[0.0, 1.0]);
-        assert_eq!(line.resize(1, 4).values, [0.0, 0.25, 0.75, 1.0]);
-        assert_eq!(line.resize(2, 2).values, [0.0, 1.0, 0.0, 1.0]);
-    }
-
-    #[test]
-    fn weights_sum_to_one() {
-        for (from, to) in [
-            (1, 1),
-            (1, 7),
-            (7, 1),
-            (5, 5),
-            (1000, 28),
-            (29, 28),
-            (28, 29),
-        ] {
-            let rows = weights(from, to);
-            assert_eq!(rows.len(), to);
-            for (first, weights) in rows {
-                assert!(first + weights.len() <= from);
-                let sum: f32 = weights.iter().sum();
-                assert!((sum - 1.0).abs() < 1e-5, "{from} to {to}: {sum}");
-            }
+    fn what_is_transparent_is_white_and_the_middle_is_cut_out() {
+        let pixels = vec![
+            [9, 9, 9, 255],
+            [0, 100, 200, 255],
+            [0, 0, 0, 0],
+            [7, 7, 7, 255],
+        ];
+        let picture = Picture::new(4, 1, pixels).unwrap();
+        let fitted = picture.fitted([3, 1, 2], Pictures::Crop);
+        assert_eq!(fitted, [0.0, 255.0, 100.0, 255.0, 200.0, 255.0]);
+        let grey = picture.fitted([1, 1, 4], Pictures::Plain);
+        for (value, expected) in grey.iter().zip([9.0, 81.5, 255.0, 7.0]) {
+            assert!((value - expected).abs() < 1e-4, "{grey:?}");
         }
     }
 

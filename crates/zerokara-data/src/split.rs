@@ -288,6 +288,25 @@ impl Split {
         self.shape.iter().product()
     }
 
+    /// How many samples each of so many classes has; where labels are not known beforehand ([`labels`](Self::labels)), none.
+    ///
+    /// ```
+    /// use zerokara_data::Split;
+    ///
+    /// let split = Split::new(vec![0u8; 4], &[1], vec![2, 0, 2, 2])?;
+    /// assert_eq!(split.class_counts(4), [1, 0, 3, 0]);
+    /// # Ok::<(), zerokara_data::Error>(())
+    /// ```
+    pub fn class_counts(&self, classes: usize) -> Vec<usize> {
+        let mut counts = vec![0; classes];
+        for &label in self.labels() {
+            if let Some(count) = counts.get_mut(label as usize) {
+                *count += 1;
+            }
+        }
+        counts
+    }
+
     /// The labels, in the order of the samples; empty unless the target is one class, `i64 [N]`, that is known
     /// without making samples.
     pub fn labels(&self) -> &[i64] {

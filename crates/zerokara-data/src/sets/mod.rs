@@ -41,6 +41,8 @@ pub struct NamedSet {
     /// Where its files are published.
     from: &'static str,
     files: &'static [SetFile],
+    /// Debian's package of them.
+    package: Option<&'static str>,
 }
 
 /// A file of a data set, as it is published.
@@ -164,6 +166,7 @@ const fn emnist(name: &'static str, part: &'static str, about: &'static str) -> 
         form: Form::Emnist(part),
         from: EMNIST_FROM,
         files: EMNIST,
+        package: None,
     }
 }
 
@@ -175,6 +178,7 @@ const SETS: &[NamedSet] = &[
         form: Form::Inside,
         from: "",
         files: &[],
+        package: None,
     },
     NamedSet {
         name: "fashion-mnist",
@@ -182,6 +186,7 @@ const SETS: &[NamedSet] = &[
         form: Form::Idx(CLOTHES),
         from: "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         files: FASHION,
+        package: Some("dataset-fashion-mnist"),
     },
     NamedSet {
         name: "kmnist",
@@ -189,6 +194,7 @@ const SETS: &[NamedSet] = &[
         form: Form::Idx(HIRAGANA),
         from: "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
         files: KMNIST,
+        package: None,
     },
     emnist(
         "emnist-balanced",
@@ -221,6 +227,7 @@ const SETS: &[NamedSet] = &[
         form: Form::Cifar(10),
         from: CIFAR_FROM,
         files: CIFAR_10,
+        package: None,
     },
     NamedSet {
         name: "cifar-100",
@@ -228,6 +235,7 @@ const SETS: &[NamedSet] = &[
         form: Form::Cifar(100),
         from: CIFAR_FROM,
         files: CIFAR_100,
+        package: None,
     },
 ];
 
@@ -351,10 +359,9 @@ impl NamedSet {
             None => "a folder".into(),
         };
         let files: Vec<&str> = self.files.iter().map(|file| file.name).collect();
-        let package = match self.name {
-            "fashion-mnist" => "; on Debian and Ubuntu, `apt install dataset-fashion-mnist` does",
-            _ => "",
-        };
+        let package = (self.package).map_or(String::new(), |package| {
+            format!("; on Debian and Ubuntu, `apt install {package}` does")
+        });
         format!(
             "{name} is not on this machine. `zerokara data {name} --fetch` fetches it ({megabytes} MB){package}; or put {files} of \
              {from} into {place}",
