@@ -69,7 +69,7 @@ pub struct Options {
         value_parser = options::count::<{ options::MOST_IN_A_BATCH }>
     )]
     accumulate: Option<usize>,
-    /// sgd, momentum, nesterov, adagrad, rmsprop, adam or adamw [default: what suits the model]
+    /// sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw, radam, lamb, lion or muon [default: what suits the model]
     #[arg(long, value_name = "NAME", value_parser = optimizer_name)]
     optimizer: Option<String>,
     /// The peak of the learning rate [default: what suits model and optimizer]

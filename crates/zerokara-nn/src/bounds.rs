@@ -507,7 +507,7 @@ impl Guard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AdaGrad, Adam, AdamW, Momentum, Nesterov, RmsProp, Sgd};
+    use crate::{AdaGrad, Adam, AdamW, Lion, Momentum, Nesterov, RAdam, RmsProp, Sgd};
     use zerokara_core::DType;
 
     fn cells(optimizer: &dyn Optimizer, values: &[f32]) -> Vec<Cell> {
@@ -533,7 +533,7 @@ mod tests {
 
     #[test]
     fn every_optimizer_is_bounded_for_all_norms_that_training_meets() {
-        let optimizers: [&dyn Optimizer; 7] = [
+        let optimizers: [&dyn Optimizer; 9] = [
             &Sgd::new(0.1).weight_decay(1e-2),
             &Momentum::new(0.1),
             &Nesterov::new(0.1),
@@ -541,6 +541,8 @@ mod tests {
             &RmsProp::new(0.01),
             &Adam::new(0.1).weight_decay(1e-2),
             &AdamW::new(0.1),
+            &RAdam::new(0.1),
+            &Lion::new(0.1).weight_decay(0.1),
         ];
         for optimizer in optimizers {
             let found = limit(optimizer, &[1.0, -3.0, 0.0], Clipping::None);
@@ -562,7 +564,7 @@ mod tests {
     /// Every optimizer, step by step, against its intervals.
     #[test]
     fn results_lie_within_their_bounds() {
-        let optimizers: [&dyn Optimizer; 7] = [
+        let optimizers: [&dyn Optimizer; 9] = [
             &Sgd::new(0.3).weight_decay(0.1),
             &Momentum::new(0.3).weight_decay(0.1),
             &Nesterov::new(0.3),
@@ -570,6 +572,8 @@ mod tests {
             &RmsProp::new(0.3).weight_decay(0.1),
             &Adam::new(0.3),
             &AdamW::new(0.3),
+            &RAdam::new(0.3),
+            &Lion::new(0.3).weight_decay(0.1),
         ];
         for optimizer in optimizers {
             let cells = cells(optimizer, &[0.5, -2.0, 0.0, 1e-20]);

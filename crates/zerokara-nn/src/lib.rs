@@ -54,7 +54,8 @@ pub use initializers::Initializer;
 pub use key::stream_key;
 pub use layers::*;
 pub use losses::{
-    BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy, TokenCrossEntropy,
+    BinaryCrossEntropy, Huber, Loss, MeanAbsoluteError, MeanSquaredError, SoftmaxCrossEntropy,
+    TokenCrossEntropy,
 };
 pub use model::Model;
 pub use module::{Forward, Module, Part, Sample, Visitor};

@@ -127,6 +127,9 @@ fn losses_agree_with_pytorch() {
             "cross_entropy" | "cross_entropy_soft" => Box::new(SoftmaxCrossEntropy::new()),
             "cross_entropy_smoothed" => Box::new(SoftmaxCrossEntropy::new().label_smoothing(0.1)),
             "mean_squared_error" => Box::new(MeanSquaredError::new()),
+            "mean_absolute_error" => Box::new(MeanAbsoluteError::new()),
+            "huber" => Box::new(Huber::new()),
+            "huber_delta" => Box::new(Huber::new().delta(0.4)),
             other => panic!("no loss {other}"),
         };
         let y = Tensor::from(array(&case["output"]));

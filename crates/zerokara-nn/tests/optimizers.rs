@@ -8,37 +8,46 @@ use std::sync::Arc;
 use zerokara_core::{Array, Parameter, Tensor};
 use zerokara_nn::*;
 
-/// Two parameters, whose loss is `sum((p - target)^2 scale) / 2`: input and targets do not matter.
+/// Parameters whose loss is `sum((p - target)^2 scale) / 2`: input and targets do not matter.
 #[derive(Module)]
 struct Bowl {
-    first: ParameterSlot,
-    second: ParameterSlot,
+    parameters: Vec<ParameterSlot>,
     #[module(skip)]
-    target: [Vec<f64>; 2],
+    targets: Vec<Tensor>,
     #[module(skip)]
-    scale: [Vec<f64>; 2],
-}
-
-fn pair(value: &Value) -> [Vec<f64>; 2] {
-    [numbers(&value[0]), numbers(&value[1])]
-}
-
-fn tensor(values: &[f64]) -> Tensor {
-    Tensor::new([values.len()], values)
+    scales: Vec<Tensor>,
 }
 
 impl Bowl {
+    /// As the goldens have it, of these shapes; vectors unless given.
     fn new(goldens: &Value) -> Self {
-        let slot = |values: Vec<f64>| {
-            let value = Array::new([values.len()], values.as_slice());
+        let lists = |name: &str| -> Vec<Vec<f64>> {
+            goldens[name]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(numbers)
+                .collect()
+        };
+        let start = lists("start");
+        let shapes: Vec<Vec<usize>> = match goldens.get("shapes") {
+            Some(shapes) => serde_json::from_value(shapes.clone()).unwrap(),
+            None => start.iter().map(|values| vec![values.len()]).collect(),
+        };
+        let tensors = |name: &str| -> Vec<Tensor> {
+            let lists = lists(name).into_iter().zip(&shapes);
+            lists
+                .map(|(values, shape)| Tensor::new(shape.clone(), values))
+                .collect()
+        };
+        let slot = |(values, shape): (Vec<f64>, &Vec<usize>)| {
+            let value = Array::new(shape.clone(), values);
             ParameterSlot::of(Parameter::of_array("p", value), true)
         };
-        let [first, second] = pair(&goldens["start"]).map(slot);
         Self {
-            first,
-            second,
-            target: pair(&goldens["target"]),
-            scale: pair(&goldens["scale"]),
+            targets: tensors("target"),
+            scales: tensors("scale"),
+            parameters: start.into_iter().zip(&shapes).map(slot).collect(),
         }
     }
 }
@@ -46,14 +55,14 @@ impl Bowl {
 impl Forward for Bowl {
     fn forward(&self, x: &Tensor, cx: &mut Context) -> Tensor {
         let mut loss = x.zeros_like().sum();
-        for (i, slot) in [&self.first, &self.second].into_iter().enumerate() {
+        let wanted = self.targets.iter().zip(&self.scales);
+        for (slot, (target, scale)) in self.parameters.iter().zip(wanted) {
             let p = slot.parameter().map(|p| p.meta().clone());
             let p = slot.tensor(
                 &p.unwrap_or(zerokara_core::Meta::new([0], zerokara_core::DType::F64)),
                 cx,
             );
-            let away = p - tensor(&self.target[i]);
-            loss = loss + (away.square() * tensor(&self.scale[i])).sum() * 0.5;
+            loss = loss + ((p - target).square() * scale).sum() * 0.5;
         }
         loss
     }
@@ -104,7 +113,7 @@ fn check(
 fn optimizers_agree_with_pytorch() {
     let goldens = goldens("optimizers");
     let traces = goldens["optimizers"].as_object().unwrap();
-    assert_eq!(traces.len(), 13);
+    assert_eq!(traces.len(), 19);
     for (name, trace) in traces {
         let optimizer: Arc<dyn Optimizer> = match name.as_str() {
             "sgd" => Arc::new(Sgd::new(0.05)),
@@ -122,10 +131,32 @@ fn optimizers_agree_with_pytorch() {
             "adam_options" => Arc::new(Adam::new(0.1).betas(0.8, 0.95).eps(1e-3).weight_decay(0.1)),
             "adamw" => Arc::new(AdamW::new(0.1)),
             "adamw_options" => Arc::new(AdamW::new(0.1).betas(0.8, 0.95).weight_decay(0.3)),
+            "radam" => Arc::new(RAdam::new(0.1)),
+            "radam_options" => {
+                Arc::new(RAdam::new(0.1).betas(0.8, 0.95).eps(1e-3).weight_decay(0.1))
+            }
+            "lamb" => Arc::new(Lamb::new(0.1)),
+            "lamb_options" => {
+                Arc::new(Lamb::new(0.05).betas(0.8, 0.95).eps(1e-3).weight_decay(0.3))
+            }
+            "lion" => Arc::new(Lion::new(0.01)),
+            "lion_options" => Arc::new(Lion::new(0.03).betas(0.8, 0.95).weight_decay(0.3)),
             other => panic!("no optimizer {other}"),
         };
         check(&goldens, trace, optimizer, Clipping::None, name);
     }
+}
+
+/// Matrices, wide, tall and of more axes, and a vector.
+#[test]
+fn muon_agrees_with_its_definition() {
+    let goldens = goldens("optimizers");
+    let matrices = &goldens["matrices"];
+    let muon = Arc::new(Muon::new(0.02));
+    check(matrices, &matrices["muon"], muon, Clipping::None, "muon");
+    let muon = Arc::new(Muon::new(0.05).momentum(0.8).weight_decay(0.3));
+    let trace = &matrices["muon_options"];
+    check(matrices, trace, muon, Clipping::None, "muon, options");
 }
 
 #[test]

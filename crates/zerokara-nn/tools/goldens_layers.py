@@ -102,6 +102,9 @@ for name, loss, y, t in [
     ("cross_entropy_soft", nn.CrossEntropyLoss(), logits, soft),
     ("cross_entropy_smoothed", nn.CrossEntropyLoss(label_smoothing=0.1), logits, labels),
     ("mean_squared_error", nn.MSELoss(), outputs, targets),
+    ("mean_absolute_error", nn.L1Loss(), outputs, targets),
+    ("huber", nn.HuberLoss(), outputs, targets),
+    ("huber_delta", nn.HuberLoss(delta=0.4), outputs, targets),
 ]:
     y = y.clone().requires_grad_()
     value = loss(y, t)

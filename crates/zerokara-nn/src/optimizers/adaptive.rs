@@ -81,7 +81,79 @@ optimizer!(
     }
 );
 
-/// The part that Adam and AdamW share.
+optimizer!(
+    /// Rectified Adam (Liu et al., 2020). In the first updates the mean square `v` rests on so few gradients that what Adam
+    /// divides by means little. `rho` counts how many it rests on, `rho_inf = 2 / (1 - b2) - 1` in the end and
+    /// `rho_t = rho_inf - 2 t b2^t / (1 - b2^t)` in update `t`; up to 5 the step is that of the mean alone, `lr m / (1 - b1^t)`,
+    /// from then on it is Adam's, times
+    /// `sqrt((rho_t - 4) (rho_t - 2) rho_inf / ((rho_inf - 4) (rho_inf - 2) rho_t))`, which grows to 1.
+    RAdam, "radam",
+    {
+        beta1: 0.9, beta2: 0.999;
+        /// What is added to the divisor so that it is not 0.
+        eps: 1e-8,
+        /// Adds `weight_decay * parameter` to the gradient: L2 regularization.
+        weight_decay: 0.0
+    },
+    ["mean", "square_mean"],
+    |own, p, g, state, scalars| {
+        let g = decayed(p, g, own.weight_decay);
+        let (m, v) = own.moments().next(&g, state);
+        let pace = &scalars[0] + &scalars[1] / (v.sqrt() + own.eps);
+        (p - &m * pace, vec![m, v])
+    },
+    |own, update, learning_rate| {
+        let [rate, root] = own.moments().scalars(update, learning_rate);
+        let t = update.max(1) as f64;
+        let last = 2.0 / (1.0 - own.beta2) - 1.0;
+        let kept = own.beta2.powf(t);
+        let now = last - 2.0 * t * kept / (1.0 - kept);
+        match now > 5.0 {
+            true => {
+                let share = (now - 4.0) * (now - 2.0) * last / ((last - 4.0) * (last - 2.0) * now);
+                [0.0, rate * share.sqrt() / root].into()
+            }
+            false => [rate, 0.0].into(),
+        }
+    }
+);
+
+optimizer!(
+    /// LAMB (You et al., "Large Batch Optimization for Deep Learning", 2020): Adam's direction with decoupled decay,
+    /// `r = m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps) + decay p`, in steps that are for each parameter tensor in proportion to its
+    /// norm, `p <- p - lr |p| / |r| r`; where one of the norms is 0, `p <- p - lr r`. For batches of thousands.
+    #[doc(alias = "LAMB")]
+    Lamb, "lamb",
+    {
+        beta1: 0.9, beta2: 0.999;
+        /// What is added to the divisor so that it is not 0.
+        eps: 1e-6,
+        /// The share of the parameter that is part of its direction.
+        weight_decay: 0.01
+    },
+    ["mean", "square_mean"],
+    |own, p, g, state, scalars| {
+        let (m, v) = own.moments().next(g, state);
+        let direction = &m * &scalars[1] / (v.sqrt() * &scalars[2] + own.eps);
+        let direction = match own.weight_decay {
+            0.0 => direction,
+            decay => direction + p * decay,
+        };
+        let [size, length] = [p, &direction].map(Tensor::norm);
+        let one = size.full_like(1.0);
+        let [is_size, is_length] = [&size, &length].map(|norm| norm.greater(&norm.zeros_like()));
+        let trust = is_size
+            .logical_and(&is_length)
+            .select(&(&size / is_length.select(&length, &one)), &one);
+        (p - &scalars[0] * trust * direction, vec![m, v])
+    },
+    |own, update, learning_rate| {
+        let [mean, root] = own.moments().scalars(update, 1.0);
+        [learning_rate, mean, root].into()
+    }
+);
+
+/// The part that Adam and its relatives share.
 struct Moments {
     beta1: f64,
     beta2: f64,
@@ -105,10 +177,16 @@ impl Moments {
         state: &[Tensor],
         scalars: &[Tensor],
     ) -> (Tensor, Vec<Tensor>) {
-        let m = &state[0] * self.beta1 + g * (1.0 - self.beta1);
-        let v = &state[1] * self.beta2 + g * g * (1.0 - self.beta2);
+        let (m, v) = self.next(g, state);
         let new = p - &scalars[0] * (&m / (v.sqrt() * &scalars[1] + self.eps));
         (new, vec![m, v])
+    }
+
+    /// The mean and the mean square with this gradient.
+    fn next(&self, g: &Tensor, state: &[Tensor]) -> (Tensor, Tensor) {
+        let m = &state[0] * self.beta1 + g * (1.0 - self.beta1);
+        let v = &state[1] * self.beta2 + g * g * (1.0 - self.beta2);
+        (m, v)
     }
 }
 
@@ -133,3 +211,5 @@ macro_rules! moments {
 }
 moments!(Adam);
 moments!(AdamW);
+moments!(RAdam);
+moments!(Lamb);

@@ -5,10 +5,14 @@
 //! host in double precision and given to the compiled step as inputs.
 
 mod adaptive;
+mod lion;
+mod muon;
 mod schedules;
 mod sgd;
 
-pub use adaptive::{AdaGrad, Adam, AdamW, RmsProp};
+pub use adaptive::{AdaGrad, Adam, AdamW, Lamb, RAdam, RmsProp};
+pub use lion::Lion;
+pub use muon::Muon;
 pub use schedules::Schedule;
 pub use sgd::{Momentum, Nesterov, Sgd};
 
@@ -195,6 +199,10 @@ pub fn by_name(
         "rmsprop" => Arc::new(RmsProp::with(learning_rate, settings)?),
         "adam" => Arc::new(Adam::with(learning_rate, settings)?),
         "adamw" => Arc::new(AdamW::with(learning_rate, settings)?),
+        "radam" => Arc::new(RAdam::with(learning_rate, settings)?),
+        "lamb" => Arc::new(Lamb::with(learning_rate, settings)?),
+        "muon" => Arc::new(Muon::with(learning_rate, settings)?),
+        "lion" => Arc::new(Lion::with(learning_rate, settings)?),
         _ => return None,
     })
 }

@@ -2,13 +2,13 @@
 
 use super::*;
 use crate::{
-    AdaGrad, Adam, AdamW, Forward, Module, Momentum, Nesterov, RmsProp, Sequential, Sgd,
+    AdaGrad, Adam, AdamW, Forward, Module, Momentum, Nesterov, RAdam, RmsProp, Sequential, Sgd,
     SoftmaxCrossEntropy,
 };
 
 #[test]
 fn looking_at_everything_changes_nothing() {
-    let optimizers: [Arc<dyn Optimizer>; 7] = [
+    let optimizers: [Arc<dyn Optimizer>; 8] = [
         Arc::new(Sgd::new(0.1).weight_decay(0.01)),
         Arc::new(Momentum::new(0.1)),
         Arc::new(Nesterov::new(0.1)),
@@ -16,6 +16,7 @@ fn looking_at_everything_changes_nothing() {
         Arc::new(RmsProp::new(0.01)),
         Arc::new(Adam::new(0.1)),
         Arc::new(AdamW::new(0.1)),
+        Arc::new(RAdam::new(0.1)),
     ];
     let x: Vec<f32> = (0..48)
         .map(|i| ((i * 37) % 29) as f32 / 14.0 - 1.0)

@@ -376,8 +376,9 @@ fn upgraded(mut run: Value) -> Value {
 
 impl RunDescription {
     /// The names of the optimizers that a description can ask for.
-    pub const OPTIMIZERS: [&str; 7] = [
-        "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw",
+    pub const OPTIMIZERS: [&str; 11] = [
+        "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "radam", "lamb",
+        "lion", "muon",
     ];
 
     /// The name of a model that is described by its layers.

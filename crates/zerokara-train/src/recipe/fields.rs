@@ -314,6 +314,20 @@ fn model() -> Form {
 
 /// Names of losses with what their settings take.
 fn loss() -> Form {
+    let scale = || {
+        vec![
+            field(
+                "mean",
+                Form::any(),
+                "The mean of the targets that are trained on",
+            ),
+            field(
+                "std",
+                Form::Positive,
+                "Their deviation: the network learns (target - mean) / std",
+            ),
+        ]
+    };
     let kind = |name: &'static str| {
         let fields = match name {
             "softmax_cross_entropy" => vec![field(
@@ -321,18 +335,15 @@ fn loss() -> Form {
                 Form::share(),
                 "How much of each label is spread over all classes",
             )],
-            "mean_squared_error" => vec![
-                field(
-                    "mean",
-                    Form::any(),
-                    "The mean of the targets that are trained on",
-                ),
-                field(
-                    "std",
+            "mean_squared_error" | "mean_absolute_error" => scale(),
+            "huber" => {
+                let delta = field(
+                    "delta",
                     Form::Positive,
-                    "Their deviation: the network learns (target - mean) / std",
-                ),
-            ],
+                    "The distance from which on the loss grows in a straight line",
+                );
+                std::iter::once(delta).chain(scale()).collect()
+            }
             "token_cross_entropy" => vec![field(
                 "padding",
                 Form::any(),
