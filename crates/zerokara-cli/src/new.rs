@@ -78,9 +78,9 @@ pub fn run(options: &Options, words: Words) -> Outcome {
     }
     let mut run = recipe.description(&data)?;
     // What training learns of the data it learns anew.
-    run.task
-        .settings
-        .retain(|name, _| recipe.says(&format!("loss.{name}")));
+    run.task.settings.retain(|name, _| {
+        !["mean", "std"].contains(&name.as_str()) || recipe.says(&format!("loss.{name}"))
+    });
     // Paths of a recipe begin at its folder.
     let beside = options
         .output

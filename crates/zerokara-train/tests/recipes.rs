@@ -55,7 +55,7 @@ fn mistakes_are_told_with_their_place_and_the_nearest_name() {
         ),
         (
             "[optimizer]\nname = \"qqqqq\"",
-            "r.toml:2:8: optimizer.name is \"qqqqq\"; known are sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw",
+            "r.toml:2:8: optimizer.name is \"qqqqq\"; known are sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw, radam, lamb, lion, muon",
         ),
         (
             "[optimizer]\nname = \"sgd\"\nbeta1 = 0.9",
@@ -388,6 +388,57 @@ fn classes_are_balanced_by_numbers_that_the_recipe_keeps() {
     ] {
         let found = error_of(text);
         assert!(found.contains(said), "{found}");
+    }
+}
+
+/// Momentum where there is time for many steps, AdamW else, and what suits it where the recipe names another.
+#[test]
+fn pictures_are_learned_by_what_suits_their_number() {
+    let described = |side: usize, samples: usize, text: &str| {
+        let labels = (0..samples as i64).map(|i| i % 2).collect();
+        let bytes = vec![7u8; samples * 3 * side * side];
+        let all = Split::new(bytes, &[3, side, side], labels).unwrap();
+        let data = Dataset::new("photos", all.clone(), all, ["a", "b"]).unwrap();
+        let text = format!("{text}\n[data]\nname = \"photos\"\n");
+        let recipe = Recipe::parse(&text, "r.toml").unwrap();
+        recipe.description(&data).unwrap()
+    };
+    let many = described(8, 12_000, "");
+    assert_eq!(many.optimizer.name, "nesterov");
+    assert_eq!(many.task.settings["label_smoothing"], 0.1);
+    let few = described(8, 400, "");
+    assert_eq!(
+        (&*few.optimizer.name, few.task.settings.len()),
+        ("adamw", 0)
+    );
+    let own = described(8, 12_000, "optimizer = { name = \"lion\" }");
+    assert_eq!(own.optimizer, Setup::new("lion", [("learning_rate", 2e-4)]));
+}
+
+/// Another loss for numbers learns them scaled, as the usual one does.
+#[test]
+fn numbers_are_scaled_for_whichever_loss() {
+    let values: Vec<f32> = (0..40).map(|i| (i % 2) as f32 * 20.0 + 100.0).collect();
+    let columns = zerokara_data::Columns::new()
+        .with("x", zerokara_core::Array::new([40, 2], vec![0.5f32; 80]))
+        .with("t", zerokara_core::Array::new([40, 1], values));
+    let all = Split::of(columns).unwrap();
+    let data = Dataset::new("costs", all.clone(), all, [] as [&str; 0]).unwrap();
+    for (name, own) in [
+        ("mean_squared_error", None),
+        ("mean_absolute_error", None),
+        ("huber", Some(0.5)),
+    ] {
+        let delta = own.map_or(String::new(), |delta| format!("delta = {delta}\n"));
+        let text = format!("[data]\nname = \"costs\"\n[loss]\nname = \"{name}\"\n{delta}");
+        let recipe = Recipe::parse(&text, "r.toml").unwrap();
+        let run = recipe.description(&data).unwrap();
+        let mut expected = Setup::new(name, [("mean", 110.0), ("std", 10.0)]);
+        expected
+            .settings
+            .extend(own.map(|delta| ("delta".to_string(), delta)));
+        assert_eq!(run.task, expected);
+        assert!(run.trainer(&data).is_ok());
     }
 }
 

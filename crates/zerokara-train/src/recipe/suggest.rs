@@ -17,7 +17,7 @@ pub(super) fn suggested(data: &Dataset, recipe: &Recipe) -> Result<RunDescriptio
         .filter(|_| !has_layers)
         .unwrap_or(RunDescription::OF_LAYERS);
     let mut run = RunDescription::new(name, data.name.clone());
-    run.task = loss(data)?;
+    run.task = loss(data, recipe)?;
     match name {
         RunDescription::OF_LAYERS => of_layers(&mut run, data),
         name => ready_made(&mut run, name),
@@ -41,6 +41,7 @@ fn usual_rate(optimizer: &str) -> f64 {
         "sgd" => 0.1,
         "momentum" | "nesterov" => 0.01,
         "adagrad" => 0.01,
+        "lion" => 2e-4,
         _ => 1e-3,
     }
 }
@@ -60,8 +61,8 @@ fn ready_made(run: &mut RunDescription, name: &str) {
     run.schedule = Pace::OneCycle;
 }
 
-/// The loss that goes with the target; for numbers, with their mean and deviation.
-fn loss(data: &Dataset) -> Result<Setup> {
+/// The loss that goes with the target; for numbers, whichever is chosen, with their mean and deviation.
+fn loss(data: &Dataset, recipe: &Recipe) -> Result<Setup> {
     let targets = data.train.target_ports();
     let is_number = targets.len() == 1 && targets[0].dtype == DType::F32 && data.classes() == 0;
     if !is_number {
@@ -75,10 +76,10 @@ fn loss(data: &Dataset) -> Result<Setup> {
         std if std > 1e-6 * mean.abs().max(1e-30) => std,
         _ => 1.0,
     };
-    Ok(Setup::new(
-        "mean_squared_error",
-        [("mean", mean), ("std", std)],
-    ))
+    let name = recipe.get("loss.name").and_then(Value::as_str);
+    let name = name.filter(|name| ["mean_absolute_error", "huber"].contains(name));
+    let name = name.unwrap_or("mean_squared_error");
+    Ok(Setup::new(name, [("mean", mean), ("std", std)]))
 }
 
 fn of_layers(run: &mut RunDescription, data: &Dataset) {
@@ -142,20 +143,15 @@ fn rows(run: &mut RunDescription, samples: usize) {
 /// Weights of classes that count alike then, however many samples each has: `N / (C n[c])` for `n[c]` of `N` samples in
 /// class `c` of `C`. The mean weight of a sample is 1; a class without samples has no weight.
 pub(super) fn balanced(data: &Dataset) -> Result<Vec<f64>> {
-    let mut counts = vec![0u64; data.classes()];
-    for &label in data.train.labels() {
-        if let Some(count) = counts.get_mut(label as usize) {
-            *count += 1;
-        }
-    }
+    let counts = data.train.class_counts(data.classes());
     let present = counts.iter().filter(|&&count| count > 0).count();
     if present == 0 {
         return Err(Error::new(
             "class_weights: the data have no classes that could be balanced",
         ));
     }
-    let samples: u64 = counts.iter().sum();
-    let weight = |&count: &u64| match count {
+    let samples: usize = counts.iter().sum();
+    let weight = |&count: &usize| match count {
         0 => 0.0,
         count => samples as f64 / (present as f64 * count as f64),
     };
@@ -198,15 +194,30 @@ fn convolutions(channels: usize, height: usize, width: usize) -> (Vec<LayerDescr
 
 /// Multiplications of all forward passes of a training that takes about half an hour on two cores, which colour is worth, and of one
 /// that takes a quarter of that.
-const WORK: (f64, f64) = (4.8e13, 1.4e13);
+const WORK: (f64, f64) = (5.4e13, 1.4e13);
+/// From so many steps on, pictures are learned by momentum.
+const MANY_STEPS: usize = 4_000;
 
 fn pictures(run: &mut RunDescription, samples: usize, work: f64, is_colour: bool) {
     run.batch_size = (samples / 20).clamp(8, 128);
     let most = if is_colour { WORK.0 } else { WORK.1 };
     let epochs = most / (work * samples.max(1) as f64);
     run.epochs = epochs.clamp(4.0, 60.0) as u64;
-    run.optimizer = Setup::new("adamw", [("learning_rate", 3e-3), ("weight_decay", 0.05)]);
     run.schedule = Pace::OneCycle;
+    // Momentum ends at better networks where there are many steps to take; Adam gets further in few, at whatever rate.
+    let steps = run.epochs as usize * samples / run.batch_size;
+    if run.task.name == "softmax_cross_entropy" && steps >= MANY_STEPS {
+        run.task = Setup::new("softmax_cross_entropy", [("label_smoothing", 0.1)]);
+        let settings = [
+            ("learning_rate", 0.1),
+            ("momentum", 0.9),
+            ("weight_decay", 5e-4),
+        ];
+        run.optimizer = Setup::new("nesterov", settings);
+    } else {
+        let settings = [("learning_rate", 3e-3), ("weight_decay", 0.05)];
+        run.optimizer = Setup::new("adamw", settings);
+    }
 }
 
 /// Photographs are mirrored and shifted. Of grey pictures, which are often signs with a left and a right, nothing is known.
