@@ -49,7 +49,9 @@ const short = (value, digits = 4) => {
   if (value === null || value === undefined) return '–';
   if (!Number.isFinite(value)) return Number.isNaN(value) ? 'NaN' : value > 0 ? '∞' : '−∞';
   const size = Math.abs(value);
-  const text = size !== 0 && (size < 1e-3 || size >= 1e6) ? value.toExponential(Math.max(digits - 2, 0)) : String(Number(value.toPrecision(digits)));
+  const rounded = Number(value.toPrecision(digits));
+  const text = size !== 0 && (size < 1e-3 || size >= 1e6) ? value.toExponential(Math.max(digits - 2, 0))
+    : size < 1e4 ? String(rounded) : rounded.toLocaleString(document.documentElement.lang);
   return text.replaceAll('-', '−');
 };
 
