@@ -406,6 +406,8 @@ fn pictures_are_learned_by_what_suits_their_number() {
     let many = described(8, 12_000, "");
     assert_eq!(many.optimizer.name, "nesterov");
     assert_eq!(many.task.settings["label_smoothing"], 0.1);
+    let said = described(8, 12_000, "loss = { name = \"softmax_cross_entropy\" }");
+    assert_eq!(said.task, Setup::new("softmax_cross_entropy", []));
     let few = described(8, 400, "");
     assert_eq!(
         (&*few.optimizer.name, few.task.settings.len()),

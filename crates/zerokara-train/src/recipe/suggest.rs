@@ -22,6 +22,10 @@ pub(super) fn suggested(data: &Dataset, recipe: &Recipe) -> Result<RunDescriptio
         RunDescription::OF_LAYERS => of_layers(&mut run, data),
         name => ready_made(&mut run, name),
     }
+    // Who names the loss has said how: a recipe of before does the same again.
+    if recipe.says("loss.name") {
+        run.task.settings.remove("label_smoothing");
+    }
     if !recipe.says("augment") {
         let seed = recipe.get("seed").and_then(Value::as_u64).unwrap_or(0);
         run.augment = changes(data.shape(), seed);
