@@ -20,7 +20,8 @@ use zerokara_train::{SavedModel, language::Words, report::terminal};
 /// rules and shadows, cropped, scaled and centred. For other models the picture is brought to the input's size as those trained
 /// on were. Which it is stands in the model's file. What cannot be read is told, and the others are answered for all the same.
 ///
-/// For a model of a table, rows come from CSV or TSV, columns by their names, and go out as CSV with the answers behind them.
+/// For a model of a table, rows come from CSV, TSV or JSON (an object for each row), columns by their names, and go out as CSV with the
+/// answers behind them. A row that cannot be read is told, and goes out without an answer.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Options {

@@ -227,14 +227,60 @@ fn a_table_becomes_a_model_in_use() {
             "there is no column \"picked\"",
         ),
         (
-            "length,width,colour,picked\n1,2,red,2024-01-01\nlong,2,red,2024-01-01\n",
-            "row 2: column \"length\": \"long\" is not a number",
+            "length,width,colour,picked\nlong,2,red,2024-01-01\n",
+            "row 1: column \"length\": \"long\" is not a number",
         ),
         ("length,width,colour,picked\n", "no rows"),
     ] {
         fs::write(at.join("bad.csv"), text).unwrap();
         let said = fail(at, &["predict", "run", "bad.csv"]);
         assert!(said.contains("bad.csv: ") && said.contains(why), "{said}");
+    }
+
+    // One row that cannot be read does not keep the others from being answered, and stays in its place.
+    let rows = "{\"length\": 6.1, \"width\": 3.0, \"colour\": \"red\", \"picked\": \"2024-01-01\"}\n\
+                {\"length\": \"long\", \"width\": 3.0, \"colour\": \"red\", \"picked\": null}\n\
+                {\"picked\": \"2024-01-01\", \"colour\": \"red\", \"width\": 3.0, \"length\": 6.1}\n";
+    fs::write(at.join("rows.jsonl"), rows).unwrap();
+    for json in [false, true] {
+        let more: &[&str] = if json { &["--json"] } else { &[] };
+        let asked = zerokara(at)
+            .args([&["predict", "run", "rows.jsonl"], more].concat())
+            .output()
+            .unwrap();
+        let (out, error) = (
+            String::from_utf8(asked.stdout).unwrap(),
+            String::from_utf8(asked.stderr).unwrap(),
+        );
+        assert_eq!(asked.status.code(), Some(1), "{error}");
+        assert!(
+            error.contains("rows.jsonl: row 2: column \"length\"")
+                && error.contains("1 of 3 rows could not be answered for"),
+            "{error}"
+        );
+        let lines: Vec<&str> = out.lines().collect();
+        match json {
+            false => {
+                assert_eq!(lines.len(), 4, "{out}");
+                assert_eq!(lines[2], "long,3.0,red,,,", "{out}");
+                assert!(lines[1] == lines[3] && lines[1].contains(",rose,"), "{out}");
+            }
+            true => {
+                let answers: Vec<Value> = lines
+                    .iter()
+                    .map(|line| serde_json::from_str(line).unwrap())
+                    .collect();
+                assert_eq!(answers[0], answers[2]);
+                assert_eq!(answers[0]["prediction"], "rose");
+                assert!(
+                    answers[1]["error"]
+                        .as_str()
+                        .unwrap()
+                        .contains("is not a number"),
+                    "{out}"
+                );
+            }
+        }
     }
 }
 

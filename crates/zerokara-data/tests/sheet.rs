@@ -11,7 +11,7 @@ fn contents(text: &str) -> Vec<(String, Content)> {
 
 #[test]
 fn delimiters_quotes_and_headers_are_found() {
-    let cases: [(&str, u8, bool, usize, usize); 12] = [
+    let cases: [(&str, u8, bool, usize, usize); 16] = [
         ("a,b\n1,2\n", b',', true, 1, 2),
         ("a;b\n1,5;2\n2,5;3\n", b';', true, 2, 2),
         ("a\tb\r\n1\tx y\r\n", b'\t', true, 1, 2),
@@ -30,6 +30,17 @@ fn delimiters_quotes_and_headers_are_found() {
         ("red,small\nblue,large\nred,large\n", b',', false, 3, 2),
         ("colour,size\nblue,large\nred,large\n", b',', true, 2, 2),
         (",x\n0,0.5\n1,0.25\n", b',', true, 2, 2),
+        // Names that are missing, or come twice, over numbers or dates.
+        ("x,x,kind\n1,2,a\n3,4,b\n", b',', true, 2, 3),
+        ("x,,kind\n1,a,b\n3,b,a\n", b',', true, 2, 3),
+        (
+            "kind,kind,when\na,b,2024-01-02\nb,c,2024-03-04\n",
+            b',',
+            true,
+            2,
+            3,
+        ),
+        ("a,a,b\nb,a,b\na,b,a\n", b',', false, 3, 3),
     ];
     for (text, delimiter, header, rows, columns) in cases {
         let sheet = Sheet::parse(text).unwrap_or_else(|e| panic!("{text:?}: {e}"));
@@ -229,4 +240,50 @@ fn parquet_is_known_where_it_is_not_read() {
         error.contains("feature `parquet`") && error.contains("CSV"),
         "{error}"
     );
+}
+
+#[test]
+fn rows_are_objects_in_json() {
+    let lines = "{\"size\": 80.5, \"city\": \"Nara; old town\", \"new\": true}\n\n{\"city\": null, \"size\": 55}\n{\"sold\": \"2024-03-01\"}\n";
+    let list = format!(
+        "\u{feff} [{}]",
+        lines
+            .trim()
+            .replace("}\n\n{", "}, {")
+            .replace("}\n{", "},\n{")
+    );
+    for text in [lines, &list] {
+        let sheet = Sheet::parse(text).unwrap();
+        assert_eq!(sheet.names(), ["size", "city", "new", "sold"]);
+        let rows: Vec<Vec<&str>> = (0..sheet.len()).map(|row| sheet.row(row)).collect();
+        assert_eq!(
+            rows,
+            [
+                ["80.5", "Nara; old town", "true", ""],
+                ["55", "", "", ""],
+                ["", "", "", "2024-03-01"],
+            ]
+        );
+    }
+    for (text, why) in [
+        (
+            "{\"a\": 1}\n{\"a\": [1, 2]}\n",
+            "row 2: \"a\" is a list; a cell is",
+        ),
+        ("{\"a\": 1}\n{\"a\": {}}\n", "row 2: \"a\" is an object"),
+        (
+            "{\"a\": 1}\n{\"a\": 1, \"a\": 2}\n",
+            "row 2 has two values for \"a\"",
+        ),
+        ("{\"a\": 1}\n{\"a\": 1", "line 2"),
+        ("{\"a\": 1}\n7\n", "an object with a value for each column"),
+        ("[{\"a\": 1}", "line 1"),
+        ("{}\n{}", "no row has a value"),
+    ] {
+        let error = Sheet::parse(text).unwrap_err().to_string();
+        assert!(error.contains(why), "{text:?}: {error}");
+    }
+    // No object, but a text that begins like one.
+    let sheet = Sheet::parse("{x,y\n1,2\n").unwrap();
+    assert_eq!(sheet.names(), ["{x", "y"]);
 }

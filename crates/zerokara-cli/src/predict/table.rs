@@ -7,13 +7,15 @@ use std::{
     io::Read,
     path::{Path, PathBuf},
 };
-use zerokara_core::printable;
+use zerokara_core::{Array, printable};
 use zerokara_data::{Sheet, Table};
 use zerokara_nn::{Answer, Loss};
 use zerokara_train::SavedModel;
 
 /// Rows that are answered for together.
 const TOGETHER: usize = 1_024;
+/// Rows without an answer of which it is said why.
+const TOLD: usize = 10;
 /// The largest table on standard input.
 const MOST_BYTES: u64 = 4 << 30;
 
@@ -25,46 +27,68 @@ pub fn run(model: &SavedModel, table: &Table, files: &[PathBuf], as_json: bool) 
             model.card().name
         ))
     })?;
+    let (mut all, mut bad) = (0, 0);
     for (number, file) in files.iter().enumerate() {
         let sheet = sheet(file)?;
-        let fail = |why: String| Failure::new(format!("{}: {why}", file.display()));
+        let named = |why: String| match file.as_os_str() == STDOUT {
+            true => format!("standard input: {why}"),
+            false => format!("{}: {why}", file.display()),
+        };
         let mut written = csv::Writer::from_writer(Vec::new());
         let target = &model.card().target;
+        let has_probability = !model.card().class_names.is_empty();
         if !as_json && number == 0 {
             let names = sheet.names().iter().map(String::as_str);
             let prediction = match sheet.names().contains(target) || target == "t" {
                 true => "prediction",
                 false => target.as_str(),
             };
-            let probability = (!model.card().class_names.is_empty()).then_some("probability");
+            let probability = has_probability.then_some("probability");
             record(&mut written, names.chain([prediction]).chain(probability))?;
         }
+        all += sheet.len();
         for first in (0..sheet.len()).step_by(TOGETHER) {
             let range = first..sheet.len().min(first + TOGETHER);
             let inputs = table
                 .cells(&sheet, range.clone())
-                .map_err(|error| fail(error.to_string()))?;
-            let rows: Vec<Vec<&str>> = range.map(|row| sheet.row(row)).collect();
-            // A row is named by its number in the file, which counts from 1.
-            let x = table.rows(&inputs).map_err(|error| {
-                let bad = inputs.iter().position(|row| table.row(row).is_err());
-                let why = bad
-                    .and_then(|at| table.row(&inputs[at]).err())
-                    .unwrap_or(error);
-                fail(format!("row {}: {why}", first + bad.unwrap_or(0) + 1))
-            })?;
-            let output = model.predict(&x)?;
-            for (at, row) in rows.iter().enumerate() {
-                let answer = task.read(&output, at)?;
-                let said = Said::of(model, &answer)?;
-                match as_json {
-                    true => output::print(&said.json(&sheet, row))?,
-                    false => record(
-                        &mut written,
-                        row.iter()
-                            .copied()
-                            .chain(said.cells().iter().map(String::as_str)),
-                    )?,
+                .map_err(|error| Failure::new(named(error.to_string())))?;
+            let faults: Vec<Option<String>> = inputs
+                .iter()
+                .map(|row| table.row(row).err().map(|error| error.to_string()))
+                .collect();
+            let good = inputs.iter().zip(&faults);
+            let good: Vec<_> = good
+                .filter_map(|(row, fault)| fault.is_none().then_some(row))
+                .collect();
+            let mut answers = answers(model, &*task, &table.rows(&good)?)?.into_iter();
+            for (at, fault) in range.zip(faults) {
+                let row = sheet.row(at);
+                // One that cannot be read does not keep the others from being answered, and stays in its place.
+                let said = match fault {
+                    None => answers.next(),
+                    Some(why) => {
+                        bad += 1;
+                        if bad <= TOLD {
+                            // A row is named by its number in the file, which counts from 1.
+                            output::error(&named(format!("row {}: {why}", at + 1)));
+                        }
+                        if as_json {
+                            output::print(&Said::nothing(&sheet, &row, &why))?;
+                            continue;
+                        }
+                        None
+                    }
+                };
+                match said {
+                    Some(said) if as_json => output::print(&said.json(&sheet, &row))?,
+                    said => {
+                        let cells = said.map_or_else(
+                            || vec![String::new(); 1 + usize::from(has_probability)],
+                            |said| said.cells(),
+                        );
+                        let cells = cells.iter().map(String::as_str);
+                        record(&mut written, row.iter().copied().chain(cells))?;
+                    }
                 }
             }
             if !as_json {
@@ -72,7 +96,24 @@ pub fn run(model: &SavedModel, table: &Table, files: &[PathBuf], as_json: bool) 
             }
         }
     }
-    Ok(())
+    match bad {
+        0 => Ok(()),
+        1 if all == 1 => Err(Failure::Told),
+        _ => Err(Failure::new(format!(
+            "{bad} of {all} rows could not be answered for"
+        ))),
+    }
+}
+
+/// What the model says of these rows.
+fn answers(model: &SavedModel, task: &dyn Loss, x: &Array) -> Outcome<Vec<Said>> {
+    let rows = x.shape().first().copied().unwrap_or(0);
+    if rows == 0 {
+        return Ok(Vec::new());
+    }
+    let output = model.predict(x)?;
+    let said = |row| Said::of(model, &task.read(&output, row)?);
+    (0..rows).map(said).collect()
 }
 
 fn sheet(file: &Path) -> Outcome<Sheet> {
@@ -151,14 +192,14 @@ impl Said {
         [prediction].into_iter().chain(probability).collect()
     }
 
+    /// A row for which there is no answer, and why.
+    fn nothing(sheet: &Sheet, row: &[&str], why: &str) -> String {
+        let all = json!({ "row": cells_of(sheet, row), "error": why });
+        printable(&all.to_string()).into_owned()
+    }
+
     fn json(&self, sheet: &Sheet, row: &[&str]) -> String {
-        let cells: Map<String, Value> = sheet
-            .names()
-            .iter()
-            .zip(row)
-            .map(|(name, cell)| (name.clone(), (*cell).into()))
-            .collect();
-        let mut all = json!({ "row": cells, "prediction": self.prediction });
+        let mut all = json!({ "row": cells_of(sheet, row), "prediction": self.prediction });
         if let Some(probability) = self.probability {
             let each: Map<String, Value> = self
                 .probabilities
@@ -170,6 +211,14 @@ impl Said {
         }
         printable(&all.to_string()).into_owned()
     }
+}
+
+/// The cells of a row by their columns' names.
+fn cells_of(sheet: &Sheet, row: &[&str]) -> Map<String, Value> {
+    let cells = sheet.names().iter().zip(row);
+    cells
+        .map(|(name, cell)| (name.clone(), (*cell).into()))
+        .collect()
 }
 
 /// The digits that f32 has.

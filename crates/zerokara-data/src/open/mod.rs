@@ -383,7 +383,11 @@ fn name_of(path: &Path) -> String {
             .file_stem()
             .map(Path::new)
             .and_then(|stem| match stem.extension() {
-                Some(end) if end.eq_ignore_ascii_case("csv") || end.eq_ignore_ascii_case("tsv") => {
+                Some(end)
+                    if ["csv", "tsv", "jsonl"]
+                        .iter()
+                        .any(|e| end.eq_ignore_ascii_case(e)) =>
+                {
                     stem.file_stem()
                 }
                 _ => stem.file_name(),
@@ -467,7 +471,9 @@ fn is_idx_folder(folder: &Path) -> bool {
 }
 
 fn table_named(folder: &Path, names: &[&str]) -> Option<PathBuf> {
-    let endings = ["csv", "tsv", "txt", "csv.gz", "tsv.gz"];
+    let endings = [
+        "csv", "tsv", "txt", "jsonl", "json", "csv.gz", "tsv.gz", "jsonl.gz",
+    ];
     let all = names.iter().flat_map(|name| {
         endings
             .iter()

@@ -73,9 +73,10 @@ pub(super) fn open(
     };
     let left_out = train.without_target;
     if left_out > 0 {
-        notes.push(format!(
-            "{left_out} rows have no value in the target column, and are left out"
-        ));
+        notes.push(match left_out {
+            1 => "1 row has no value in the target column, and is left out".to_string(),
+            _ => format!("{left_out} rows have no value in the target column, and are left out"),
+        });
     }
     let classes = match plan.learn {
         Learn::Classes => Some(train.classes(&plan.target).map_err(fail)?),
@@ -177,6 +178,11 @@ impl Plan {
             )));
         }
         let rows = sheet.len();
+        if rows < 2 {
+            return Err(Error::new(
+                "there is one row alone: there is nothing to learn from",
+            ));
+        }
         let found = &contents[target];
         let learn = match options.learn {
             Some(learn) => learn,
@@ -191,7 +197,7 @@ impl Plan {
             ),
             Learn::Number => format!("column {name:?} is learned as a number (regression)"),
         });
-        let mut inputs = Vec::new();
+        let (mut inputs, mut unused) = (Vec::new(), Vec::new());
         for (_, column) in contents.iter().enumerate().filter(|(at, _)| *at != target) {
             let using = match (options.columns.get(&column.name), column.content) {
                 (Some(&using), _) => using,
@@ -203,10 +209,12 @@ impl Plan {
                         "column {:?} is left out: it holds {content}",
                         column.name
                     ));
+                    unused.push(format!("{:?} holds {content}", column.name));
                     continue;
                 }
             };
             if using == ColumnUse::Ignore {
+                unused.push(format!("{:?} is to be ignored", column.name));
                 continue;
             }
             let odd: Vec<String> = column.odd.iter().map(|(text, _)| text.clone()).collect();
@@ -226,7 +234,8 @@ impl Plan {
         }
         if inputs.is_empty() {
             return Err(Error::new(format!(
-                "beside the target {name:?} there is no column to learn from"
+                "beside the target {name:?} there is no column to learn from: {}",
+                unused.join(", ")
             )));
         }
         Ok(Plan {

@@ -152,22 +152,29 @@ fn has_decimal_commas(rows: &[Vec<String>]) -> bool {
     numbers > 0 && numbers * 2 > with_comma.count() && numbers > with_point
 }
 
-/// Whether the first row names the columns: it has a name for each (but the first may be without, as for numbers of rows), none
-/// twice, none a number or a date; and somewhere below are numbers or dates, or none of the names is a value of its column.
+/// Whether the first row names the columns. No name is a number or a date. Where a column is numbers or dates from the second row on,
+/// that is enough, whatever stands beside its name: nothing, or the same name twice. Else each column has a name of its own (but the
+/// first may be without, as for numbers of rows), and somewhere below are numbers or dates, or no name is a value of its column.
 fn is_header(rows: &[Vec<String>], decimal_comma: bool) -> bool {
     let Some((first, below)) = rows.split_first() else {
         return false;
     };
     let is_value = |cell: &str| is_number_in(cell, decimal_comma) || dates::parse(cell).is_some();
-    let names: HashSet<&str> = first.iter().map(String::as_str).collect();
-    let is_named = |at: usize, cell: &String| {
-        (!cell.is_empty() && (!is_missing(cell) || cell.chars().count() > 2)) || at == 0
+    if first.iter().any(|cell| is_value(cell)) {
+        return false;
+    }
+    let is_name = |cell: &str| !cell.is_empty() && (!is_missing(cell) || cell.chars().count() > 2);
+    let stands_over_values = |(at, name): (usize, &String)| {
+        let cells = below.iter().filter_map(|row| row.get(at));
+        let mut cells = cells.filter(|cell| !is_missing(cell)).peekable();
+        is_name(name) && cells.peek().is_some() && cells.all(|cell| is_value(cell))
     };
-    let all_named = first
-        .iter()
-        .enumerate()
-        .all(|(at, cell)| is_named(at, cell));
-    if !all_named || names.len() != first.len() || first.iter().any(|cell| is_value(cell)) {
+    if below.len() > 1 && first.iter().enumerate().any(stands_over_values) {
+        return true;
+    }
+    let names: HashSet<&str> = first.iter().map(String::as_str).collect();
+    let mut named = first.iter().enumerate();
+    if names.len() != first.len() || !named.all(|(at, cell)| at == 0 || is_name(cell)) {
         return false;
     }
     if below.is_empty() {

@@ -3,6 +3,7 @@
 mod contents;
 pub(crate) mod dates;
 mod dialect;
+mod json;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod read;
@@ -76,6 +77,11 @@ impl Cells {
         (0..self.len()).map(|row| self.get(row).unwrap_or_default())
     }
 
+    /// Cells without a value, up to this number of cells.
+    fn fill(&mut self, len: usize) {
+        self.ends.resize(len.max(self.ends.len()), self.text.len());
+    }
+
     fn push(&mut self, cell: &str) {
         self.text.push_str(cell.trim());
         self.ends.push(self.text.len());
@@ -83,7 +89,8 @@ impl Cells {
 }
 
 impl Sheet {
-    /// Reads a table from a file: CSV, TSV or the like, also with `.gz`; with the feature `parquet`, Parquet.
+    /// Reads a table from a file: CSV, TSV or the like, JSON with an object for each row (in lines of their own, or in a list), all of
+    /// them also with `.gz`; with the feature `parquet`, Parquet.
     ///
     /// # Errors
     ///
@@ -115,7 +122,10 @@ impl Sheet {
     /// As [`read`](Self::read).
     pub fn parse(text: &str) -> Result<Self> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        Sheet::parse_as(text, Dialect::of(text))
+        match json::is_json(text) {
+            true => json::sheet(text),
+            false => Sheet::parse_as(text, Dialect::of(text)),
+        }
     }
 
     /// The table in this text, written in this way.

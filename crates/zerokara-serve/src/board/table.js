@@ -18,7 +18,7 @@
     { key: 'loss', title: '{{loss}}', isNumber: true, value: loss, text: run => short(loss(run)) },
     { key: 'speed', title: '{{images/s}}', isNumber: true, value: run => number(run.values.images_per_second), text: run => short(number(run.values.images_per_second), 3) },
     { key: 'seconds', title: '{{time}}', isNumber: true, value: run => number(run.seconds), text: run => duration(number(run.seconds) ?? NaN) },
-    { key: 'changed', title: '{{changed}}', isNumber: true, value: run => run.changed, text: run => run.changed ? new Date(run.changed * 1000).toLocaleString(document.documentElement.lang, { dateStyle: 'short', timeStyle: 'short' }) : '–' },
+    { key: 'changed', title: '{{changed}}', isNumber: true, value: run => run.changed, text: run => run.changed ? DATES.format(new Date(run.changed * 1000)) : '–' },
   ];
   const STATES = { running: '{{running}}', complete: '{{complete}}', stopped: '{{stopped}}', interrupted: '{{interrupted}}', failed: '{{failed}}', unknown: '–' };
 
@@ -31,15 +31,14 @@
     const fits = run => parts.every(part => part.startsWith('tag:') ? run.tags.some(tag => tag.toLowerCase() === part.slice(4)) : words(run).includes(part));
     const found = [...runs.values()].filter(fits);
     const { value, isNumber } = COLUMNS.find(column => column.key === state.sort);
-    const compare = new Intl.Collator(undefined, { numeric: true }).compare;
-    const order = isNumber ? (a, b) => a - b : compare;
+    const order = isNumber ? (a, b) => a - b : ORDER;
     const keys = new Map(found.map(run => [run, value(run)]));
     const isNothing = key => key === null || key === undefined || Number.isNaN(key);
     // What is not known is last in either direction.
     return found.sort((a, b) => {
       const [x, y] = [keys.get(a), keys.get(b)];
-      if (isNothing(x) || isNothing(y)) return isNothing(x) - isNothing(y) || compare(a.name, b.name);
-      return (state.down ? order(y, x) : order(x, y)) || compare(a.name, b.name);
+      if (isNothing(x) || isNothing(y)) return isNothing(x) - isNothing(y) || ORDER(a.name, b.name);
+      return (state.down ? order(y, x) : order(x, y)) || ORDER(a.name, b.name);
     });
   };
 
