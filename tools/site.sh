@@ -39,4 +39,6 @@ for language in en ja; do
 done
 "$program" lab --all "${quick[@]}" --out "$out/labs" > "$out/labs.txt" 2>&1 || { tail -n 20 "$out/labs.txt"; exit 1; }
 rm -rf "$out/labs.txt" "$out/labs/networks"
-cargo run --quiet --locked -p zerokara-labs --example site -- "$out"
+# Of the whole workspace, so that what the tests have built is used as it is.
+cargo build --quiet --locked --workspace --example site
+"${CARGO_TARGET_DIR:-target}/debug/examples/site" "$out"
