@@ -127,7 +127,7 @@ fn what_is_wrong_is_told_with_its_line() {
     let error = |text: &str| Sheet::parse(text).unwrap_err().to_string();
     assert_eq!(
         error("a,b\n1,2\n3\n4,5\n"),
-        "line 3 has 1 cells, but there are 2 columns (cells are parted by a comma)"
+        "line 3 has 1 cell, but there are 2 columns (cells are parted by a comma)"
     );
     assert_eq!(
         error("a,b\n"),

@@ -262,12 +262,18 @@ impl DataOptions {
                 "arrays of NumPy are read with the feature `arrays`",
             ));
         }
-        let sheet = Sheet::read(path)?;
+        let told = |error: Error| match is_text(path) {
+            true => Error::new(format!(
+                "{error}; running text, for a model of characters, cannot be learned from yet"
+            )),
+            false => error,
+        };
+        let sheet = Sheet::read(path).map_err(told)?;
         #[cfg(feature = "images")]
         if let Some(files) = ImageFiles::listed(&sheet, self.target.as_deref())? {
             return images::open(files, name_of(path), path, self);
         }
-        rows::open(name_of(path), path, [Some(sheet), None, None], self)
+        rows::open(name_of(path), path, [Some(sheet), None, None], self).map_err(told)
     }
 
     /// Samples to judge a model by, made of the data at this path as those that it was trained on: all of them, or the test part, if there
@@ -397,6 +403,12 @@ fn name_of(path: &Path) -> String {
         Some(name) => name.to_string_lossy().into_owned(),
         None => path.display().to_string(),
     }
+}
+
+/// Whether a file is named as texts are, which tables are too.
+fn is_text(path: &Path) -> bool {
+    let end = path.extension().unwrap_or_default();
+    end.eq_ignore_ascii_case("txt") || end.eq_ignore_ascii_case("md")
 }
 
 fn is_arrays(path: &Path) -> bool {

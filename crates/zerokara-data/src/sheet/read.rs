@@ -94,8 +94,11 @@ pub(super) fn sheet(text: &str, dialect: Dialect) -> Result<Sheet> {
         if record.len() != columns.len() {
             let line = record.position().map_or(0, csv::Position::line);
             return Err(Error::new(format!(
-                "line {line} has {} cells, but there are {} columns (cells are parted by {})",
-                record.len(),
+                "line {line} has {}, but there are {} columns (cells are parted by {})",
+                match record.len() {
+                    1 => "1 cell".to_string(),
+                    cells => format!("{cells} cells"),
+                },
                 columns.len(),
                 dialect.delimiter_name(),
             )));
