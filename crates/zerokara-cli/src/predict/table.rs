@@ -31,7 +31,7 @@ pub fn run(model: &SavedModel, table: &Table, files: &[PathBuf], as_json: bool) 
     for (number, file) in files.iter().enumerate() {
         let sheet = sheet(file)?;
         let named = |why: String| match file.as_os_str() == STDOUT {
-            true => format!("standard input: {why}"),
+            true => of_input(why),
             false => format!("{}: {why}", file.display()),
         };
         let mut written = csv::Writer::from_writer(Vec::new());
@@ -52,44 +52,38 @@ pub fn run(model: &SavedModel, table: &Table, files: &[PathBuf], as_json: bool) 
             let inputs = table
                 .cells(&sheet, range.clone())
                 .map_err(|error| Failure::new(named(error.to_string())))?;
-            let faults: Vec<Option<String>> = inputs
-                .iter()
-                .map(|row| table.row(row).err().map(|error| error.to_string()))
-                .collect();
-            let good = inputs.iter().zip(&faults);
-            let good: Vec<_> = good
-                .filter_map(|(row, fault)| fault.is_none().then_some(row))
-                .collect();
-            let mut answers = answers(model, &*task, &table.rows(&good)?)?.into_iter();
+            // Each row is encoded once; the numbers of those that can be are answered for together.
+            let (mut numbers, mut faults) = (Vec::new(), Vec::new());
+            for cells in &inputs {
+                let row = table.row(cells).map(|row| numbers.extend(row));
+                faults.push(row.err().map(|error| error.to_string()));
+            }
+            let good = faults.iter().filter(|fault| fault.is_none()).count();
+            let x = Array::new([good, table.width()], numbers);
+            let mut answers = answers(model, &*task, &x)?.into_iter();
             for (at, fault) in range.zip(faults) {
                 let row = sheet.row(at);
                 // One that cannot be read does not keep the others from being answered, and stays in its place.
-                let said = match fault {
-                    None => answers.next(),
-                    Some(why) => {
-                        bad += 1;
-                        if bad <= TOLD {
-                            // A row is named by its number in the file, which counts from 1.
-                            output::error(&named(format!("row {}: {why}", at + 1)));
-                        }
-                        if as_json {
-                            output::print(&Said::nothing(&sheet, &row, &why))?;
-                            continue;
-                        }
-                        None
-                    }
-                };
-                match said {
-                    Some(said) if as_json => output::print(&said.json(&sheet, &row))?,
-                    said => {
-                        let cells = said.map_or_else(
-                            || vec![String::new(); 1 + usize::from(has_probability)],
-                            |said| said.cells(),
-                        );
-                        let cells = cells.iter().map(String::as_str);
-                        record(&mut written, row.iter().copied().chain(cells))?;
+                let said = fault.is_none().then(|| answers.next()).flatten();
+                if let Some(why) = &fault {
+                    bad += 1;
+                    if bad <= TOLD {
+                        // A row is named by its number in the file, which counts from 1.
+                        output::error(&named(format!("row {}: {why}", at + 1)));
                     }
                 }
+                if as_json {
+                    let why = fault.unwrap_or_default();
+                    output::print(&match said {
+                        Some(said) => said.json(&sheet, &row),
+                        None => Said::nothing(&sheet, &row, &why),
+                    })?;
+                    continue;
+                }
+                let nothing = || vec![String::new(); 1 + usize::from(has_probability)];
+                let cells = said.map_or_else(nothing, |said| said.cells());
+                let cells = cells.iter().map(String::as_str);
+                record(&mut written, row.iter().copied().chain(cells))?;
             }
             if !as_json {
                 flush(&mut written)?;
@@ -125,7 +119,12 @@ fn sheet(file: &Path) -> Outcome<Sheet> {
         .take(MOST_BYTES)
         .read_to_string(&mut text)
         .map_err(|error| Failure::new(format!("standard input cannot be read: {error}")))?;
-    Sheet::parse(&text).map_err(|error| Failure::new(format!("standard input: {error}")))
+    Sheet::parse(&text).map_err(|error| Failure::new(of_input(error)))
+}
+
+/// What is said of standard input.
+fn of_input(why: impl std::fmt::Display) -> String {
+    format!("standard input: {why}")
 }
 
 fn record<'a>(written: &mut csv::Writer<Vec<u8>>, cells: impl Iterator<Item = &'a str>) -> Outcome {

@@ -88,6 +88,16 @@ pub struct StateSpec {
     pub initial: f64,
 }
 
+/// State tensors of these names and first values, each of the parameter's shape.
+fn alike(state: Vec<(&'static str, f64)>, of: &ParameterSpec<'_>) -> Vec<StateSpec> {
+    let like = |(name, initial)| StateSpec {
+        name,
+        meta: of.meta.clone(),
+        initial,
+    };
+    state.into_iter().map(like).collect()
+}
+
 /// How a gradient changes a parameter.
 pub trait Optimizer: Send + Sync {
     /// The name, as reports show it.
@@ -139,12 +149,7 @@ pub trait Optimizer: Send + Sync {
 
     /// The state tensors of this parameter, where they are not all of its shape, or not the same for each parameter.
     fn states(&self, of: &ParameterSpec<'_>) -> Vec<StateSpec> {
-        let like = |(name, initial)| StateSpec {
-            name,
-            meta: of.meta.clone(),
-            initial,
-        };
-        self.state().into_iter().map(like).collect()
+        alike(self.state(), of)
     }
 
     /// The numbers that [`Optimizer::update`] takes as scalars in update number `update`, counted from 1. There are as

@@ -1,6 +1,6 @@
 //! Steps of matrices that are as long in every direction.
 
-use super::{AdamW, Optimizer, ParameterSpec, Scalars, StateSpec};
+use super::{AdamW, Optimizer, ParameterSpec, Scalars, StateSpec, alike};
 use zerokara_core::Tensor;
 
 /// Coefficients of the iteration: `s -> a s + b s^3 + c s^5` brings singular values from 0 to 1 near 1 in a few rounds (Jordan, 2024).
@@ -111,15 +111,10 @@ impl Optimizer for Muon {
     }
 
     fn states(&self, of: &ParameterSpec<'_>) -> Vec<StateSpec> {
-        if of.meta.shape.len() < 2 {
-            return self.others().states(of);
+        match of.meta.shape.len() < 2 {
+            true => self.others().states(of),
+            false => alike(self.state(), of),
         }
-        let like = |(name, initial)| StateSpec {
-            name,
-            meta: of.meta.clone(),
-            initial,
-        };
-        self.state().into_iter().map(like).collect()
     }
 
     /// Those of AdamW, then the learning rate; a matrix takes the last two.
