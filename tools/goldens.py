@@ -731,6 +731,68 @@ def losses():
     add("layer_norm", [x], lambda x: F.layer_norm(x, [5], None, None, 1e-5), kink=True, axes=1, epsilon=1e-5)
 
 
+def attended(q, k, v, mask=None, causal=False, position=0, scale=None):
+    """Attention of q [N, L, H, D], k [N, S, G, D], v [N, S, G, E]."""
+    heads = lambda t: t.permute(0, 2, 1, 3).repeat_interleave(q.shape[2] // t.shape[2], 1)
+    allowed = torch.ones(q.shape[1], k.shape[1], dtype=torch.bool)
+    if causal:
+        allowed = torch.arange(k.shape[1])[None, :] <= position + torch.arange(q.shape[1])[:, None]
+    if mask is not None and mask.dtype == torch.bool:
+        allowed, mask = allowed & mask, None
+    added = torch.zeros(allowed.shape, dtype=q.dtype).masked_fill(~allowed, -INF)
+    added = added if mask is None else added + mask
+    # The one of PyTorch's ways that has second gradients.
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        y = F.scaled_dot_product_attention(q.permute(0, 2, 1, 3), heads(k), heads(v), added, scale=scale)
+    return y.permute(0, 2, 1, 3)
+
+
+def attention():
+    # [N, L, S, H, G, D, E], attributes, kind of mask
+    cases = [
+        ([1, 1, 1, 1, 1, 1, 1], {}, None),
+        ([2, 3, 4, 2, 2, 3, 5], {}, None),
+        ([1, 4, 4, 2, 1, 2, 3], {"causal": True}, None),
+        ([1, 2, 5, 2, 2, 2, 2], {"causal": True, "position": 3}, "added"),
+        ([1, 3, 4, 1, 1, 2, 2], {"causal": True, "position": -1}, None),
+        ([2, 3, 4, 2, 1, 2, 2], {"scale": -0.75}, "added"),
+        ([2, 3, 4, 4, 2, 2, 2], {}, "seen"),
+        ([1, 0, 3, 2, 2, 2, 2], {}, None),
+        ([0, 2, 3, 2, 2, 2, 2], {}, None),
+    ]
+    for op in ["attention", "attention_gradient"]:
+        Fixed(op)
+        for [n, l, s, h, g, d, e], options, kind in cases:
+            options = {"causal": False, "position": 0, **options}
+            inputs = [rand(n, l, h, d), rand(n, s, g, d), rand(n, s, g, e)]
+            if kind == "added":
+                # A key that nobody sees.
+                mask = rand(n, h, l, s)
+                mask[..., 1] = -INF
+                inputs.append(mask)
+            elif kind == "seen":
+                # One query sees nothing.
+                mask = bools(n, h, l, s) | (np.arange(s) == 2)
+                mask[0, 0, 1] = False
+                inputs.append(mask)
+            of = lambda q, k, v, mask=None: attended(q, k, v, mask, **options)
+
+            def gradient(*inputs):
+                *inputs, g = inputs
+                parts = [t if t.requires_grad else t.clone().requires_grad_() for t in inputs[:3]]
+                found = torch.autograd.grad(of(*parts, *inputs[3:]), parts, g, create_graph=True)
+                return torch.cat([t.reshape(-1) for t in found])
+
+            if op == "attention":
+                # A mask with -inf has no differences; with respect to the others there are.
+                add(op, inputs, of, wrt=[0, 1, 2], **options)
+                if kind == "added":
+                    inputs[3] = rand(n, h, l, s)
+                    add(op, inputs, of, **options)
+            elif n * l > 0:
+                add(op, [*inputs, rand(n, l, h, e)], gradient, wrt=[0, 1, 2, len(inputs)], **options)
+
+
 def philox(counter, key):
     """Philox4x32-10 of Random123: four counter words and two key words, four words out."""
     c, k = list(counter), list(key)
@@ -767,6 +829,7 @@ def main():
     indexing()
     contractions()
     losses()
+    attention()
     randoms()
     os.makedirs(OUT, exist_ok=True)
     only = set(sys.argv[1:])

@@ -216,6 +216,14 @@ fn work(tensor: &Tensor) -> Result<f64> {
                 count(shape(1)?) * count(tensor.shape()?.get(1..).unwrap_or(&[]))
             }
         },
+        Kind::Attention { gradient, .. } => {
+            let (keys, values) = (shape(1)?, shape(2)?);
+            let width = |shape: &[usize]| shape.last().map_or(0.0, |&n| n as f64);
+            let pairs =
+                count(shape(0)?.get(..3).unwrap_or(&[])) * keys.get(1).map_or(0.0, |&n| n as f64);
+            let passes = if gradient { 2.5 } else { 1.0 };
+            passes * pairs * (width(keys) + width(values))
+        }
         Kind::Window(Window::Pool(_, options) | Window::Places(options)) => {
             output * count(&options.kernel)
         }

@@ -110,6 +110,18 @@ pub enum Kind {
         /// Whether the logarithm.
         log: bool,
     },
+    /// Attention: of queries `[N, L, H, D]`, keys `[N, S, G, D]`, values `[N, S, G, E]` and perhaps a mask `[N, H, L, S]` the
+    /// means `[N, L, H, E]`; or of these and the output's gradient the three gradients, one behind another.
+    Attention {
+        /// Whether query i sees the keys up to number `position + i` alone.
+        causal: bool,
+        /// Where among the keys the first query stands.
+        position: i64,
+        /// What scores are multiplied by, if not by `1 / sqrt(D)`.
+        scale: Option<f64>,
+        /// Whether the gradients.
+        gradient: bool,
+    },
     /// Index of the largest or smallest element along an axis.
     ArgReduce {
         /// Smallest instead of largest.

@@ -136,6 +136,11 @@ const REDUCTION: &[Declared] = &[
     with_default("axes", || Attribute::Ints(Vec::new())),
     with_default("keep", || false.into()),
 ];
+const ATTENTION: &[Declared] = &[
+    with_default("causal", || false.into()),
+    with_default("position", || 0i64.into()),
+    optional("scale"),
+];
 const AXIS: &[Declared] = &[needed("axis")];
 const DTYPE: &[Declared] = &[needed("dtype")];
 const EPSILON: &[Declared] = &[needed("epsilon")];
@@ -157,6 +162,8 @@ registry! {
     "add" => |_a| arithmetic::Add;
     "argmax" [AXIS] => |a| argmax::ArgReduce::from_attributes(false, a)?;
     "argmin" [AXIS] => |a| argmax::ArgReduce::from_attributes(true, a)?;
+    "attention" [ATTENTION] => |a| attention::Attention::from_attributes(a)?;
+    "attention_gradient" [ATTENTION] => |a| attention::AttentionGradient(attention::Attention::from_attributes(a)?);
     "avg_pool2d" [POOLING, COUNT_PADDING] => |a| avg_pool2d::AvgPool2d::from_attributes(a)?;
     "avg_pool2d_gradient" [POOLING, COUNT_PADDING, &[needed("input")]] => |a| avg_pool2d::AvgPool2dGradient::from_attributes(a)?;
     "batch_norm" [EPSILON] => |a| normalize::BatchNorm::from_attributes(a)?;

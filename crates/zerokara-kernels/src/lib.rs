@@ -4,6 +4,7 @@
 mod access;
 mod arg;
 pub mod arithmetic;
+mod attention;
 pub mod code;
 pub mod conv;
 pub mod executor;

@@ -129,6 +129,8 @@ pub(crate) fn describe(plan: &Plan, step: &Step) -> String {
         }
         Step::Pool(step) => format!("pool {:?}", step.pooling),
         Step::PoolGradient(step) => format!("pool gradient {:?}", step.pooling),
+        Step::Attention(_) => "attention".into(),
+        Step::AttentionGradient(_) => "attention gradient".into(),
         Step::Softmax(step) if step.log => "log softmax".into(),
         Step::Softmax(_) => "softmax".into(),
         Step::ArgReduce(step) if step.min => "argmin".into(),

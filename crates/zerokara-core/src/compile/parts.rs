@@ -44,6 +44,13 @@ fn work(graph: &Graph, at: usize) -> (f64, f64) {
             };
             (2.0 * products, 0.0)
         }
+        Kind::Attention { gradient, .. } => {
+            let last = |i: usize| shape(i).last().map_or(0.0, |&n| n as f64);
+            let keys = shape(1).get(1).map_or(0.0, |&n| n as f64);
+            let pairs = len(shape(0).get(..3).unwrap_or(&[])) * keys;
+            let passes = if gradient { 2.5 } else { 1.0 };
+            (2.0 * passes * pairs * (last(1) + last(2)), pairs)
+        }
         // Places are told by the pooling that finds them.
         Kind::Leaf | Kind::Fill(_) | Kind::View(_) | Kind::Window(Window::Places(_)) => (0.0, 0.0),
         Kind::Reduce { .. } | Kind::Window(_) => (0.0, own.max(len(shape(0)))),

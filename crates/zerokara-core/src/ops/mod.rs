@@ -6,6 +6,7 @@
 pub(crate) mod along;
 pub(crate) mod argmax;
 pub(crate) mod arithmetic;
+pub(crate) mod attention;
 pub(crate) mod avg_pool2d;
 pub(crate) mod broadcast;
 pub(crate) mod cast;

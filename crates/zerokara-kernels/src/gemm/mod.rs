@@ -228,66 +228,125 @@ unsafe fn run_unit_body<S: Simd>(
     // SAFETY: the caller vouches for the operands; all that follows stays in the unit's ranges.
     unsafe {
         let batch = batch as isize;
-        let a = Left {
-            start: a.start.offset(batch * a.strides[0]),
-            ..a
-        };
-        let c = c.offset(batch * c_strides[0]);
-        let source = match b {
-            Right::Packed { start, stride } => {
-                let start = start.offset(batch * stride as isize);
-                Source {
-                    start,
-                    strides: [0, 0],
-                    kind: Kind::Packed,
-                }
-            }
-            Right::InPlace {
-                start,
-                strides: [b_batch, b_k, b_n],
-            } => {
-                let start = start.offset(batch * b_batch);
-                if b_k == 1
-                    && a.strides[2] == 1
-                    && b_n != 1
-                    && (rows.len() < COPY_ROWS || (k >= DOT_DEPTH && rows.len() < DOT_ROWS))
-                {
-                    dot::run::<S>(
-                        rows,
-                        columns,
-                        k,
-                        a.start,
-                        a.strides[1],
-                        start,
-                        b_n,
-                        c,
-                        c_strides[1],
-                    );
-                    return;
-                }
-                let kind = if b_n == 1 && rows.len() < COPY_ROWS {
-                    Kind::Dense
-                } else {
-                    Kind::Copied
-                };
-                Source {
-                    start,
-                    strides: [b_k, b_n],
-                    kind,
-                }
-            }
-        };
-        blocks::<S>(
+        let own = |start: *const f32, stride: isize| start.offset(batch * stride);
+        let part = Part {
             n,
             k,
             rows,
             columns,
-            a,
-            source,
-            c,
-            c_strides[1],
-            scratch.as_mut_ptr(),
-        );
+            a: own(a.start, a.strides[0]),
+            a_strides: [a.strides[1], a.strides[2]],
+            b: match b {
+                Right::Packed { start, stride } => Matrix::Packed {
+                    start: own(start, stride as isize),
+                    depth: k,
+                },
+                Right::InPlace { start, strides } => Matrix::InPlace {
+                    start: own(start, strides[0]),
+                    strides: [strides[1], strides[2]],
+                },
+            },
+            c: c.offset(batch * c_strides[0]),
+            c_row: c_strides[1],
+            add: false,
+        };
+        part.run::<S>(scratch);
+    }
+}
+
+/// A right operand.
+#[derive(Clone, Copy)]
+pub(crate) enum Matrix {
+    /// Element `[k, j]` is at `start + k * strides[0] + j * strides[1]`.
+    InPlace {
+        start: *const f32,
+        strides: [isize; 2],
+    },
+    /// Panels as [`pack_unit`] makes them, of so many rows, of which the first `k` are summed over.
+    Packed { start: *const f32, depth: usize },
+}
+
+/// Some rows and columns of a product, computed by one thread.
+pub(crate) struct Part {
+    /// Columns of the right operand, which decide how it is cut into panels.
+    pub n: usize,
+    /// Terms of the sums.
+    pub k: usize,
+    pub rows: Range<usize>,
+    /// Begin at a panel. The last panel is written whole.
+    pub columns: Range<usize>,
+    /// Element `[i, k]` of the left operand is at `a + i * a_strides[0] + k * a_strides[1]`.
+    pub a: *const f32,
+    pub a_strides: [isize; 2],
+    pub b: Matrix,
+    /// Element `[i, j]` of the result is at `c + i * c_row + j`.
+    pub c: *mut f32,
+    pub c_row: isize,
+    /// Add to what is there, instead of replacing it.
+    pub add: bool,
+}
+
+impl Part {
+    /// Computes it.
+    ///
+    /// # Safety
+    ///
+    /// The CPU must have `S`; the operands must be valid for these sizes; `scratch` must have [`SCRATCH_LEN`] numbers.
+    #[inline(always)]
+    pub(crate) unsafe fn run<S: Simd>(&self, scratch: &mut [f32]) {
+        debug_assert!(scratch.len() >= SCRATCH_LEN);
+        let (k, rows) = (self.k, self.rows.len());
+        // SAFETY: the caller vouches for the operands.
+        unsafe {
+            let source = match self.b {
+                Matrix::Packed { start, depth } => Source {
+                    start,
+                    strides: [0, 0],
+                    kind: Kind::Packed { depth },
+                },
+                Matrix::InPlace {
+                    start,
+                    strides: [b_k, b_n],
+                } => {
+                    if !self.add
+                        && b_k == 1
+                        && self.a_strides[1] == 1
+                        && b_n != 1
+                        && (rows < COPY_ROWS || (k >= DOT_DEPTH && rows < DOT_ROWS))
+                    {
+                        dot::run::<S>(
+                            self.rows.clone(),
+                            self.columns.clone(),
+                            k,
+                            self.a,
+                            self.a_strides[0],
+                            start,
+                            b_n,
+                            self.c,
+                            self.c_row,
+                        );
+                        return;
+                    }
+                    let kind = if b_n == 1 && rows < COPY_ROWS {
+                        Kind::Dense
+                    } else {
+                        Kind::Copied
+                    };
+                    Source {
+                        start,
+                        strides: [b_k, b_n],
+                        kind,
+                    }
+                }
+            };
+            // So many rows at a time have room where a left operand is copied to.
+            let mut start = self.rows.start;
+            while start < self.rows.end {
+                let end = self.rows.end.min(start + UNIT_ROWS);
+                self.blocks::<S>(start..end, source, scratch.as_mut_ptr());
+                start = end;
+            }
+        }
     }
 }
 
@@ -300,128 +359,120 @@ struct Source {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
-    Packed,
+    /// Panels of so many rows.
+    Packed { depth: usize },
     /// In place, dense along n; but vectors that reach beyond the last column are packed in scratch.
     Dense,
     /// In place, any strides: each panel is packed in scratch when its turn comes.
     Copied,
 }
 
-#[inline(always)]
-#[allow(clippy::too_many_arguments)]
-unsafe fn blocks<S: Simd>(
-    n: usize,
-    k: usize,
-    rows: Range<usize>,
-    columns: Range<usize>,
-    a: Left,
-    b: Source,
-    c: *mut f32,
-    c_row: isize,
-    scratch: *mut f32,
-) {
-    let total = n.div_ceil(S::LANES);
-    let depths = k.div_ceil(DEPTH).max(1);
-    // A transposed left operand whose lines crowd few sets of the first-level cache, or lie on many pages, is walked once, for
-    // a copy. Tiles read others as they lie: their rows are side by side.
-    let far = a.strides[2] % 32 == 0 || a.strides[2].unsigned_abs() > FAR;
-    let copy_left = a.strides[1] == 1 && a.strides[2] != 1 && far && columns.len() >= COPY_COLUMNS;
-    for depth in 0..depths {
-        let depth = share(k, depths, depth);
-        // SAFETY: the caller vouches for the operand; the copy has at most UNIT_ROWS rows of at most DEPTH numbers.
-        let a = unsafe {
-            let start = a
-                .start
-                .offset(rows.start as isize * a.strides[1] + depth.start as isize * a.strides[2]);
-            if copy_left {
-                let to = scratch.add(DEPTH * MAX_WIDTH * MAX_LANES);
-                transpose_body::<S>(
-                    depth.len(),
-                    rows.len(),
-                    start,
-                    a.strides[2],
-                    to,
-                    LEFT_PITCH as isize,
-                );
-                Left {
-                    start: to,
-                    strides: [0, LEFT_PITCH as isize, 1],
+impl Part {
+    /// The columns of these rows, panel by panel.
+    #[inline(always)]
+    unsafe fn blocks<S: Simd>(&self, rows: Range<usize>, b: Source, scratch: *mut f32) {
+        let &Part { n, k, c, c_row, .. } = self;
+        let columns = self.columns.clone();
+        let [down, along] = self.a_strides;
+        let total = n.div_ceil(S::LANES);
+        let depths = k.div_ceil(DEPTH).max(1);
+        // A transposed left operand whose lines crowd few sets of the first-level cache, or lie on many pages, is walked once, for
+        // a copy. Tiles read others as they lie: their rows are side by side.
+        let far = along % 32 == 0 || along.unsigned_abs() > FAR;
+        let copy_left = down == 1 && along != 1 && far && columns.len() >= COPY_COLUMNS;
+        for depth in 0..depths {
+            let depth = share(k, depths, depth);
+            // SAFETY: the caller vouches for the operand; the copy has at most UNIT_ROWS rows of at most DEPTH numbers.
+            let (left, left_strides) = unsafe {
+                let start =
+                    (self.a).offset(rows.start as isize * down + depth.start as isize * along);
+                if copy_left {
+                    let to = scratch.add(DEPTH * MAX_WIDTH * MAX_LANES);
+                    transpose_body::<S>(
+                        depth.len(),
+                        rows.len(),
+                        start,
+                        along,
+                        to,
+                        LEFT_PITCH as isize,
+                    );
+                    (to.cast_const(), [LEFT_PITCH as isize, 1])
+                } else {
+                    (start, self.a_strides)
                 }
-            } else {
-                Left { start, ..a }
-            }
-        };
-        let mut v = columns.start / S::LANES;
-        while v * S::LANES < columns.end {
-            let width = panel_width(S::REGISTERS, v, total);
-            let j = v * S::LANES;
-            let last = (n - j - (width - 1) * S::LANES).min(S::LANES);
-            let pitch = width * S::LANES;
-            // The lines of the next panel are far apart, where the CPU does not expect them.
-            let next = (v + width) * S::LANES;
-            let ahead = match b.kind {
-                Kind::Copied if b.strides[1] == 1 && next < columns.end => Ahead {
-                    start: b.start.wrapping_offset(
-                        depth.start as isize * b.strides[0] + next as isize * b.strides[1],
-                    ),
-                    step: b.strides[0],
-                    rows: depth.len(),
-                    columns: pitch.min(columns.end - next),
-                },
-                _ => Ahead::NOTHING,
             };
-            // SAFETY: the caller vouches for the operands; the panel and the rows lie within them.
-            unsafe {
-                let panel = match b.kind {
-                    Kind::Packed => {
-                        let start = b.start.add(j * k + depth.start * pitch);
-                        tile::Panel {
-                            start,
-                            step: pitch as isize,
-                            width,
-                            last,
-                        }
-                    }
-                    Kind::Dense if last == S::LANES => {
-                        let start = b.start.offset(depth.start as isize * b.strides[0]).add(j);
-                        tile::Panel {
-                            start,
-                            step: b.strides[0],
-                            width,
-                            last,
-                        }
-                    }
-                    Kind::Dense | Kind::Copied => {
-                        let from = b.start.offset(
-                            depth.start as isize * b.strides[0] + j as isize * b.strides[1],
-                        );
-                        let to = scratch;
-                        let here = (width - 1) * S::LANES + last;
-                        pack::pack_panel::<S>(depth.len(), here, from, b.strides, to, pitch);
-                        tile::Panel {
-                            start: to,
-                            step: pitch as isize,
-                            width,
-                            last,
-                        }
-                    }
+            let mut v = columns.start / S::LANES;
+            while v * S::LANES < columns.end {
+                let width = panel_width(S::REGISTERS, v, total);
+                let j = v * S::LANES;
+                let last = (n - j - (width - 1) * S::LANES).min(S::LANES);
+                let pitch = width * S::LANES;
+                // The lines of the next panel are far apart, where the CPU does not expect them.
+                let next = (v + width) * S::LANES;
+                let ahead = match b.kind {
+                    Kind::Copied if b.strides[1] == 1 && next < columns.end => Ahead {
+                        start: b.start.wrapping_offset(
+                            depth.start as isize * b.strides[0] + next as isize * b.strides[1],
+                        ),
+                        step: b.strides[0],
+                        rows: depth.len(),
+                        columns: pitch.min(columns.end - next),
+                    },
+                    _ => Ahead::NOTHING,
                 };
-                Strip {
-                    rows: rows.len(),
-                    lines: Lines::ONE,
-                    offsets: &[],
-                    depth: depth.len(),
-                    left: a.start,
-                    left_strides: [a.strides[1], a.strides[2]],
-                    panel,
-                    to: c.offset(rows.start as isize * c_row).add(j),
-                    to_row: c_row,
-                    add: depth.start > 0,
-                    ahead,
+                // SAFETY: the caller vouches for the operands; the panel and the rows lie within them.
+                unsafe {
+                    let panel = match b.kind {
+                        Kind::Packed { depth: all } => {
+                            let start = b.start.add(j * all + depth.start * pitch);
+                            tile::Panel {
+                                start,
+                                step: pitch as isize,
+                                width,
+                                last,
+                            }
+                        }
+                        Kind::Dense if last == S::LANES => {
+                            let start = b.start.offset(depth.start as isize * b.strides[0]).add(j);
+                            tile::Panel {
+                                start,
+                                step: b.strides[0],
+                                width,
+                                last,
+                            }
+                        }
+                        Kind::Dense | Kind::Copied => {
+                            let from = b.start.offset(
+                                depth.start as isize * b.strides[0] + j as isize * b.strides[1],
+                            );
+                            let to = scratch;
+                            let here = (width - 1) * S::LANES + last;
+                            pack::pack_panel::<S>(depth.len(), here, from, b.strides, to, pitch);
+                            tile::Panel {
+                                start: to,
+                                step: pitch as isize,
+                                width,
+                                last,
+                            }
+                        }
+                    };
+                    Strip {
+                        rows: rows.len(),
+                        lines: Lines::ONE,
+                        offsets: &[],
+                        depth: depth.len(),
+                        left,
+                        left_strides,
+                        panel,
+                        to: c.offset(rows.start as isize * c_row).add(j),
+                        to_row: c_row,
+                        add: self.add || depth.start > 0,
+                        ahead,
+                    }
+                    .run::<S>();
                 }
-                .run::<S>();
+                v += width;
             }
-            v += width;
         }
     }
 }

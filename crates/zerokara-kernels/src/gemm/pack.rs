@@ -66,7 +66,7 @@ multiversion! {
 }
 
 #[inline(always)]
-pub(super) unsafe fn pack_body<S: Simd>(
+pub(crate) unsafe fn pack_body<S: Simd>(
     vectors: Range<usize>,
     k: usize,
     n: usize,

@@ -1,6 +1,6 @@
 //! What a step costs: operations and memory traffic, from its shapes.
 
-use super::{Buffer, ConvGeometry, Region, Step, View};
+use super::{AttentionGeometry, Buffer, ConvGeometry, Region, Step, View};
 
 impl Step {
     /// Operations of matrix products and convolutions, two for each multiplication with its addition, as the plain
@@ -18,6 +18,8 @@ impl Step {
             Step::Conv(s) => convolution(&s.geometry),
             Step::ConvPool(s) => convolution(&s.geometry),
             Step::ConvWeightGradient(s) => convolution(&s.geometry),
+            Step::Attention(s) => attention(&s.inputs.geometry, [1, 1]),
+            Step::AttentionGradient(s) => attention(&s.inputs.geometry, [3, 2]),
             Step::Chain(s) => s.slices.iter().flatten().map(Step::flops).sum(),
             _ => 0,
         }
@@ -50,6 +52,15 @@ fn distinct(view: &View) -> u64 {
 
 fn convolution(g: &ConvGeometry) -> u64 {
     2 * product(&[g.batch, g.output[0], g.output[1]]) * product(&g.filters())
+}
+
+/// So many products over the width of the keys and over that of the values, of the keys that each query sees.
+fn attention(g: &AttentionGeometry, [keys, values]: [usize; 2]) -> u64 {
+    let seen: usize = match g.causal {
+        true => (0..g.queries).map(|query| g.seen(query)).sum(),
+        false => g.queries * g.keys,
+    };
+    2 * product(&[g.batch, g.heads, seen, keys * g.width + values * g.values])
 }
 
 #[cfg(test)]

@@ -217,3 +217,67 @@ pub enum Pooling {
     /// The element of `values` at the place of the window's largest element of `input`.
     SelectAtMax,
 }
+
+/// Sizes and options of attention: queries `[N, L, H, D]`, keys `[N, S, G, D]`, values `[N, S, G, E]`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AttentionGeometry {
+    /// N
+    pub batch: usize,
+    /// L
+    pub queries: usize,
+    /// S
+    pub keys: usize,
+    /// H, a multiple of G.
+    pub heads: usize,
+    /// G: heads `g H / G` to `(g + 1) H / G - 1` have the keys and values of head g.
+    pub groups: usize,
+    /// D
+    pub width: usize,
+    /// E
+    pub values: usize,
+    /// Whether query i sees the keys up to number `position + i` alone.
+    pub causal: bool,
+    /// Where among the keys the first query stands.
+    pub position: i64,
+    /// What scores are multiplied by.
+    pub scale: f32,
+}
+
+impl AttentionGeometry {
+    /// `[N, L, H, D]`
+    pub fn query(&self) -> [usize; 4] {
+        [self.batch, self.queries, self.heads, self.width]
+    }
+
+    /// `[N, S, G, D]`
+    pub fn key(&self) -> [usize; 4] {
+        [self.batch, self.keys, self.groups, self.width]
+    }
+
+    /// `[N, S, G, E]`
+    pub fn value(&self) -> [usize; 4] {
+        [self.batch, self.keys, self.groups, self.values]
+    }
+
+    /// `[N, H, L, S]`
+    pub fn mask(&self) -> [usize; 4] {
+        [self.batch, self.heads, self.queries, self.keys]
+    }
+
+    /// `[N, L, H, E]`
+    pub fn output(&self) -> [usize; 4] {
+        [self.batch, self.queries, self.heads, self.values]
+    }
+
+    /// How many keys a query sees: the first ones.
+    #[inline(always)]
+    pub(crate) fn seen(&self, query: usize) -> usize {
+        match self.causal {
+            false => self.keys,
+            true => {
+                let last = self.position.saturating_add_unsigned(query as u64);
+                usize::try_from(last.saturating_add(1)).map_or(0, |n| n.min(self.keys))
+            }
+        }
+    }
+}

@@ -245,6 +245,19 @@ macro_rules! pooled {
     }};
 }
 
+/// What attention and its gradient read.
+macro_rules! attended {
+    ($all:ident, $inputs:expr $(, $mutable:tt)?) => {{
+        let g = $inputs.geometry;
+        $all.push(Operand::reads("queries", &$($mutable)? $inputs.query).is(&g.query()));
+        $all.push(Operand::reads("keys", &$($mutable)? $inputs.key).is(&g.key()));
+        $all.push(Operand::reads("values", &$($mutable)? $inputs.value).is(&g.value()));
+        if let Some(view) = &$($mutable)? $inputs.mask {
+            $all.push(Operand::reads("mask", view).takes(Takes::Mapped).is(&g.mask()));
+        }
+    }};
+}
+
 /// The one declaration, for views that are looked at and for views that are changed.
 macro_rules! declared {
     ($step:expr, $of_step:ident $(, $mutable:tt)?) => {{
@@ -345,6 +358,23 @@ macro_rules! declared {
                 let shape: [usize; 2] = lengths(&s.input);
                 all.push(Operand::reads("input", &$($mutable)? s.input).axes(&[None; 2]).dense());
                 all.push(Operand::writes("output", &$($mutable)? s.output).is(&shape).dense().in_place());
+            }
+            Step::Attention(s) => {
+                attended!(all, s.inputs $(, $mutable)?);
+                let output = Operand::writes("output", &$($mutable)? s.output);
+                all.push(output.is(&s.inputs.geometry.output()).lies(Layout::DenseRows));
+            }
+            Step::AttentionGradient(s) => {
+                attended!(all, s.inputs $(, $mutable)?);
+                let g = s.inputs.geometry;
+                let gradient = Operand::reads("output's gradient", &$($mutable)? s.output_gradient);
+                all.push(gradient.is(&g.output()));
+                let query = Operand::writes("queries' gradient", &$($mutable)? s.query_gradient);
+                all.push(query.is(&g.query()).lies(Layout::DenseRows));
+                let key = Operand::writes("keys' gradient", &$($mutable)? s.key_gradient);
+                all.push(key.is(&g.key()).lies(Layout::DenseRows));
+                let value = Operand::writes("values' gradient", &$($mutable)? s.value_gradient);
+                all.push(value.is(&g.value()).lies(Layout::DenseRows));
             }
             Step::ArgReduce(s) => {
                 let [rows, _] = lengths(&s.input);

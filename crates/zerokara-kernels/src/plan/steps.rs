@@ -1,6 +1,6 @@
 //! The kernel calls of a plan, each with its views.
 
-use super::{ConvGeometry, ConvPass, PoolGeometry, Pooling, View};
+use super::{AttentionGeometry, ConvGeometry, ConvPass, PoolGeometry, Pooling, View};
 use crate::{code::Code, plan::Arithmetic};
 
 /// One kernel call.
@@ -19,6 +19,8 @@ pub enum Step {
     Pool(PoolStep),
     PoolGradient(PoolGradientStep),
     Softmax(SoftmaxStep),
+    Attention(AttentionStep),
+    AttentionGradient(AttentionGradientStep),
     ArgReduce(ArgReduceStep),
     Gather(GatherStep),
     OneHot(OneHotStep),
@@ -295,6 +297,45 @@ pub struct SoftmaxStep {
     pub input: View,
     /// Dense `[rows, columns]`; may be the input.
     pub output: View,
+}
+
+/// Scaled dot-product attention, `softmax(scale q k^T + mask) v`, head by head; a query that sees nothing gives zeros.
+#[derive(Clone, Debug)]
+pub struct AttentionStep {
+    /// What it reads.
+    pub inputs: AttentionInputs,
+    /// `[N, L, H, E]`, the last axis dense.
+    pub output: View,
+}
+
+/// What attention is computed from.
+#[derive(Clone, Debug)]
+pub struct AttentionInputs {
+    /// Sizes and options.
+    pub geometry: AttentionGeometry,
+    /// `[N, L, H, D]`, any strides.
+    pub query: View,
+    /// `[N, S, G, D]`, any strides.
+    pub key: View,
+    /// `[N, S, G, E]`, any strides.
+    pub value: View,
+    /// `[N, H, L, S]`, any strides: f32, added to the scores, or truth values, false where a key is not seen.
+    pub mask: Option<View>,
+}
+
+/// The gradients of attention with respect to queries, keys and values. Scores are computed anew.
+#[derive(Clone, Debug)]
+pub struct AttentionGradientStep {
+    /// What the attention had.
+    pub inputs: AttentionInputs,
+    /// `[N, L, H, E]`, any strides.
+    pub output_gradient: View,
+    /// `[N, L, H, D]`, the last axis dense.
+    pub query_gradient: View,
+    /// `[N, S, G, D]`, the last axis dense.
+    pub key_gradient: View,
+    /// `[N, S, G, E]`, the last axis dense.
+    pub value_gradient: View,
 }
 
 /// Index of the first largest (or smallest) element of each row; a NaN counts as the largest (smallest).

@@ -1,5 +1,6 @@
 //! Steps made ready: what each unit of a step's work does, in memory that was checked.
 
+mod attention;
 mod behind;
 mod chain;
 mod contract;
@@ -13,6 +14,7 @@ mod reduce;
 mod softmax;
 mod transpose;
 
+pub(crate) use attention::{AttentionAccess, AttentionGradientTask, AttentionTask};
 pub(crate) use behind::Behind;
 pub(crate) use chain::ChainTask;
 pub(crate) use contract::{GemmTask, PackMatrixTask, RightAccess};

@@ -147,6 +147,80 @@ impl Lowering<'_> {
         Ok(())
     }
 
+    /// Attention, or its gradients one behind another.
+    pub(super) fn attention(
+        &mut self,
+        head: usize,
+        inputs: &[usize],
+        (causal, position, scale): (bool, i64, Option<f64>),
+        gradient: bool,
+    ) -> Result<()> {
+        let (&[query, key, value], rest) = inputs
+            .split_first_chunk()
+            .ok_or_else(|| self.broken(head, "has no keys and values"))?;
+        let (mask, given) = match (rest, gradient) {
+            ([], false) => (None, None),
+            (&[mask], false) => (Some(mask), None),
+            (&[given], true) => (None, Some(given)),
+            (&[mask, given], true) => (Some(mask), Some(given)),
+            _ => return Err(self.broken(head, "has other inputs than attention")),
+        };
+        let shapes = [query, key, value].map(|at| self.meta(at).shape.clone());
+        let (&[batch, queries, heads, width], &[_, keys, groups, _], &[.., values]) =
+            (&shapes[0][..], &shapes[1][..], &shapes[2][..])
+        else {
+            return Err(self.broken(head, "has inputs of other shapes than attention"));
+        };
+        let geometry = AttentionGeometry {
+            batch,
+            queries,
+            keys,
+            heads,
+            groups,
+            width,
+            values,
+            causal,
+            position,
+            scale: scale.unwrap_or(1.0 / (width.max(1) as f64).sqrt()) as f32,
+        };
+        let mask = match mask {
+            Some(mask) => Some(self.value(mask)?.view()),
+            None => None,
+        };
+        let inputs = AttentionInputs {
+            geometry,
+            query: self.value(query)?.view(),
+            key: self.value(key)?.view(),
+            value: self.value(value)?.view(),
+            mask,
+        };
+        let Some(given) = given else {
+            let output = self.new_row_major(head).view();
+            self.push(head, Step::Attention(AttentionStep { inputs, output }));
+            return Ok(());
+        };
+        let output_gradient = self.value(given)?.view();
+        let output = self.new_row_major(head);
+        let mut offset = output.offset;
+        let mut part = |shape: &[usize]| {
+            let own = Strided {
+                offset,
+                ..Strided::row_major(output.buffer, shape)
+            };
+            offset += own.len();
+            own.view()
+        };
+        let step = AttentionGradientStep {
+            query_gradient: part(&shapes[0]),
+            key_gradient: part(&shapes[1]),
+            value_gradient: part(&shapes[2]),
+            inputs,
+            output_gradient,
+        };
+        self.push(head, Step::AttentionGradient(step));
+        Ok(())
+    }
+
     pub(super) fn arg_reduce(
         &mut self,
         head: usize,

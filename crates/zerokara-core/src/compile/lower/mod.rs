@@ -411,6 +411,18 @@ impl Lowering<'_> {
             (Kind::Contract(Contract::MatMul), true) => self.matmul(head, &inputs, &unit.maps),
             (Kind::Contract(contract), true) => self.convolution(head, &inputs, &contract, unit),
             (Kind::Window(window), true) => self.window(head, &inputs, window, unit),
+            (
+                Kind::Attention {
+                    causal,
+                    position,
+                    scale,
+                    gradient,
+                },
+                _,
+            ) if self.meta(head).dtype == DType::F32 => {
+                let options = (causal, position, scale);
+                self.attention(head, &inputs, options, gradient)
+            }
             (Kind::Softmax { log }, true) => self.softmax(head, inputs[0], log),
             (Kind::ArgReduce { min, axis }, _) if self.meta(inputs[0]).dtype == DType::F32 => {
                 self.arg_reduce(head, inputs[0], min, axis)

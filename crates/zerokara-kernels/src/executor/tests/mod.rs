@@ -1,5 +1,6 @@
 //! Plans of single steps against plain loops in double precision, on every instruction set and several pools.
 
+mod attention;
 mod bytes;
 mod chain;
 mod contract;
