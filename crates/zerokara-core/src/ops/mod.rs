@@ -47,6 +47,7 @@ pub(crate) mod rectifiers;
 pub(crate) mod reduce;
 pub(crate) mod relu;
 pub(crate) mod reshape;
+pub(crate) mod rotary;
 pub(crate) mod scalar;
 pub(crate) mod sigmoid;
 pub(crate) mod slice;

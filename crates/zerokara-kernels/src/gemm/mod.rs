@@ -84,6 +84,10 @@ const UNIT_ROWS: usize = 128;
 /// Terms that a tile sums before it adds to the result: a panel of so many rows stays in the first-level cache.
 const DEPTH: usize = 256;
 
+/// Terms from which on, and rows for which, units of a wide product share the left operand.
+const DEEP: usize = 512;
+const DEEP_ROWS: usize = 32;
+
 /// Rows in a unit from which on copying a panel to scratch first costs less than it saves.
 const COPY_ROWS: usize = 24;
 /// Columns in a unit from which on copying a transposed left operand to scratch costs less than it saves.
@@ -117,12 +121,14 @@ impl Grid {
         let most_columns = (n / (8 * lanes)).max(1);
         let (rows, columns) = if n > 2 * m {
             let columns = wanted.min(most_columns);
-            // Enough to share out: each unit then reads its own columns of the right operand, and no other does.
+            // Enough to share out: each unit then reads its own columns of the right operand, and no other does. Where the left
+            // one is large too, each unit reads a part of it.
             let rows = match columns >= UNITS / 2 {
+                true if k >= DEEP => (m / DEEP_ROWS).clamp(1, 4),
                 true => 1,
                 false => wanted.div_ceil(columns).min(most_rows),
             };
-            (rows, columns)
+            (rows, columns.div_ceil(rows))
         } else {
             let rows = wanted.min(most_rows);
             (rows, wanted.div_ceil(rows).min(most_columns))

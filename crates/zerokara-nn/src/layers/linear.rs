@@ -52,6 +52,13 @@ weight_and_bias!(Linear, "weights");
 
 impl Forward for Linear {
     fn forward(&self, x: &Tensor, cx: &mut Context) -> Tensor {
+        self.forward_to(x, self.outputs, cx)
+    }
+}
+
+impl Linear {
+    /// The forward pass of a part of another layer, which knows only here how many neurons it has.
+    pub(super) fn forward_to(&self, x: &Tensor, outputs: usize, cx: &mut Context) -> Tensor {
         self.place.run(|| {
             let Ok(meta) = x.meta() else {
                 return x.clone();
@@ -61,9 +68,7 @@ impl Forward for Linear {
                     "needs a batch [N, features], not {meta}; flatten() makes one of images"
                 ));
             };
-            let weight = self
-                .weight
-                .tensor(&beside(meta, [self.outputs, inputs]), cx);
+            let weight = self.weight.tensor(&beside(meta, [outputs, inputs]), cx);
             let y = if inner.is_empty() {
                 x.matmul(&weight.t())
             } else {
@@ -71,14 +76,14 @@ impl Forward for Linear {
                 let after: Vec<i64> = [-1]
                     .into_iter()
                     .chain(inner.iter().map(|&n| n as i64))
-                    .chain([self.outputs as i64])
+                    .chain([outputs as i64])
                     .collect();
                 x.reshape([-1, inputs as i64])
                     .matmul(&weight.t())
                     .reshape(after)
             };
             match &self.bias {
-                Some(bias) => y + bias.tensor(&beside(meta, [self.outputs]), cx),
+                Some(bias) => y + bias.tensor(&beside(meta, [outputs]), cx),
                 None => y,
             }
         })

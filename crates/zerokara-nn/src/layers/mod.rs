@@ -6,6 +6,7 @@
 )]
 
 mod activate;
+mod attention;
 mod conv2d;
 mod dropout;
 mod embedding;
@@ -13,10 +14,12 @@ mod flatten;
 mod linear;
 mod norm;
 mod pool;
+mod positions;
 mod residual;
 mod sequential;
 
 pub use activate::Activate;
+pub use attention::{MultiHeadAttention, TransformerBlock};
 pub use conv2d::Conv2d;
 pub use dropout::Dropout;
 pub use embedding::Embedding;
@@ -24,6 +27,7 @@ pub use flatten::Flatten;
 pub use linear::Linear;
 pub use norm::{BatchNorm1d, BatchNorm2d, LayerNorm};
 pub use pool::{AvgPool2d, GlobalAvgPool2d, MaxPool2d};
+pub use positions::{LearnedPositions, SinusoidalPositions};
 pub use residual::Residual;
 pub use sequential::Sequential;
 

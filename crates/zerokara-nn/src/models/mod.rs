@@ -8,6 +8,10 @@ use crate::{
 };
 use zerokara_core::Tensor;
 
+mod language;
+
+pub use language::Gpt;
+
 /// A model that passes everything on to the layers it is made of.
 macro_rules! model {
     ($type:ident) => {
