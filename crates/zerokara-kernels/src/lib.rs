@@ -16,6 +16,7 @@ pub mod peak;
 pub mod plan;
 pub mod pooling;
 pub mod random;
+mod recurrent;
 #[cfg(any(test, feature = "testing"))]
 pub mod rounding;
 mod share;

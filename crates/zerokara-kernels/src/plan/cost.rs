@@ -1,6 +1,9 @@
 //! What a step costs: operations and memory traffic, from its shapes.
 
-use super::{AttentionGeometry, Buffer, ConvGeometry, Region, Step, View};
+use super::{
+    AttentionGeometry, Buffer, ConvGeometry, RecurrentGradientStep, RecurrentStep, Region, Step,
+    View,
+};
 
 impl Step {
     /// Operations of matrix products and convolutions, two for each multiplication with its addition, as the plain
@@ -20,6 +23,10 @@ impl Step {
             Step::ConvWeightGradient(s) => convolution(&s.geometry),
             Step::Attention(s) => attention(&s.inputs.geometry, [1, 1]),
             Step::AttentionGradient(s) => attention(&s.inputs.geometry, [3, 2]),
+            Step::Recurrent(RecurrentStep { geometry: g, .. })
+            | Step::RecurrentGradient(RecurrentGradientStep { geometry: g, .. }) => {
+                2 * product(&[g.steps, g.batch, g.cell.products() * g.hidden, g.hidden])
+            }
             Step::Chain(s) => s.slices.iter().flatten().map(Step::flops).sum(),
             _ => 0,
         }

@@ -281,3 +281,88 @@ impl AttentionGeometry {
         }
     }
 }
+
+/// What a step of a recurrent network does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cell {
+    /// `h' = tanh(x + p)`, or rectified.
+    Rnn {
+        /// `max(x + p, 0)` instead of tanh.
+        rectified: bool,
+    },
+    /// Long short-term memory (Hochreiter and Schmidhuber, 1997), with gates i, f, g, o.
+    Lstm,
+    /// Gated recurrent unit (Cho et al., 2014), with gates r, z, n; r after the product.
+    Gru,
+}
+
+impl Cell {
+    /// S: how often the state has H numbers: h, and of an Lstm c.
+    pub const fn states(self) -> usize {
+        match self {
+            Cell::Lstm => 2,
+            Cell::Rnn { .. } | Cell::Gru => 1,
+        }
+    }
+
+    /// P: how often a step takes H numbers from its input, and from the state before.
+    pub const fn products(self) -> usize {
+        match self {
+            Cell::Rnn { .. } => 1,
+            Cell::Lstm => 4,
+            Cell::Gru => 3,
+        }
+    }
+
+    /// Whether the gradient needs gates beside the states, `4 H` numbers.
+    pub const fn has_gates(self) -> bool {
+        !matches!(self, Cell::Rnn { .. })
+    }
+
+    /// Q: how often the gradient has H numbers at each step.
+    pub const fn gradients(self) -> usize {
+        match self {
+            Cell::Rnn { .. } => 1,
+            Cell::Lstm | Cell::Gru => 4,
+        }
+    }
+}
+
+/// Sizes of a recurrent network over sequences `[T, N, ..]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecurrentGeometry {
+    /// What a step does.
+    pub cell: Cell,
+    /// T
+    pub steps: usize,
+    /// N
+    pub batch: usize,
+    /// H
+    pub hidden: usize,
+}
+
+impl RecurrentGeometry {
+    /// `[T, N, P H]`
+    pub fn inputs(&self) -> [usize; 3] {
+        [self.steps, self.batch, self.cell.products() * self.hidden]
+    }
+
+    /// `[T + 1, N, S H]`
+    pub fn states(&self) -> [usize; 3] {
+        [self.steps + 1, self.batch, self.cell.states() * self.hidden]
+    }
+
+    /// `[T, N, 4 H]`
+    pub fn gates(&self) -> [usize; 3] {
+        [self.steps, self.batch, 4 * self.hidden]
+    }
+
+    /// `[T + 1, N, Q H]`
+    pub fn gradient(&self) -> [usize; 3] {
+        [
+            self.steps + 1,
+            self.batch,
+            self.cell.gradients() * self.hidden,
+        ]
+    }
+}

@@ -376,6 +376,45 @@ macro_rules! declared {
                 let value = Operand::writes("values' gradient", &$($mutable)? s.value_gradient);
                 all.push(value.is(&g.value()).lies(Layout::DenseRows));
             }
+            Step::Recurrent(s) => {
+                let g = s.geometry;
+                let inputs = Operand::reads("inputs", &$($mutable)? s.inputs);
+                all.push(inputs.is(&g.inputs()).lies(Layout::DenseRows));
+                all.push(Operand::reads("packed weights", &$($mutable)? s.weight).lies(Layout::Packed));
+                if let Some(view) = &$($mutable)? s.bias {
+                    all.push(Operand::reads("bias", view).is(&[g.cell.products() * g.hidden]).dense());
+                }
+                for view in &$($mutable)? s.initial {
+                    let initial = Operand::reads("first state", view).is(&[g.batch, g.hidden]);
+                    all.push(initial.lies(Layout::DenseRows));
+                }
+                if let Some(view) = &$($mutable)? s.mask {
+                    let mask = Operand::reads("mask", view).holds(Element::Bool);
+                    all.push(mask.is(&[g.steps, g.batch]));
+                }
+                let states = Operand::writes("states", &$($mutable)? s.states);
+                all.push(states.is(&g.states()).lies(Layout::DenseRows));
+                if let Some(view) = &$($mutable)? s.gates {
+                    all.push(Operand::writes("gates", view).is(&g.gates()).lies(Layout::DenseRows));
+                }
+            }
+            Step::RecurrentGradient(s) => {
+                let g = s.geometry;
+                all.push(Operand::reads("packed weights", &$($mutable)? s.weight).lies(Layout::Packed));
+                let states = Operand::reads("states", &$($mutable)? s.states);
+                all.push(states.is(&g.states()).lies(Layout::DenseRows));
+                if let Some(view) = &$($mutable)? s.gates {
+                    all.push(Operand::reads("gates", view).is(&g.gates()).lies(Layout::DenseRows));
+                }
+                if let Some(view) = &$($mutable)? s.mask {
+                    let mask = Operand::reads("mask", view).holds(Element::Bool);
+                    all.push(mask.is(&[g.steps, g.batch]));
+                }
+                let given = Operand::reads("states' gradient", &$($mutable)? s.states_gradient);
+                all.push(given.is(&g.states()).lies(Layout::DenseRows));
+                let gradient = Operand::writes("gradient", &$($mutable)? s.gradient);
+                all.push(gradient.is(&g.gradient()).lies(Layout::DenseRows));
+            }
             Step::ArgReduce(s) => {
                 let [rows, _] = lengths(&s.input);
                 all.push(Operand::reads("input", &$($mutable)? s.input).axes(&[None; 2]));

@@ -1,6 +1,8 @@
 //! The kernel calls of a plan, each with its views.
 
-use super::{AttentionGeometry, ConvGeometry, ConvPass, PoolGeometry, Pooling, View};
+use super::{
+    AttentionGeometry, ConvGeometry, ConvPass, PoolGeometry, Pooling, RecurrentGeometry, View,
+};
 use crate::{code::Code, plan::Arithmetic};
 
 /// One kernel call.
@@ -21,6 +23,8 @@ pub enum Step {
     Softmax(SoftmaxStep),
     Attention(AttentionStep),
     AttentionGradient(AttentionGradientStep),
+    Recurrent(RecurrentStep),
+    RecurrentGradient(RecurrentGradientStep),
     ArgReduce(ArgReduceStep),
     Gather(GatherStep),
     OneHot(OneHotStep),
@@ -336,6 +340,48 @@ pub struct AttentionGradientStep {
     pub key_gradient: View,
     /// `[N, S, G, E]`, the last axis dense.
     pub value_gradient: View,
+}
+
+/// The states of a recurrent network over sequences; [`Cell`](super::Cell) says what a step does.
+#[derive(Clone, Debug)]
+pub struct RecurrentStep {
+    /// Sizes, and what a step does.
+    pub geometry: RecurrentGeometry,
+    /// What steps take from their inputs, `[T, N, P H]`, the last axis dense.
+    pub inputs: View,
+    /// R^T `[H, P H]`, packed as a [`PackMatrixStep`] does.
+    pub weight: View,
+    /// Added to the products with it, dense `[P H]`.
+    pub bias: Option<View>,
+    /// The first state, for h and for c, `[N, H]` with dense rows.
+    pub initial: Vec<View>,
+    /// Which samples go on at which step, truth values `[T, N]`, any strides; others stay where they are.
+    pub mask: Option<View>,
+    /// All states, the first in front, `[T + 1, N, S H]`, the last axis dense.
+    pub states: View,
+    /// What the gradient needs of the steps, `[T, N, 4 H]`, the last axis dense: of an Lstm i, f, g, o, of a Gru r, z, n and what
+    /// r was multiplied with.
+    pub gates: Option<View>,
+}
+
+/// The gradients of a recurrent network with respect to the sums that its steps took.
+#[derive(Clone, Debug)]
+pub struct RecurrentGradientStep {
+    /// Sizes, and what a step does.
+    pub geometry: RecurrentGeometry,
+    /// R `[P H, H]`, packed as a [`PackMatrixStep`] does; of a Gru those of n, r, z.
+    pub weight: View,
+    /// `[T + 1, N, S H]`, the last axis dense.
+    pub states: View,
+    /// `[T, N, 4 H]`, the last axis dense.
+    pub gates: Option<View>,
+    /// As [`RecurrentStep::mask`].
+    pub mask: Option<View>,
+    /// The gradients of the states, `[T + 1, N, S H]`, the last axis dense.
+    pub states_gradient: View,
+    /// `[T + 1, N, Q H]`, the last axis dense: behind the first row, of each step, the gradients of an Rnn's `x + p`, an Lstm's
+    /// for i, f, g, o, a Gru's of p_n, for r, z, and of x_n. The first row begins with those of the first state.
+    pub gradient: View,
 }
 
 /// Index of the first largest (or smallest) element of each row; a NaN counts as the largest (smallest).

@@ -2,6 +2,7 @@
 //! tell, and what kernels count.
 
 mod images;
+mod sequences;
 
 use std::ops::Range;
 
@@ -16,14 +17,14 @@ use crate::{
         prepared::{Prepared, Use},
     },
     plan::{
-        ArgReduceStep, AttentionGradientStep, AttentionInputs, AttentionStep, Buffer, ChainStep,
-        Element, GatherStep, GemmRight, GemmStep, HostStep, MapStep, OneHotStep, PackMatrixStep,
-        Plan, RandomStep, ReduceStep, Reduction, SoftmaxStep, Step, View,
+        ArgReduceStep, Buffer, ChainStep, Element, GatherStep, GemmRight, GemmStep, HostStep,
+        MapStep, OneHotStep, PackMatrixStep, Plan, RandomStep, ReduceStep, Reduction, SoftmaxStep,
+        Step, View,
     },
     tasks::{
-        ArgReduceTask, AttentionAccess, AttentionGradientTask, AttentionTask, Behind, ChainTask,
-        GatherTask, GemmTask, HostTask, MapTask, OneHotTask, PackMatrixTask, Parts, RandomTask,
-        ReduceTask, RightAccess, SoftmaxTask, Task, TransposeTask,
+        ArgReduceTask, Behind, ChainTask, GatherTask, GemmTask, HostTask, MapTask, OneHotTask,
+        PackMatrixTask, Parts, RandomTask, ReduceTask, RightAccess, SoftmaxTask, Task,
+        TransposeTask,
     },
 };
 
@@ -52,8 +53,10 @@ pub(super) fn task(isa: Isa, plan: &Plan, step: &Step) -> Made {
         Step::PackMatrix(step) => pack_matrix(isa, step, buffers),
         Step::Gemm(step) => gemm(isa, step, buffers),
         Step::Softmax(step) => softmax(isa, step, buffers),
-        Step::Attention(step) => attention(isa, step, buffers),
-        Step::AttentionGradient(step) => attention_gradient(isa, step, buffers),
+        Step::Attention(step) => sequences::attention(isa, step, buffers),
+        Step::AttentionGradient(step) => sequences::attention_gradient(isa, step, buffers),
+        Step::Recurrent(step) => sequences::recurrent(isa, step, buffers),
+        Step::RecurrentGradient(step) => sequences::recurrent_gradient(isa, step, buffers),
         Step::ArgReduce(step) => arg_reduce(isa, step, buffers),
         Step::Gather(step) => gather(step, buffers),
         Step::OneHot(step) => one_hot(step, buffers),
@@ -188,41 +191,6 @@ fn softmax(isa: Isa, step: &SoftmaxStep, buffers: &[Buffer]) -> Made {
         columns,
         input,
         output,
-    }))
-}
-
-/// What attention reads; each head of keys and values must serve as many heads of queries.
-fn attended(inputs: &AttentionInputs, buffers: &[Buffer]) -> Result<AttentionAccess, String> {
-    let geometry = inputs.geometry;
-    let (heads, groups) = (geometry.heads, geometry.groups);
-    if groups == 0 && heads > 0 || groups > 0 && !heads.is_multiple_of(groups) {
-        return Err(format!("{heads} heads cannot share {groups} evenly"));
-    }
-    Ok(AttentionAccess {
-        geometry,
-        query: access(&inputs.query, buffers),
-        key: access(&inputs.key, buffers),
-        value: access(&inputs.value, buffers),
-        mask: inputs.mask.as_ref().map(|mask| access(mask, buffers)),
-    })
-}
-
-fn attention(isa: Isa, step: &AttentionStep, buffers: &[Buffer]) -> Made {
-    Ok(Box::new(AttentionTask {
-        isa,
-        inputs: attended(&step.inputs, buffers)?,
-        output: access(&step.output, buffers),
-    }))
-}
-
-fn attention_gradient(isa: Isa, step: &AttentionGradientStep, buffers: &[Buffer]) -> Made {
-    Ok(Box::new(AttentionGradientTask {
-        isa,
-        inputs: attended(&step.inputs, buffers)?,
-        given: access(&step.output_gradient, buffers),
-        query: access(&step.query_gradient, buffers),
-        key: access(&step.key_gradient, buffers),
-        value: access(&step.value_gradient, buffers),
     }))
 }
 

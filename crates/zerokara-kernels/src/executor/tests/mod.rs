@@ -9,6 +9,7 @@ mod faults;
 mod images;
 mod machine_code;
 mod map;
+mod recurrent;
 mod reduce;
 mod rows;
 mod shared;
