@@ -4,7 +4,7 @@
 use crate::{
     Error, Meta, Result, Runtime, Tensor,
     compile::{Binding, Compiled},
-    op::{Contract, Kind, Window},
+    op::{Contract, Kind, Recurrence, Window},
 };
 use std::{env, fmt};
 use zerokara_kernels::plan::{Plan, Region, Step};
@@ -216,6 +216,15 @@ fn work(tensor: &Tensor) -> Result<f64> {
                 count(shape(1)?) * count(tensor.shape()?.get(1..).unwrap_or(&[]))
             }
         },
+        Kind::Recurrent { cell, part } => {
+            let rows = count(tensor.shape()?.get(..2).unwrap_or(&[]));
+            let hidden = match part {
+                Recurrence::Gradient => shape(0)?.last(),
+                _ => shape(1)?.last(),
+            };
+            let hidden = hidden.map_or(0.0, |&n| n as f64);
+            rows * cell.products() as f64 * hidden * hidden
+        }
         Kind::Attention { gradient, .. } => {
             let (keys, values) = (shape(1)?, shape(2)?);
             let width = |shape: &[usize]| shape.last().map_or(0.0, |&n| n as f64);

@@ -1,7 +1,9 @@
 //! What an operation is: its rules, each of them required.
 
+pub use crate::ops::recurrent::Recurrence;
 use crate::{Array, Attributes, Meta, Tensor};
 use std::fmt::Debug;
+pub use zerokara_kernels::plan::Cell;
 use zerokara_kernels::plan::{Pooling, Reduction};
 pub use zerokara_kernels::{
     code::{Binary, Code, Instruction, Unary},
@@ -121,6 +123,13 @@ pub enum Kind {
         scale: Option<f64>,
         /// Whether the gradients.
         gradient: bool,
+    },
+    /// A recurrent network over sequences, or a part of what its gradient needs.
+    Recurrent {
+        /// What a step does.
+        cell: Cell,
+        /// What is given.
+        part: Recurrence,
     },
     /// Index of the largest or smallest element along an axis.
     ArgReduce {

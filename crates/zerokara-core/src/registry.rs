@@ -141,6 +141,7 @@ const ATTENTION: &[Declared] = &[
     with_default("position", || 0i64.into()),
     optional("scale"),
 ];
+const RECTIFIED: &[Declared] = &[with_default("rectified", || false.into())];
 const AXIS: &[Declared] = &[needed("axis")];
 const DTYPE: &[Declared] = &[needed("dtype")];
 const EPSILON: &[Declared] = &[needed("epsilon")];
@@ -191,6 +192,9 @@ registry! {
     "gelu_tanh" => |_a| gelu::GeluTanh;
     "greater" => |_a| comparison::Greater;
     "greater_equal" => |_a| comparison::GreaterEqual;
+    "gru" => |_a| recurrent::Recurrent { cell: recurrent::Cell::Gru, part: recurrent::Recurrence::States };
+    "gru_gates" => |_a| recurrent::Recurrent { cell: recurrent::Cell::Gru, part: recurrent::Recurrence::Gates };
+    "gru_gradient" => |_a| recurrent::Recurrent { cell: recurrent::Cell::Gru, part: recurrent::Recurrence::Gradient };
     "im2col" [UNFOLDING] => |a| im2col::Im2col::from_attributes(a)?;
     "index_add" [AXIS, &[needed("length")]] => |a| index_select::IndexAdd::from_attributes(a)?;
     "index_select" [AXIS] => |a| index_select::IndexSelect::from_attributes(a)?;
@@ -204,6 +208,9 @@ registry! {
     "logical_and" => |_a| logical::Logical { or: false };
     "logical_not" => |_a| logical::LogicalNot;
     "logical_or" => |_a| logical::Logical { or: true };
+    "lstm" => |_a| recurrent::Recurrent { cell: recurrent::Cell::Lstm, part: recurrent::Recurrence::States };
+    "lstm_gates" => |_a| recurrent::Recurrent { cell: recurrent::Cell::Lstm, part: recurrent::Recurrence::Gates };
+    "lstm_gradient" => |_a| recurrent::Recurrent { cell: recurrent::Cell::Lstm, part: recurrent::Recurrence::Gradient };
     "matmul" => |_a| matmul::MatMul;
     "max" [REDUCTION] => |a| reduce::Reduce::from_attributes(reduce::Combine::Max, a)?;
     "max_pool2d" [POOLING] => |a| max_pool2d::MaxPool2d::from_attributes(max_pool2d::Role::Forward, a)?;
@@ -224,6 +231,8 @@ registry! {
     "reciprocal" => |_a| power::Reciprocal;
     "relu" => |_a| relu::Relu;
     "reshape" [&[needed("lengths"), with_default("exact", || false.into())]] => |a| reshape::Reshape::from_attributes(a)?;
+    "rnn" [RECTIFIED] => |a| recurrent::Recurrent { cell: recurrent::Cell::Rnn { rectified: a.bool("rectified")? }, part: recurrent::Recurrence::States };
+    "rnn_gradient" [RECTIFIED] => |a| recurrent::Recurrent { cell: recurrent::Cell::Rnn { rectified: a.bool("rectified")? }, part: recurrent::Recurrence::Gradient };
     "rsqrt" => |_a| power::Rsqrt;
     "scatter_add" [AXIS, &[needed("length")]] => |a| gather::ScatterAdd::from_attributes(a)?;
     "sigmoid" => |_a| sigmoid::Sigmoid;

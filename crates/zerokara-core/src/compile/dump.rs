@@ -129,6 +129,10 @@ pub(crate) fn describe(plan: &Plan, step: &Step) -> String {
         }
         Step::Pool(step) => format!("pool {:?}", step.pooling),
         Step::PoolGradient(step) => format!("pool gradient {:?}", step.pooling),
+        Step::Recurrent(step) => format!("{:?}", step.geometry.cell).to_lowercase(),
+        Step::RecurrentGradient(step) => {
+            format!("{:?} gradient", step.geometry.cell).to_lowercase()
+        }
         Step::Attention(_) => "attention".into(),
         Step::AttentionGradient(_) => "attention gradient".into(),
         Step::Softmax(step) if step.log => "log softmax".into(),

@@ -6,7 +6,7 @@
 use super::Label;
 use crate::{
     graph::Graph,
-    op::{Contract, Kind, Window},
+    op::{Contract, Kind, Recurrence, Window},
 };
 
 /// What one layer, in one phase, has of a step.
@@ -43,6 +43,22 @@ fn work(graph: &Graph, at: usize) -> (f64, f64) {
                 Contract::ConvWeightGradient(_) => len(shape(1)) * filter(&node.meta.shape),
             };
             (2.0 * products, 0.0)
+        }
+        Kind::Recurrent {
+            part: Recurrence::Gates,
+            ..
+        } => (0.0, 0.0),
+        Kind::Recurrent { cell, part } => {
+            let weight = match part {
+                Recurrence::Gradient => shape(0),
+                _ => shape(1),
+            };
+            let hidden = weight.last().map_or(0.0, |&n| n as f64);
+            let rows = len(node.meta.shape.get(..2).unwrap_or(&[]));
+            (
+                2.0 * rows * cell.products() as f64 * hidden * hidden,
+                8.0 * rows * hidden,
+            )
         }
         Kind::Attention { gradient, .. } => {
             let last = |i: usize| shape(i).last().map_or(0.0, |&n| n as f64);

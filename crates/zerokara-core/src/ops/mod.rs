@@ -44,6 +44,7 @@ pub(crate) mod power;
 pub(crate) mod prelude;
 pub(crate) mod random;
 pub(crate) mod rectifiers;
+pub(crate) mod recurrent;
 pub(crate) mod reduce;
 pub(crate) mod relu;
 pub(crate) mod reshape;

@@ -392,7 +392,11 @@ macro_rules! declared {
                     let mask = Operand::reads("mask", view).holds(Element::Bool);
                     all.push(mask.is(&[g.steps, g.batch]));
                 }
-                let states = Operand::writes("states", &$($mutable)? s.states);
+                let role = match s.given {
+                    true => Role::Read,
+                    false => Role::Write,
+                };
+                let states = Operand::new("states", &$($mutable)? s.states, role);
                 all.push(states.is(&g.states()).lies(Layout::DenseRows));
                 if let Some(view) = &$($mutable)? s.gates {
                     all.push(Operand::writes("gates", view).is(&g.gates()).lies(Layout::DenseRows));
@@ -603,7 +607,9 @@ impl Layout {
             Layout::Dense | Layout::Packed if view.is_dense() => Ok(()),
             Layout::Dense | Layout::Packed => Err(format!("the {name} is not dense")),
             Layout::DenseRows => match (view.shape.last(), view.strides.last()) {
-                (Some(&length), Some(&stride)) if length > 1 && stride != 1 => {
+                (Some(&length), Some(&stride))
+                    if length > 1 && stride != 1 && !view.shape.contains(&0) =>
+                {
                     Err(format!("the inner axis of the {name} is not dense"))
                 }
                 _ => Ok(()),

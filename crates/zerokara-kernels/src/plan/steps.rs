@@ -359,6 +359,9 @@ pub struct RecurrentStep {
     pub mask: Option<View>,
     /// All states, the first in front, `[T + 1, N, S H]`, the last axis dense.
     pub states: View,
+    /// Whether the states are given, and the gates alone are wanted: then each step goes on from the state that it is given, and
+    /// there is no first state and no mask.
+    pub given: bool,
     /// What the gradient needs of the steps, `[T, N, 4 H]`, the last axis dense: of an Lstm i, f, g, o, of a Gru r, z, n and what
     /// r was multiplied with.
     pub gates: Option<View>,

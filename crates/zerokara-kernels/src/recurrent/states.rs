@@ -17,6 +17,8 @@ pub(crate) struct StatesOperands {
     pub mask: Option<Mask>,
     /// `[T + 1, N, S H]`, the first state in front.
     pub states: Sequence<*mut f32>,
+    /// Whether these are given, and only read.
+    pub given: bool,
     /// `[T, N, 4 H]`
     pub gates: Option<Sequence<*mut f32>>,
 }
@@ -26,9 +28,9 @@ pub(crate) fn states_scratch(g: &RecurrentGeometry) -> usize {
     room(&lengths(g))
 }
 
-fn lengths(g: &RecurrentGeometry) -> [usize; 2] {
+fn lengths(g: &RecurrentGeometry) -> [usize; 3] {
     let products = most_samples(g) * g.cell.products() * g.hidden;
-    [gemm::SCRATCH_LEN, products]
+    [gemm::SCRATCH_LEN, products, g.cell.states() * g.hidden]
 }
 
 multiversion! {
@@ -52,11 +54,11 @@ unsafe fn states_body<S: Lanes>(
     let (cell, hidden) = (g.cell, g.hidden);
     let samples = samples(g, unit);
     let width = cell.products() * hidden;
-    let [own, products] = parts(scratch, lengths(g));
-    let products = products.as_mut_ptr();
+    let [own, products, nowhere] = parts(scratch, lengths(g));
+    let (products, nowhere) = (products.as_mut_ptr(), nowhere.as_mut_ptr());
     // SAFETY: the caller vouches for the operands; the products have room in scratch.
     unsafe {
-        for n in samples.clone() {
+        for n in samples.clone().filter(|_| !x.given) {
             let to = x.states.row(0, n);
             for (state, &(start, row)) in x.initial[..cell.states()].iter().enumerate() {
                 let from = start.offset(n as isize * row);
@@ -77,7 +79,11 @@ unsafe fn states_body<S: Lanes>(
             };
             product.run::<S>(own);
             for (i, n) in samples.clone().enumerate() {
-                let (before, after) = (x.states.row(t, n), x.states.row(t + 1, n));
+                let before = x.states.row(t, n);
+                let after = match x.given {
+                    true => nowhere,
+                    false => x.states.row(t + 1, n),
+                };
                 let step = Step {
                     hidden,
                     x: x.inputs.row(t, n),

@@ -53,6 +53,7 @@ pub(crate) struct RecurrentTask {
     pub(crate) initial: Vec<Access>,
     pub(crate) mask: Option<Access>,
     pub(crate) states: Access,
+    pub(crate) given: bool,
     pub(crate) gates: Option<Access>,
 }
 
@@ -87,6 +88,7 @@ impl Task for RecurrentTask {
                 initial,
                 mask: mask(memory, &self.mask),
                 states: write(memory, &self.states),
+                given: self.given,
                 gates: self.gates.as_ref().map(|gates| write(memory, gates)),
             };
             let own = slice::from_raw_parts_mut(scratch.cast(), states_scratch(g));

@@ -103,7 +103,7 @@ impl Lowering<'_> {
     }
 
     /// The panels of right operands `[copies, k, n]`.
-    fn pack(&mut self, head: usize, b: &Strided) -> Strided {
+    pub(super) fn pack(&mut self, head: usize, b: &Strided) -> Strided {
         let len = b.shape[0] * gemm::packed_len(self.isa, b.shape[1], b.shape[2]);
         let panels = Strided::row_major(self.arena(DType::F32, len), &[len]);
         let step = PackMatrixStep {

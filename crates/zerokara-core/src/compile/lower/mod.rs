@@ -6,6 +6,7 @@ mod host;
 mod kernels;
 mod maps;
 mod reduce;
+mod sequences;
 mod strided;
 
 use super::{
@@ -422,6 +423,9 @@ impl Lowering<'_> {
             ) if self.meta(head).dtype == DType::F32 => {
                 let options = (causal, position, scale);
                 self.attention(head, &inputs, options, gradient)
+            }
+            (Kind::Recurrent { cell, part }, _) if self.meta(head).dtype == DType::F32 => {
+                self.recurrent(head, &inputs, cell, part)
             }
             (Kind::Softmax { log }, true) => self.softmax(head, inputs[0], log),
             (Kind::ArgReduce { min, axis }, _) if self.meta(inputs[0]).dtype == DType::F32 => {

@@ -53,6 +53,15 @@ impl Strided {
         }
     }
 
+    /// With an axis of length 1 in front.
+    pub fn front(&self) -> Self {
+        Self {
+            shape: [&[1], &self.shape[..]].concat(),
+            strides: [&[0], &self.strides[..]].concat(),
+            ..self.clone()
+        }
+    }
+
     pub fn permute(&self, order: &[usize]) -> Self {
         Self {
             buffer: self.buffer,

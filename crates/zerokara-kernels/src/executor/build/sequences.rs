@@ -57,7 +57,11 @@ pub(super) fn recurrent(isa: Isa, step: &RecurrentStep, buffers: &[Buffer]) -> M
     let (cell, hidden) = (geometry.cell, geometry.hidden);
     let length = gemm::packed_len(isa, hidden, cell.products() * hidden);
     expect_packed(&step.weight, length, "packed weights")?;
-    if step.initial.len() != cell.states() || step.gates.is_some() && !cell.has_gates() {
+    let states = if step.given { 0 } else { cell.states() };
+    if step.initial.len() != states
+        || step.given && step.mask.is_some()
+        || step.gates.is_some() && !cell.has_gates()
+    {
         return Err(format!("{cell:?} has another state, or other gates"));
     }
     Ok(Box::new(RecurrentTask {
@@ -69,6 +73,7 @@ pub(super) fn recurrent(isa: Isa, step: &RecurrentStep, buffers: &[Buffer]) -> M
         initial: accesses(&step.initial, buffers),
         mask: step.mask.as_ref().map(|view| access(view, buffers)),
         states: access(&step.states, buffers),
+        given: step.given,
         gates: step.gates.as_ref().map(|view| access(view, buffers)),
     }))
 }

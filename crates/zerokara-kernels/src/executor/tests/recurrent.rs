@@ -125,9 +125,27 @@ impl Case {
             initial: initial.collect(),
             mask: self.mask(),
             states: self.sequence(6, &g.states()),
+            given: false,
             gates: gates.clone(),
         };
-        let mut buffers = run_plan(&single(Step::Recurrent(step), &buffers), isa, &buffers);
+        let plan = single(Step::Recurrent(step.clone()), &buffers);
+        let mut buffers = run_plan(&plan, isa, &buffers);
+        if cell.has_gates() {
+            // From given states the gates are the same.
+            let step = RecurrentStep {
+                initial: Vec::new(),
+                mask: None,
+                given: true,
+                ..step
+            };
+            let mut others = buffers.clone();
+            others[7] = self.buffers[7].clone();
+            let others = run_plan(&single(Step::Recurrent(step), &others), isa, &others);
+            assert!(
+                others.iter().zip(&buffers).all(|(a, b)| a == b),
+                "gates of given states"
+            );
+        }
         let step = RecurrentGradientStep {
             geometry: *g,
             weight: dense(8, 0, &[buffers[8].len()]),
