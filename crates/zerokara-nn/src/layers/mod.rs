@@ -15,6 +15,7 @@ mod linear;
 mod norm;
 mod pool;
 mod positions;
+mod recurrent;
 mod residual;
 mod sequential;
 
@@ -28,6 +29,7 @@ pub use linear::Linear;
 pub use norm::{BatchNorm1d, BatchNorm2d, LayerNorm};
 pub use pool::{AvgPool2d, GlobalAvgPool2d, MaxPool2d};
 pub use positions::{LearnedPositions, SinusoidalPositions};
+pub use recurrent::{Gru, Lstm, RecurrentOutput, Rnn};
 pub use residual::Residual;
 pub use sequential::Sequential;
 
