@@ -132,6 +132,39 @@ const CONVOLUTION: &[Declared] = &[STRIDE, PADDING, DILATION, GROUPS];
 const UNFOLDING: &[Declared] = &[KERNEL, STRIDE, PADDING, DILATION];
 const POOLING: &[Declared] = &[KERNEL, needed("stride"), PADDING];
 const COUNT_PADDING: &[Declared] = &[with_default("count_padding", || true.into())];
+const SEQUENCES: &[Declared] = &[
+    with_default("stride", || 1usize.into()),
+    PADDING,
+    with_default("dilation", || 1usize.into()),
+    GROUPS,
+];
+const VOLUMES: &[Declared] = &[
+    with_default("stride", || Attribute::Ints(vec![1; 3])),
+    with_default("padding", || Attribute::Ints(vec![0; 6])),
+    with_default("dilation", || Attribute::Ints(vec![1; 3])),
+    GROUPS,
+];
+const WINDOWS: &[Declared] = &[
+    KERNEL,
+    needed("stride"),
+    with_default("padding", || Attribute::Ints(Vec::new())),
+    with_default("dilation", || Attribute::Ints(Vec::new())),
+    with_default("ceil", || false.into()),
+];
+const RESIZING: &[Declared] = &[
+    with_default("mode", || "nearest".into()),
+    with_default("coordinate_transformation_mode", || "half_pixel".into()),
+    with_default("nearest_mode", || "round_prefer_floor".into()),
+    with_default("cubic_coeff_a", || (-0.75).into()),
+    with_default("exclude_outside", || false.into()),
+    with_default("antialias", || false.into()),
+    with_default("extrapolation_value", || 0.0.into()),
+    with_default("keep_aspect_ratio_policy", || "stretch".into()),
+    with_default("axes", || Attribute::Ints(Vec::new())),
+    with_default("scales", || Attribute::Ints(Vec::new())),
+    with_default("sizes", || Attribute::Ints(Vec::new())),
+    with_default("roi", || Attribute::Ints(Vec::new())),
+];
 const REDUCTION: &[Declared] = &[
     with_default("axes", || Attribute::Ints(Vec::new())),
     with_default("keep", || false.into()),
@@ -157,6 +190,7 @@ registry! {
     "add" => |_a| arithmetic::Add;
     "argmax" [AXIS] => |a| argmax::ArgReduce::from_attributes(false, a)?;
     "argmin" [AXIS] => |a| argmax::ArgReduce::from_attributes(true, a)?;
+    "avg_pool" [WINDOWS, COUNT_PADDING] => |a| pool::AvgPool::from_attributes(a)?;
     "avg_pool2d" [POOLING, COUNT_PADDING] => |a| avg_pool2d::AvgPool2d::from_attributes(a)?;
     "avg_pool2d_gradient" [POOLING, COUNT_PADDING, &[needed("input")]] => |a| avg_pool2d::AvgPool2dGradient::from_attributes(a)?;
     "batch_norm" [EPSILON] => |a| normalize::BatchNorm::from_attributes(a)?;
@@ -165,9 +199,13 @@ registry! {
     "clamp" [&[needed("low"), needed("high")]] => |a| extremes::Clamp::from_attributes(a)?;
     "col2im" [UNFOLDING, &[needed("images")]] => |a| im2col::Col2im::from_attributes(a)?;
     "concat" [AXIS, &[needed("rank"), needed("lengths")]] => |a| concat::Concat::from_attributes(a)?;
+    "conv1d" [SEQUENCES] => |a| conv1d::Conv1d::from_attributes(a)?;
     "conv2d" [CONVOLUTION] => |a| conv2d::Conv2d::from_attributes(a)?;
     "conv2d_input_gradient" [CONVOLUTION, &[needed("input")]] => |a| conv2d::Conv2dInputGradient::from_attributes(a)?;
     "conv2d_weight_gradient" [CONVOLUTION, &[needed("kernel")]] => |a| conv2d::Conv2dWeightGradient::from_attributes(a)?;
+    "conv3d" [VOLUMES] => |a| conv3d::Conv3d::from_attributes(a)?;
+    "conv_transpose1d" [SEQUENCES, &[with_default("output_padding", || 0usize.into())]] => |a| conv_transpose::ConvTranspose1d::from_attributes(a)?;
+    "conv_transpose2d" [CONVOLUTION, &[with_default("output_padding", || [0, 0].into())]] => |a| conv_transpose::ConvTranspose2d::from_attributes(a)?;
     "cos" => |_a| trigonometric::Cos;
     "cross_entropy" [&[with_default("smoothing", || 0.0.into())]] => |a| cross_entropy::CrossEntropy::from_attributes(a)?;
     "cumsum" [AXIS] => |a| cumsum::Cumsum::from_attributes(a)?;
@@ -197,8 +235,10 @@ registry! {
     "logical_and" => |_a| logical::Logical { or: false };
     "logical_not" => |_a| logical::LogicalNot;
     "logical_or" => |_a| logical::Logical { or: true };
+    "lp_pool" [WINDOWS, &[with_default("p", || 2usize.into())]] => |a| pool::LpPool::from_attributes(a)?;
     "matmul" => |_a| matmul::MatMul;
     "max" [REDUCTION] => |a| reduce::Reduce::from_attributes(reduce::Combine::Max, a)?;
+    "max_pool" [WINDOWS] => |a| pool::MaxPool::from_attributes(a)?;
     "max_pool2d" [POOLING] => |a| max_pool2d::MaxPool2d::from_attributes(max_pool2d::Role::Forward, a)?;
     "max_pool2d_gradient" [POOLING] => |a| max_pool2d::MaxPool2d::from_attributes(max_pool2d::Role::Gradient, a)?;
     "max_pool2d_select" [POOLING] => |a| max_pool2d::MaxPool2d::from_attributes(max_pool2d::Role::Select, a)?;
@@ -217,6 +257,8 @@ registry! {
     "reciprocal" => |_a| power::Reciprocal;
     "relu" => |_a| relu::Relu;
     "reshape" [&[needed("lengths"), with_default("exact", || false.into())]] => |a| reshape::Reshape::from_attributes(a)?;
+    "resize" [RESIZING] => |a| resize::Resize::from_attributes(a)?;
+    "resize_gradient" [RESIZING, &[needed("input")]] => |a| resize::ResizeGradient::from_attributes(a)?;
     "rsqrt" => |_a| power::Rsqrt;
     "scatter_add" [AXIS, &[needed("length")]] => |a| gather::ScatterAdd::from_attributes(a)?;
     "sigmoid" => |_a| sigmoid::Sigmoid;
