@@ -305,7 +305,142 @@ def resizing():
                 add(op, [rand(*y)], lambda g: resize(g, o, shape, True), **o, input=list(shape))
 
 
+def sampling():
+    def fine(*shape):
+        """Places that are no elements and lie between none, for images of these sizes."""
+        return rand(*shape, low=-1.5, high=1.5) + np.float32(1 / 256)
+
+    cases = []
+    for mode in ["linear", "nearest", "cubic"]:
+        for outside in ["zeros", "border", "reflection"]:
+            for corners in [False, True]:
+                cases.append(((2, 3, 4, 5), (2, 3, 2, 2), mode, outside, corners))
+                if mode != "cubic":
+                    cases.append(((1, 2, 3, 4, 5), (1, 2, 2, 3, 3), mode, outside, corners))
+    cases += [((1, 1, 1, 1), (1, 2, 2, 2), "linear", "reflection", True), ((0, 2, 3, 3), (0, 2, 2, 2), "linear", "zeros", False),
+              ((2, 17, 6, 7), (2, 4, 5, 2), "linear", "zeros", False)]
+    Fixed("grid_sample")
+    for x, grid, mode, outside, corners in cases:
+        theirs = {"linear": "bilinear", "cubic": "bicubic"}.get(mode, mode)
+
+        def sample(x, grid):
+            if x.shape[0] == 0:
+                return torch.zeros(0, *x.shape[1:2], *grid.shape[1:-1], dtype=x.dtype) + x.sum() + grid.sum()
+            return F.grid_sample(x, grid, theirs, outside, corners)
+
+        add("grid_sample", [rand(*x), fine(*grid)], sample, mode=mode, padding_mode=outside, align_corners=corners)
+    # Halves are rounded to even numbers; what is no number reads nothing.
+    halves = np.array([[[[-0.5, 0.0], [0.0, -0.5], [0.5, 0.5], [-1.0, 1.0]]]], np.float32)
+    add("grid_sample", [rand(1, 1, 4, 4), halves], lambda x, g: F.grid_sample(x, g, "nearest", "zeros", False), wrt=[0],
+        mode="nearest", padding_mode="zeros", align_corners=False)
+    far = np.array([[[[INF, 0.0], [NAN, 0.5], [-1e30, 0.0]]]], np.float32)
+    add("grid_sample", [rand(1, 2, 3, 3), far], lambda x, g: torch.zeros(1, 2, 1, 3, dtype=torch.float64), wrt=[],
+        mode="linear", padding_mode="zeros", align_corners=False)
+    Fixed("affine_grid")
+    for theta, size in [((2, 2, 3), [3, 4]), ((1, 3, 4), [2, 3, 2]), ((3, 2, 3), [1, 1]), ((0, 2, 3), [2, 2])]:
+        for corners in [False, True]:
+            def grid(theta):
+                if theta.shape[0] == 0:
+                    return torch.zeros(0, *size, len(size), dtype=theta.dtype) + theta.sum()
+                return F.affine_grid(theta, [theta.shape[0], 1, *size], corners)
+            add("affine_grid", [rand(*theta)], grid, size=size, align_corners=corners)
+
+
+def normalizations():
+    Fixed("rms_norm")
+    for shape, axes in [((4, 5), 1), ((2, 3, 4), 1), ((2, 3, 4), 2), ((6,), 1), ((0, 3), 1), ((3, 33), 1)]:
+        last = shape[len(shape) - axes:]
+        for epsilon in [1e-5, 0.1]:
+            add("rms_norm", [rand(*shape)], lambda x: F.rms_norm(x, last, None, epsilon), axes=axes, epsilon=epsilon)
+            add("rms_norm", [rand(*shape), rand(*last)], lambda x, s: F.rms_norm(x, last, s, epsilon), axes=axes, epsilon=epsilon)
+    x = rand(3, 5)
+    x[0, 1], x[1, 2] = INF, NAN
+    add("rms_norm", [x], lambda x: x / torch.sqrt((x * x).mean(-1, keepdim=True) + 1e-5), wrt=[], axes=1, epsilon=1e-5)
+    add("rms_norm", [np.zeros((2, 4))], lambda x: F.rms_norm(x, [4], None, 1e-5), kink=True, axes=1, epsilon=1e-5)
+    for op in ["group_norm", "instance_norm"]:
+        Fixed(op)
+        shapes = [((2, 4, 3, 5), 2), ((3, 6, 4), 3), ((1, 4, 2, 2), 4), ((2, 3, 5), 1), ((0, 2, 3), 1), ((1, 2, 2, 3, 2), 1)]
+        for shape, groups in shapes + ([((4, 6), 2)] if op == "group_norm" else []):
+            for epsilon in [1e-5, 0.1]:
+                if op == "group_norm":
+                    norm, options = lambda x, s=None, b=None: F.group_norm(x, groups, s, b, epsilon), dict(groups=groups)
+                else:
+                    norm, options = lambda x, s=None, b=None: F.instance_norm(x, None, None, s, b, eps=epsilon), {}
+                if shape[0] == 0:
+                    norm = lambda x, s=None, b=None: x * 1.0
+                add(op, [rand(*shape)], norm, **options, epsilon=epsilon)
+                if shape[0] > 0:
+                    add(op, [rand(*shape), rand(shape[1]), rand(shape[1])], norm, **options, epsilon=epsilon)
+    # Equal numbers have no deviation.
+    add("group_norm", [np.full((2, 4, 7), 0.1)], lambda x: F.group_norm(x, 2, None, None, 1e-5), kink=True, groups=2, epsilon=1e-5)
+    settle("group_norm", {at: 0.0 for at in range(56)})
+    Fixed("local_response_norm")
+    for shape, size, alpha, beta, bias in [((2, 5, 3, 2), 3, 0.5, 0.75, 1.0), ((1, 4, 3), 2, 1.5, 0.5, 2.0), ((2, 3), 9, 1.0, 1.0, 1.0),
+                                           ((2, 7, 2, 2), 5, 0.01, 0.75, 1.0), ((1, 1, 2), 1, 0.25, 2.0, 0.5), ((0, 3, 2), 3, 1.0, 0.75, 1.0)]:
+        def respond(x):
+            before, behind = (size - 1) // 2, size - 1 - (size - 1) // 2
+            squares = F.pad((x * x).movedim(1, -1), (before, behind)).unfold(-1, size, 1).sum(-1).movedim(-1, 1)
+            y = x / (bias + alpha / size * squares) ** beta
+            if size % 2 and x.dim() > 2 and x.shape[0]:
+                assert torch.allclose(y, F.local_response_norm(x, size, alpha, beta, bias))
+            return y
+        add("local_response_norm", [rand(*shape)], respond, size=size, alpha=float(alpha), beta=float(beta), bias=float(bias))
+    Fixed("lp_normalization")
+    for shape, axis in [((4, 5), -1), ((2, 3, 4), 1), ((6,), 0), ((2, 0), 1), ((3, 1), 1)]:
+        for p in [1, 2]:
+            add("lp_normalization", [rand(*shape)], lambda x: x / x.norm(p, axis, True), kink=shape[axis] == 1, axis=axis, p=p)
+            if shape[axis] == 1:
+                # Nothing but the sign is left.
+                CASES["lp_normalization"][-1]["gradients"] = [[0, 0, 0]]
+    for p in [1, 2]:
+        add("lp_normalization", [np.array([[0.0, 0.0], [3.0, -4.0]])], lambda x: x / x.norm(p, 1, True).clamp(min=1e-30), wrt=[], axis=1, p=p)
+    Fixed("mean_variance_normalization")
+    for shape, axes in [((2, 3, 4, 2), [0, 2, 3]), ((4, 5), [-1]), ((2, 3, 4), []), ((3, 33), [1])]:
+        over = axes or list(range(len(shape)))
+        add("mean_variance_normalization", [rand(*shape)],
+            lambda x: (x - x.mean(over, True)) / (x.var(over, correction=0, keepdim=True).sqrt() + 1e-9), axes=axes)
+    add("mean_variance_normalization", [np.full((2, 3), 5.0)], lambda x: x * 0.0, wrt=[], axes=[1])
+
+
+def rearrangements():
+    def to_space(x, b, mode):
+        n, c, h, w = x.shape
+        if mode == "DCR":
+            return x.reshape(n, b, b, c // (b * b), h, w).permute(0, 3, 4, 1, 5, 2).reshape(n, c // (b * b), h * b, w * b)
+        y = x.reshape(n, c // (b * b), b, b, h, w).permute(0, 1, 4, 2, 5, 3).reshape(n, c // (b * b), h * b, w * b)
+        assert n == 0 or torch.equal(y, F.pixel_shuffle(x, b))
+        return y
+
+    Fixed("depth_to_space")
+    for shape, b in [((2, 8, 2, 3), 2), ((1, 9, 1, 2), 3), ((2, 3, 2, 2), 1), ((0, 4, 2, 2), 2)]:
+        for mode in ["DCR", "CRD"]:
+            add("depth_to_space", [rand(*shape)], lambda x: to_space(x, b, mode), block=b, mode=mode)
+    add("depth_to_space", [np.arange(16).reshape(1, 4, 2, 2)], lambda x: to_space(x, 2, "DCR"), block=2, mode="DCR")
+    Fixed("space_to_depth")
+    for shape, b in [((2, 2, 4, 6), 2), ((1, 1, 3, 3), 3), ((2, 3, 2, 2), 1), ((0, 4, 2, 2), 2)]:
+        def to_depth(x):
+            n, c, h, w = x.shape
+            return x.reshape(n, c, h // b, b, w // b, b).permute(0, 3, 5, 1, 2, 4).reshape(n, c * b * b, h // b, w // b)
+        add("space_to_depth", [rand(*shape)], to_depth, block=b)
+    Fixed("center_crop_pad")
+    for shape, lengths, axes in [((5, 4), [3, 6], []), ((2, 7, 3), [4, 4], [1, -1]), ((4,), [7], [0]), ((3, 2), [2, 0], []), ((), [], []), ((2, 3), [3], [1])]:
+        def cropped(x):
+            for axis, length in zip(axes or range(len(shape)), lengths):
+                more = length - x.shape[axis]
+                if more < 0:
+                    x = x.narrow(axis, -more // 2, length)
+                else:
+                    widths = [0] * 2 * (x.dim() - 1 - axis % x.dim()) + [more // 2, more - more // 2]
+                    x = F.pad(x, widths) if more else x * 1.0
+            return x
+        add("center_crop_pad", [rand(*shape)], cropped, lengths=lengths, axes=axes)
+    add("center_crop_pad", [np.arange(5)], lambda x: x[1:4], lengths=[3], axes=[])
+
+
 def main():
     more_convolutions()
     more_pools()
     resizing()
+    sampling()
+    normalizations()
+    rearrangements()

@@ -1,5 +1,8 @@
 //! What an operation is: its rules, each of them required.
 
+pub use crate::ops::depth_to_space::BlockOrder;
+pub use crate::ops::grid_sample::{GridSampleOptions, Outside};
+pub use crate::ops::local_response_norm::LocalResponseOptions;
 pub use crate::ops::resize::{AspectRatio, Coordinates, Interpolation, ResizeOptions, Rounding};
 use crate::{Array, Attributes, Meta, Tensor};
 use std::fmt::Debug;

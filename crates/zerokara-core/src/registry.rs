@@ -165,6 +165,11 @@ const RESIZING: &[Declared] = &[
     with_default("sizes", || Attribute::Ints(Vec::new())),
     with_default("roi", || Attribute::Ints(Vec::new())),
 ];
+const SAMPLING: &[Declared] = &[
+    with_default("mode", || "linear".into()),
+    with_default("padding_mode", || "zeros".into()),
+    with_default("align_corners", || false.into()),
+];
 const REDUCTION: &[Declared] = &[
     with_default("axes", || Attribute::Ints(Vec::new())),
     with_default("keep", || false.into()),
@@ -188,6 +193,7 @@ macro_rules! registry {
 registry! {
     "abs" => |_a| piecewise::Abs;
     "add" => |_a| arithmetic::Add;
+    "affine_grid" [&[needed("size"), with_default("align_corners", || false.into())]] => |a| affine_grid::AffineGrid::from_attributes(a)?;
     "argmax" [AXIS] => |a| argmax::ArgReduce::from_attributes(false, a)?;
     "argmin" [AXIS] => |a| argmax::ArgReduce::from_attributes(true, a)?;
     "avg_pool" [WINDOWS, COUNT_PADDING] => |a| pool::AvgPool::from_attributes(a)?;
@@ -196,6 +202,7 @@ registry! {
     "batch_norm" [EPSILON] => |a| normalize::BatchNorm::from_attributes(a)?;
     "broadcast" [&[optional("shape")]] => |a| broadcast::Broadcast::from_attributes(a)?;
     "cast" [DTYPE] => |a| cast::Cast::from_attributes(a)?;
+    "center_crop_pad" [&[needed("lengths"), with_default("axes", || Attribute::Ints(Vec::new()))]] => |a| center_crop_pad::CenterCropPad::from_attributes(a)?;
     "clamp" [&[needed("low"), needed("high")]] => |a| extremes::Clamp::from_attributes(a)?;
     "col2im" [UNFOLDING, &[needed("images")]] => |a| im2col::Col2im::from_attributes(a)?;
     "concat" [AXIS, &[needed("rank"), needed("lengths")]] => |a| concat::Concat::from_attributes(a)?;
@@ -209,6 +216,7 @@ registry! {
     "cos" => |_a| trigonometric::Cos;
     "cross_entropy" [&[with_default("smoothing", || 0.0.into())]] => |a| cross_entropy::CrossEntropy::from_attributes(a)?;
     "cumsum" [AXIS] => |a| cumsum::Cumsum::from_attributes(a)?;
+    "depth_to_space" [&[needed("block"), with_default("mode", || "DCR".into())]] => |a| depth_to_space::DepthToSpace::from_attributes(a)?;
     "divide" => |_a| arithmetic::Divide;
     "elu" [&[needed("alpha")]] => |a| rectifiers::Elu::from_attributes(a)?;
     "equal" => |_a| comparison::Equal;
@@ -222,19 +230,24 @@ registry! {
     "gelu_tanh" => |_a| gelu::GeluTanh;
     "greater" => |_a| comparison::Greater;
     "greater_equal" => |_a| comparison::GreaterEqual;
+    "grid_sample" [SAMPLING] => |a| grid_sample::GridSample::from_attributes(a)?;
+    "group_norm" [&[needed("groups")], EPSILON] => |a| group_norm::GroupNorm::from_attributes(a)?;
     "im2col" [UNFOLDING] => |a| im2col::Im2col::from_attributes(a)?;
     "index_add" [AXIS, &[needed("length")]] => |a| index_select::IndexAdd::from_attributes(a)?;
     "index_select" [AXIS] => |a| index_select::IndexSelect::from_attributes(a)?;
+    "instance_norm" [EPSILON] => |a| group_norm::GroupNorm::of_instances(a)?;
     "is_finite" => |_a| logical::IsFinite;
     "layer_norm" [&[needed("axes")], EPSILON] => |a| normalize::LayerNorm::from_attributes(a)?;
     "leaky_relu" [&[needed("slope")]] => |a| rectifiers::LeakyRelu::from_attributes(a)?;
     "less" => |_a| comparison::Less;
     "less_equal" => |_a| comparison::LessEqual;
+    "local_response_norm" [&[needed("size"), with_default("alpha", || 1e-4.into()), with_default("beta", || 0.75.into()), with_default("bias", || 1.0.into())]] => |a| local_response_norm::LocalResponseNorm::from_attributes(a)?;
     "log" => |_a| log::Log;
     "log_softmax" => |_a| log_softmax::Softmax { log: true };
     "logical_and" => |_a| logical::Logical { or: false };
     "logical_not" => |_a| logical::LogicalNot;
     "logical_or" => |_a| logical::Logical { or: true };
+    "lp_normalization" [&[with_default("axis", || (-1i64).into()), with_default("p", || 2usize.into())]] => |a| lp_normalization::LpNormalization::from_attributes(a)?;
     "lp_pool" [WINDOWS, &[with_default("p", || 2usize.into())]] => |a| pool::LpPool::from_attributes(a)?;
     "matmul" => |_a| matmul::MatMul;
     "max" [REDUCTION] => |a| reduce::Reduce::from_attributes(reduce::Combine::Max, a)?;
@@ -244,6 +257,7 @@ registry! {
     "max_pool2d_select" [POOLING] => |a| max_pool2d::MaxPool2d::from_attributes(max_pool2d::Role::Select, a)?;
     "maximum" => |_a| extremes::Maximum;
     "mean" [REDUCTION] => |a| reduce::Mean::from_attributes(a)?;
+    "mean_variance_normalization" [&[with_default("axes", || Attribute::Ints(vec![0, 2, 3]))]] => |a| lp_normalization::MeanVarianceNormalization::from_attributes(a)?;
     "min" [REDUCTION] => |a| reduce::Reduce::from_attributes(reduce::Combine::Min, a)?;
     "minimum" => |_a| extremes::Minimum;
     "multiply" => |_a| arithmetic::Multiply;
@@ -259,6 +273,7 @@ registry! {
     "reshape" [&[needed("lengths"), with_default("exact", || false.into())]] => |a| reshape::Reshape::from_attributes(a)?;
     "resize" [RESIZING] => |a| resize::Resize::from_attributes(a)?;
     "resize_gradient" [RESIZING, &[needed("input")]] => |a| resize::ResizeGradient::from_attributes(a)?;
+    "rms_norm" [&[needed("axes")], EPSILON] => |a| rms_norm::RmsNorm::from_attributes(a)?;
     "rsqrt" => |_a| power::Rsqrt;
     "scatter_add" [AXIS, &[needed("length")]] => |a| gather::ScatterAdd::from_attributes(a)?;
     "sigmoid" => |_a| sigmoid::Sigmoid;
@@ -268,6 +283,7 @@ registry! {
     "slice" [&[needed("starts"), needed("lengths"), needed("steps")]] => |a| slice::Slice::from_attributes(a)?;
     "softmax" => |_a| log_softmax::Softmax { log: false };
     "softplus" => |_a| rectifiers::Softplus;
+    "space_to_depth" [&[needed("block")]] => |a| depth_to_space::SpaceToDepth::from_attributes(a)?;
     "sqrt" => |_a| sqrt::Sqrt;
     "square" => |_a| power::Square;
     "step" => |_a| piecewise::Step;

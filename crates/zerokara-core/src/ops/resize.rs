@@ -366,7 +366,7 @@ impl Length {
 }
 
 /// The cubic of Keys at this distance.
-fn cubic(distance: f64, a: f64) -> f64 {
+pub fn cubic(distance: f64, a: f64) -> f64 {
     let d = distance.abs();
     if d <= 1.0 {
         ((a + 2.0) * d - (a + 3.0)) * d * d + 1.0
