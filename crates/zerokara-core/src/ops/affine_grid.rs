@@ -110,6 +110,9 @@ impl Op for AffineGrid {
             return Some(theta.sum().without_elements(&shape));
         }
         let count: usize = self.size.iter().product();
+        if let Err(error) = Array::check_room(&Meta::new([count, axes + 1], DType::F64)) {
+            return Some(Tensor::invalid(error));
+        }
         let places = Array::new([count, axes + 1], self.places());
         let maps = theta
             .permute([2, 0, 1])

@@ -16,6 +16,9 @@ use crate::op::{Conv3dOptions, ConvOptions, Padding};
 use loops::Real;
 use std::ops::Range;
 
+/// The output has so many slices at most: each is looked at before anything is computed.
+const MOST_SLICES: usize = 1 << 24;
+
 /// Neighbouring outputs in depth whose filters meet the volume with the same of their slices.
 struct Run {
     /// The outputs.
@@ -59,6 +62,9 @@ impl Conv3d {
                 [self.options.padding[axis], self.options.padding[axis + 3]],
                 self.options.dilation[axis],
             )?;
+        }
+        if shape[2] > MOST_SLICES {
+            return Err(format!("{} slices are more than {MOST_SLICES}", shape[2]));
         }
         Ok(shape)
     }
@@ -185,11 +191,8 @@ impl Op for Conv3d {
                 let met = run.slices.clone().map(|j| {
                     let start = run.outputs.start * stride + j * self.options.dilation[0];
                     let start = (start - self.options.padding[0]) as i64;
-                    x.slice(
-                        2,
-                        start..=start + ((count - 1) * stride) as i64,
-                        stride as i64,
-                    )
+                    let step = i64::try_from(stride).unwrap_or(i64::MAX);
+                    x.slice(2, start..=start + ((count - 1) * stride) as i64, step)
                 });
                 let met: Vec<Tensor> = met.collect();
                 let images = Tensor::stack(&met.iter().collect::<Vec<_>>(), 2)

@@ -22,6 +22,9 @@ use loops::Real;
 /// So many windows may begin before an axis that is shorter than the distance of their elements.
 const MOST_BEGINNINGS: usize = 1 << 20;
 
+/// A dilated window has so many elements along an axis at most: each is an operation of its own.
+const MOST_ELEMENTS: usize = 1 << 16;
+
 /// The windows along one axis.
 #[derive(Clone, Copy, Debug)]
 pub struct Axis {
@@ -68,9 +71,13 @@ impl Axis {
     /// By how many elements a mean over window y is divided.
     fn count(&self, y: usize, count_padding: bool) -> usize {
         if !count_padding {
-            return (0..self.kernel)
-                .filter(|&k| self.meets(y, k).is_some())
-                .count();
+            let start = y * self.stride;
+            let to = |end: usize| {
+                end.saturating_sub(start)
+                    .div_ceil(self.dilation)
+                    .min(self.kernel)
+            };
+            return to(self.length + self.before) - to(self.before);
         }
         let end = self.length + self.before + self.behind;
         let room = end.saturating_sub(y * self.stride);
@@ -129,6 +136,12 @@ impl WindowOptions {
             let empty = || "padding must be smaller than the window, else some windows are empty";
             if axis.before.max(axis.behind) >= axis.reach() {
                 return Err(empty().into());
+            }
+            if axis.dilation > 1 && axis.kernel > MOST_ELEMENTS {
+                return Err(format!(
+                    "a dilated window has at most {MOST_ELEMENTS} elements along an axis, not {}",
+                    axis.kernel
+                ));
             }
             if self.ceil {
                 let padded = axis.length + axis.before + axis.behind;
@@ -253,7 +266,8 @@ fn side_by_side(x: &Tensor, axes: [Axis; 2], fill: f64) -> (Tensor, [Axis; 2]) {
         let span = ((axis.windows - 1) * axis.stride) as i64;
         let parts = (0..axis.kernel).map(|k| {
             let start = (k * axis.dilation) as i64;
-            padded.slice(at as i64 + 2, start..=start + span, axis.stride as i64)
+            let step = i64::try_from(axis.stride).unwrap_or(i64::MAX);
+            padded.slice(at as i64 + 2, start..=start + span, step)
         });
         let parts: Vec<Tensor> = parts.collect();
         let mut lengths: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
@@ -368,6 +382,9 @@ impl AvgPool {
         }
         let mut y = means(x, axes);
         for (at, axis) in axes.iter().enumerate().filter(|(_, axis)| !even(axis)) {
+            if let Err(error) = Array::check_room(&Meta::new([axis.windows], DType::F64)) {
+                return Tensor::invalid(error);
+            }
             let shares = (0..axis.windows)
                 .map(|window| axis.kernel as f64 / axis.count(window, self.count_padding) as f64);
             let mut shape = [1; 4];

@@ -514,18 +514,20 @@ fn inside(tables: &[(Length, Vec<Taps>)], shape: &[usize]) -> Option<Tensor> {
     inside
 }
 
+/// About as many numbers a table takes for each element of the two axes.
+const NUMBERS: usize = 16;
+
 /// The axes that change, with what their elements are made of.
 fn tables(options: &ResizeOptions, x: &[usize]) -> Result<Vec<(Length, Vec<Taps>)>, String> {
-    let lengths = options
-        .lengths(x)?
-        .into_iter()
-        .filter(|length| length.input > 0);
-    Ok(lengths
-        .map(|length| {
-            let table = length.table(options);
-            (length, table)
-        })
-        .collect())
+    let lengths = options.lengths(x)?.into_iter();
+    let tables = lengths.filter(|length| length.input > 0).map(|length| {
+        let elements = length.output.saturating_add(length.input);
+        Array::check_room(&Meta::new([elements, NUMBERS], DType::F64))
+            .map_err(|e| e.to_string())?;
+        let table = length.table(options);
+        Ok((length, table))
+    });
+    tables.collect()
 }
 
 /// For each element of the output whether it lies outside the region.
@@ -601,7 +603,10 @@ impl Op for Resize {
         if shape.contains(&0) {
             return Some(y.without_elements(&shape));
         }
-        let tables = tables(&self.options, y.shape().ok()?).ok()?;
+        let tables = match tables(&self.options, y.shape().ok()?) {
+            Ok(tables) => tables,
+            Err(reason) => return Some(Tensor::invalid(crate::Error::new(reason))),
+        };
         for (length, table) in &tables {
             y = made(&y, length.axis, table)?;
         }
@@ -683,7 +688,10 @@ impl Op for ResizeGradient {
         if self.input.contains(&0) {
             return Some(g.without_elements(&self.input));
         }
-        let tables = tables(&self.options, &self.input).ok()?;
+        let tables = match tables(&self.options, &self.input) {
+            Ok(tables) => tables,
+            Err(reason) => return Some(Tensor::invalid(crate::Error::new(reason))),
+        };
         if let Some(inside) = inside(&tables, g.shape().ok()?) {
             g = inside.select(&g, &g.zeros_like());
         }
