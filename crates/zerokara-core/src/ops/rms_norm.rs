@@ -89,7 +89,7 @@ impl Op for RmsNorm {
                 for (i, (y, &x)) in y.iter_mut().zip(x).enumerate() {
                     *y = T::narrow(x.wide() / root);
                     if let [_, scale] = inputs {
-                        *y = *y * scale.slice::<T>()[i];
+                        *y *= scale.slice::<T>()[i];
                     }
                 }
             }
