@@ -15,6 +15,7 @@ versions). A case holds
 The gradient of an input is that of sum(output * output_gradient).
 """
 
+import importlib
 import json
 import math
 import os
@@ -947,6 +948,9 @@ def main():
     attention()
     recurrent()
     randoms()
+    # What does not fit into this file uses its functions.
+    for module in ["goldens_windows"]:
+        importlib.import_module(module).main()
     os.makedirs(OUT, exist_ok=True)
     only = set(sys.argv[1:])
     for op, cases in CASES.items():

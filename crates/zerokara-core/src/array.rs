@@ -68,6 +68,11 @@ impl Array {
         Self::zeros_within(meta, &Runtime::current()?.limits())
     }
 
+    /// An error if an array of this meta is more than [`Runtime::memory_limit`].
+    pub(crate) fn check_room(meta: &Meta) -> Result<()> {
+        Runtime::current()?.limits().check_value(meta)
+    }
+
     /// An array of zeros, if it is within these limits.
     pub(crate) fn zeros_within(meta: &Meta, limits: &Limits) -> Result<Self> {
         let meta = meta.clone().countable()?;

@@ -170,7 +170,15 @@ impl Budget {
     pub fn spend(&mut self, tensor: &Tensor) -> Result<()> {
         let meta = tensor.meta()?;
         self.limits.check_value(meta)?;
-        let work = work(tensor)?;
+        let mut work = Work::of(tensor)?;
+        for part in tensor.node_view().definition() {
+            self.limits.check_value(part.meta()?)?;
+            let part = Work::of(&part)?;
+            work.products += part.products;
+            // Elementwise parts run together, so that the largest is what counts.
+            work.elements = work.elements.max(part.elements);
+        }
+        let work = work.amount();
         self.spent += work;
         if self.dearest.as_ref().is_none_or(|(_, most)| work > *most) {
             let node = tensor.node_view();
@@ -188,60 +196,80 @@ impl Budget {
     }
 }
 
-/// The work of the operation that a tensor is the result of.
-fn work(tensor: &Tensor) -> Result<f64> {
-    let node = tensor.node_view();
-    let shape = |i: usize| {
-        node.inputs
-            .get(i)
-            .map_or(Ok(&[][..]), |input| input.shape())
-    };
-    let count = |shape: &[usize]| shape.iter().map(|&n| n as f64).product::<f64>();
-    let output = count(tensor.shape()?);
-    let mut elements = output;
-    for i in 0..node.inputs.len() {
-        elements += count(shape(i)?);
+/// The work of an operation.
+struct Work {
+    /// How many products are summed.
+    products: f64,
+    /// How many elements are read and written.
+    elements: f64,
+}
+
+impl Work {
+    fn amount(&self) -> f64 {
+        2.0 * self.products + WORK_OF_ELEMENT * self.elements
     }
-    let products = match node.op.kind() {
-        Kind::Leaf => return Ok(0.0),
-        // Only another way to look at what is there.
-        Kind::View(_) => return Ok(WORK_OF_ELEMENT * output),
-        Kind::Contract(contract) => match contract {
-            Contract::MatMul => output * shape(0)?.last().map_or(0.0, |&k| k as f64),
-            Contract::Conv(_) => output * count(shape(1)?.get(1..).unwrap_or(&[])),
-            Contract::ConvInputGradient(_) => {
-                count(shape(0)?) * count(shape(1)?.get(1..).unwrap_or(&[]))
+
+    /// That of the operation that a tensor is the result of; of a composite one, without what it is defined by.
+    fn of(tensor: &Tensor) -> Result<Self> {
+        let node = tensor.node_view();
+        let shape = |i: usize| {
+            node.inputs
+                .get(i)
+                .map_or(Ok(&[][..]), |input| input.shape())
+        };
+        let count = |shape: &[usize]| shape.iter().map(|&n| n as f64).product::<f64>();
+        let output = count(tensor.shape()?);
+        let mut elements = output;
+        for i in 0..node.inputs.len() {
+            elements += count(shape(i)?);
+        }
+        let products = match node.op.kind() {
+            Kind::Leaf => {
+                elements = 0.0;
+                0.0
             }
-            Contract::ConvWeightGradient(_) => {
-                count(shape(1)?) * count(tensor.shape()?.get(1..).unwrap_or(&[]))
+            // Only another way to look at what is there.
+            Kind::View(_) => {
+                elements = output;
+                0.0
             }
-        },
-        Kind::Recurrent { cell, part } => {
-            let rows = count(tensor.shape()?.get(..2).unwrap_or(&[]));
-            let hidden = match part {
-                Recurrence::Gradient => shape(0)?.last(),
-                _ => shape(1)?.last(),
-            };
-            let hidden = hidden.map_or(0.0, |&n| n as f64);
-            rows * cell.products() as f64 * hidden * hidden
-        }
-        Kind::Attention { gradient, .. } => {
-            let (keys, values) = (shape(1)?, shape(2)?);
-            let width = |shape: &[usize]| shape.last().map_or(0.0, |&n| n as f64);
-            let pairs =
-                count(shape(0)?.get(..3).unwrap_or(&[])) * keys.get(1).map_or(0.0, |&n| n as f64);
-            let passes = if gradient { 2.5 } else { 1.0 };
-            passes * pairs * (width(keys) + width(values))
-        }
-        Kind::Window(Window::Pool(_, options) | Window::Places(options)) => {
-            output * count(&options.kernel)
-        }
-        Kind::Window(Window::PoolGradient(_, options) | Window::Scatter(options)) => {
-            elements * count(&options.kernel)
-        }
-        _ => 0.0,
-    };
-    Ok(2.0 * products + WORK_OF_ELEMENT * elements)
+            Kind::Contract(contract) => match contract {
+                Contract::MatMul => output * shape(0)?.last().map_or(0.0, |&k| k as f64),
+                Contract::Conv(_) => output * count(shape(1)?.get(1..).unwrap_or(&[])),
+                Contract::ConvInputGradient(_) => {
+                    count(shape(0)?) * count(shape(1)?.get(1..).unwrap_or(&[]))
+                }
+                Contract::ConvWeightGradient(_) => {
+                    count(shape(1)?) * count(tensor.shape()?.get(1..).unwrap_or(&[]))
+                }
+            },
+            Kind::Recurrent { cell, part } => {
+                let rows = count(tensor.shape()?.get(..2).unwrap_or(&[]));
+                let hidden = match part {
+                    Recurrence::Gradient => shape(0)?.last(),
+                    _ => shape(1)?.last(),
+                };
+                let hidden = hidden.map_or(0.0, |&n| n as f64);
+                rows * cell.products() as f64 * hidden * hidden
+            }
+            Kind::Attention { gradient, .. } => {
+                let (keys, values) = (shape(1)?, shape(2)?);
+                let width = |shape: &[usize]| shape.last().map_or(0.0, |&n| n as f64);
+                let pairs = count(shape(0)?.get(..3).unwrap_or(&[]))
+                    * keys.get(1).map_or(0.0, |&n| n as f64);
+                let passes = if gradient { 2.5 } else { 1.0 };
+                passes * pairs * (width(keys) + width(values))
+            }
+            Kind::Window(Window::Pool(_, options) | Window::Places(options)) => {
+                output * count(&options.kernel)
+            }
+            Kind::Window(Window::PoolGradient(_, options) | Window::Scatter(options)) => {
+                elements * count(&options.kernel)
+            }
+            _ => 0.0,
+        };
+        Ok(Self { products, elements })
+    }
 }
 
 /// A number of bytes as people say it.

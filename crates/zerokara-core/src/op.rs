@@ -1,6 +1,10 @@
 //! What an operation is: its rules, each of them required.
 
+pub use crate::ops::depth_to_space::BlockOrder;
+pub use crate::ops::grid_sample::{GridSampleOptions, Outside};
+pub use crate::ops::local_response_norm::LocalResponseOptions;
 pub use crate::ops::recurrent::Recurrence;
+pub use crate::ops::resize::{AspectRatio, Coordinates, Interpolation, ResizeOptions, Rounding};
 use crate::{Array, Attributes, Meta, Tensor};
 use std::fmt::Debug;
 pub use zerokara_kernels::plan::Cell;
@@ -211,6 +215,132 @@ impl Default for ConvOptions {
     }
 }
 
+/// Options of a convolution of sequences.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Conv1dOptions {
+    /// Steps of the filter.
+    pub stride: usize,
+    /// Zeros before and behind the input. As many as the filter reaches back, and none behind, make the convolution causal:
+    /// see [`Conv1dOptions::causal`].
+    pub padding: [usize; 2],
+    /// Distance between neighbouring elements of the filter.
+    pub dilation: usize,
+    /// Number of groups of channels.
+    pub groups: usize,
+}
+
+impl Default for Conv1dOptions {
+    fn default() -> Self {
+        Self {
+            stride: 1,
+            padding: [0, 0],
+            dilation: 1,
+            groups: 1,
+        }
+    }
+}
+
+impl Conv1dOptions {
+    /// With the padding of a causal convolution by filters of this length: `dilation (kernel - 1)` zeros before the input, none
+    /// behind it, so that output i sees the inputs up to `i stride` alone.
+    ///
+    /// ```
+    /// # use zerokara_core::{Tensor, op::Conv1dOptions};
+    /// let x = Tensor::from([[[1.0, 2.0, 3.0]]]);
+    /// let w = Tensor::from([[[10.0, 1.0]]]);
+    /// let y = x.conv1d(&w, Conv1dOptions::default().causal(2));
+    /// assert_eq!(y.to_vec::<f32>()?, [1.0, 12.0, 23.0]);
+    /// # Ok::<(), zerokara_core::Error>(())
+    /// ```
+    pub fn causal(self, kernel: usize) -> Self {
+        let reach = kernel.saturating_sub(1).saturating_mul(self.dilation);
+        Self {
+            padding: [reach, 0],
+            ..self
+        }
+    }
+}
+
+/// Options of a convolution of volumes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Conv3dOptions {
+    /// Steps of the filter: in depth, down, across.
+    pub stride: [usize; 3],
+    /// Zeros around the input: in front, above, left, then behind, below, right (the order of ONNX).
+    pub padding: [usize; 6],
+    /// Distance between neighbouring elements of the filter.
+    pub dilation: [usize; 3],
+    /// Number of groups of channels.
+    pub groups: usize,
+}
+
+impl Default for Conv3dOptions {
+    fn default() -> Self {
+        Self {
+            stride: [1; 3],
+            padding: [0; 6],
+            dilation: [1; 3],
+            groups: 1,
+        }
+    }
+}
+
+/// Options of a transposed convolution of sequences: those of the convolution that it is the transpose of, and
+/// `output_padding`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConvTranspose1dOptions {
+    /// How far the copies of the filter lie apart in the output.
+    pub stride: usize,
+    /// What is cut off the output before and behind.
+    pub padding: [usize; 2],
+    /// Distance between neighbouring elements of the filter.
+    pub dilation: usize,
+    /// Number of groups of channels.
+    pub groups: usize,
+    /// By how much the output is longer at its end.
+    pub output_padding: usize,
+}
+
+impl Default for ConvTranspose1dOptions {
+    fn default() -> Self {
+        Self {
+            stride: 1,
+            padding: [0, 0],
+            dilation: 1,
+            groups: 1,
+            output_padding: 0,
+        }
+    }
+}
+
+/// Options of a transposed convolution of images: those of the convolution that it is the transpose of, and
+/// `output_padding`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConvTranspose2dOptions {
+    /// How far the copies of the filter lie apart in the output, down and across.
+    pub stride: [usize; 2],
+    /// What is cut off the output: `[down, across].into()`, or `[above, left, below, right].into()`.
+    pub padding: Padding,
+    /// Distance between neighbouring elements of the filter.
+    pub dilation: [usize; 2],
+    /// Number of groups of channels.
+    pub groups: usize,
+    /// By how much the output is longer below and right.
+    pub output_padding: [usize; 2],
+}
+
+impl Default for ConvTranspose2dOptions {
+    fn default() -> Self {
+        Self {
+            stride: [1, 1],
+            padding: Padding::default(),
+            dilation: [1, 1],
+            groups: 1,
+            output_padding: [0, 0],
+        }
+    }
+}
+
 /// Pooling and its gradients.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Window {
@@ -243,6 +373,36 @@ impl PoolOptions {
             kernel,
             stride: kernel,
             padding: Padding::default(),
+        }
+    }
+}
+
+/// Options of a pooling along one, two or three axes: those behind batch and channels. All lists but the padding have a number
+/// for each of these axes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct WindowOptions {
+    /// Lengths of the window.
+    pub kernel: Vec<usize>,
+    /// Steps of the window.
+    pub stride: Vec<usize>,
+    /// What lies around the input: a number before each axis, then one behind each (the order of ONNX); none if empty.
+    pub padding: Vec<usize>,
+    /// Distance between neighbouring elements of the window; 1 if empty.
+    pub dilation: Vec<usize>,
+    /// Whether a last window that reaches beyond the padded input counts, if it begins before the padding behind.
+    pub ceil: bool,
+}
+
+impl WindowOptions {
+    /// Windows of these lengths, side by side, without padding.
+    pub fn new(kernel: impl Into<Vec<usize>>) -> Self {
+        let kernel = kernel.into();
+        Self {
+            stride: kernel.clone(),
+            kernel,
+            padding: Vec::new(),
+            dilation: Vec::new(),
+            ceil: false,
         }
     }
 }

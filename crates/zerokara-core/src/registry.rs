@@ -132,6 +132,44 @@ const CONVOLUTION: &[Declared] = &[STRIDE, PADDING, DILATION, GROUPS];
 const UNFOLDING: &[Declared] = &[KERNEL, STRIDE, PADDING, DILATION];
 const POOLING: &[Declared] = &[KERNEL, needed("stride"), PADDING];
 const COUNT_PADDING: &[Declared] = &[with_default("count_padding", || true.into())];
+const SEQUENCES: &[Declared] = &[
+    with_default("stride", || 1usize.into()),
+    PADDING,
+    with_default("dilation", || 1usize.into()),
+    GROUPS,
+];
+const VOLUMES: &[Declared] = &[
+    with_default("stride", || Attribute::Ints(vec![1; 3])),
+    with_default("padding", || Attribute::Ints(vec![0; 6])),
+    with_default("dilation", || Attribute::Ints(vec![1; 3])),
+    GROUPS,
+];
+const WINDOWS: &[Declared] = &[
+    KERNEL,
+    needed("stride"),
+    with_default("padding", || Attribute::Ints(Vec::new())),
+    with_default("dilation", || Attribute::Ints(Vec::new())),
+    with_default("ceil", || false.into()),
+];
+const RESIZING: &[Declared] = &[
+    with_default("mode", || "nearest".into()),
+    with_default("coordinate_transformation_mode", || "half_pixel".into()),
+    with_default("nearest_mode", || "round_prefer_floor".into()),
+    with_default("cubic_coeff_a", || (-0.75).into()),
+    with_default("exclude_outside", || false.into()),
+    with_default("antialias", || false.into()),
+    with_default("extrapolation_value", || 0.0.into()),
+    with_default("keep_aspect_ratio_policy", || "stretch".into()),
+    with_default("axes", || Attribute::Ints(Vec::new())),
+    with_default("scales", || Attribute::Ints(Vec::new())),
+    with_default("sizes", || Attribute::Ints(Vec::new())),
+    with_default("roi", || Attribute::Ints(Vec::new())),
+];
+const SAMPLING: &[Declared] = &[
+    with_default("mode", || "linear".into()),
+    with_default("padding_mode", || "zeros".into()),
+    with_default("align_corners", || false.into()),
+];
 const REDUCTION: &[Declared] = &[
     with_default("axes", || Attribute::Ints(Vec::new())),
     with_default("keep", || false.into()),
@@ -161,24 +199,32 @@ macro_rules! registry {
 registry! {
     "abs" => |_a| piecewise::Abs;
     "add" => |_a| arithmetic::Add;
+    "affine_grid" [&[needed("size"), with_default("align_corners", || false.into())]] => |a| affine_grid::AffineGrid::from_attributes(a)?;
     "argmax" [AXIS] => |a| argmax::ArgReduce::from_attributes(false, a)?;
     "argmin" [AXIS] => |a| argmax::ArgReduce::from_attributes(true, a)?;
     "attention" [ATTENTION] => |a| attention::Attention::from_attributes(a)?;
     "attention_gradient" [ATTENTION] => |a| attention::AttentionGradient(attention::Attention::from_attributes(a)?);
+    "avg_pool" [WINDOWS, COUNT_PADDING] => |a| pool::AvgPool::from_attributes(a)?;
     "avg_pool2d" [POOLING, COUNT_PADDING] => |a| avg_pool2d::AvgPool2d::from_attributes(a)?;
     "avg_pool2d_gradient" [POOLING, COUNT_PADDING, &[needed("input")]] => |a| avg_pool2d::AvgPool2dGradient::from_attributes(a)?;
     "batch_norm" [EPSILON] => |a| normalize::BatchNorm::from_attributes(a)?;
     "broadcast" [&[optional("shape")]] => |a| broadcast::Broadcast::from_attributes(a)?;
     "cast" [DTYPE] => |a| cast::Cast::from_attributes(a)?;
+    "center_crop_pad" [&[needed("lengths"), with_default("axes", || Attribute::Ints(Vec::new()))]] => |a| center_crop_pad::CenterCropPad::from_attributes(a)?;
     "clamp" [&[needed("low"), needed("high")]] => |a| extremes::Clamp::from_attributes(a)?;
     "col2im" [UNFOLDING, &[needed("images")]] => |a| im2col::Col2im::from_attributes(a)?;
     "concat" [AXIS, &[needed("rank"), needed("lengths")]] => |a| concat::Concat::from_attributes(a)?;
+    "conv1d" [SEQUENCES] => |a| conv1d::Conv1d::from_attributes(a)?;
     "conv2d" [CONVOLUTION] => |a| conv2d::Conv2d::from_attributes(a)?;
     "conv2d_input_gradient" [CONVOLUTION, &[needed("input")]] => |a| conv2d::Conv2dInputGradient::from_attributes(a)?;
     "conv2d_weight_gradient" [CONVOLUTION, &[needed("kernel")]] => |a| conv2d::Conv2dWeightGradient::from_attributes(a)?;
+    "conv3d" [VOLUMES] => |a| conv3d::Conv3d::from_attributes(a)?;
+    "conv_transpose1d" [SEQUENCES, &[with_default("output_padding", || 0usize.into())]] => |a| conv_transpose::ConvTranspose1d::from_attributes(a)?;
+    "conv_transpose2d" [CONVOLUTION, &[with_default("output_padding", || [0, 0].into())]] => |a| conv_transpose::ConvTranspose2d::from_attributes(a)?;
     "cos" => |_a| trigonometric::Cos;
     "cross_entropy" [&[with_default("smoothing", || 0.0.into())]] => |a| cross_entropy::CrossEntropy::from_attributes(a)?;
     "cumsum" [AXIS] => |a| cumsum::Cumsum::from_attributes(a)?;
+    "depth_to_space" [&[needed("block"), with_default("mode", || "DCR".into())]] => |a| depth_to_space::DepthToSpace::from_attributes(a)?;
     "divide" => |_a| arithmetic::Divide;
     "elu" [&[needed("alpha")]] => |a| rectifiers::Elu::from_attributes(a)?;
     "equal" => |_a| comparison::Equal;
@@ -192,32 +238,40 @@ registry! {
     "gelu_tanh" => |_a| gelu::GeluTanh;
     "greater" => |_a| comparison::Greater;
     "greater_equal" => |_a| comparison::GreaterEqual;
+    "grid_sample" [SAMPLING] => |a| grid_sample::GridSample::from_attributes(a)?;
+    "group_norm" [&[needed("groups")], EPSILON] => |a| group_norm::GroupNorm::from_attributes(a)?;
     "gru" => |_a| recurrent::Recurrent { cell: recurrent::Cell::Gru, part: recurrent::Recurrence::States };
     "gru_gates" => |_a| recurrent::Recurrent { cell: recurrent::Cell::Gru, part: recurrent::Recurrence::Gates };
     "gru_gradient" => |_a| recurrent::Recurrent { cell: recurrent::Cell::Gru, part: recurrent::Recurrence::Gradient };
     "im2col" [UNFOLDING] => |a| im2col::Im2col::from_attributes(a)?;
     "index_add" [AXIS, &[needed("length")]] => |a| index_select::IndexAdd::from_attributes(a)?;
     "index_select" [AXIS] => |a| index_select::IndexSelect::from_attributes(a)?;
+    "instance_norm" [EPSILON] => |a| group_norm::GroupNorm::of_instances(a)?;
     "is_finite" => |_a| logical::IsFinite;
     "layer_norm" [&[needed("axes")], EPSILON] => |a| normalize::LayerNorm::from_attributes(a)?;
     "leaky_relu" [&[needed("slope")]] => |a| rectifiers::LeakyRelu::from_attributes(a)?;
     "less" => |_a| comparison::Less;
     "less_equal" => |_a| comparison::LessEqual;
+    "local_response_norm" [&[needed("size"), with_default("alpha", || 1e-4.into()), with_default("beta", || 0.75.into()), with_default("bias", || 1.0.into())]] => |a| local_response_norm::LocalResponseNorm::from_attributes(a)?;
     "log" => |_a| log::Log;
     "log_softmax" => |_a| log_softmax::Softmax { log: true };
     "logical_and" => |_a| logical::Logical { or: false };
     "logical_not" => |_a| logical::LogicalNot;
     "logical_or" => |_a| logical::Logical { or: true };
+    "lp_normalization" [&[with_default("axis", || (-1i64).into()), with_default("p", || 2usize.into())]] => |a| lp_normalization::LpNormalization::from_attributes(a)?;
+    "lp_pool" [WINDOWS, &[with_default("p", || 2usize.into())]] => |a| pool::LpPool::from_attributes(a)?;
     "lstm" => |_a| recurrent::Recurrent { cell: recurrent::Cell::Lstm, part: recurrent::Recurrence::States };
     "lstm_gates" => |_a| recurrent::Recurrent { cell: recurrent::Cell::Lstm, part: recurrent::Recurrence::Gates };
     "lstm_gradient" => |_a| recurrent::Recurrent { cell: recurrent::Cell::Lstm, part: recurrent::Recurrence::Gradient };
     "matmul" => |_a| matmul::MatMul;
     "max" [REDUCTION] => |a| reduce::Reduce::from_attributes(reduce::Combine::Max, a)?;
+    "max_pool" [WINDOWS] => |a| pool::MaxPool::from_attributes(a)?;
     "max_pool2d" [POOLING] => |a| max_pool2d::MaxPool2d::from_attributes(max_pool2d::Role::Forward, a)?;
     "max_pool2d_gradient" [POOLING] => |a| max_pool2d::MaxPool2d::from_attributes(max_pool2d::Role::Gradient, a)?;
     "max_pool2d_select" [POOLING] => |a| max_pool2d::MaxPool2d::from_attributes(max_pool2d::Role::Select, a)?;
     "maximum" => |_a| extremes::Maximum;
     "mean" [REDUCTION] => |a| reduce::Mean::from_attributes(a)?;
+    "mean_variance_normalization" [&[with_default("axes", || Attribute::Ints(vec![0, 2, 3]))]] => |a| lp_normalization::MeanVarianceNormalization::from_attributes(a)?;
     "min" [REDUCTION] => |a| reduce::Reduce::from_attributes(reduce::Combine::Min, a)?;
     "minimum" => |_a| extremes::Minimum;
     "multiply" => |_a| arithmetic::Multiply;
@@ -231,6 +285,9 @@ registry! {
     "reciprocal" => |_a| power::Reciprocal;
     "relu" => |_a| relu::Relu;
     "reshape" [&[needed("lengths"), with_default("exact", || false.into())]] => |a| reshape::Reshape::from_attributes(a)?;
+    "resize" [RESIZING] => |a| resize::Resize::from_attributes(a)?;
+    "resize_gradient" [RESIZING, &[needed("input")]] => |a| resize::ResizeGradient::from_attributes(a)?;
+    "rms_norm" [&[needed("axes")], EPSILON] => |a| rms_norm::RmsNorm::from_attributes(a)?;
     "rnn" [RECTIFIED] => |a| recurrent::Recurrent { cell: recurrent::Cell::Rnn { rectified: a.bool("rectified")? }, part: recurrent::Recurrence::States };
     "rnn_gradient" [RECTIFIED] => |a| recurrent::Recurrent { cell: recurrent::Cell::Rnn { rectified: a.bool("rectified")? }, part: recurrent::Recurrence::Gradient };
     "rsqrt" => |_a| power::Rsqrt;
@@ -242,6 +299,7 @@ registry! {
     "slice" [&[needed("starts"), needed("lengths"), needed("steps")]] => |a| slice::Slice::from_attributes(a)?;
     "softmax" => |_a| log_softmax::Softmax { log: false };
     "softplus" => |_a| rectifiers::Softplus;
+    "space_to_depth" [&[needed("block")]] => |a| depth_to_space::SpaceToDepth::from_attributes(a)?;
     "sqrt" => |_a| sqrt::Sqrt;
     "square" => |_a| power::Square;
     "step" => |_a| piecewise::Step;

@@ -1,8 +1,12 @@
 //! Tensors: cheap handles on nodes of a lazy computational graph.
 
 use crate::{
-    Array, Attribute, DType, Error, Meta, Result, Runtime, array::Scalar, op::Op, ops::leaf::Data,
-    parameter::Parameter, scope,
+    Array, Attribute, DType, Error, Meta, Result, Runtime,
+    array::Scalar,
+    op::{Kind, Op},
+    ops::leaf::Data,
+    parameter::Parameter,
+    scope,
 };
 use std::{
     fmt,
@@ -82,6 +86,36 @@ pub struct NodeView<'a> {
     pub phase: scope::Phase,
     /// The line of the user's source.
     pub location: &'static Location<'static>,
+}
+
+impl NodeView<'_> {
+    /// What an operation of [`Kind::Composite`](crate::op::Kind::Composite) is by its definition: the tensors between its inputs and
+    /// its result, of other kinds, in no particular order. None for other operations.
+    pub fn definition(&self) -> Vec<Tensor> {
+        let mut found = Vec::new();
+        let mut composites = vec![(self.op.clone(), self.inputs.to_vec())];
+        let mut seen = std::collections::HashSet::new();
+        while let Some((op, inputs)) = composites.pop() {
+            if op.kind() != Kind::Composite {
+                continue;
+            }
+            let mut stack: Vec<Tensor> = op.expand(&inputs).into_iter().collect();
+            while let Some(tensor) = stack.pop() {
+                // What is older is an input, or what that was made of.
+                if tensor.node.id <= self.id || !seen.insert(tensor.node.id) {
+                    continue;
+                }
+                stack.extend(tensor.node.inputs.iter().cloned());
+                match tensor.node.op.kind() {
+                    Kind::Composite => {
+                        composites.push((tensor.node.op.clone(), tensor.node.inputs.clone()));
+                    }
+                    _ => found.push(tensor),
+                }
+            }
+        }
+        found
+    }
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);

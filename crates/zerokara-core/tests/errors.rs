@@ -3,7 +3,10 @@
 
 use zerokara_core::{
     DType, Precision, Result, Tensor, grad, interpret,
-    op::{ConvOptions, PoolOptions},
+    op::{
+        BlockOrder, Conv1dOptions, Conv3dOptions, ConvOptions, ConvTranspose2dOptions,
+        GridSampleOptions, Interpolation, PoolOptions, ResizeOptions, WindowOptions,
+    },
 };
 
 /// The error of a tensor, which must name the operation and this file, and say it in one line and the place.
@@ -108,6 +111,30 @@ fn wrong_shapes_and_types_are_reported() {
     fails!(images.adaptive_max_pool2d([0, 1]), "adaptive_max_pool2d", "[0, 1]");
     fails!(images.im2col([5, 5], [1, 1], [0, 0], [1, 1]), "im2col", "5");
     fails!(a.col2im([1, 2, 4, 4], [2, 2], [1, 1], [0, 0], [1, 1]), "col2im", "[1, 2, 4, 4]");
+    let sequences = Tensor::zeros([1, 2, 4]);
+    fails!(images.conv1d(&sequences, Conv1dOptions::default()), "conv1d", "[N, C, L]");
+    fails!(sequences.conv1d(&sequences, Conv1dOptions { groups: 3, ..Default::default() }), "conv1d", "3 groups");
+    fails!(images.conv3d(&images, Conv3dOptions::default()), "conv3d", "[N, C, D, H, W]");
+    let transposed = ConvTranspose2dOptions { padding: 3.into(), ..Default::default() };
+    fails!(images.conv_transpose2d(&Tensor::zeros([2, 1, 2, 2]), transposed), "conv_transpose2d", "all 5 elements");
+    fails!(images.conv_transpose2d(&Tensor::zeros([3, 1, 2, 2]), ConvTranspose2dOptions::default()), "conv_transpose2d", "3 input channels");
+    fails!(images.max_pool(WindowOptions::new([2])), "max_pool", "[2]", "[1, 2, 4, 4]");
+    fails!(images.avg_pool(WindowOptions { stride: vec![1], ..WindowOptions::new([2, 2]) }, true), "avg_pool", "a step for each of 2 axes");
+    fails!(sequences.max_pool(WindowOptions { padding: vec![2, 0], ..WindowOptions::new([2]) }), "max_pool", "padding");
+    fails!(sequences.lp_pool(WindowOptions::new([2]), 0), "lp_pool", "at least 1");
+    fails!(a.global_avg_pool(), "global_avg_pool", "three axes");
+    fails!(images.resize(ResizeOptions { sizes: vec![1, 1], ..ResizeOptions::scales(Interpolation::Linear, [1.0, 1.0]) }), "resize", "a scale or a size");
+    fails!(images.resize(ResizeOptions::scales(Interpolation::Linear, [-1.0])), "resize", "above 0, not -1");
+    fails!(images.resize(ResizeOptions::sizes(Interpolation::Linear, [0])), "resize", "axis 3 of length 4");
+    fails!(images.grid_sample(&a, GridSampleOptions::default()), "grid_sample", "2 numbers", "[2, 3]");
+    fails!(a.affine_grid([2, 2], true), "affine_grid", "[N, 2, 3]");
+    fails!(images.group_norm(3, None, 0.1), "group_norm", "3 groups");
+    fails!(images.instance_norm(Some((&a, &a)), 0.1), "instance_norm", "f32[2]");
+    fails!(a.rms_norm(1, Some(&b), 0.1), "rms_norm", "f32[3]");
+    fails!(a.lp_normalization(-1, 3), "lp_normalization", "p = 3");
+    fails!(images.depth_to_space(2, BlockOrder::Dcr), "depth_to_space", "2 channels");
+    fails!(images.space_to_depth(3), "space_to_depth", "3 x 3");
+    fails!(a.center_crop_pad([1], &[]), "center_crop_pad", "each of 2 axes");
     fails!(a.cross_entropy(&Tensor::from([1, 2, 3])), "cross_entropy", "[2]");
     fails!(a.cross_entropy(&b), "cross_entropy", "[2, 3]", "[4, 5]");
     fails!(a.cross_entropy_smoothed(&i, 1.5), "cross_entropy", "1.5");

@@ -3,7 +3,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use zerokara_core::{
     Array, Attributes, DType, Meta, Parameter, Tensor, grad,
-    op::{ConvOptions, PoolOptions},
+    op::{
+        BlockOrder, Conv1dOptions, Conv3dOptions, ConvOptions, ConvTranspose2dOptions, Coordinates,
+        GridSampleOptions, Interpolation, LocalResponseOptions, PoolOptions, ResizeOptions,
+        WindowOptions,
+    },
     registry,
 };
 
@@ -194,6 +198,144 @@ fn pairs_of_sizes() {
             look(&name("im2col"), &x, || {
                 x.im2col([a, 1], [1, b], [1, 1], [1, a])
             });
+        }
+    }
+}
+
+/// What slides along any axes, with each of its numbers in turn.
+#[test]
+fn windows_of_any_sizes() {
+    let x = Tensor::from([[[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]]]);
+    let nobody = Tensor::zeros([0, 1, 3, 3]);
+    for a in SIZES {
+        for b in SIZES {
+            let name = |what: &str| format!("{what}({a}, {b})");
+            let all = [
+                (a, b, 0, 1),
+                (a, 1, b, 1),
+                (2, 1, a, b),
+                (a, 2, 1, b),
+                (2, a, b, 3),
+            ];
+            for (kernel, stride, padding, dilation) in all {
+                let options = |ceil: bool| WindowOptions {
+                    kernel: vec![kernel, 1],
+                    stride: vec![stride, 1],
+                    padding: vec![padding, 0, padding, 0],
+                    dilation: vec![dilation, 1],
+                    ceil,
+                };
+                look(&name("max_pool"), &x, || x.max_pool(options(true)));
+                look(&name("avg_pool"), &x, || x.avg_pool(options(false), false));
+                look(&name("avg_pool"), &x, || x.avg_pool(options(true), true));
+                look(&name("lp_pool"), &x, || x.lp_pool(options(false), 2));
+                let none = || nobody.max_pool(options(true));
+                look(&name("max_pool of none"), &nobody, none);
+            }
+            look(&name("conv1d"), &x, || {
+                let options = Conv1dOptions {
+                    stride: a,
+                    padding: [1, 0],
+                    dilation: b,
+                    groups: 1,
+                };
+                x.at(2, 0).conv1d(&Tensor::ones([1, 1, 2]), options)
+            });
+            for (stride, dilation, padding) in [(a, b, 1), (1, a, b), (a, 1, b)] {
+                look(&name("conv3d"), &x, || {
+                    let options = Conv3dOptions {
+                        stride: [stride, 1, 1],
+                        padding: [padding, 0, 0, padding, 0, 0],
+                        dilation: [dilation, 1, 1],
+                        groups: 1,
+                    };
+                    let volume = x.unsqueeze(2);
+                    volume.conv3d(&Tensor::ones([1, 1, 2, 2, 2]), options)
+                });
+                look(&name("conv_transpose2d"), &x, || {
+                    let options = ConvTranspose2dOptions {
+                        stride: [stride, 1],
+                        padding: [0, 0, padding, 1].into(),
+                        dilation: [dilation, 1],
+                        groups: 1,
+                        output_padding: [padding, 0],
+                    };
+                    x.conv_transpose2d(&Tensor::ones([1, 1, 2, 2]), options)
+                });
+                let options = ConvTranspose2dOptions {
+                    stride: [stride, 1],
+                    dilation: [dilation, 1],
+                    output_padding: [padding, padding],
+                    ..Default::default()
+                };
+                let _ = options.fitted([a, b], [padding, 1], [b, a], true);
+            }
+            look(&name("resize"), &x, || {
+                x.resize(ResizeOptions::sizes(Interpolation::Linear, [a, b]))
+            });
+            look(&name("resize of none"), &nobody, || {
+                nobody.resize(ResizeOptions::sizes(Interpolation::Cubic, [a, b]))
+            });
+            look(&name("affine_grid"), &x, || {
+                Tensor::zeros([1, 2, 3]).affine_grid([a, b], false)
+            });
+            look(&name("center_crop_pad"), &x, || {
+                x.center_crop_pad([a, b], &[-1, 0])
+            });
+        }
+        let name = |what: &str| format!("{what}({a})");
+        look(&name("exponent"), &x, || {
+            x.lp_pool(WindowOptions::new([2, 2]), a)
+        });
+        look(&name("windows"), &x, || {
+            x.max_pool(WindowOptions::new(vec![1; a.min(5)]))
+        });
+        look(&name("global_lp_pool"), &x, || x.global_lp_pool(a));
+        look(&name("depth_to_space"), &x, || {
+            x.depth_to_space(a, BlockOrder::Crd)
+        });
+        look(&name("space_to_depth"), &x, || x.space_to_depth(a));
+        look(&name("group_norm"), &x, || x.group_norm(a, None, 0.1));
+        look(&name("rms_norm"), &x, || x.rms_norm(a, None, 0.1));
+        look(&name("lp_normalization"), &x, || x.lp_normalization(1, a));
+        look(&name("local_response_norm"), &x, || {
+            x.local_response_norm(LocalResponseOptions::new(a))
+        });
+    }
+}
+
+#[test]
+fn numbers_of_resizing_and_sampling() {
+    let x = Tensor::from([[[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]]);
+    for a in NUMBERS {
+        for b in NUMBERS {
+            let name = |what: &str| format!("{what}({a}, {b})");
+            look(&name("grid_sample"), &x, || {
+                let grid = Tensor::new([1, 1, 1, 2], [a as f32, b as f32]);
+                x.grid_sample(&grid, GridSampleOptions::default())
+            });
+            for &mode in Interpolation::ALL {
+                for &coordinates in Coordinates::ALL {
+                    look(&name("resize"), &x, || {
+                        x.resize(ResizeOptions {
+                            coordinate_transformation_mode: coordinates,
+                            antialias: true,
+                            exclude_outside: true,
+                            cubic_coeff_a: a,
+                            extrapolation_value: b,
+                            roi: vec![a, b, b, a],
+                            ..ResizeOptions::scales(mode, [2.0, 0.5])
+                        })
+                    });
+                    look(&name("scales"), &x, || {
+                        x.resize(ResizeOptions {
+                            coordinate_transformation_mode: coordinates,
+                            roi: vec![0.0, 0.0, 1.0, 1.0],
+                            ..ResizeOptions::scales(mode, [a, b])
+                        })
+                    });
+                }
+            }
         }
     }
 }

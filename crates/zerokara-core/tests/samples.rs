@@ -71,9 +71,10 @@ fn attribute(value: &Value) -> Attribute {
         Value::Number(v) => v
             .as_i64()
             .map_or_else(|| Attribute::Float(number(value)), Attribute::Int),
-        Value::Array(v) => {
-            Attribute::Ints(v.iter().map(|v| v.as_i64().expect("an integer")).collect())
+        Value::Array(v) if v.iter().all(Value::is_i64) => {
+            Attribute::Ints(v.iter().filter_map(Value::as_i64).collect())
         }
+        Value::Array(v) => Attribute::Floats(v.iter().map(number).collect()),
         other => panic!("{other} is no attribute"),
     }
 }

@@ -88,7 +88,10 @@ impl Summary {
             }
             let path = node.path.unwrap_or("").to_string();
             let shape = tensor.shape()?.to_vec();
-            let flops = flops(&tensor)?;
+            let mut flops = flops_of(&tensor)?;
+            for part in node.definition() {
+                flops = flops.saturating_add(flops_of(&part)?);
+            }
             match by_path.get(&path).map(|&at| &mut rows[at]) {
                 Some(row) => {
                     row.output = shape;
@@ -144,7 +147,7 @@ impl Summary {
 }
 
 /// Two for each product that a contraction sums.
-fn flops(tensor: &Tensor) -> Result<u64> {
+fn flops_of(tensor: &Tensor) -> Result<u64> {
     let node = tensor.node_view();
     let Kind::Contract(contract) = node.op.kind() else {
         return Ok(0);

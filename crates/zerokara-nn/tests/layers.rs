@@ -35,6 +35,68 @@ fn layer(name: &str) -> Box<dyn Forward> {
         "flatten" => Box::new(Flatten::new()),
         "embedding" => Box::new(Embedding::new(7, 3)),
         "dropout_evaluate" => Box::new(Dropout::new(0.5)),
+        "conv1d" => Box::new(Conv1d::new(4, 3)),
+        "conv1d_all" => Box::new(
+            Conv1d::new(6, 3)
+                .stride(2)
+                .padding(2)
+                .dilation(2)
+                .groups(2)
+                .bias(false),
+        ),
+        "conv1d_causal" => Box::new(Conv1d::new(4, 3).dilation(2).causal()),
+        "conv3d" => Box::new(Conv3d::new(3, 2)),
+        "conv3d_all" => Box::new(
+            Conv3d::new(2, [3, 2, 1])
+                .stride([1, 2, 1])
+                .padding([1, 0, 1])
+                .dilation([1, 2, 1])
+                .groups(2),
+        ),
+        "conv_transpose1d" => Box::new(ConvTranspose1d::new(4, 3)),
+        "conv_transpose1d_all" => Box::new(
+            ConvTranspose1d::new(2, 3)
+                .stride(3)
+                .padding(1)
+                .output_padding(2)
+                .groups(2)
+                .dilation(2)
+                .bias(false),
+        ),
+        "conv_transpose2d" => Box::new(ConvTranspose2d::new(4, 2).stride(2)),
+        "conv_transpose2d_all" => Box::new(
+            ConvTranspose2d::new(6, [3, 2])
+                .stride([2, 1])
+                .padding([1, 0])
+                .output_padding([1, 0])
+                .groups(2)
+                .dilation([1, 2]),
+        ),
+        "max_pool2d_ceil" => Box::new(MaxPool2d::new(2).dilation(2).stride(2).ceil(true)),
+        "avg_pool2d_ceil" => Box::new(AvgPool2d::new(3).stride(2).padding(1).ceil(true)),
+        "max_pool1d" => Box::new(MaxPool1d::new(2)),
+        "max_pool1d_all" => Box::new(
+            MaxPool1d::new(3)
+                .stride(2)
+                .padding(1)
+                .dilation(2)
+                .ceil(true),
+        ),
+        "avg_pool1d" => Box::new(AvgPool1d::new(2)),
+        "avg_pool1d_all" => Box::new(AvgPool1d::new(3).stride(2).padding(1).ceil(true)),
+        "global_avg_pool1d" => Box::new(GlobalAvgPool1d::new()),
+        "upsample_nearest" => Box::new(Upsample::nearest(2)),
+        "upsample_nearest_fraction" => Box::new(Upsample::nearest(1.5)),
+        "upsample_linear" => Box::new(Upsample::linear(2)),
+        "upsample_linear_corners" => Box::new(Upsample::linear(3).align_corners(true)),
+        "upsample_cubic" => Box::new(Upsample::cubic(2)),
+        "group_norm" => Box::new(GroupNorm::new(2)),
+        "group_norm_plain" => Box::new(GroupNorm::new(3).eps(1e-2).affine(false)),
+        "instance_norm1d" => Box::new(InstanceNorm::new()),
+        "instance_norm2d_affine" => Box::new(InstanceNorm::new().affine(true).eps(1e-3)),
+        "rms_norm" => Box::new(RmsNorm::new()),
+        "rms_norm_of_sequences" => Box::new(RmsNorm::new().eps(1e-2)),
+        "local_response_norm" => Box::new(LocalResponseNorm::new(3).alpha(0.5)),
         name => Box::new(Activate::new(Activation::by_name(name).unwrap())),
     }
 }
@@ -43,7 +105,7 @@ fn layer(name: &str) -> Box<dyn Forward> {
 fn layers_agree_with_pytorch() {
     let cases = goldens("layers");
     let cases = cases["layers"].as_array().unwrap();
-    assert_eq!(cases.len(), 30);
+    assert_eq!(cases.len(), 58);
     for case in cases {
         check_layer(&*layer(case["name"].as_str().unwrap()), case);
     }

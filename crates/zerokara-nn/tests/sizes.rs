@@ -7,6 +7,7 @@ use zerokara_nn::*;
 fn layers() -> Vec<(&'static str, Box<dyn Forward>, Vec<usize>)> {
     let rows = vec![6];
     let images = vec![2, 5, 5];
+    let (sequences, volumes) = (vec![2, 5], vec![2, 3, 4, 3]);
     let residual = Residual::new(Conv2d::new(2, 3).padding(1));
     vec![
         ("Linear", Box::new(Linear::new(3)), rows.clone()),
@@ -41,6 +42,71 @@ fn layers() -> Vec<(&'static str, Box<dyn Forward>, Vec<usize>)> {
         ("relu", Box::new(Sequential::new().relu()), rows.clone()),
         ("tanh", Box::new(Sequential::new().tanh()), rows.clone()),
         ("Residual", Box::new(residual), images.clone()),
+        ("Conv1d", Box::new(Conv1d::new(3, 2)), sequences.clone()),
+        (
+            "causal Conv1d",
+            Box::new(Conv1d::new(3, 3).dilation(2).causal()),
+            sequences.clone(),
+        ),
+        ("Conv3d", Box::new(Conv3d::new(3, 2).padding(1)), volumes),
+        (
+            "ConvTranspose1d",
+            Box::new(ConvTranspose1d::new(3, 3).stride(2)),
+            sequences.clone(),
+        ),
+        (
+            "ConvTranspose2d",
+            Box::new(ConvTranspose2d::new(3, 3).stride(2).output_padding(1)),
+            images.clone(),
+        ),
+        (
+            "MaxPool2d beyond",
+            Box::new(MaxPool2d::new(2).ceil(true)),
+            images.clone(),
+        ),
+        (
+            "AvgPool2d beyond",
+            Box::new(AvgPool2d::new(2).dilation(2).ceil(true)),
+            images.clone(),
+        ),
+        (
+            "MaxPool1d",
+            Box::new(Sequential::new().max_pool1d(2)),
+            sequences.clone(),
+        ),
+        (
+            "AvgPool1d",
+            Box::new(Sequential::new().avg_pool1d(2)),
+            sequences.clone(),
+        ),
+        (
+            "GlobalAvgPool1d",
+            Box::new(Sequential::new().global_avg_pool1d()),
+            sequences.clone(),
+        ),
+        (
+            "Upsample",
+            Box::new(Sequential::new().upsample(2)),
+            images.clone(),
+        ),
+        (
+            "Upsample by lines",
+            Box::new(Upsample::linear(1.5)),
+            images.clone(),
+        ),
+        (
+            "Upsample by cubics",
+            Box::new(Upsample::cubic(0.5)),
+            sequences.clone(),
+        ),
+        ("GroupNorm", Box::new(GroupNorm::new(2)), images.clone()),
+        ("InstanceNorm", Box::new(InstanceNorm::new()), sequences),
+        ("RmsNorm", Box::new(RmsNorm::new()), rows.clone()),
+        (
+            "LocalResponseNorm",
+            Box::new(LocalResponseNorm::new(3)),
+            images.clone(),
+        ),
         ("BatchNorm1d", Box::new(BatchNorm1d::new()), rows),
         ("BatchNorm2d", Box::new(BatchNorm2d::new()), images),
     ]
@@ -170,6 +236,24 @@ fn absurd_layers_are_errors() {
         Box::new(Sequential::new().max_pool2d(huge)),
         Box::new(Sequential::new().max_pool2d(0)),
         Box::new(Sequential::new().avg_pool2d(huge)),
+        Box::new(Sequential::new().conv_transpose2d(huge, 3)),
+        Box::new(Sequential::new().conv_transpose2d(3, huge)),
+        Box::new(ConvTranspose2d::new(3, 3).stride(huge)),
+        Box::new(ConvTranspose2d::new(3, 3).padding(huge)),
+        Box::new(ConvTranspose2d::new(3, 3).output_padding(huge)),
+        Box::new(ConvTranspose2d::new(3, 3).groups(0)),
+        Box::new(MaxPool2d::new(2).dilation(huge)),
+        Box::new(MaxPool2d::new(2).dilation(0)),
+        Box::new(AvgPool2d::new(huge).padding(huge - 1).ceil(true)),
+        Box::new(Sequential::new().upsample(0)),
+        Box::new(Sequential::new().upsample(1e300)),
+        Box::new(Upsample::linear(f64::NAN)),
+        Box::new(GroupNorm::new(huge)),
+        Box::new(GroupNorm::new(1).eps(0.0)),
+        Box::new(InstanceNorm::new().eps(f64::NAN)),
+        Box::new(LocalResponseNorm::new(0)),
+        Box::new(Conv1d::new(3, 3)),
+        Box::new(Conv3d::new(3, 3)),
     ];
     for model in models {
         let error = model.build(&images, 0).unwrap_err().to_string();

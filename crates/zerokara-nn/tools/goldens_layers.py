@@ -76,6 +76,50 @@ for name, loss, y, t in [
         }
     )
 
+# With a seed of their own, so that what stands above stays as it is.
+torch.manual_seed(1)
+
+
+class Causal(nn.Conv1d):
+    def forward(self, x):
+        return super().forward(nn.functional.pad(x, (self.dilation[0] * (self.kernel_size[0] - 1), 0)))
+
+
+cases += [
+    case("conv1d", nn.Conv1d(3, 4, 3), rn(2, 3, 9)),
+    case("conv1d_all", nn.Conv1d(4, 6, 3, stride=2, padding=2, dilation=2, groups=2, bias=False), rn(2, 4, 9)),
+    case("conv1d_causal", Causal(3, 4, 3, dilation=2), rn(2, 3, 7)),
+    case("conv3d", nn.Conv3d(2, 3, 2), rn(2, 2, 3, 4, 3)),
+    case("conv3d_all", nn.Conv3d(4, 2, (3, 2, 1), stride=(1, 2, 1), padding=(1, 0, 1), dilation=(1, 2, 1), groups=2), rn(1, 4, 4, 5, 3)),
+    case("conv_transpose1d", nn.ConvTranspose1d(3, 4, 3), rn(2, 3, 5)),
+    case("conv_transpose1d_all", nn.ConvTranspose1d(4, 2, 3, stride=3, padding=1, output_padding=2, groups=2, dilation=2, bias=False), rn(2, 4, 5)),
+    case("conv_transpose2d", nn.ConvTranspose2d(3, 4, 2, stride=2), rn(2, 3, 4, 3)),
+    case(
+        "conv_transpose2d_all",
+        nn.ConvTranspose2d(4, 6, (3, 2), stride=(2, 1), padding=(1, 0), output_padding=(1, 0), groups=2, dilation=(1, 2)),
+        rn(2, 4, 3, 4),
+    ),
+    case("max_pool2d_ceil", nn.MaxPool2d(2, dilation=2, stride=2, ceil_mode=True), rn(2, 3, 6, 7)),
+    case("avg_pool2d_ceil", nn.AvgPool2d(3, stride=2, padding=1, ceil_mode=True), rn(2, 3, 6, 7)),
+    case("max_pool1d", nn.MaxPool1d(2), rn(2, 3, 7)),
+    case("max_pool1d_all", nn.MaxPool1d(3, stride=2, padding=1, dilation=2, ceil_mode=True), rn(2, 3, 9)),
+    case("avg_pool1d", nn.AvgPool1d(2), rn(2, 3, 7)),
+    case("avg_pool1d_all", nn.AvgPool1d(3, stride=2, padding=1, ceil_mode=True), rn(2, 3, 8)),
+    case("global_avg_pool1d", nn.Sequential(nn.AdaptiveAvgPool1d(1), nn.Flatten()), rn(2, 3, 5)),
+    case("upsample_nearest", nn.Upsample(scale_factor=2), rn(2, 3, 3, 4)),
+    case("upsample_nearest_fraction", nn.Upsample(scale_factor=1.5), rn(2, 3, 5)),
+    case("upsample_linear", nn.Upsample(scale_factor=2, mode="bilinear"), rn(2, 3, 3, 4)),
+    case("upsample_linear_corners", nn.Upsample(scale_factor=3, mode="trilinear", align_corners=True), rn(1, 2, 2, 3, 2)),
+    case("upsample_cubic", nn.Upsample(scale_factor=2, mode="bicubic"), rn(1, 2, 4, 5)),
+    case("group_norm", nn.GroupNorm(2, 6), rn(3, 6, 4, 2)),
+    case("group_norm_plain", nn.GroupNorm(3, 6, eps=1e-2, affine=False), rn(3, 6, 4)),
+    case("instance_norm1d", nn.InstanceNorm1d(3), rn(2, 3, 5)),
+    case("instance_norm2d_affine", nn.InstanceNorm2d(3, affine=True, eps=1e-3), rn(2, 3, 4, 3)),
+    case("rms_norm", nn.RMSNorm(5, eps=1e-5), rn(4, 5)),
+    case("rms_norm_of_sequences", nn.RMSNorm(5, eps=1e-2), rn(2, 3, 5)),
+    case("local_response_norm", nn.LocalResponseNorm(3, alpha=0.5), rn(2, 5, 3)),
+]
+
 with open("../tests/goldens/layers.json", "w") as f:
     json.dump({"layers": cases, "losses": losses}, f, indent=None, separators=(",", ":"))
     f.write("\n")

@@ -183,25 +183,32 @@ impl Tensor {
     /// an axis reaches from `floor(i H / Y)` to `ceil((i + 1) H / Y)`, as in PyTorch.
     #[track_caller]
     pub fn adaptive_avg_pool2d(&self, output: [usize; 2]) -> Tensor {
-        self.adaptive("adaptive_avg_pool2d", output, &|t, axis| {
-            t.mean_axes(&[axis], true)
-        })
+        self.adaptive(
+            "adaptive_avg_pool2d",
+            output,
+            |options| self.avg_pool2d(options, false),
+            &|t, axis| t.mean_axes(&[axis], true),
+        )
     }
 
     /// The largest elements of the windows of [`Tensor::adaptive_avg_pool2d`].
     #[track_caller]
     pub fn adaptive_max_pool2d(&self, output: [usize; 2]) -> Tensor {
-        self.adaptive("adaptive_max_pool2d", output, &|t, axis| {
-            t.max_axes(&[axis], true)
-        })
+        self.adaptive(
+            "adaptive_max_pool2d",
+            output,
+            |options| self.max_pool2d(options),
+            &|t, axis| t.max_axes(&[axis], true),
+        )
     }
 
-    /// The windows are products of intervals, so rows and columns can be summed up one after the other.
+    /// Where windows are equally large, they are those of a pooling (`even`). Else: they are products of intervals, so rows and columns can be summed up one after the other.
     #[track_caller]
     fn adaptive(
         &self,
         name: &str,
         output: [usize; 2],
+        even: impl Fn(PoolOptions) -> Tensor,
         reduce: &dyn Fn(&Tensor, i64) -> Tensor,
     ) -> Tensor {
         let Ok(shape) = self.shape() else {
@@ -222,6 +229,9 @@ impl Tensor {
             let reason =
                 format!("divides an axis into at most {MOST_WINDOWS} windows, not {output:?}");
             return Tensor::refuse(name, &[self], reason);
+        }
+        if h.is_multiple_of(output[0]) && w.is_multiple_of(output[1]) {
+            return even(PoolOptions::new([h / output[0], w / output[1]]));
         }
         let mut pooled = self.clone();
         for (axis, (length, count)) in [(h, output[0]), (w, output[1])].into_iter().enumerate() {

@@ -92,6 +92,13 @@ impl Tensor {
         }
     }
 
+    /// A tensor of this shape, which has no elements, made of this one, which need not have any: so that lengths which nothing
+    /// stands behind are not walked.
+    #[track_caller]
+    pub(crate) fn without_elements(&self, shape: &[usize]) -> Tensor {
+        self.sum().broadcast_to(shape)
+    }
+
     /// Summed over the axes along which `like` would be broadcast to this shape: the transpose of broadcasting.
     #[track_caller]
     pub(crate) fn sum_like(&self, like: &Tensor) -> Tensor {

@@ -160,6 +160,13 @@ pub struct Conv2d {
 
 attributes!(Conv2d: options);
 
+impl Conv2d {
+    /// With these options.
+    pub(crate) fn of(options: ConvOptions) -> Self {
+        Self { options }
+    }
+}
+
 impl Op for Conv2d {
     fn name(&self) -> &'static str {
         "conv2d"
@@ -214,6 +221,11 @@ pub struct Conv2dInputGradient {
 attributes!(Conv2dInputGradient: options, input);
 
 impl Conv2dInputGradient {
+    /// For inputs of this height and width.
+    pub(crate) fn of(options: ConvOptions, input: [usize; 2]) -> Self {
+        Self { options, input }
+    }
+
     fn input_shape(&self, g: &[usize], w: &[usize]) -> Result<[usize; 4], String> {
         let (&[n, ..], &[_, per_group, ..]) = (g, w) else {
             return Err(format!(

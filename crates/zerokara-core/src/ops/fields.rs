@@ -54,15 +54,38 @@ impl Field for Vec<usize> {
     }
 }
 
-/// A shape `[N, C, H, W]`.
-impl Field for [usize; 4] {
+/// Lists of a fixed length.
+macro_rules! sizes {
+    ($($length:literal: $what:literal;)*) => {$(
+        impl Field for [usize; $length] {
+            fn read(attributes: &Attributes, name: &str) -> Result<Self, String> {
+                let sizes = attributes.sizes(name)?.try_into();
+                sizes.map_err(|_| format!(concat!("attribute {} must hold ", $what), name))
+            }
+
+            fn write(&self, attributes: Attributes, name: &'static str) -> Attributes {
+                attributes.with(name, self.as_slice())
+            }
+        }
+    )*};
+}
+sizes! {
+    3: "three integers";
+    4: "[N, C, H, W]";
+    6: "six integers";
+}
+
+/// A list without elements is written as one of integers: files do not tell what it has none of.
+impl Field for Vec<f64> {
     fn read(attributes: &Attributes, name: &str) -> Result<Self, String> {
-        let sizes = attributes.sizes(name)?.try_into();
-        sizes.map_err(|_| format!("attribute {name} must hold [N, C, H, W]"))
+        Ok(attributes.floats(name)?.into_owned())
     }
 
     fn write(&self, attributes: Attributes, name: &'static str) -> Attributes {
-        attributes.with(name, self.as_slice())
+        match self.is_empty() {
+            true => attributes.with(name, [0i64; 0].as_slice()),
+            false => attributes.with(name, self.clone()),
+        }
     }
 }
 
@@ -90,6 +113,60 @@ impl<T: Field> Field for Option<T> {
             None => attributes,
         }
     }
+}
+
+/// A choice that is an attribute: an enum whose variants are known by words.
+///
+/// ```text
+/// words!(
+///     /// What is taken.
+///     Mode: "mode" {
+///         /// The nearest.
+///         Nearest = "nearest",
+///     }
+/// );
+/// ```
+macro_rules! words {
+    ($(#[$docs:meta])* $type:ident: $what:literal { $($(#[$variant_docs:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$docs])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $type {
+            $($(#[$variant_docs])* $variant),+
+        }
+
+        impl $type {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The word by which it is known in files.
+            pub const fn word(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word),+
+                }
+            }
+
+            /// The one of this word.
+            ///
+            /// # Errors
+            /// If there is none.
+            pub fn by_word(word: &str) -> Result<Self, String> {
+                match word {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(format!(concat!("there is no ", $what, " {}; there are {}"), word, [$($word),+].join(", "))),
+                }
+            }
+        }
+
+        impl $crate::ops::fields::Field for $type {
+            fn read(attributes: &Attributes, name: &str) -> Result<Self, String> {
+                Self::by_word(attributes.text(name)?)
+            }
+
+            fn write(&self, attributes: Attributes, name: &'static str) -> Attributes {
+                attributes.with(name, self.word())
+            }
+        }
+    };
 }
 
 /// Says which fields of a struct are its attributes, under their own names and in this order: `attributes!(Gather: axis)` gives
@@ -134,4 +211,4 @@ macro_rules! attributes {
     };
 }
 
-pub(crate) use attributes;
+pub(crate) use {attributes, words};

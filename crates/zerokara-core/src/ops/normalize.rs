@@ -104,6 +104,19 @@ pub struct LayerNorm {
 
 attributes!(LayerNorm: axes, epsilon);
 
+impl LayerNorm {
+    /// The axes, from the back.
+    fn normalised(&self) -> Vec<i64> {
+        (1..=self.axes as i64).map(|i| -i).collect()
+    }
+
+    /// `1 / sqrt(variance + epsilon)` of each row.
+    fn inverse_deviation(&self, x: &Tensor) -> Tensor {
+        let variance = x.var_axes(&self.normalised(), false, 0);
+        (&variance + variance.full_like(self.epsilon)).rsqrt()
+    }
+}
+
 impl Op for LayerNorm {
     fn name(&self) -> &'static str {
         "layer_norm"
@@ -136,8 +149,29 @@ impl Op for LayerNorm {
         Kind::Composite
     }
 
-    fn gradient(&self, _: &Call<'_>) -> Gradient {
-        Gradient::Expand
+    /// With `s = 1 / sqrt(variance + epsilon)`, `d = x - mean`, `h = g scale`, and the means `a` of h and `b` of `h d` over each row:
+    /// `s (h - a - d b s^2)`, and for scale and shift the sums of `g d s` and of g over the rows. So the gradient needs two means
+    /// over one walk along the rows, and two sums over one walk along the columns.
+    fn gradient(&self, call: &Call<'_>) -> Gradient {
+        let (x, g) = (&call.inputs[0], call.gradient);
+        let axes = self.normalised();
+        let along = |rows: Tensor| rows.keep_axes(x, &axes).broadcast_like(x);
+        let deviations = x - along(x.mean_axes(&axes, false));
+        let inverse = self.inverse_deviation(x);
+        let scaled = match call.inputs.get(1) {
+            Some(scale) => g * scale.broadcast_like(x),
+            None => g.clone(),
+        };
+        let mean = scaled.mean_axes(&axes, false);
+        let moment = (&scaled * &deviations).mean_axes(&axes, false);
+        let slope = moment * inverse.square();
+        let to_x = (scaled - along(mean) - &deviations * along(slope)) * along(inverse.clone());
+        let mut gradients = vec![Some(to_x)];
+        if let [_, scale, shift] = call.inputs {
+            gradients.push(Some((g * &deviations * along(inverse)).sum_like(scale)));
+            gradients.push(Some(g.sum_like(shift)));
+        }
+        Gradient::Of(gradients)
     }
 
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
@@ -162,10 +196,9 @@ impl Op for LayerNorm {
 
     fn expand(&self, inputs: &[Tensor]) -> Option<Tensor> {
         let x = &inputs[0];
-        let axes: Vec<i64> = (1..=self.axes as i64).map(|i| -i).collect();
+        let axes = self.normalised();
         let deviations = x - x.mean_axes(&axes, true).broadcast_like(x);
-        let variance = x.var_axes(&axes, false, 0);
-        let factor = (&variance + variance.full_like(self.epsilon)).rsqrt();
+        let factor = self.inverse_deviation(x);
         let y = deviations * factor.keep_axes(x, &axes).broadcast_like(x);
         Some(match inputs {
             [_, scale, shift] => y * scale.broadcast_like(x) + shift.broadcast_like(x),

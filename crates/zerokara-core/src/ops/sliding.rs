@@ -4,9 +4,17 @@
 //! before the image; outside of the image there is nothing.
 
 use super::prelude::*;
-use crate::op::{ConvOptions, Padding, PoolOptions};
+use crate::op::{
+    Conv1dOptions, Conv3dOptions, ConvOptions, ConvTranspose1dOptions, ConvTranspose2dOptions,
+    Padding, PoolOptions, WindowOptions,
+};
 
 attributes!(group ConvOptions: stride, padding, dilation, groups);
+attributes!(group Conv1dOptions: stride, padding, dilation, groups);
+attributes!(group Conv3dOptions: stride, padding, dilation, groups);
+attributes!(group ConvTranspose1dOptions: stride, padding, dilation, groups, output_padding);
+attributes!(group ConvTranspose2dOptions: stride, padding, dilation, groups, output_padding);
+attributes!(group WindowOptions: kernel, stride, padding, dilation, ceil);
 attributes!(group PoolOptions: kernel, stride, padding);
 attributes!(group Sliding: kernel, stride, padding, dilation);
 

@@ -7,31 +7,43 @@
 
 mod activate;
 mod attention;
+mod conv1d;
 mod conv2d;
+mod conv3d;
+mod conv_transpose;
 mod dropout;
 mod embedding;
 mod flatten;
+mod group_norm;
 mod linear;
+mod local_response_norm;
 mod norm;
 mod pool;
 mod positions;
 mod recurrent;
 mod residual;
 mod sequential;
+mod upsample;
 
 pub use activate::Activate;
 pub use attention::{MultiHeadAttention, TransformerBlock};
+pub use conv_transpose::{ConvTranspose1d, ConvTranspose2d};
+pub use conv1d::Conv1d;
 pub use conv2d::Conv2d;
+pub use conv3d::Conv3d;
 pub use dropout::Dropout;
 pub use embedding::Embedding;
 pub use flatten::Flatten;
+pub use group_norm::{GroupNorm, InstanceNorm};
 pub use linear::Linear;
-pub use norm::{BatchNorm1d, BatchNorm2d, LayerNorm};
-pub use pool::{AvgPool2d, GlobalAvgPool2d, MaxPool2d};
+pub use local_response_norm::LocalResponseNorm;
+pub use norm::{BatchNorm1d, BatchNorm2d, LayerNorm, RmsNorm};
+pub use pool::{AvgPool1d, AvgPool2d, GlobalAvgPool1d, GlobalAvgPool2d, MaxPool1d, MaxPool2d};
 pub use positions::{LearnedPositions, SinusoidalPositions};
 pub use recurrent::{Gru, Lstm, RecurrentOutput, Rnn};
 pub use residual::Residual;
 pub use sequential::Sequential;
+pub use upsample::{Factor, Upsample};
 
 use zerokara_core::{DType, Meta};
 
@@ -54,6 +66,61 @@ impl From<[usize; 2]> for Pair {
 impl From<(usize, usize)> for Pair {
     fn from((down, across): (usize, usize)) -> Self {
         Self([down, across])
+    }
+}
+
+/// Three sizes, in depth, down and across: one number stands for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Triple(pub [usize; 3]);
+
+impl From<usize> for Triple {
+    fn from(all: usize) -> Self {
+        Self([all; 3])
+    }
+}
+
+impl From<[usize; 3]> for Triple {
+    fn from(triple: [usize; 3]) -> Self {
+        Self(triple)
+    }
+}
+
+/// What lies before and behind a sequence: one number stands for both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends(pub [usize; 2]);
+
+impl From<usize> for Ends {
+    fn from(both: usize) -> Self {
+        Self([both, both])
+    }
+}
+
+impl From<[usize; 2]> for Ends {
+    fn from(ends: [usize; 2]) -> Self {
+        Self(ends)
+    }
+}
+
+/// What lies around a volume: in front, above, left, then behind, below, right. One number stands for all sides, three for both sides
+/// of each axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Around(pub [usize; 6]);
+
+impl From<usize> for Around {
+    fn from(all: usize) -> Self {
+        Self([all; 6])
+    }
+}
+
+impl From<[usize; 3]> for Around {
+    fn from([deep, down, across]: [usize; 3]) -> Self {
+        Self([deep, down, across, deep, down, across])
+    }
+}
+
+impl From<[usize; 6]> for Around {
+    fn from(sides: [usize; 6]) -> Self {
+        Self(sides)
     }
 }
 

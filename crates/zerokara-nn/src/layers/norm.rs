@@ -5,7 +5,7 @@ use crate::{Context, Forward, Initializer, Module, ParameterSlot, Place, Visitor
 use zerokara_core::Tensor;
 
 /// Why this cannot be added to a variance, which may be 0.
-fn divides_by_zero(eps: f64) -> Option<String> {
+pub(super) fn divides_by_zero(eps: f64) -> Option<String> {
     // In f32, what is less is 0 or nearly so.
     let works = eps.is_finite() && eps >= f64::from(f32::MIN_POSITIVE);
     (!works).then(|| format!("eps is a number above 0 that an f32 holds, not {eps}"))
@@ -188,6 +188,71 @@ impl Forward for LayerNorm {
                 self.bias.tensor(&features, cx),
             );
             x.layer_norm(1, Some((&weight, &bias)), self.eps)
+        })
+    }
+}
+
+/// Normalization by the root of the mean square along the last axis (Zhang and Sennrich, 2019): `x / sqrt(mean(x^2) + eps) * weight`, with
+/// the mean of each row `[.., D]` and `weight` `[D]`. The same in training and evaluation.
+///
+/// ```
+/// use zerokara_core::Tensor;
+/// use zerokara_nn::{Context, Forward, RmsNorm};
+/// let norm = RmsNorm::new();
+/// let x = Tensor::from([[3.0, -3.0]]);
+/// norm.build(&x, 0)?;
+/// let y = norm.forward(&x, &mut Context::evaluate()).to_vec::<f32>()?;
+/// assert!((y[0] - 1.0).abs() < 1e-5 && (y[1] + 1.0).abs() < 1e-5);
+/// # Ok::<(), zerokara_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct RmsNorm {
+    place: Place,
+    eps: f64,
+    weight: ParameterSlot,
+}
+
+impl RmsNorm {
+    /// With eps 1e-5.
+    #[track_caller]
+    pub fn new() -> Self {
+        Self {
+            place: Place::new("RmsNorm"),
+            eps: 1e-5,
+            weight: ParameterSlot::new(Initializer::Constant(1.0)),
+        }
+    }
+
+    /// What is added to the mean square so that its root is not 0: a number above 0.
+    pub fn eps(mut self, eps: f64) -> Self {
+        self.eps = eps;
+        self
+    }
+}
+
+impl Module for RmsNorm {
+    fn visit(&self, visitor: &mut Visitor<'_>) {
+        visitor.layer(&self.place);
+        visitor.part("weight", &self.weight);
+    }
+}
+
+impl Forward for RmsNorm {
+    fn forward(&self, x: &Tensor, cx: &mut Context) -> Tensor {
+        self.place.run(|| {
+            let Ok(meta) = x.meta() else {
+                return x.clone();
+            };
+            let Some(&features) = meta.shape.last() else {
+                return self
+                    .place
+                    .invalid("needs rows [.., features], not a scalar");
+            };
+            if let Some(why) = divides_by_zero(self.eps) {
+                return self.place.invalid(why);
+            }
+            let weight = self.weight.tensor(&beside(meta, [features]), cx);
+            x.rms_norm(1, Some(&weight), self.eps)
         })
     }
 }

@@ -1,8 +1,9 @@
 //! Layers one after another.
 
 use super::{
-    Activate, AvgPool2d, BatchNorm1d, BatchNorm2d, Conv2d, Dropout, Flatten, GlobalAvgPool2d,
-    Linear, MaxPool2d, Pair,
+    Activate, AvgPool1d, AvgPool2d, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, ConvTranspose2d,
+    Dropout, Factor, Flatten, GlobalAvgPool1d, GlobalAvgPool2d, GroupNorm, LayerNorm, Linear,
+    MaxPool1d, MaxPool2d, Pair, RmsNorm, Upsample,
 };
 use crate::{Activation, Context, Forward, Module, Visitor};
 use std::{
@@ -93,6 +94,18 @@ impl Sequential {
         self.add(Conv2d::new(outputs, kernel))
     }
 
+    /// Adds a [`Conv1d`] of this many filters of this length.
+    #[track_caller]
+    pub fn conv1d(self, outputs: usize, kernel: usize) -> Self {
+        self.add(Conv1d::new(outputs, kernel))
+    }
+
+    /// Adds a [`ConvTranspose2d`] of filters of this size for this many channels.
+    #[track_caller]
+    pub fn conv_transpose2d(self, outputs: usize, kernel: impl Into<Pair>) -> Self {
+        self.add(ConvTranspose2d::new(outputs, kernel))
+    }
+
     /// Adds a [`Linear`] layer of this many neurons.
     #[doc(alias = "affine")]
     #[track_caller]
@@ -137,6 +150,30 @@ impl Sequential {
         self.add(AvgPool2d::new(kernel))
     }
 
+    /// Adds a [`MaxPool1d`] of windows of this length, side by side.
+    #[track_caller]
+    pub fn max_pool1d(self, kernel: usize) -> Self {
+        self.add(MaxPool1d::new(kernel))
+    }
+
+    /// Adds an [`AvgPool1d`] of windows of this length, side by side.
+    #[track_caller]
+    pub fn avg_pool1d(self, kernel: usize) -> Self {
+        self.add(AvgPool1d::new(kernel))
+    }
+
+    /// Adds a [`GlobalAvgPool1d`].
+    #[track_caller]
+    pub fn global_avg_pool1d(self) -> Self {
+        self.add(GlobalAvgPool1d::new())
+    }
+
+    /// Adds an [`Upsample`] that repeats each element this many times along each axis.
+    #[track_caller]
+    pub fn upsample(self, factor: impl Into<Factor>) -> Self {
+        self.add(Upsample::nearest(factor))
+    }
+
     /// Adds a [`GlobalAvgPool2d`].
     #[track_caller]
     pub fn global_avg_pool2d(self) -> Self {
@@ -153,6 +190,24 @@ impl Sequential {
     #[track_caller]
     pub fn batch_norm1d(self) -> Self {
         self.add(BatchNorm1d::new())
+    }
+
+    /// Adds a [`LayerNorm`].
+    #[track_caller]
+    pub fn layer_norm(self) -> Self {
+        self.add(LayerNorm::new())
+    }
+
+    /// Adds an [`RmsNorm`].
+    #[track_caller]
+    pub fn rms_norm(self) -> Self {
+        self.add(RmsNorm::new())
+    }
+
+    /// Adds a [`GroupNorm`] of this many groups.
+    #[track_caller]
+    pub fn group_norm(self, groups: usize) -> Self {
+        self.add(GroupNorm::new(groups))
     }
 
     /// Adds a [`Flatten`].
@@ -190,6 +245,7 @@ fn stem(type_name: &str) -> String {
     let name = name
         .strip_suffix("2d")
         .or(name.strip_suffix("1d"))
+        .or(name.strip_suffix("3d"))
         .unwrap_or(name);
     let mut stem = String::new();
     for c in name.chars() {

@@ -67,6 +67,21 @@ fn image_layers(shape: &[usize]) -> Vec<Case> {
             Homogeneous,
         ),
         Case::new("relu", model().relu(), shape, Elementwise(relu)),
+        Case::new(
+            "transposed conv",
+            model().add(ConvTranspose2d::new(2, 3).stride(2).bias(false)),
+            shape,
+            Homogeneous,
+        ),
+        Case::new("upsample", model().upsample(2), shape, Homogeneous),
+        Case::new(
+            "upsample by lines",
+            model().add(Upsample::linear(2)),
+            shape,
+            Homogeneous,
+        ),
+        Case::new("group norm", model().group_norm(1), shape, Any),
+        Case::new("rms norm", model().rms_norm(), shape, Any),
         Case::new("dropout", model().dropout(0.5), shape, OfPlace),
         Case::new("layer norm", model().add(LayerNorm::new()), shape, Any),
         Case::new(
@@ -120,6 +135,12 @@ fn image_layers(shape: &[usize]) -> Vec<Case> {
         cases.push(Case::new(
             "overlapping pool",
             model().add(MaxPool2d::new(3).stride(2).padding(1)),
+            shape,
+            Homogeneous,
+        ));
+        cases.push(Case::new(
+            "pool beyond the end",
+            model().add(MaxPool2d::new(2).stride(3).ceil(true)),
             shape,
             Homogeneous,
         ));

@@ -5,8 +5,9 @@ use crate::error::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value};
 use zerokara_nn::{
-    Activation, AvgPool2d, BatchNorm1d, BatchNorm2d, Conv2d, Dropout, Embedding, LayerNorm, Linear,
-    MaxPool2d, Residual, Sequential,
+    Activation, AvgPool1d, AvgPool2d, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, Conv3d,
+    ConvTranspose1d, ConvTranspose2d, Dropout, Embedding, GroupNorm, InstanceNorm, LayerNorm,
+    Linear, LocalResponseNorm, MaxPool1d, MaxPool2d, Residual, RmsNorm, Sequential, Upsample,
 };
 
 /// A layer of a recipe: its kind and its settings. In TOML `{ layer = "conv2d", filters = 16, kernel = 3 }`, or the kind alone, such as
@@ -65,6 +66,20 @@ fn pair(least: u64) -> Form {
     Form::Either(vec![number(), Form::pair(number())])
 }
 
+/// One number for depth, height and width, or one for each.
+fn triple(least: u64) -> Form {
+    let number = || Form::Whole {
+        least,
+        most: 1 << 16,
+    };
+    let three = Form::List {
+        of: Box::new(number()),
+        least: 3,
+        most: 3,
+    };
+    Form::Either(vec![number(), three])
+}
+
 /// The kinds of layers with their settings.
 fn kinds() -> Vec<(&'static str, Vec<Field>)> {
     let bias = || {
@@ -77,6 +92,52 @@ fn kinds() -> Vec<(&'static str, Vec<Field>)> {
     let kernel = || field("kernel", pair(1), "Height and width of the window");
     let stride = || field("stride", pair(1), "Steps of the window");
     let padding = || field("padding", pair(0), "Zeros around the image");
+    let filters = || {
+        field(
+            "filters",
+            size(),
+            "Number of filters, which is that of the output's channels",
+        )
+    };
+    let groups = || {
+        field(
+            "groups",
+            size(),
+            "Groups of channels that are convolved by themselves",
+        )
+    };
+    let dilation = |form: Form| field("dilation", form, "Steps between the filter's elements");
+    // Along one axis.
+    let whole = |least: u64| Form::Whole {
+        least,
+        most: 1 << 16,
+    };
+    let length = || field("kernel", whole(1), "Length of the window");
+    let steps = || field("stride", whole(1), "Steps of the window");
+    let zeros = || field("padding", whole(0), "Padding before and behind");
+    let longer = |form: Form| {
+        field(
+            "output_padding",
+            form,
+            "By how much the output is longer at its end",
+        )
+    };
+    let spread = |form: Form| field("dilation", form, "Steps between the window's elements");
+    let ceil = || {
+        field(
+            "ceil",
+            Form::Flag,
+            "Whether a last window that reaches beyond the input counts; false unless set",
+        )
+    };
+    let affine = |about: &'static str| field("affine", Form::Flag, about);
+    let eps = || {
+        field(
+            "eps",
+            Form::Positive,
+            "What is added so that nothing is divided by 0",
+        )
+    };
     let momentum = || {
         field(
             "momentum",
@@ -99,26 +160,118 @@ fn kinds() -> Vec<(&'static str, Vec<Field>)> {
         (
             "conv2d",
             vec![
-                field(
-                    "filters",
-                    size(),
-                    "Number of filters, which is that of the output's channels",
-                ),
+                filters(),
                 kernel(),
                 stride(),
                 padding(),
-                field("dilation", pair(1), "Steps between the filter's elements"),
-                field(
-                    "groups",
-                    size(),
-                    "Groups of channels that are convolved by themselves",
-                ),
+                dilation(pair(1)),
+                groups(),
                 bias(),
+            ],
+        ),
+        (
+            "conv1d",
+            vec![
+                filters(),
+                length(),
+                steps(),
+                zeros(),
+                field(
+                    "causal",
+                    Form::Flag,
+                    "Whether no output sees a later input: all padding lies before",
+                ),
+                dilation(whole(1)),
+                groups(),
+                bias(),
+            ],
+        ),
+        (
+            "conv3d",
+            vec![
+                filters(),
+                field("kernel", triple(1), "Depth, height and width of the window"),
+                field("stride", triple(1), "Steps of the window"),
+                field("padding", triple(0), "Zeros around the volume"),
+                dilation(triple(1)),
+                groups(),
+                bias(),
+            ],
+        ),
+        (
+            "conv_transpose1d",
+            vec![
+                filters(),
+                length(),
+                steps(),
+                zeros(),
+                longer(whole(0)),
+                dilation(whole(1)),
+                groups(),
+                bias(),
+            ],
+        ),
+        (
+            "conv_transpose2d",
+            vec![
+                filters(),
+                kernel(),
+                stride(),
+                padding(),
+                longer(pair(0)),
+                dilation(pair(1)),
+                groups(),
+                bias(),
+            ],
+        ),
+        (
+            "upsample",
+            vec![
+                field("factor", Form::Positive, "By how much each axis grows"),
+                field(
+                    "mode",
+                    Form::Choice(vec!["nearest", "linear", "cubic"]),
+                    "What lies between elements; nearest unless set",
+                ),
+                field(
+                    "align_corners",
+                    Form::Flag,
+                    "Whether the first and the last element stay so; false unless set",
+                ),
             ],
         ),
         ("batch_norm1d", vec![momentum()]),
         ("batch_norm2d", vec![momentum()]),
-        ("layer_norm", Vec::new()),
+        ("layer_norm", vec![eps()]),
+        ("rms_norm", vec![eps()]),
+        (
+            "group_norm",
+            vec![
+                field("groups", size(), "Groups of channels that are normalized"),
+                eps(),
+                affine(
+                    "Whether a factor and a summand of each channel are learned; true unless set",
+                ),
+            ],
+        ),
+        (
+            "instance_norm",
+            vec![
+                eps(),
+                affine(
+                    "Whether a factor and a summand of each channel are learned; false unless set",
+                ),
+            ],
+        ),
+        (
+            "local_response_norm",
+            vec![
+                field("size", size(), "Number of channels that are summed"),
+                field("alpha", Form::any(), "The share of the squares"),
+                field("beta", Form::any(), "The exponent"),
+                field("bias", Form::any(), "What is added to the squares"),
+            ],
+        ),
         (
             "dropout",
             vec![field(
@@ -127,8 +280,23 @@ fn kinds() -> Vec<(&'static str, Vec<Field>)> {
                 "The share of elements that are dropped",
             )],
         ),
-        ("max_pool2d", vec![kernel(), stride(), padding()]),
-        ("avg_pool2d", vec![kernel(), stride(), padding()]),
+        (
+            "max_pool2d",
+            vec![kernel(), stride(), padding(), spread(pair(1)), ceil()],
+        ),
+        (
+            "avg_pool2d",
+            vec![kernel(), stride(), padding(), spread(pair(1)), ceil()],
+        ),
+        (
+            "max_pool1d",
+            vec![length(), steps(), zeros(), spread(whole(1)), ceil()],
+        ),
+        (
+            "avg_pool1d",
+            vec![length(), steps(), zeros(), spread(whole(1)), ceil()],
+        ),
+        ("global_avg_pool1d", Vec::new()),
         ("global_avg_pool2d", Vec::new()),
         ("flatten", Vec::new()),
         (
@@ -205,20 +373,26 @@ fn added(network: Sequential, layer: &LayerDescription, outputs: usize) -> Resul
             side => side.as_u64().map(|side| [side as usize; 2]),
         }
     };
-    let kernel = || {
-        sides("kernel").ok_or_else(|| {
-            Error::new(format!(
-                "{} needs a kernel, such as {{ layer = {:?}, kernel = 2 }}",
-                layer.layer, layer.layer
-            ))
-        })
+    let volume = |name: &str| -> Option<[usize; 3]> {
+        match layer.settings.get(name)? {
+            Value::Array(sides) => {
+                let side = |at: usize| sides.get(at).and_then(Value::as_u64).map(|n| n as usize);
+                Some([side(0)?, side(1)?, side(2)?])
+            }
+            side => side.as_u64().map(|side| [side as usize; 3]),
+        }
     };
+    let no_kernel = || {
+        Error::new(format!(
+            "{} needs a kernel, such as {{ layer = {:?}, kernel = 2 }}",
+            layer.layer, layer.layer
+        ))
+    };
+    let length = || whole("kernel").ok_or_else(no_kernel);
+    let flag = |name: &str| layer.settings.get(name).and_then(Value::as_bool);
     let number = |name: &str| layer.settings.get(name).and_then(Value::as_f64);
-    let has_bias = layer
-        .settings
-        .get("bias")
-        .and_then(Value::as_bool)
-        .unwrap_or(true);
+    let kernel = || sides("kernel").ok_or_else(no_kernel);
+    let has_bias = flag("bias").unwrap_or(true);
     let within = |name: &str| -> Result<Vec<LayerDescription>> {
         let layers = layer
             .settings
@@ -228,12 +402,43 @@ fn added(network: Sequential, layer: &LayerDescription, outputs: usize) -> Resul
         Ok(serde_json::from_value(layers)?)
     };
     macro_rules! pooling {
-        ($kind:ident) => {{
-            let mut pool = $kind::new(kernel()?);
-            if let Some(stride) = sides("stride") {
+        ($kind:ident, $kernel:expr, $sizes:expr) => {{
+            let mut pool = $kind::new($kernel);
+            if let Some(stride) = $sizes("stride") {
                 pool = pool.stride(stride);
             }
-            network.add(pool.padding(sides("padding").unwrap_or([0, 0])))
+            if let Some(padding) = $sizes("padding") {
+                pool = pool.padding(padding);
+            }
+            if let Some(dilation) = $sizes("dilation") {
+                pool = pool.dilation(dilation);
+            }
+            network.add(pool.ceil(flag("ceil").unwrap_or(false)))
+        }};
+    }
+    // The settings that all convolutions have, where they are set.
+    macro_rules! convolution {
+        ($conv:expr, $sizes:expr) => {{
+            let mut conv = $conv.groups(whole("groups").unwrap_or(1)).bias(has_bias);
+            if let Some(stride) = $sizes("stride") {
+                conv = conv.stride(stride);
+            }
+            if let Some(padding) = $sizes("padding") {
+                conv = conv.padding(padding);
+            }
+            if let Some(dilation) = $sizes("dilation") {
+                conv = conv.dilation(dilation);
+            }
+            conv
+        }};
+    }
+    macro_rules! eps {
+        ($norm:expr) => {{
+            let norm = $norm;
+            match number("eps") {
+                Some(eps) => norm.eps(eps),
+                None => norm,
+            }
         }};
     }
     macro_rules! norm {
@@ -247,20 +452,75 @@ fn added(network: Sequential, layer: &LayerDescription, outputs: usize) -> Resul
     }
     Ok(match layer.layer.as_str() {
         "linear" => network.add(Linear::new(whole("outputs").unwrap_or(outputs)).bias(has_bias)),
-        "conv2d" => network.add(
-            Conv2d::new(needed("filters")?, kernel()?)
-                .stride(sides("stride").unwrap_or([1, 1]))
-                .padding(sides("padding").unwrap_or([0, 0]))
-                .dilation(sides("dilation").unwrap_or([1, 1]))
-                .groups(whole("groups").unwrap_or(1))
-                .bias(has_bias),
-        ),
+        "conv2d" => network.add(convolution!(
+            Conv2d::new(needed("filters")?, kernel()?),
+            sides
+        )),
+        "conv1d" => {
+            let conv = convolution!(Conv1d::new(needed("filters")?, length()?), whole);
+            network.add(match flag("causal") {
+                Some(true) => conv.causal(),
+                _ => conv,
+            })
+        }
+        "conv3d" => {
+            let kernel = volume("kernel").ok_or_else(no_kernel)?;
+            network.add(convolution!(
+                Conv3d::new(needed("filters")?, kernel),
+                volume
+            ))
+        }
+        "conv_transpose1d" => {
+            let conv = ConvTranspose1d::new(needed("filters")?, length()?);
+            let conv = conv.output_padding(whole("output_padding").unwrap_or(0));
+            network.add(convolution!(conv, whole))
+        }
+        "conv_transpose2d" => {
+            let conv = ConvTranspose2d::new(needed("filters")?, kernel()?);
+            let conv = conv.output_padding(sides("output_padding").unwrap_or([0, 0]));
+            network.add(convolution!(conv, sides))
+        }
+        "upsample" => {
+            let factor = number("factor").unwrap_or(2.0);
+            let mode = layer.settings.get("mode").and_then(Value::as_str);
+            let up = match mode.unwrap_or("nearest") {
+                "linear" => Upsample::linear(factor),
+                "cubic" => Upsample::cubic(factor),
+                _ => Upsample::nearest(factor),
+            };
+            network.add(up.align_corners(flag("align_corners").unwrap_or(false)))
+        }
         "batch_norm1d" => norm!(BatchNorm1d),
         "batch_norm2d" => norm!(BatchNorm2d),
-        "layer_norm" => network.add(LayerNorm::new()),
+        "layer_norm" => network.add(eps!(LayerNorm::new())),
+        "rms_norm" => network.add(eps!(RmsNorm::new())),
+        "group_norm" => {
+            let norm = eps!(GroupNorm::new(needed("groups")?));
+            network.add(norm.affine(flag("affine").unwrap_or(true)))
+        }
+        "instance_norm" => {
+            let norm = eps!(InstanceNorm::new());
+            network.add(norm.affine(flag("affine").unwrap_or(false)))
+        }
+        "local_response_norm" => {
+            let mut norm = LocalResponseNorm::new(needed("size")?);
+            if let Some(alpha) = number("alpha") {
+                norm = norm.alpha(alpha);
+            }
+            if let Some(beta) = number("beta") {
+                norm = norm.beta(beta);
+            }
+            if let Some(bias) = number("bias") {
+                norm = norm.bias(bias);
+            }
+            network.add(norm)
+        }
         "dropout" => network.add(Dropout::new(number("ratio").unwrap_or(0.5))),
-        "max_pool2d" => pooling!(MaxPool2d),
-        "avg_pool2d" => pooling!(AvgPool2d),
+        "max_pool2d" => pooling!(MaxPool2d, kernel()?, sides),
+        "avg_pool2d" => pooling!(AvgPool2d, kernel()?, sides),
+        "max_pool1d" => pooling!(MaxPool1d, length()?, whole),
+        "avg_pool1d" => pooling!(AvgPool1d, length()?, whole),
+        "global_avg_pool1d" => network.global_avg_pool1d(),
         "global_avg_pool2d" => network.global_avg_pool2d(),
         "flatten" => network.flatten(),
         "embedding" => network.add(Embedding::new(needed("count")?, needed("features")?)),
@@ -304,6 +564,7 @@ mod tests {
                     Form::Flag => json!(true),
                     Form::Layers => json!(["relu"]),
                     Form::Number { .. } => json!(0.5),
+                    Form::Choice(words) => json!(words[0]),
                     _ => json!(1),
                 };
                 settings.insert(field.name.into(), value);
