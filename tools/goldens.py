@@ -768,6 +768,8 @@ def main():
     contractions()
     losses()
     randoms()
+    import goldens_functions
+    goldens_functions.cases()
     os.makedirs(OUT, exist_ok=True)
     only = set(sys.argv[1:])
     for op, cases in CASES.items():
@@ -781,4 +783,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    # The files beside this one add their cases to the module of this name.
+    import goldens
+
+    goldens.main()
