@@ -137,6 +137,10 @@ const REDUCTION: &[Declared] = &[
     with_default("keep", || false.into()),
 ];
 const AXIS: &[Declared] = &[needed("axis")];
+const ARGUMENT: &[Declared] = &[
+    with_default("keep", || false.into()).since(2),
+    with_default("last", || false.into()).since(2),
+];
 const DTYPE: &[Declared] = &[needed("dtype")];
 const EPSILON: &[Declared] = &[needed("epsilon")];
 
@@ -157,8 +161,8 @@ registry! {
     "acos" => |_a| trigonometric::Acos;
     "acosh" => |_a| hyperbolic::Acosh;
     "add" => |_a| arithmetic::Add;
-    "argmax" [AXIS] => |a| argmax::ArgReduce::from_attributes(false, a)?;
-    "argmin" [AXIS] => |a| argmax::ArgReduce::from_attributes(true, a)?;
+    "argmax" [AXIS, ARGUMENT] => |a| argmax::ArgReduce::from_attributes(false, a)?;
+    "argmin" [AXIS, ARGUMENT] => |a| argmax::ArgReduce::from_attributes(true, a)?;
     "asin" => |_a| trigonometric::Asin;
     "asinh" => |_a| hyperbolic::Asinh;
     "atan" => |_a| trigonometric::Atan;
@@ -184,7 +188,8 @@ registry! {
     "cos" => |_a| trigonometric::Cos;
     "cosh" => |_a| hyperbolic::Cosh;
     "cross_entropy" [&[with_default("smoothing", || 0.0.into())]] => |a| cross_entropy::CrossEntropy::from_attributes(a)?;
-    "cumsum" [AXIS] => |a| cumsum::Cumsum::from_attributes(a)?;
+    "cumprod" [AXIS, &[with_default("exclusive", || false.into()), with_default("reverse", || false.into())]] => |a| cumprod::Cumprod::from_attributes(a)?;
+    "cumsum" [AXIS, &[with_default("exclusive", || false.into()).since(2), with_default("reverse", || false.into()).since(2)]] => |a| cumsum::Cumsum::from_attributes(a)?;
     "divide" => |_a| arithmetic::Divide;
     "elu" [&[needed("alpha")]] => |a| rectifiers::Elu::from_attributes(a)?;
     "equal" => |_a| comparison::Equal;
@@ -210,8 +215,10 @@ registry! {
     "leaky_relu" [&[needed("slope")]] => |a| rectifiers::LeakyRelu::from_attributes(a)?;
     "less" => |_a| comparison::Less;
     "less_equal" => |_a| comparison::LessEqual;
+    "linear_recurrence" [AXIS] => |a| linear_recurrence::LinearRecurrence::from_attributes(a)?;
     "log" => |_a| log::Log;
     "log_softmax" => |_a| log_softmax::Softmax { log: true };
+    "log_sum_exp" [REDUCTION] => |a| log_sum_exp::LogSumExp::from_attributes(a)?;
     "logical_and" => |_a| logical::Logical { or: false };
     "logical_not" => |_a| logical::LogicalNot;
     "logical_or" => |_a| logical::Logical { or: true };
@@ -236,6 +243,7 @@ registry! {
     "pow" => |_a| power::Pow;
     "powf" [&[needed("exponent")]] => |a| power::Powf::from_attributes(a)?;
     "prelu" => |_a| prelu::Prelu;
+    "prod" [REDUCTION] => |a| prod::Prod::from_attributes(a)?;
     "reciprocal" => |_a| power::Reciprocal;
     "relu" => |_a| relu::Relu;
     "reshape" [&[needed("lengths"), with_default("exact", || false.into())]] => |a| reshape::Reshape::from_attributes(a)?;
