@@ -771,9 +771,11 @@ def main():
     losses()
     randoms()
     import goldens_functions
+    import goldens_indexing
     import goldens_reductions
     goldens_functions.cases()
     goldens_reductions.cases()
+    goldens_indexing.cases()
     os.makedirs(OUT, exist_ok=True)
     only = set(sys.argv[1:])
     for op, cases in CASES.items():

@@ -141,6 +141,8 @@ const ARGUMENT: &[Declared] = &[
     with_default("keep", || false.into()).since(2),
     with_default("last", || false.into()).since(2),
 ];
+const BATCH_DIMS: &[Declared] = &[with_default("batch_dims", || 0usize.into())];
+const JOINED: &[Declared] = &[with_default("reduction", || "none".into())];
 const DTYPE: &[Declared] = &[needed("dtype")];
 const EPSILON: &[Declared] = &[needed("epsilon")];
 
@@ -163,6 +165,7 @@ registry! {
     "add" => |_a| arithmetic::Add;
     "argmax" [AXIS, ARGUMENT] => |a| argmax::ArgReduce::from_attributes(false, a)?;
     "argmin" [AXIS, ARGUMENT] => |a| argmax::ArgReduce::from_attributes(true, a)?;
+    "argsort" [AXIS, &[with_default("descending", || false.into())]] => |a| sort::Argsort::from_attributes(a)?;
     "asin" => |_a| trigonometric::Asin;
     "asinh" => |_a| hyperbolic::Asinh;
     "atan" => |_a| trigonometric::Atan;
@@ -191,6 +194,7 @@ registry! {
     "cumprod" [AXIS, &[with_default("exclusive", || false.into()), with_default("reverse", || false.into())]] => |a| cumprod::Cumprod::from_attributes(a)?;
     "cumsum" [AXIS, &[with_default("exclusive", || false.into()).since(2), with_default("reverse", || false.into()).since(2)]] => |a| cumsum::Cumsum::from_attributes(a)?;
     "divide" => |_a| arithmetic::Divide;
+    "einsum" [&[needed("equation")]] => |a| einsum::Einsum::from_attributes(a)?;
     "elu" [&[needed("alpha")]] => |a| rectifiers::Elu::from_attributes(a)?;
     "equal" => |_a| comparison::Equal;
     "erf" => |_a| erf::Erf;
@@ -199,6 +203,7 @@ registry! {
     "fill" [&[needed("value"), optional("shape"), optional("dtype")]] => |a| fill::Fill::from_attributes(a)?;
     "floor" => |_a| piecewise::Floor;
     "gather" [AXIS] => |a| gather::Gather::from_attributes(a)?;
+    "gather_nd" [BATCH_DIMS] => |a| gather_nd::GatherNd::from_attributes(a)?;
     "gelu" => |_a| gelu::Gelu;
     "gelu_tanh" => |_a| gelu::GeluTanh;
     "greater" => |_a| comparison::Greater;
@@ -247,9 +252,12 @@ registry! {
     "reciprocal" => |_a| power::Reciprocal;
     "relu" => |_a| relu::Relu;
     "reshape" [&[needed("lengths"), with_default("exact", || false.into())]] => |a| reshape::Reshape::from_attributes(a)?;
+    "reverse_sequence" [&[with_default("batch_axis", || 1i64.into()), with_default("time_axis", || 0i64.into())]] => |a| reverse_sequence::ReverseSequence::from_attributes(a)?;
     "round" => |_a| rounding::Round;
     "rsqrt" => |_a| power::Rsqrt;
     "scatter_add" [AXIS, &[needed("length")]] => |a| gather::ScatterAdd::from_attributes(a)?;
+    "scatter_elements" [&[with_default("axis", || 0i64.into())], JOINED] => |a| scatter_elements::ScatterElements::from_attributes(a)?;
+    "scatter_nd" [BATCH_DIMS, JOINED] => |a| gather_nd::ScatterNd::from_attributes(a)?;
     "selu" [&[with_default("alpha", || rectifiers::Selu::ALPHA.into()), with_default("gamma", || rectifiers::Selu::GAMMA.into())]] => |a| rectifiers::Selu::from_attributes(a)?;
     "shrink" [&[with_default("lambd", || 0.5.into()), with_default("bias", || 0.0.into())]] => |a| thresholds::Shrink::from_attributes(a)?;
     "sigmoid" => |_a| sigmoid::Sigmoid;
@@ -271,6 +279,9 @@ registry! {
     "tan" => |_a| trigonometric::Tan;
     "tanh" => |_a| tanh::Tanh;
     "thresholded_relu" [&[with_default("alpha", || 1.0.into())]] => |a| thresholds::ThresholdedRelu::from_attributes(a)?;
+    "tile" [&[needed("repeats")]] => |a| tile::Tile::from_attributes(a)?;
+    "top_k" [AXIS, &[needed("k"), with_default("largest", || true.into())]] => |a| sort::TopK::from_attributes(a)?;
+    "trilu" [&[with_default("upper", || true.into()), with_default("k", || 0i64.into())]] => |a| trilu::Trilu::from_attributes(a)?;
     "uniform" [&[needed("key"), optional("shape")]] => |a| uniform::Uniform::from_attributes(a)?;
     "var" [REDUCTION, &[needed("correction")]] => |a| variance::Variance::from_attributes(a)?;
     "where" => |_a| where_::Where;

@@ -91,6 +91,9 @@ impl Walk {
             length,
             inner,
         } = self.along;
+        if x.is_empty() {
+            return;
+        }
         let mut states = vec![start; inner];
         for outer in 0..outer {
             states.fill(start);

@@ -42,6 +42,9 @@ impl Op for LinearRecurrence {
 
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
         let axis = shape::axis(self.axis, output.shape().len())?;
+        if output.is_empty() {
+            return Ok(());
+        }
         let along = Along::axis(axis, output.shape());
         loops::floats!(output.dtype(), T => {
             let (a, b, y) = (inputs[0].slice::<T>(), inputs[1].slice::<T>(), output.slice_mut::<T>());
