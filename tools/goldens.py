@@ -772,10 +772,12 @@ def main():
     randoms()
     import goldens_functions
     import goldens_indexing
+    import goldens_losses
     import goldens_reductions
     goldens_functions.cases()
     goldens_reductions.cases()
     goldens_indexing.cases()
+    goldens_losses.cases()
     os.makedirs(OUT, exist_ok=True)
     only = set(sys.argv[1:])
     for op, cases in CASES.items():

@@ -143,6 +143,10 @@ const ARGUMENT: &[Declared] = &[
 ];
 const BATCH_DIMS: &[Declared] = &[with_default("batch_dims", || 0usize.into())];
 const JOINED: &[Declared] = &[with_default("reduction", || "none".into())];
+const READING: &[Declared] = &[
+    with_default("blank", || 0usize.into()),
+    with_default("zero_infinity", || false.into()),
+];
 const DTYPE: &[Declared] = &[needed("dtype")];
 const EPSILON: &[Declared] = &[needed("epsilon")];
 
@@ -191,6 +195,9 @@ registry! {
     "cos" => |_a| trigonometric::Cos;
     "cosh" => |_a| hyperbolic::Cosh;
     "cross_entropy" [&[with_default("smoothing", || 0.0.into())]] => |a| cross_entropy::CrossEntropy::from_attributes(a)?;
+    "ctc_loss" [READING] => |a| ctc::CtcLoss::from_attributes(a)?;
+    "ctc_loss_curvature" [READING] => |a| ctc::CtcLossCurvature::from_attributes(a)?;
+    "ctc_loss_gradient" [READING] => |a| ctc::CtcLossGradient::from_attributes(a)?;
     "cumprod" [AXIS, &[with_default("exclusive", || false.into()), with_default("reverse", || false.into())]] => |a| cumprod::Cumprod::from_attributes(a)?;
     "cumsum" [AXIS, &[with_default("exclusive", || false.into()).since(2), with_default("reverse", || false.into()).since(2)]] => |a| cumsum::Cumsum::from_attributes(a)?;
     "divide" => |_a| arithmetic::Divide;
