@@ -778,7 +778,7 @@ def main():
     goldens_reductions.cases()
     goldens_indexing.cases()
     goldens_losses.cases()
-    os.makedirs(OUT, exist_ok=True)
+    os.makedirs(os.path.join(OUT, "functions"), exist_ok=True)
     only = set(sys.argv[1:])
     for op, cases in CASES.items():
         for case in cases:

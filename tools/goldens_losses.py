@@ -4,7 +4,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from goldens import INF, Fixed, add, rand
+from goldens import INF, Fixed, add, ints, rand
 
 
 def ctc(x, labels, steps, lengths, blank, zero_infinity):
@@ -93,5 +93,98 @@ def temporal():
     add("ctc_loss", [x, np.array([[1, 2]]), np.array([5]), np.array([2])], lambda x, a, b, d: ctc(x, a, b, d, 0, False), kink=True, blank=0, zero_infinity=False)
 
 
+# Functions that are made of operations have their cases in a folder of their own, which tests/composed.rs reads.
+
+
+def reduced(losses, reduction):
+    return {"none": lambda: losses, "mean": losses.mean, "sum": losses.sum, "batch_mean": lambda: losses.sum() / losses.shape[0]}[reduction]()
+
+
+def of_labels():
+    for op in ["functions/nll_loss", "functions/cross_entropy_of"]:
+        Fixed(op)
+        for shape in [(4, 3), (2, 3, 4), (5,), (1, 1)]:
+            classes = shape[-1]
+            for weighted in [False, True]:
+                for ignore in [None, -100, 0]:
+                    for smoothing in [0.0, 0.1] if op.endswith("of") else [0.0]:
+                        for reduction in ["none", "mean", "sum"]:
+                            labels = np.asarray(ints(0, classes, *shape[:-1]))
+                            if ignore is not None and labels.size > 1:
+                                labels.flat[1] = ignore
+                                labels.flat[0] = classes - 1
+                            if ignore == 0 and (shape == (1, 1) or labels.size == 1):
+                                continue
+
+                            def loss(x, t, w=None):
+                                options = dict(weight=w, ignore_index=-99 if ignore is None else ignore, reduction=reduction)
+                                if smoothing:
+                                    options["label_smoothing"] = smoothing
+                                flat = x.reshape(-1, classes)
+                                function = F.nll_loss if op.endswith("nll_loss") else F.cross_entropy
+                                y = function(flat, t.reshape(-1), **options)
+                                return y.reshape(t.shape) if reduction == "none" else y
+
+                            options = dict(reduction=reduction, smoothing=smoothing)
+                            if ignore is not None:
+                                options["ignore"] = ignore
+                            inputs = [rand(*shape), labels] + ([rand(classes, low=0.25)] if weighted else [])
+                            add(op, inputs, loss, wrt=[0], **options)
+
+
+def of_distributions():
+    op = "functions/kl_divergence"
+    Fixed(op)
+    for reduction in ["none", "mean", "sum", "batch_mean"]:
+        for log_target in [False, True]:
+            kind = "batchmean" if reduction == "batch_mean" else reduction
+            p = np.abs(rand(3, 4)) if not log_target else rand(3, 4)
+            add(op, [rand(3, 4), p], lambda x, p: F.kl_div(x, p, reduction=kind, log_target=log_target), reduction=reduction, log_target=log_target)
+        p = np.array([[0.0, 0.5, 0.5], [1.0, 0.0, 0.0]])
+        x = np.array([[-INF, -1.0, -2.0], [-0.5, -INF, -3.0]])
+        safe = lambda x, p: reduced(torch.where(p == 0, 0.0, p * (torch.where(p == 0, 1.0, p).log() - torch.where(p == 0, 0.0, x))), reduction)
+        add(op, [x, p], safe, kink=True, reduction=reduction, log_target=False)
+
+
+def of_embeddings():
+    op = "functions/cosine_embedding_loss"
+    Fixed(op)
+    for reduction in ["none", "mean", "sum"]:
+        for margin in [0.0, 0.25]:
+            add(op, [rand(6, 4), rand(6, 4), np.array([1, -1, 1, -1, -1, 1])],
+                lambda a, b, t: F.cosine_embedding_loss(a, b, t, margin, reduction=reduction), reduction=reduction, margin=margin)
+            add(op, [rand(4), rand(4), np.array(-1)],
+                lambda a, b, t: F.cosine_embedding_loss(a, b, t, margin, reduction=reduction), reduction=reduction, margin=margin)
+        add(op, [np.zeros((1, 3)), rand(1, 3), np.array([1])], lambda a, b, t: F.cosine_embedding_loss(a, b, t, reduction=reduction), wrt=[],
+            reduction=reduction, margin=0.0)
+    op = "functions/triplet_margin_loss"
+    Fixed(op)
+    for reduction in ["none", "mean", "sum"]:
+        for p in [1.0, 2.0, 3.0]:
+            for swap in [False, True]:
+                add(op, [rand(5, 3), rand(5, 3), rand(5, 3)],
+                    lambda a, b, c: F.triplet_margin_loss(a, b, c, 0.75, p, 1e-6, swap, reduction=reduction), reduction=reduction, margin=0.75, p=p, swap=swap)
+
+
+def of_halves():
+    gates = {"glu": torch.sigmoid, "swiglu": F.silu, "geglu": F.gelu, "reglu": torch.relu}
+    for name, gate in gates.items():
+        op = "functions/" + name
+        Fixed(op)
+        for shape, axis in [((4,), 0), ((3, 6), 1), ((4, 3), 0), ((2, 4, 3), -2), ((2, 0), 1)]:
+            half = lambda x: x.split(x.shape[axis] // 2, axis) if x.shape[axis] else (x, x)
+            add(op, [rand(*shape)], lambda x: half(x)[0] * gate(half(x)[1]), axis=axis)
+    for name, function in [("l1_axes", lambda x, a, k: x.abs().sum(a, k)), ("sum_square_axes", lambda x, a, k: (x * x).sum(a, k)),
+                           ("log_sum_axes", lambda x, a, k: x.sum(a, k).log()), ("norm_axes", lambda x, a, k: x.square().sum(a, k).sqrt())]:
+        op = "functions/" + name
+        Fixed(op)
+        for shape, axes, keep in [((5,), [0], True), ((3, 5), [0], False), ((3, 5), [-1], True), ((2, 3, 4), [0, 2], False)]:
+            add(op, [rand(*shape, low=0.25)], lambda x: function(x, axes, keep), axes=axes, keep=keep)
+
+
 def cases():
     temporal()
+    of_labels()
+    of_distributions()
+    of_embeddings()
+    of_halves()

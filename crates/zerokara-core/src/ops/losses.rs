@@ -27,7 +27,8 @@ impl LossReduction {
             LossReduction::BatchMean => {
                 let samples = losses.shape().ok().and_then(|shape| shape.first());
                 let samples = samples.map_or(1.0, |&n| n as f64);
-                losses.sum() / samples
+                let sum = losses.sum();
+                &sum / sum.full_like(samples)
             }
         }
     }
@@ -169,10 +170,12 @@ impl Tensor {
         let losses = self.cross_entropy_smoothed(&counted.labels, smoothing);
         match (&how.weights, &counted.weights) {
             (Some(of_class), Some(weights)) if smoothing != 0.0 && losses.meta().is_ok() => {
-                let own = self.cross_entropy(&counted.labels) * (1.0 - smoothing);
+                let own = self.cross_entropy(&counted.labels);
+                let own = &own * own.full_like(1.0 - smoothing);
                 let all = weighted(&-self.log_softmax(), &of_class.broadcast_like(self));
                 let classes = self.shape().map_or(1, |shape| shape[shape.len() - 1]);
-                let all = all.sum_axes(&[-1], false) * (smoothing / classes as f64);
+                let all = all.sum_axes(&[-1], false);
+                let all = &all * all.full_like(smoothing / classes as f64);
                 let all = match how.ignored(labels) {
                     Some(ignored) => ignored.select(&all.zeros_like(), &all),
                     None => all,
@@ -257,9 +260,11 @@ impl Tensor {
     ) -> Tensor {
         /// Beside it no embedding has the length 0.
         const LEAST: f64 = 1e-12;
-        let square = |x: &Tensor| x.square().sum_axes(&[-1], false);
         let product = (self * other).sum_axes(&[-1], false);
-        let lengths = |x: &Tensor| square(x) + LEAST;
+        let lengths = |x: &Tensor| {
+            let squares = x.square().sum_axes(&[-1], false);
+            &squares + squares.full_like(LEAST)
+        };
         let cosine = product * (lengths(self) * lengths(other)).rsqrt();
         let (one, zero) = (cosine.full_like(1.0), cosine.zeros_like());
         let apart = (&cosine - cosine.full_like(margin)).relu();
@@ -306,7 +311,8 @@ impl Tensor {
             return Tensor::refuse("triplet_margin_loss", &[self, like, unlike], reason);
         }
         let distance = |a: &Tensor, b: &Tensor| {
-            let difference = a - b + 1e-6;
+            let difference = a - b;
+            let difference = &difference + difference.full_like(1e-6);
             match p {
                 2.0 => difference.norm_axes(&[-1], false),
                 1.0 => difference.l1_axes(&[-1], false),
@@ -318,7 +324,8 @@ impl Tensor {
         if swap {
             apart = apart.minimum(&distance(like, unlike));
         }
-        let losses = (distance(self, like) - apart + margin).relu();
+        let losses = distance(self, like) - apart;
+        let losses = (&losses + losses.full_like(margin)).relu();
         reduction.apply(&losses)
     }
 }
