@@ -10,9 +10,11 @@ mod conv2d;
 mod dropout;
 mod embedding;
 mod flatten;
+mod glu;
 mod linear;
 mod norm;
 mod pool;
+mod prelu;
 mod residual;
 mod sequential;
 
@@ -21,9 +23,11 @@ pub use conv2d::Conv2d;
 pub use dropout::Dropout;
 pub use embedding::Embedding;
 pub use flatten::Flatten;
+pub use glu::{Glu, SwiGlu};
 pub use linear::Linear;
 pub use norm::{BatchNorm1d, BatchNorm2d, LayerNorm};
 pub use pool::{AvgPool2d, GlobalAvgPool2d, MaxPool2d};
+pub use prelu::Prelu;
 pub use residual::Residual;
 pub use sequential::Sequential;
 
