@@ -774,10 +774,12 @@ def main():
     import goldens_indexing
     import goldens_losses
     import goldens_reductions
+    import goldens_signals
     goldens_functions.cases()
     goldens_reductions.cases()
     goldens_indexing.cases()
     goldens_losses.cases()
+    goldens_signals.cases()
     os.makedirs(os.path.join(OUT, "functions"), exist_ok=True)
     only = set(sys.argv[1:])
     for op, cases in CASES.items():

@@ -187,6 +187,7 @@ registry! {
     "ceil" => |_a| rounding::Ceil;
     "celu" [&[with_default("alpha", || 1.0.into())]] => |a| rectifiers::Celu::from_attributes(a)?;
     "clamp" [&[needed("low"), needed("high")]] => |a| extremes::Clamp::from_attributes(a)?;
+    "cofactors" => |_a| det::Cofactors;
     "col2im" [UNFOLDING, &[needed("images")]] => |a| im2col::Col2im::from_attributes(a)?;
     "concat" [AXIS, &[needed("rank"), needed("lengths")]] => |a| concat::Concat::from_attributes(a)?;
     "conv2d" [CONVOLUTION] => |a| conv2d::Conv2d::from_attributes(a)?;
@@ -200,6 +201,8 @@ registry! {
     "ctc_loss_gradient" [READING] => |a| ctc::CtcLossGradient::from_attributes(a)?;
     "cumprod" [AXIS, &[with_default("exclusive", || false.into()), with_default("reverse", || false.into())]] => |a| cumprod::Cumprod::from_attributes(a)?;
     "cumsum" [AXIS, &[with_default("exclusive", || false.into()).since(2), with_default("reverse", || false.into()).since(2)]] => |a| cumsum::Cumsum::from_attributes(a)?;
+    "det" => |_a| det::Det;
+    "dft" [AXIS, &[with_default("inverse", || false.into())]] => |a| dft::Dft::from_attributes(a)?;
     "divide" => |_a| arithmetic::Divide;
     "einsum" [&[needed("equation")]] => |a| einsum::Einsum::from_attributes(a)?;
     "elu" [&[needed("alpha")]] => |a| rectifiers::Elu::from_attributes(a)?;
@@ -217,6 +220,7 @@ registry! {
     "greater_equal" => |_a| comparison::GreaterEqual;
     "hard_sigmoid" [&[with_default("alpha", || 0.2.into()), with_default("beta", || 0.5.into())]] => |a| gates::HardSigmoid::from_attributes(a)?;
     "hard_swish" => |_a| gates::HardSwish;
+    "hardmax" [&[with_default("axis", || (-1i64).into())]] => |a| hardmax::Hardmax::from_attributes(a)?;
     "im2col" [UNFOLDING] => |a| im2col::Im2col::from_attributes(a)?;
     "index_add" [AXIS, &[needed("length")]] => |a| index_select::IndexAdd::from_attributes(a)?;
     "index_select" [AXIS] => |a| index_select::IndexSelect::from_attributes(a)?;

@@ -3,7 +3,9 @@
 
 use serde_json::Value;
 use std::{fs, path::PathBuf};
-use zerokara_core::{Array, DType, Labels, LossReduction, Precision, Tensor, gradients, interpret};
+use zerokara_core::{
+    Array, Blocks, DType, Fourier, Labels, LossReduction, Precision, Tensor, gradients, interpret,
+};
 
 fn numbers(value: &Value) -> Vec<f64> {
     let number = |value: &Value| match value {
@@ -30,6 +32,19 @@ fn reduction(case: &Value) -> LossReduction {
         Some("sum") => LossReduction::Sum,
         Some("batch_mean") => LossReduction::BatchMean,
         _ => LossReduction::Mean,
+    }
+}
+
+fn blocks(settings: &Value) -> Blocks {
+    let list = |name: &str| -> Vec<usize> {
+        serde_json::from_value(settings[name].clone()).expect("a list of sizes")
+    };
+    Blocks {
+        image: list("image"),
+        block: list("block"),
+        dilation: list("dilation"),
+        stride: list("stride"),
+        padding: list("padding"),
     }
 }
 
@@ -63,6 +78,29 @@ fn apply(name: &str, case: &Value, x: &[Tensor]) -> Tensor {
         "l1_axes" => x[0].l1_axes(&axes(), truth("keep")),
         "sum_square_axes" => x[0].sum_square_axes(&axes(), truth("keep")),
         "log_sum_axes" => x[0].log_sum_axes(&axes(), truth("keep")),
+        "fold" => x[0].fold(&blocks(settings)),
+        "unfold" => x[0].unfold(&blocks(settings)),
+        "fourier" => {
+            let how = Fourier {
+                length: settings["length"].as_u64().map(|n| n as usize),
+                inverse: truth("inverse"),
+                one_sided: truth("one_sided"),
+            };
+            x[0].dft(axis(), &how)
+        }
+        "stft" => {
+            let size = |name: &str| settings[name].as_u64().expect("a size") as usize;
+            x[0].stft(size("frame"), size("step"), x.get(1), truth("one_sided"))
+        }
+        "window" => {
+            let size = settings["size"].as_u64().expect("a size") as usize;
+            let make = match settings["kind"].as_str() {
+                Some("hann") => Tensor::hann_window,
+                Some("hamming") => Tensor::hamming_window,
+                _ => Tensor::blackman_window,
+            };
+            make(size, truth("periodic"), DType::F64)
+        }
         "norm_axes" => x[0].norm_axes(&axes(), truth("keep")),
         other => panic!("{other} has cases, and is called by none"),
     }
@@ -179,4 +217,43 @@ fn losses_that_cannot_be() {
     };
     let ignored = Tensor::from([7, 7]);
     assert!(x.nll_loss(&ignored, &none).item().unwrap().is_nan());
+}
+
+#[test]
+fn signals_that_cannot_be() {
+    let fails = |y: Tensor, why: &str| {
+        let error = y.eval().unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    };
+    let image = |image: &[usize], block: &[usize]| Blocks {
+        image: image.to_vec(),
+        block: block.to_vec(),
+        ..Blocks::default()
+    };
+    let columns = Tensor::ones([1, 4, 4]);
+    fails(columns.fold(&image(&[3, 3], &[2])), "1 numbers do not go");
+    fails(columns.fold(&image(&[3, 3], &[0, 1])), "at least 1");
+    fails(columns.fold(&image(&[], &[])), "one axis or more");
+    fails(columns.fold(&image(&[4, 3], &[2, 2])), "[N, C 4, 6]");
+    fails(columns.fold(&image(&[usize::MAX; 2], &[2, 2])), "");
+    fails(columns.unfold(&image(&[5], &[2])), "needs images [5]");
+    let signal = Tensor::ones([1, 4, 1]);
+    let how = |length, inverse, one_sided| Fourier {
+        length,
+        inverse,
+        one_sided,
+    };
+    fails(signal.dft(2, &how(None, false, false)), "last axis");
+    fails(signal.dft(7, &how(None, false, false)), "axis 7");
+    fails(signal.dft(1, &how(Some(0), false, false)), "nothing");
+    fails(signal.dft(1, &how(Some(1 << 60), false, false)), "");
+    let both = signal.pad(&[0, 0, 0], &[0, 0, 1], 0.0);
+    fails(both.dft(1, &how(None, false, true)), "no mirrored");
+    fails(both.dft(1, &how(Some(usize::MAX), true, true)), "");
+    fails(signal.stft(5, 1, None, true), "do not fit");
+    fails(signal.stft(2, 0, None, true), "do not fit");
+    fails(signal.stft(2, 1, Some(&signal), true), "window must be");
+    fails(Tensor::hann_window(3, true, DType::I64), "floats");
+    fails(Tensor::hann_window(usize::MAX, true, DType::F32), "");
+    fails(Tensor::ones([2, 3]).det(), "square");
 }

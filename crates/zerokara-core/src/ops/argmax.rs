@@ -16,6 +16,18 @@ pub struct ArgReduce {
 
 attributes!(ArgReduce: axis, keep, last; beside min: bool);
 
+impl ArgReduce {
+    /// The first largest element along an axis, which is removed.
+    pub(super) fn largest(axis: i64) -> Self {
+        Self {
+            min: false,
+            axis,
+            keep: false,
+            last: false,
+        }
+    }
+}
+
 /// The place of the element that is best, the first or the last of equal ones.
 fn best_of<T: Copy>(
     elements: impl Iterator<Item = T>,
