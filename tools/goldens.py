@@ -438,12 +438,13 @@ def reductions():
     add("var", [1e6 + ints(0, 2, 3, 50).astype(np.float32)], lambda x: x.var([1], correction=0), wrt=[], axes=[1], keep=False, correction=0)
     add("var", [np.array([[1.0, INF, 2.0], [NAN, 1.0, 1.0], [1.0, 2.0, 4.0]])], lambda x: x.var([1], correction=0), wrt=[], axes=[1], keep=False, correction=0)
     add("var", [np.array([2e-15, 1e-15, 4e-15])], lambda x: x.var([0], correction=0), kink=True, axes=[0], keep=False, correction=0)
+    first = dict(keep=False, last=False)
     for op, function in [("argmax", np.argmax), ("argmin", np.argmin)]:
         Fixed(op)
         for shape, axis in [((5,), 0), ((3, 5), 1), ((3, 5), 0), ((2, 3, 4), -2), ((1, 1), -1), ((0, 3), 1)]:
-            add(op, [distinct(*shape)], lambda x: torch.tensor(function(x.numpy(), axis)), wrt=[], axis=axis)
-        add(op, [np.array([[1, 3, 3, 1], [2, 2, 2, 2]], np.float32)], lambda x: torch.tensor(function(x.numpy(), 1)), wrt=[], axis=1)
-        add(op, [np.array([1, math.nan, 3, math.nan], np.float32)], lambda x: torch.tensor(function(x.numpy(), 0)), wrt=[], axis=0)
+            add(op, [distinct(*shape)], lambda x: torch.tensor(function(x.numpy(), axis)), wrt=[], axis=axis, **first)
+        add(op, [np.array([[1, 3, 3, 1], [2, 2, 2, 2]], np.float32)], lambda x: torch.tensor(function(x.numpy(), 1)), wrt=[], axis=1, **first)
+        add(op, [np.array([1, math.nan, 3, math.nan], np.float32)], lambda x: torch.tensor(function(x.numpy(), 0)), wrt=[], axis=0, **first)
     for op, function in [("softmax", torch.softmax), ("log_softmax", torch.log_softmax)]:
         Fixed(op)
         for shape in [(1,), (7,), (3, 5), (2, 3, 4), (0, 3), (2, 1), (3, 33)]:
@@ -452,10 +453,11 @@ def reductions():
         add(op, [np.array(MASKED, np.float32)], lambda x: function(x, -1), kink=True)
         add(op, [np.array(NO_DISTRIBUTION, np.float32)], lambda x: function(x, -1), kink=True)
     Fixed("cumsum")
+    inclusive = dict(exclusive=False, reverse=False)
     for shape, axis in [((5,), 0), ((3, 5), 0), ((3, 5), -1), ((2, 3, 4), 1), ((0, 3), 1), ((1,), 0)]:
-        add("cumsum", [rand(*shape)], lambda x: x.cumsum(axis), axis=axis)
-    add("cumsum", [np.array([1.0, INF, 2.0, -INF, NAN])], lambda x: x.cumsum(0), kink=True, axis=0)
-    add("cumsum", [np.array([1e15, 1.0, -1e15, 1e-30])], lambda x: x.cumsum(0), kink=True, axis=0)
+        add("cumsum", [rand(*shape)], lambda x: x.cumsum(axis), axis=axis, **inclusive)
+    add("cumsum", [np.array([1.0, INF, 2.0, -INF, NAN])], lambda x: x.cumsum(0), kink=True, axis=0, **inclusive)
+    add("cumsum", [np.array([1e15, 1.0, -1e15, 1e-30])], lambda x: x.cumsum(0), kink=True, axis=0, **inclusive)
 
 
 # Indices.
@@ -949,9 +951,9 @@ def main():
     recurrent()
     randoms()
     # What does not fit into this file uses its functions.
-    for module in ["goldens_windows"]:
-        importlib.import_module(module).main()
-    os.makedirs(OUT, exist_ok=True)
+    for module in ["windows", "functions", "reductions", "indexing", "losses", "signals"]:
+        importlib.import_module(f"goldens_{module}").main()
+    os.makedirs(os.path.join(OUT, "functions"), exist_ok=True)
     only = set(sys.argv[1:])
     for op, cases in CASES.items():
         for case in cases:
@@ -964,4 +966,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    # The files beside this one add their cases to the module of this name.
+    import goldens
+
+    goldens.main()

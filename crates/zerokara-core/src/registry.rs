@@ -181,6 +181,16 @@ const ATTENTION: &[Declared] = &[
 ];
 const RECTIFIED: &[Declared] = &[with_default("rectified", || false.into())];
 const AXIS: &[Declared] = &[needed("axis")];
+const ARGUMENT: &[Declared] = &[
+    with_default("keep", || false.into()).since(2),
+    with_default("last", || false.into()).since(2),
+];
+const BATCH_DIMS: &[Declared] = &[with_default("batch_dims", || 0usize.into())];
+const JOINED: &[Declared] = &[with_default("reduction", || "none".into())];
+const READING: &[Declared] = &[
+    with_default("blank", || 0usize.into()),
+    with_default("zero_infinity", || false.into()),
+];
 const DTYPE: &[Declared] = &[needed("dtype")];
 const EPSILON: &[Declared] = &[needed("epsilon")];
 
@@ -198,20 +208,37 @@ macro_rules! registry {
 
 registry! {
     "abs" => |_a| piecewise::Abs;
+    "acos" => |_a| trigonometric::Acos;
+    "acosh" => |_a| hyperbolic::Acosh;
     "add" => |_a| arithmetic::Add;
     "affine_grid" [&[needed("size"), with_default("align_corners", || false.into())]] => |a| affine_grid::AffineGrid::from_attributes(a)?;
     "argmax" [AXIS] => |a| argmax::ArgReduce::from_attributes(false, a)?;
+    "argmax" [AXIS, ARGUMENT] => |a| argmax::ArgReduce::from_attributes(false, a)?;
     "argmin" [AXIS] => |a| argmax::ArgReduce::from_attributes(true, a)?;
+    "argmin" [AXIS, ARGUMENT] => |a| argmax::ArgReduce::from_attributes(true, a)?;
+    "argsort" [AXIS, &[with_default("descending", || false.into())]] => |a| sort::Argsort::from_attributes(a)?;
+    "asin" => |_a| trigonometric::Asin;
+    "asinh" => |_a| hyperbolic::Asinh;
+    "atan" => |_a| trigonometric::Atan;
+    "atanh" => |_a| hyperbolic::Atanh;
     "attention" [ATTENTION] => |a| attention::Attention::from_attributes(a)?;
     "attention_gradient" [ATTENTION] => |a| attention::AttentionGradient(attention::Attention::from_attributes(a)?);
     "avg_pool" [WINDOWS, COUNT_PADDING] => |a| pool::AvgPool::from_attributes(a)?;
     "avg_pool2d" [POOLING, COUNT_PADDING] => |a| avg_pool2d::AvgPool2d::from_attributes(a)?;
     "avg_pool2d_gradient" [POOLING, COUNT_PADDING, &[needed("input")]] => |a| avg_pool2d::AvgPool2dGradient::from_attributes(a)?;
     "batch_norm" [EPSILON] => |a| normalize::BatchNorm::from_attributes(a)?;
+    "bit_shift" [&[needed("right")]] => |a| bitwise::BitShift::from_attributes(a)?;
+    "bitwise_and" => |_a| bitwise::Bitwise(bitwise::Bits::And);
+    "bitwise_not" => |_a| bitwise::BitwiseNot;
+    "bitwise_or" => |_a| bitwise::Bitwise(bitwise::Bits::Or);
+    "bitwise_xor" => |_a| bitwise::Bitwise(bitwise::Bits::Xor);
     "broadcast" [&[optional("shape")]] => |a| broadcast::Broadcast::from_attributes(a)?;
     "cast" [DTYPE] => |a| cast::Cast::from_attributes(a)?;
+    "ceil" => |_a| rounding::Ceil;
+    "celu" [&[with_default("alpha", || 1.0.into())]] => |a| rectifiers::Celu::from_attributes(a)?;
     "center_crop_pad" [&[needed("lengths"), with_default("axes", || Attribute::Ints(Vec::new()))]] => |a| center_crop_pad::CenterCropPad::from_attributes(a)?;
     "clamp" [&[needed("low"), needed("high")]] => |a| extremes::Clamp::from_attributes(a)?;
+    "cofactors" => |_a| det::Cofactors;
     "col2im" [UNFOLDING, &[needed("images")]] => |a| im2col::Col2im::from_attributes(a)?;
     "concat" [AXIS, &[needed("rank"), needed("lengths")]] => |a| concat::Concat::from_attributes(a)?;
     "conv1d" [SEQUENCES] => |a| conv1d::Conv1d::from_attributes(a)?;
@@ -222,10 +249,19 @@ registry! {
     "conv_transpose1d" [SEQUENCES, &[with_default("output_padding", || 0usize.into())]] => |a| conv_transpose::ConvTranspose1d::from_attributes(a)?;
     "conv_transpose2d" [CONVOLUTION, &[with_default("output_padding", || [0, 0].into())]] => |a| conv_transpose::ConvTranspose2d::from_attributes(a)?;
     "cos" => |_a| trigonometric::Cos;
+    "cosh" => |_a| hyperbolic::Cosh;
     "cross_entropy" [&[with_default("smoothing", || 0.0.into())]] => |a| cross_entropy::CrossEntropy::from_attributes(a)?;
+    "ctc_loss" [READING] => |a| ctc::CtcLoss::from_attributes(a)?;
+    "ctc_loss_curvature" [READING] => |a| ctc::CtcLossCurvature::from_attributes(a)?;
+    "ctc_loss_gradient" [READING] => |a| ctc::CtcLossGradient::from_attributes(a)?;
+    "cumprod" [AXIS, &[with_default("exclusive", || false.into()), with_default("reverse", || false.into())]] => |a| cumprod::Cumprod::from_attributes(a)?;
     "cumsum" [AXIS] => |a| cumsum::Cumsum::from_attributes(a)?;
+    "cumsum" [AXIS, &[with_default("exclusive", || false.into()).since(2), with_default("reverse", || false.into()).since(2)]] => |a| cumsum::Cumsum::from_attributes(a)?;
     "depth_to_space" [&[needed("block"), with_default("mode", || "DCR".into())]] => |a| depth_to_space::DepthToSpace::from_attributes(a)?;
+    "det" => |_a| det::Det;
+    "dft" [AXIS, &[with_default("inverse", || false.into())]] => |a| dft::Dft::from_attributes(a)?;
     "divide" => |_a| arithmetic::Divide;
+    "einsum" [&[needed("equation")]] => |a| einsum::Einsum::from_attributes(a)?;
     "elu" [&[needed("alpha")]] => |a| rectifiers::Elu::from_attributes(a)?;
     "equal" => |_a| comparison::Equal;
     "erf" => |_a| erf::Erf;
@@ -234,6 +270,7 @@ registry! {
     "fill" [&[needed("value"), optional("shape"), optional("dtype")]] => |a| fill::Fill::from_attributes(a)?;
     "floor" => |_a| piecewise::Floor;
     "gather" [AXIS] => |a| gather::Gather::from_attributes(a)?;
+    "gather_nd" [BATCH_DIMS] => |a| gather_nd::GatherNd::from_attributes(a)?;
     "gelu" => |_a| gelu::Gelu;
     "gelu_tanh" => |_a| gelu::GeluTanh;
     "greater" => |_a| comparison::Greater;
@@ -243,21 +280,29 @@ registry! {
     "gru" => |_a| recurrent::Recurrent { cell: recurrent::Cell::Gru, part: recurrent::Recurrence::States };
     "gru_gates" => |_a| recurrent::Recurrent { cell: recurrent::Cell::Gru, part: recurrent::Recurrence::Gates };
     "gru_gradient" => |_a| recurrent::Recurrent { cell: recurrent::Cell::Gru, part: recurrent::Recurrence::Gradient };
+    "hard_sigmoid" [&[with_default("alpha", || 0.2.into()), with_default("beta", || 0.5.into())]] => |a| gates::HardSigmoid::from_attributes(a)?;
+    "hard_swish" => |_a| gates::HardSwish;
+    "hardmax" [&[with_default("axis", || (-1i64).into())]] => |a| hardmax::Hardmax::from_attributes(a)?;
     "im2col" [UNFOLDING] => |a| im2col::Im2col::from_attributes(a)?;
     "index_add" [AXIS, &[needed("length")]] => |a| index_select::IndexAdd::from_attributes(a)?;
     "index_select" [AXIS] => |a| index_select::IndexSelect::from_attributes(a)?;
     "instance_norm" [EPSILON] => |a| group_norm::GroupNorm::of_instances(a)?;
     "is_finite" => |_a| logical::IsFinite;
+    "is_inf" [&[with_default("negative", || true.into()), with_default("positive", || true.into())]] => |a| logical::IsInf::from_attributes(a)?;
+    "is_nan" => |_a| logical::IsNan;
     "layer_norm" [&[needed("axes")], EPSILON] => |a| normalize::LayerNorm::from_attributes(a)?;
     "leaky_relu" [&[needed("slope")]] => |a| rectifiers::LeakyRelu::from_attributes(a)?;
     "less" => |_a| comparison::Less;
     "less_equal" => |_a| comparison::LessEqual;
+    "linear_recurrence" [AXIS] => |a| linear_recurrence::LinearRecurrence::from_attributes(a)?;
     "local_response_norm" [&[needed("size"), with_default("alpha", || 1e-4.into()), with_default("beta", || 0.75.into()), with_default("bias", || 1.0.into())]] => |a| local_response_norm::LocalResponseNorm::from_attributes(a)?;
     "log" => |_a| log::Log;
     "log_softmax" => |_a| log_softmax::Softmax { log: true };
+    "log_sum_exp" [REDUCTION] => |a| log_sum_exp::LogSumExp::from_attributes(a)?;
     "logical_and" => |_a| logical::Logical { or: false };
     "logical_not" => |_a| logical::LogicalNot;
     "logical_or" => |_a| logical::Logical { or: true };
+    "logical_xor" => |_a| logical::LogicalXor;
     "lp_normalization" [&[with_default("axis", || (-1i64).into()), with_default("p", || 2usize.into())]] => |a| lp_normalization::LpNormalization::from_attributes(a)?;
     "lp_pool" [WINDOWS, &[with_default("p", || 2usize.into())]] => |a| pool::LpPool::from_attributes(a)?;
     "lstm" => |_a| recurrent::Recurrent { cell: recurrent::Cell::Lstm, part: recurrent::Recurrence::States };
@@ -274,6 +319,8 @@ registry! {
     "mean_variance_normalization" [&[with_default("axes", || Attribute::Ints(vec![0, 2, 3]))]] => |a| lp_normalization::MeanVarianceNormalization::from_attributes(a)?;
     "min" [REDUCTION] => |a| reduce::Reduce::from_attributes(reduce::Combine::Min, a)?;
     "minimum" => |_a| extremes::Minimum;
+    "mish" => |_a| gates::Mish;
+    "modulo" [&[with_default("truncated", || false.into())]] => |a| modulo::Modulo::from_attributes(a)?;
     "multiply" => |_a| arithmetic::Multiply;
     "negate" => |_a| negate::Negate;
     "not_equal" => |_a| comparison::NotEqual;
@@ -282,23 +329,33 @@ registry! {
     "permute" [&[needed("axes")]] => |a| permute::Permute::from_attributes(a)?;
     "pow" => |_a| power::Pow;
     "powf" [&[needed("exponent")]] => |a| power::Powf::from_attributes(a)?;
+    "prelu" => |_a| prelu::Prelu;
+    "prod" [REDUCTION] => |a| prod::Prod::from_attributes(a)?;
     "reciprocal" => |_a| power::Reciprocal;
     "relu" => |_a| relu::Relu;
     "reshape" [&[needed("lengths"), with_default("exact", || false.into())]] => |a| reshape::Reshape::from_attributes(a)?;
     "resize" [RESIZING] => |a| resize::Resize::from_attributes(a)?;
     "resize_gradient" [RESIZING, &[needed("input")]] => |a| resize::ResizeGradient::from_attributes(a)?;
+    "reverse_sequence" [&[with_default("batch_axis", || 1i64.into()), with_default("time_axis", || 0i64.into())]] => |a| reverse_sequence::ReverseSequence::from_attributes(a)?;
     "rms_norm" [&[needed("axes")], EPSILON] => |a| rms_norm::RmsNorm::from_attributes(a)?;
     "rnn" [RECTIFIED] => |a| recurrent::Recurrent { cell: recurrent::Cell::Rnn { rectified: a.bool("rectified")? }, part: recurrent::Recurrence::States };
     "rnn_gradient" [RECTIFIED] => |a| recurrent::Recurrent { cell: recurrent::Cell::Rnn { rectified: a.bool("rectified")? }, part: recurrent::Recurrence::Gradient };
+    "round" => |_a| rounding::Round;
     "rsqrt" => |_a| power::Rsqrt;
     "scatter_add" [AXIS, &[needed("length")]] => |a| gather::ScatterAdd::from_attributes(a)?;
+    "scatter_elements" [&[with_default("axis", || 0i64.into())], JOINED] => |a| scatter_elements::ScatterElements::from_attributes(a)?;
+    "scatter_nd" [BATCH_DIMS, JOINED] => |a| gather_nd::ScatterNd::from_attributes(a)?;
+    "selu" [&[with_default("alpha", || rectifiers::Selu::ALPHA.into()), with_default("gamma", || rectifiers::Selu::GAMMA.into())]] => |a| rectifiers::Selu::from_attributes(a)?;
+    "shrink" [&[with_default("lambd", || 0.5.into()), with_default("bias", || 0.0.into())]] => |a| thresholds::Shrink::from_attributes(a)?;
     "sigmoid" => |_a| sigmoid::Sigmoid;
     "sign" => |_a| piecewise::Sign;
     "silu" => |_a| gelu::Silu;
     "sin" => |_a| trigonometric::Sin;
+    "sinh" => |_a| hyperbolic::Sinh;
     "slice" [&[needed("starts"), needed("lengths"), needed("steps")]] => |a| slice::Slice::from_attributes(a)?;
     "softmax" => |_a| log_softmax::Softmax { log: false };
     "softplus" => |_a| rectifiers::Softplus;
+    "softsign" => |_a| gates::Softsign;
     "space_to_depth" [&[needed("block")]] => |a| depth_to_space::SpaceToDepth::from_attributes(a)?;
     "sqrt" => |_a| sqrt::Sqrt;
     "square" => |_a| power::Square;
@@ -306,7 +363,13 @@ registry! {
     "stop_gradient" => |_a| stop_gradient::StopGradient;
     "subtract" => |_a| arithmetic::Subtract;
     "sum" [REDUCTION] => |a| reduce::Reduce::from_attributes(reduce::Combine::Sum, a)?;
+    "swish" [&[with_default("alpha", || 1.0.into())]] => |a| gates::Swish::from_attributes(a)?;
+    "tan" => |_a| trigonometric::Tan;
     "tanh" => |_a| tanh::Tanh;
+    "thresholded_relu" [&[with_default("alpha", || 1.0.into())]] => |a| thresholds::ThresholdedRelu::from_attributes(a)?;
+    "tile" [&[needed("repeats")]] => |a| tile::Tile::from_attributes(a)?;
+    "top_k" [AXIS, &[needed("k"), with_default("largest", || true.into())]] => |a| sort::TopK::from_attributes(a)?;
+    "trilu" [&[with_default("upper", || true.into()), with_default("k", || 0i64.into())]] => |a| trilu::Trilu::from_attributes(a)?;
     "uniform" [&[needed("key"), optional("shape")]] => |a| uniform::Uniform::from_attributes(a)?;
     "var" [REDUCTION, &[needed("correction")]] => |a| variance::Variance::from_attributes(a)?;
     "where" => |_a| where_::Where;

@@ -54,8 +54,8 @@ pub use initializers::Initializer;
 pub use key::stream_key;
 pub use layers::*;
 pub use losses::{
-    BinaryCrossEntropy, Huber, Loss, MeanAbsoluteError, MeanSquaredError, SoftmaxCrossEntropy,
-    TokenCrossEntropy,
+    BinaryCrossEntropy, Ctc, Huber, KullbackLeibler, Loss, MeanAbsoluteError, MeanSquaredError,
+    NegativeLogLikelihood, SoftmaxCrossEntropy, TokenCrossEntropy,
 };
 pub use model::Model;
 pub use module::{Forward, Module, Part, Sample, Visitor};

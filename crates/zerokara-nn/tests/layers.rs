@@ -34,6 +34,11 @@ fn layer(name: &str) -> Box<dyn Forward> {
         "layer_norm_of_sequences" => Box::new(LayerNorm::new().eps(1e-3)),
         "flatten" => Box::new(Flatten::new()),
         "embedding" => Box::new(Embedding::new(7, 3)),
+        "prelu" => Box::new(Prelu::new()),
+        "prelu_per_channel" | "prelu_of_rows" => Box::new(Prelu::new().per_channel(true)),
+        "glu" => Box::new(Glu::new()),
+        "glu_of_channels" => Box::new(Glu::new().gate(Activation::Gelu).axis(1)),
+        "swiglu" | "swiglu_of_sequences" => Box::new(SwiGlu::new(5)),
         "dropout_evaluate" => Box::new(Dropout::new(0.5)),
         "conv1d" => Box::new(Conv1d::new(4, 3)),
         "conv1d_all" => Box::new(
@@ -105,7 +110,7 @@ fn layer(name: &str) -> Box<dyn Forward> {
 fn layers_agree_with_pytorch() {
     let cases = goldens("layers");
     let cases = cases["layers"].as_array().unwrap();
-    assert_eq!(cases.len(), 58);
+    assert_eq!(cases.len(), 75);
     for case in cases {
         check_layer(&*layer(case["name"].as_str().unwrap()), case);
     }
@@ -119,6 +124,22 @@ fn losses_agree_with_pytorch() {
         let loss: Box<dyn Loss> = match name {
             "cross_entropy" | "cross_entropy_soft" => Box::new(SoftmaxCrossEntropy::new()),
             "cross_entropy_smoothed" => Box::new(SoftmaxCrossEntropy::new().label_smoothing(0.1)),
+            "cross_entropy_ignored" => Box::new(SoftmaxCrossEntropy::new().ignore_index(1)),
+            "cross_entropy_all" => Box::new(
+                SoftmaxCrossEntropy::new()
+                    .ignore_index(1)
+                    .label_smoothing(0.1)
+                    .class_weights([0.5, 1.0, 2.0, 3.0]),
+            ),
+            "nll" => Box::new(NegativeLogLikelihood::new()),
+            "nll_all" => Box::new(
+                NegativeLogLikelihood::new()
+                    .ignore_index(1)
+                    .class_weights([0.5, 1.0, 2.0, 3.0]),
+            ),
+            "kullback_leibler" => Box::new(KullbackLeibler::new()),
+            "ctc" => Box::new(Ctc::new()),
+            "ctc_blank" => Box::new(Ctc::new().blank(3).padding(9)),
             "mean_squared_error" => Box::new(MeanSquaredError::new()),
             "mean_absolute_error" => Box::new(MeanAbsoluteError::new()),
             "huber" => Box::new(Huber::new()),
@@ -137,6 +158,35 @@ fn losses_agree_with_pytorch() {
         let expected = array(&case["gradient"]).to_f64s();
         assert_close(&gradient.to_f64s(), &expected, 1e-12, name);
     }
+}
+
+/// What is ignored counts in no measure, and where nothing counts there is no loss.
+#[test]
+fn ignored_labels_count_nowhere() {
+    let y = Tensor::from([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]]);
+    let labels = Tensor::from([1, -1, 0, -1]);
+    let none = Tensor::from([-1, -1, -1, -1]);
+    let losses: [Box<dyn Loss>; 2] = [
+        Box::new(SoftmaxCrossEntropy::new().ignore_index(-1)),
+        Box::new(NegativeLogLikelihood::new().ignore_index(-1)),
+    ];
+    for loss in losses {
+        let mut totals = Totals::new();
+        let sums = loss.sums(&y, &labels).into_iter();
+        totals.add(4, 0.0, sums.map(|(n, s)| (n, s.item().unwrap())));
+        assert_eq!(loss.metrics(&totals), [Measure::share("accuracy", 0.5)]);
+        assert_eq!(loss.loss(&y, &none).item().unwrap(), 0.0);
+        let gradient = zerokara_core::grad(&loss.loss(&y, &none), &y);
+        assert_eq!(gradient.to_vec::<f32>().unwrap(), [0.0; 8]);
+        assert!(loss.loss(&y, &Tensor::from([1, 2, 0, -1])).eval().is_err());
+        let settings = loss.settings().into_iter();
+        let settings: Vec<(String, f64)> = settings.map(|(n, v)| (n.to_string(), v)).collect();
+        let again = losses::by_name(loss.name(), &settings).unwrap();
+        assert_eq!(again.settings(), loss.settings());
+    }
+    let shares = Tensor::from([[1.0, 0.0]]);
+    let loss = SoftmaxCrossEntropy::new().ignore_index(0);
+    assert!(loss.loss(&shares, &shares).eval().is_err());
 }
 
 #[test]

@@ -49,11 +49,31 @@ cases = [
     case("dropout_evaluate", nn.Dropout(0.5), rn(3, 4)),
 ]
 
+
+
+def add_losses(*named):
+    """Values and gradients of losses."""
+    for name, loss, y, t in named:
+        y = y.clone().requires_grad_()
+        value = loss(y, t)
+        value.backward()
+        losses.append(
+            {
+                "name": name,
+                "output": flat(y),
+                "target": flat(t),
+                "integers": t.dtype == torch.int64,
+                "loss": float(value.detach()),
+                "gradient": flat(y.grad),
+            }
+        )
+
+
 losses = []
 logits, labels = rn(5, 4).double(), torch.tensor([0, 3, 1, 1, 2])
 soft = torch.softmax(rn(5, 4).double(), 1)
 outputs, targets = rn(3, 2).double(), rn(3, 2).double()
-for name, loss, y, t in [
+add_losses(
     ("cross_entropy", nn.CrossEntropyLoss(), logits, labels),
     ("cross_entropy_soft", nn.CrossEntropyLoss(), logits, soft),
     ("cross_entropy_smoothed", nn.CrossEntropyLoss(label_smoothing=0.1), logits, labels),
@@ -61,20 +81,81 @@ for name, loss, y, t in [
     ("mean_absolute_error", nn.L1Loss(), outputs, targets),
     ("huber", nn.HuberLoss(), outputs, targets),
     ("huber_delta", nn.HuberLoss(delta=0.4), outputs, targets),
-]:
-    y = y.clone().requires_grad_()
-    value = loss(y, t)
-    value.backward()
-    losses.append(
-        {
-            "name": name,
-            "output": flat(y),
-            "target": flat(t),
-            "integers": t.dtype == torch.int64,
-            "loss": float(value),
-            "gradient": flat(y.grad),
-        }
-    )
+)
+
+# Drawn behind the others, which stay as they are.
+
+
+class Gated(nn.Module):
+    """Halves along the second axis, of which the last are the gates."""
+
+    def forward(self, x):
+        a, b = x.chunk(2, 1)
+        return a * nn.functional.gelu(b)
+
+
+class HardSigmoid(nn.Module):
+    """PyTorch's own has a slope of 1/6 in single precision."""
+
+    def forward(self, x):
+        return torch.clamp(x / 6 + 0.5, 0, 1)
+
+
+class SwiGlu(nn.Module):
+    def __init__(self, features, hidden):
+        super().__init__()
+        self.gate = nn.Parameter(rn(hidden, features))
+        self.value = nn.Parameter(rn(hidden, features))
+        self.out = nn.Parameter(rn(features, hidden))
+
+    def forward(self, x):
+        return (nn.functional.silu(x @ self.gate.T) * (x @ self.value.T)) @ self.out.T
+
+
+cases += [
+    case("prelu", nn.PReLU(), rn(3, 4)),
+    case("prelu_per_channel", nn.PReLU(3), rn(2, 3, 4, 2)),
+    case("prelu_of_rows", nn.PReLU(3), rn(4, 3)),
+    case("glu", nn.GLU(), rn(3, 6)),
+    case("glu_of_channels", Gated(), rn(2, 4, 3, 2)),
+    case("swiglu", SwiGlu(3, 5), rn(4, 3)),
+    case("swiglu_of_sequences", SwiGlu(3, 5), rn(2, 4, 3)),
+    case("gelu_tanh", nn.GELU("tanh"), rn(3, 4)),
+    case("mish", nn.Mish(), rn(3, 4)),
+    case("hard_swish", nn.Hardswish(), 3 * rn(3, 4)),
+    case("selu", nn.SELU(), rn(3, 4)),
+    case("celu", nn.CELU(), rn(3, 4)),
+    case("relu6", nn.ReLU6(), 5 * rn(3, 4)),
+    case("hard_sigmoid", HardSigmoid(), 3 * rn(3, 4)),
+    case("softsign", nn.Softsign(), rn(3, 4)),
+    case("hardshrink", nn.Hardshrink(), rn(3, 4)),
+    case("softshrink", nn.Softshrink(), rn(3, 4)),
+]
+
+weights = torch.tensor([0.5, 1.0, 2.0, 3.0]).double()
+logarithms = torch.log_softmax(rn(5, 4).double(), 1)
+
+
+def temporal(blank, padding):
+    """Of scores [N, T, C] and padded labels, as the loss takes them."""
+
+    def loss(x, t):
+        lengths = (t != padding).sum(1)
+        steps = torch.full_like(lengths, x.shape[1])
+        return nn.functional.ctc_loss(x.log_softmax(-1).transpose(0, 1), t.clamp(0, x.shape[2] - 1), steps, lengths, blank)
+
+    return loss
+
+
+add_losses(
+    ("cross_entropy_ignored", nn.CrossEntropyLoss(ignore_index=1), logits, labels),
+    ("cross_entropy_all", nn.CrossEntropyLoss(weights, ignore_index=1, label_smoothing=0.1), logits, labels),
+    ("nll", nn.NLLLoss(), logarithms, labels),
+    ("nll_all", nn.NLLLoss(weights, ignore_index=1), logarithms, labels),
+    ("kullback_leibler", nn.KLDivLoss(reduction="batchmean"), logarithms, soft),
+    ("ctc", temporal(0, -1), rn(2, 6, 4).double(), torch.tensor([[1, 2, 2], [3, -1, -1]])),
+    ("ctc_blank", temporal(3, 9), rn(2, 6, 4).double(), torch.tensor([[1, 0, 0], [2, 2, 9]])),
+)
 
 # With a seed of their own, so that what stands above stays as it is.
 torch.manual_seed(1)

@@ -377,7 +377,9 @@ fn classes_are_balanced_by_numbers_that_the_recipe_keeps() {
     };
     let error = other.trainer(&uneven(1)).err().unwrap().to_string();
     assert!(
-        error.contains("class_weights go with the loss softmax_cross_entropy"),
+        error.contains(
+            "class_weights go with the losses softmax_cross_entropy and negative_log_likelihood"
+        ),
         "{error}"
     );
     for (text, said) in [

@@ -34,6 +34,16 @@ field! {
     Padding: padding;
 }
 
+impl Field for String {
+    fn read(attributes: &Attributes, name: &str) -> Result<Self, String> {
+        Ok(attributes.text(name)?.to_string())
+    }
+
+    fn write(&self, attributes: Attributes, name: &'static str) -> Attributes {
+        attributes.with(name, self.as_str())
+    }
+}
+
 impl Field for Vec<i64> {
     fn read(attributes: &Attributes, name: &str) -> Result<Self, String> {
         Ok(attributes.ints(name)?.to_vec())

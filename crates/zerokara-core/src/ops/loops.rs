@@ -127,7 +127,24 @@ macro_rules! numbers {
     };
 }
 
-pub(crate) use {floats, numbers};
+/// Runs the body with `$T` as the Rust type of an integer element type.
+macro_rules! integers {
+    ($dtype:expr, $T:ident => $body:expr) => {
+        match $dtype {
+            $crate::DType::I64 => {
+                type $T = i64;
+                $body
+            }
+            $crate::DType::U8 => {
+                type $T = u8;
+                $body
+            }
+            other => return Err(format!("{other} is no integer type")),
+        }
+    };
+}
+
+pub(crate) use {floats, integers, numbers};
 
 /// `y[i] = f(x[i])`.
 pub fn unary<T: Scalar>(x: &Array, y: &mut Array, f: impl Fn(T) -> T) {

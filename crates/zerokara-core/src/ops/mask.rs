@@ -98,6 +98,20 @@ impl Tensor {
         Err(Tensor::refuse(op, &[self, mask], reason))
     }
 
+    /// The value, on which the shape of an operation's result hangs; else the invalid result of the operation.
+    #[track_caller]
+    pub(super) fn evaluated(&self, op: &str) -> Result<Array, Tensor> {
+        match self.eval() {
+            Ok(value) => Ok(value),
+            Err(_) if self.meta().is_ok() && self.depends_on_an_input() => {
+                let reason = "the shape of the result hangs on values that are not known while a program is built: they \
+                     depend on an input";
+                Err(Tensor::refuse(op, &[self], reason.into()))
+            }
+            Err(error) => Err(Tensor::invalid(error)),
+        }
+    }
+
     /// Whether a value that is given when a program runs is among what the tensor is computed from.
     fn depends_on_an_input(&self) -> bool {
         let mut seen = std::collections::HashSet::new();

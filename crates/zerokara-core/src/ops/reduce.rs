@@ -1,12 +1,15 @@
 //! Sums, means and extremes over axes.
 //!
-//! Sums are added up in double precision, and rounded once. The mean of equal numbers is that number, to the bit.
+//! Sums of floats are added up in double precision, and rounded once. The mean of equal numbers is that number, to the bit.
+//! Sums of integers, bytes too, wrap around; their mean is that of the exact sum, rounded towards 0. Of no elements the sum is
+//! 0, the maximum the smallest number of the type (-inf), the minimum the largest; the mean of no floats is NaN, and that of
+//! no integers an error.
 //!
 //! The gradient of a sum goes unchanged to every summand; that of a maximum or minimum goes to the elements that
 //! attain it, shared evenly where several do.
 
 use super::prelude::*;
-use loops::Real;
+use loops::{Number, Real};
 use zerokara_kernels::plan::Reduction;
 
 /// How one of these operations combines.
@@ -45,6 +48,11 @@ impl Over {
         &self.axes
     }
 
+    /// Whether the axes stay with length 1.
+    pub fn keeps(&self) -> bool {
+        self.keep
+    }
+
     /// In ascending order.
     pub fn axes(&self, rank: usize) -> Result<Vec<usize>, String> {
         reduced_axes(&self.axes, rank)
@@ -59,6 +67,15 @@ impl Over {
     pub fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
         let [x] = infer::arity(inputs)?;
         infer::float(x)?;
+        self.infer_numbers(inputs)
+    }
+
+    /// What a reduction of floating-point numbers or integers gives.
+    pub fn infer_numbers(&self, inputs: &[Meta]) -> Result<Meta, String> {
+        let [x] = infer::arity(inputs)?;
+        if x.dtype == DType::Bool {
+            return Err("needs numbers, not truth values; cast them first".into());
+        }
         let shape = reduced_shape(&x.shape, &self.axes(x.rank())?, self.keep);
         Ok(Meta::new(shape, x.dtype))
     }
@@ -96,6 +113,29 @@ impl Reduce {
             combine: Combine::Sum,
             over: Over::new(axes, false),
         }
+    }
+
+    /// The reduction of integers, of which these are the smallest and the largest.
+    fn of_integers<T: Number + Ord>(
+        &self,
+        x: &Array,
+        output: &mut Array,
+        [least, most]: [T; 2],
+        axes: &[usize],
+    ) -> Result<(), String> {
+        let y = output.slice_mut::<T>();
+        let (start, combine): (_, fn(T, T) -> T) = match self.combine {
+            Combine::Sum => (None, T::plus),
+            Combine::Max => (Some(least), T::max),
+            Combine::Min => (Some(most), T::min),
+        };
+        if let Some(start) = start {
+            y.fill(start);
+        }
+        for (to, &x) in reduced_positions(x.shape(), axes).zip(x.slice::<T>()) {
+            y[to] = combine(y[to], x);
+        }
+        Ok(())
     }
 }
 
@@ -164,7 +204,7 @@ impl Op for Reduce {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
-        self.over.infer(inputs)
+        self.over.infer_numbers(inputs)
     }
 
     fn kind(&self) -> Kind {
@@ -191,6 +231,11 @@ impl Op for Reduce {
     fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
         let x = inputs[0];
         let axes = self.over.axes(x.shape().len())?;
+        match x.dtype() {
+            DType::I64 => return self.of_integers::<i64>(x, output, [i64::MIN, i64::MAX], &axes),
+            DType::U8 => return self.of_integers::<u8>(x, output, [u8::MIN, u8::MAX], &axes),
+            _ => {}
+        }
         loops::floats!(x.dtype(), T => {
             let y = output.slice_mut::<T>();
             if self.combine == Combine::Sum {
@@ -232,7 +277,7 @@ macro_rules! reductions {
                 self.$some(&[], false)
             }
 
-            #[doc = concat!($what, " over these axes (negative: from the back; none: all), which are removed or, with `keep`, stay with length 1.")]
+            #[doc = concat!($what, " over these axes (negative: from the back; none: all), which are removed or, with `keep`, stay with length 1. Integers stay integers.")]
             #[track_caller]
             pub fn $some(&self, axes: &[i64], keep: bool) -> Tensor {
                 Tensor::apply(Reduce { combine: Combine::$reduction, over: Over::new(axes, keep) }, &[self])
@@ -294,7 +339,11 @@ impl Op for Mean {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
-        self.over.infer(inputs)
+        let meta = self.over.infer_numbers(inputs)?;
+        if !meta.is_float() && self.over.count(&inputs[0].shape)? == 0 {
+            return Err("no integers have no mean".into());
+        }
+        Ok(meta)
     }
 
     fn kind(&self) -> Kind {
@@ -314,6 +363,18 @@ impl Op for Mean {
         let x = inputs[0];
         let axes = self.over.axes(x.shape().len())?;
         let count = self.over.count(x.shape())?;
+        if matches!(x.dtype(), DType::I64 | DType::U8) {
+            let mut sums = vec![0i128; output.len()];
+            loops::integers!(x.dtype(), T => {
+                for (to, &x) in reduced_positions(x.shape(), &axes).zip(x.slice::<T>()) {
+                    sums[to] += i128::from(x);
+                }
+                for (y, sum) in output.slice_mut::<T>().iter_mut().zip(sums) {
+                    *y = (sum / count.max(1) as i128) as T;
+                }
+            });
+            return Ok(());
+        }
         let sums = sums_over(x, &axes, output.len())?;
         loops::floats!(x.dtype(), T => {
             for (y, sum) in output.slice_mut::<T>().iter_mut().zip(sums) {

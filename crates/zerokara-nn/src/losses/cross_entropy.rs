@@ -5,7 +5,7 @@ use crate::{
     Answer, Measure, Totals, is_answer,
     tasks::{first_largest, probabilities, row},
 };
-use zerokara_core::{Array, DType, Error, Meta, Result, Tensor};
+use zerokara_core::{Array, DType, Error, Labels, LossReduction, Meta, Result, Tensor};
 
 /// Softmax with cross entropy: the book's `SoftmaxWithLoss` (page 152), for classification.
 ///
@@ -20,6 +20,7 @@ use zerokara_core::{Array, DType, Error, Meta, Result, Tensor};
 pub struct SoftmaxCrossEntropy {
     smoothing: f64,
     weights: Vec<f64>,
+    ignored: Option<i64>,
 }
 
 /// Places among the largest scores that count for `top5`, and the most classes for which that says little.
@@ -56,6 +57,22 @@ impl SoftmaxCrossEntropy {
         self
     }
 
+    /// Samples with this label count nowhere: neither in the loss and its mean nor in the measures. A batch of nothing else has
+    /// the loss 0.
+    ///
+    /// ```
+    /// use zerokara_core::Tensor;
+    /// use zerokara_nn::{Loss, SoftmaxCrossEntropy};
+    /// let (x, t) = (Tensor::from([[0.0, 0.0], [9.0, 0.0]]), Tensor::from([1, -1]));
+    /// let loss = SoftmaxCrossEntropy::new().ignore_index(-1).loss(&x, &t).item()?;
+    /// assert!((loss - 2f64.ln()).abs() < 1e-6);
+    /// # Ok::<(), zerokara_core::Error>(())
+    /// ```
+    pub fn ignore_index(mut self, label: i64) -> Self {
+        self.ignored = Some(label);
+        self
+    }
+
     /// Why its settings cannot work.
     fn fault(&self, classes: usize) -> Option<String> {
         if !(0.0..=1.0).contains(&self.smoothing) {
@@ -64,22 +81,7 @@ impl SoftmaxCrossEntropy {
                 self.smoothing
             ));
         }
-        let weights = &self.weights;
-        if weights.is_empty() {
-            return None;
-        }
-        if weights.len() != classes {
-            return Some(format!(
-                "there are {} class weights for {classes} classes",
-                weights.len()
-            ));
-        }
-        let bad = weights.iter().find(|w| !(w.is_finite() && **w >= 0.0));
-        match bad {
-            Some(bad) => Some(format!("a class weight is a number from 0 on, not {bad}")),
-            None if weights.iter().all(|&w| w == 0.0) => Some("all class weights are 0".into()),
-            None => None,
-        }
+        fault_of_weights(&self.weights, classes)
     }
 
     /// The loss where classes have weights.
@@ -114,10 +116,9 @@ impl Loss for SoftmaxCrossEntropy {
     }
 
     fn settings(&self) -> Vec<(&'static str, f64)> {
-        match self.smoothing {
-            0.0 => Vec::new(),
-            smoothing => vec![("label_smoothing", smoothing)],
-        }
+        let smoothing = (self.smoothing != 0.0).then_some(("label_smoothing", self.smoothing));
+        let ignored = self.ignored.map(|label| ("ignore_index", label as f64));
+        smoothing.into_iter().chain(ignored).collect()
     }
 
     fn class_weights(&self) -> &[f64] {
@@ -133,6 +134,17 @@ impl Loss for SoftmaxCrossEntropy {
         if let Some(why) = fault.or_else(|| misfit(output, scores, targets)) {
             return Tensor::invalid(Error::new(format!("{}: {why}", self.name())));
         }
+        if let Some(label) = self.ignored {
+            if targets.dtype != DType::I64 {
+                return Tensor::invalid(Error::new(format!(
+                    "{}: labels can be ignored, targets that are shares of classes cannot",
+                    self.name()
+                )));
+            }
+            let counted = Counted::of(target, label, &self.weights, scores.dtype);
+            let losses = output.cross_entropy_of(target, &counted.how, self.smoothing);
+            return counted.mean(&losses);
+        }
         match self.weights.is_empty() {
             true => output.cross_entropy_smoothed(target, self.smoothing).mean(),
             false => self.weighted(output, target, classes, scores.dtype),
@@ -140,29 +152,125 @@ impl Loss for SoftmaxCrossEntropy {
     }
 
     fn sums(&self, output: &Tensor, target: &Tensor) -> Vec<(&'static str, Tensor)> {
-        let mut sums = vec![("correct", right(output, target).sum())];
-        let (top, few) = TOP;
-        let classes = output.shape().ok().and_then(|shape| shape.last().copied());
-        if classes.is_some_and(|classes| classes > few) {
-            sums.push(("top5", among(output, target, top).sum()));
-        }
-        sums
+        sums_of_classes(output, target, self.ignored)
     }
 
     fn metrics(&self, totals: &Totals) -> Vec<Measure> {
-        let share = |sum, name| totals.mean(sum).map(|share| Measure::share(name, share));
-        let accuracy = share("correct", "accuracy");
-        accuracy.into_iter().chain(share("top5", "top5")).collect()
+        measures_of_classes(totals)
     }
 
     fn read(&self, output: &Array, sample: usize) -> Result<Answer> {
-        let scores = row(output, sample)?;
-        scored(&scores)?;
-        Ok(Answer::Class {
-            class: first_largest(&scores),
-            probabilities: probabilities(&scores),
-        })
+        class(output, sample)
     }
+}
+
+/// Why these weights of classes cannot be.
+pub(super) fn fault_of_weights(weights: &[f64], classes: usize) -> Option<String> {
+    if weights.is_empty() {
+        return None;
+    }
+    if weights.len() != classes {
+        return Some(format!(
+            "there are {} class weights for {classes} classes",
+            weights.len()
+        ));
+    }
+    let bad = weights.iter().find(|w| !(w.is_finite() && **w >= 0.0));
+    match bad {
+        Some(bad) => Some(format!("a class weight is a number from 0 on, not {bad}")),
+        None if weights.iter().all(|&w| w == 0.0) => Some("all class weights are 0".into()),
+        None => None,
+    }
+}
+
+/// Which labels count, and how much.
+pub(super) struct Counted {
+    /// For the losses of samples, which are not yet one.
+    pub how: Labels,
+    counts: Tensor,
+}
+
+impl Counted {
+    /// All labels but one, with the weights of classes, if there are some.
+    pub fn of(target: &Tensor, ignored: i64, weights: &[f64], dtype: DType) -> Self {
+        let counts = target.not_equal(&(target.zeros_like() + ignored));
+        let weights = (!weights.is_empty())
+            .then(|| Tensor::from(Array::new([weights.len()], weights)).cast(dtype));
+        let shares = match &weights {
+            None => counts.cast(dtype),
+            Some(weights) => {
+                let labels = counts.select(target, &target.zeros_like());
+                let shares = weights.index_select(0, &labels);
+                counts.select(&shares, &shares.zeros_like())
+            }
+        };
+        Self {
+            how: Labels {
+                weights,
+                ignore: Some(ignored),
+                reduction: LossReduction::None,
+            },
+            counts: shares,
+        }
+    }
+
+    /// The mean of losses of which these count; 0 where none does.
+    pub fn mean(&self, losses: &Tensor) -> Tensor {
+        let count = self.counts.sum();
+        losses.sum() / count.maximum(&count.full_like(f64::from(f32::MIN_POSITIVE)))
+    }
+}
+
+/// The sums of which [`measures_of_classes`] are made.
+pub(super) fn sums_of_classes(
+    output: &Tensor,
+    target: &Tensor,
+    ignored: Option<i64>,
+) -> Vec<(&'static str, Tensor)> {
+    let labels = labels(target);
+    let counts = ignored.map(|label| labels.not_equal(&(labels.zeros_like() + label)));
+    let (labels, counts) = match counts {
+        Some(counts) => {
+            let labels = counts.select(&labels, &labels.zeros_like());
+            (labels, Some(counts.cast(DType::F32)))
+        }
+        None => (labels, None),
+    };
+    let counted = |right: Tensor| match &counts {
+        Some(counts) => (right * counts).sum(),
+        None => right.sum(),
+    };
+    let mut sums = vec![("correct", counted(right(output, &labels)))];
+    let (top, few) = TOP;
+    let classes = output.shape().ok().and_then(|shape| shape.last().copied());
+    if classes.is_some_and(|classes| classes > few) {
+        sums.push(("top5", counted(among(output, &labels, top))));
+    }
+    sums.extend(counts.as_ref().map(|counts| ("counted", counts.sum())));
+    sums
+}
+
+/// The share of right answers, and that of answers that are nearly so, of all that count.
+pub(super) fn measures_of_classes(totals: &Totals) -> Vec<Measure> {
+    let share = |sum, name| {
+        let share = match totals.sum("counted") {
+            Some(counted) => totals.sum(sum)? / counted.max(1.0),
+            None => totals.mean(sum)?,
+        };
+        Some(Measure::share(name, share))
+    };
+    let accuracy = share("correct", "accuracy");
+    accuracy.into_iter().chain(share("top5", "top5")).collect()
+}
+
+/// The class with the largest score.
+pub(super) fn class(output: &Array, sample: usize) -> Result<Answer> {
+    let scores = row(output, sample)?;
+    scored(&scores)?;
+    Ok(Answer::Class {
+        class: first_largest(&scores),
+        probabilities: probabilities(&scores),
+    })
 }
 
 /// The labels of targets that may be shares of classes.
@@ -196,7 +304,7 @@ fn right(output: &Tensor, target: &Tensor) -> Tensor {
 }
 
 /// An error unless one of these scores is the largest.
-fn scored(scores: &[f64]) -> Result<()> {
+pub(super) fn scored(scores: &[f64]) -> Result<()> {
     match is_answer(scores) {
         true => Ok(()),
         false => Err(Error::new(
@@ -207,7 +315,7 @@ fn scored(scores: &[f64]) -> Result<()> {
 
 /// Why these scores have no cross entropy with these targets: labels need one row of scores each, other targets as many
 /// numbers as there are scores.
-fn misfit(output: &Tensor, scores: &Meta, targets: &Meta) -> Option<String> {
+pub(super) fn misfit(output: &Tensor, scores: &Meta, targets: &Meta) -> Option<String> {
     let rows = scores.shape.split_last().map(|(_, rows)| rows);
     let labels = targets.dtype == DType::I64;
     let fits = match labels {

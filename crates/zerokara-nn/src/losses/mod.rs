@@ -1,9 +1,13 @@
 //! Losses: what training makes small.
 
 mod cross_entropy;
+mod ctc;
+mod likelihood;
 mod regression;
 
 pub use cross_entropy::{BinaryCrossEntropy, SoftmaxCrossEntropy, TokenCrossEntropy};
+pub use ctc::Ctc;
+pub use likelihood::{KullbackLeibler, NegativeLogLikelihood};
 pub use regression::{Huber, MeanAbsoluteError, MeanSquaredError};
 
 use crate::{Answer, Measure, Totals};
@@ -104,13 +108,16 @@ fn unlike(name: &str, output: &Tensor, target: &Tensor) -> Option<Error> {
 }
 
 /// The names that [`by_name`] knows.
-pub const NAMES: [&str; 6] = [
+pub const NAMES: [&str; 9] = [
     "softmax_cross_entropy",
     "mean_squared_error",
     "mean_absolute_error",
     "huber",
     "binary_cross_entropy",
     "token_cross_entropy",
+    "negative_log_likelihood",
+    "kullback_leibler",
+    "ctc",
 ];
 
 /// The loss of this name with these settings, as [`Loss::name`] and [`Loss::settings`] give them: what a model's file
@@ -120,11 +127,28 @@ pub fn by_name(name: &str, settings: &[(String, f64)]) -> Option<Arc<dyn Loss>> 
         let given = settings.iter().find(|(n, _)| n == name);
         given.map_or(usual, |(_, value)| *value)
     };
+    let ignored = settings.iter().find(|(n, _)| n == "ignore_index");
+    let ignored = ignored.map(|(_, label)| *label as i64);
     let (mean, std) = (setting("mean", 0.0), setting("std", 1.0));
     Some(match name {
         "softmax_cross_entropy" => {
-            Arc::new(SoftmaxCrossEntropy::new().label_smoothing(setting("label_smoothing", 0.0)))
+            let loss = SoftmaxCrossEntropy::new().label_smoothing(setting("label_smoothing", 0.0));
+            Arc::new(match ignored {
+                Some(label) => loss.ignore_index(label),
+                None => loss,
+            })
         }
+        "negative_log_likelihood" => Arc::new(match ignored {
+            Some(label) => NegativeLogLikelihood::new().ignore_index(label),
+            None => NegativeLogLikelihood::new(),
+        }),
+        "kullback_leibler" => Arc::new(KullbackLeibler),
+        "ctc" => Arc::new(
+            Ctc::new()
+                .blank(setting("blank", 0.0) as usize)
+                .padding(setting("padding", -1.0) as i64)
+                .zero_infinity(setting("zero_infinity", 0.0) != 0.0),
+        ),
         "mean_squared_error" => Arc::new(MeanSquaredError::new().scaled(mean, std)),
         "mean_absolute_error" => Arc::new(MeanAbsoluteError::new().scaled(mean, std)),
         "huber" => Arc::new(Huber::new().delta(setting("delta", 1.0)).scaled(mean, std)),

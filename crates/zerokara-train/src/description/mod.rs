@@ -18,8 +18,8 @@ use std::{collections::BTreeMap, fs, sync::Arc};
 use zerokara_core::Arithmetic;
 use zerokara_data::{Amount, Augment, Dataset, Pad};
 use zerokara_nn::{
-    Clipping, Forward, Loss, Optimizer, ParameterGroup, Schedule, SoftmaxCrossEntropy, losses,
-    models, optimizers,
+    Clipping, Forward, Loss, NegativeLogLikelihood, Optimizer, ParameterGroup, Schedule,
+    SoftmaxCrossEntropy, losses, models, optimizers,
 };
 
 /// The version of the description. Later ones are not read; those of version 1 are read as this one ([`upgraded`]).
@@ -559,17 +559,30 @@ impl RunDescription {
         if self.class_weights.is_empty() {
             return Ok(losses::by_name(&self.task.name, &settings));
         }
-        let smoothing = self.task.settings.get("label_smoothing");
-        let loss = SoftmaxCrossEntropy::new()
-            .label_smoothing(smoothing.copied().unwrap_or(0.0))
-            .class_weights(self.class_weights.clone());
-        match self.task.name == loss.name() {
-            true => Ok(Some(Arc::new(loss))),
-            false => Err(Error::new(format!(
-                "class_weights go with the loss {}; {} has no classes to weigh",
-                loss.name(),
+        let setting = |name: &str| self.task.settings.get(name).copied();
+        let ignored = setting("ignore_index").map(|label| label as i64);
+        let weights = self.class_weights.clone();
+        let softmax = SoftmaxCrossEntropy::new()
+            .label_smoothing(setting("label_smoothing").unwrap_or(0.0))
+            .class_weights(weights.clone());
+        let likelihood = NegativeLogLikelihood::new().class_weights(weights);
+        if self.task.name == softmax.name() {
+            Ok(Some(Arc::new(match ignored {
+                Some(label) => softmax.ignore_index(label),
+                None => softmax,
+            })))
+        } else if self.task.name == likelihood.name() {
+            Ok(Some(Arc::new(match ignored {
+                Some(label) => likelihood.ignore_index(label),
+                None => likelihood,
+            })))
+        } else {
+            Err(Error::new(format!(
+                "class_weights go with the losses {} and {}; {} has no classes to weigh",
+                softmax.name(),
+                likelihood.name(),
                 self.task.name
-            ))),
+            )))
         }
     }
 

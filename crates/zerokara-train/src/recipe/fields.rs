@@ -328,13 +328,41 @@ fn loss() -> Form {
             ),
         ]
     };
+    let ignored = || {
+        field(
+            "ignore_index",
+            Form::any(),
+            "The label of samples that count nowhere",
+        )
+    };
+    let padding = |what| field("padding", Form::any(), what);
     let kind = |name: &'static str| {
         let fields = match name {
-            "softmax_cross_entropy" => vec![field(
-                "label_smoothing",
-                Form::share(),
-                "How much of each label is spread over all classes",
-            )],
+            "softmax_cross_entropy" => {
+                let smoothing = field(
+                    "label_smoothing",
+                    Form::share(),
+                    "How much of each label is spread over all classes",
+                );
+                vec![smoothing, ignored()]
+            }
+            "negative_log_likelihood" => vec![ignored()],
+            "ctc" => vec![
+                field(
+                    "blank",
+                    Form::Whole {
+                        least: 0,
+                        most: 1 << 24,
+                    },
+                    "The class that stands for no label",
+                ),
+                padding("The label behind the end of sequences"),
+                field(
+                    "zero_infinity",
+                    Form::Whole { least: 0, most: 1 },
+                    "1 where labels for which there are too few steps count nothing",
+                ),
+            ],
             "mean_squared_error" | "mean_absolute_error" => scale(),
             "huber" => {
                 let delta = field(
@@ -344,11 +372,7 @@ fn loss() -> Form {
                 );
                 std::iter::once(delta).chain(scale()).collect()
             }
-            "token_cross_entropy" => vec![field(
-                "padding",
-                Form::any(),
-                "The token behind the end of sequences",
-            )],
+            "token_cross_entropy" => vec![padding("The token behind the end of sequences")],
             _ => Vec::new(),
         };
         (name, fields)

@@ -6,8 +6,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value};
 use zerokara_nn::{
     Activation, AvgPool1d, AvgPool2d, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, Conv3d,
-    ConvTranspose1d, ConvTranspose2d, Dropout, Embedding, GroupNorm, InstanceNorm, LayerNorm,
-    Linear, LocalResponseNorm, MaxPool1d, MaxPool2d, Residual, RmsNorm, Sequential, Upsample,
+    ConvTranspose1d, ConvTranspose2d, Dropout, Embedding, Glu, GroupNorm, InstanceNorm, LayerNorm,
+    Linear, LocalResponseNorm, MaxPool1d, MaxPool2d, Prelu, Residual, RmsNorm, Sequential, SwiGlu,
+    Upsample,
 };
 
 /// A layer of a recipe: its kind and its settings. In TOML `{ layer = "conv2d", filters = 16, kernel = 3 }`, or the kind alone, such as
@@ -307,6 +308,37 @@ fn kinds() -> Vec<(&'static str, Vec<Field>)> {
             ],
         ),
         (
+            "prelu",
+            vec![field(
+                "per_channel",
+                Form::Flag,
+                "Whether each channel has a slope of its own; one for all unless set",
+            )],
+        ),
+        (
+            "glu",
+            vec![
+                field(
+                    "gate",
+                    Form::Choice(Activation::ALL.map(Activation::name).to_vec()),
+                    "The function of the gates; sigmoid unless set",
+                ),
+                field(
+                    "axis",
+                    Form::Whole { least: 1, most: 7 },
+                    "The axis that is halved, 1 for channels; the last unless set",
+                ),
+            ],
+        ),
+        (
+            "swiglu",
+            vec![field(
+                "hidden",
+                size(),
+                "Number of hidden neurons between input and output",
+            )],
+        ),
+        (
             "residual",
             vec![
                 field(
@@ -524,6 +556,24 @@ fn added(network: Sequential, layer: &LayerDescription, outputs: usize) -> Resul
         "global_avg_pool2d" => network.global_avg_pool2d(),
         "flatten" => network.flatten(),
         "embedding" => network.add(Embedding::new(needed("count")?, needed("features")?)),
+        "prelu" => {
+            let per_channel = layer.settings.get("per_channel").and_then(Value::as_bool);
+            network.add(Prelu::new().per_channel(per_channel.unwrap_or(false)))
+        }
+        "glu" => {
+            let glu = match layer.settings.get("gate").and_then(Value::as_str) {
+                Some(name) => Glu::new().gate(
+                    Activation::by_name(name)
+                        .ok_or_else(|| Error::new(format!("there is no function {name}")))?,
+                ),
+                None => Glu::new(),
+            };
+            network.add(match whole("axis") {
+                Some(axis) => glu.axis(axis as i64),
+                None => glu,
+            })
+        }
+        "swiglu" => network.add(SwiGlu::new(needed("hidden")?)),
         "residual" => {
             let body = within("layers")?;
             if body.is_empty() {
