@@ -212,9 +212,7 @@ registry! {
     "acosh" => |_a| hyperbolic::Acosh;
     "add" => |_a| arithmetic::Add;
     "affine_grid" [&[needed("size"), with_default("align_corners", || false.into())]] => |a| affine_grid::AffineGrid::from_attributes(a)?;
-    "argmax" [AXIS] => |a| argmax::ArgReduce::from_attributes(false, a)?;
     "argmax" [AXIS, ARGUMENT] => |a| argmax::ArgReduce::from_attributes(false, a)?;
-    "argmin" [AXIS] => |a| argmax::ArgReduce::from_attributes(true, a)?;
     "argmin" [AXIS, ARGUMENT] => |a| argmax::ArgReduce::from_attributes(true, a)?;
     "argsort" [AXIS, &[with_default("descending", || false.into())]] => |a| sort::Argsort::from_attributes(a)?;
     "asin" => |_a| trigonometric::Asin;
@@ -255,7 +253,6 @@ registry! {
     "ctc_loss_curvature" [READING] => |a| ctc::CtcLossCurvature::from_attributes(a)?;
     "ctc_loss_gradient" [READING] => |a| ctc::CtcLossGradient::from_attributes(a)?;
     "cumprod" [AXIS, &[with_default("exclusive", || false.into()), with_default("reverse", || false.into())]] => |a| cumprod::Cumprod::from_attributes(a)?;
-    "cumsum" [AXIS] => |a| cumsum::Cumsum::from_attributes(a)?;
     "cumsum" [AXIS, &[with_default("exclusive", || false.into()).since(2), with_default("reverse", || false.into()).since(2)]] => |a| cumsum::Cumsum::from_attributes(a)?;
     "depth_to_space" [&[needed("block"), with_default("mode", || "DCR".into())]] => |a| depth_to_space::DepthToSpace::from_attributes(a)?;
     "det" => |_a| det::Det;

@@ -19,6 +19,8 @@ use crate::{map::functions, plan::Cell};
 pub(super) struct Step {
     /// H
     pub hidden: usize,
+    /// Which numbers of the state.
+    pub part: [usize; 2],
     pub x: *const f32,
     pub products: *const f32,
     /// Added to the products, if not null.
@@ -33,10 +35,10 @@ pub(super) struct Step {
 impl Step {
     #[inline(always)]
     pub(super) unsafe fn run<S: Lanes>(&self, cell: Cell) {
-        let h = self.hidden;
+        let [from, to] = self.part;
         // SAFETY: the caller vouches for the CPU and for rows of so many numbers.
         unsafe {
-            by_vectors!(S, h, |at, part| {
+            by_vectors!(S, from..to, |at, part| {
                 match cell {
                     Cell::Rnn { rectified } => self.plain::<S>(at, part, rectified),
                     Cell::Lstm => self.lstm::<S>(at, part),
@@ -132,6 +134,8 @@ impl Step {
 #[derive(Clone, Copy)]
 pub(super) struct StepGradient {
     pub hidden: usize,
+    /// Which numbers of the state.
+    pub part: [usize; 2],
     pub before: *const f32,
     pub after: *const f32,
     pub gates: *const f32,
@@ -148,9 +152,10 @@ pub(super) struct StepGradient {
 impl StepGradient {
     #[inline(always)]
     pub(super) unsafe fn run<S: Lanes>(&self, cell: Cell) {
+        let [from, to] = self.part;
         // SAFETY: the caller vouches for the CPU and for rows of so many numbers.
         unsafe {
-            by_vectors!(S, self.hidden, |at, part| {
+            by_vectors!(S, from..to, |at, part| {
                 let h = S::add(
                     part.load::<S>(self.carry.add(at)),
                     part.load::<S>(self.given.add(at)),
@@ -167,17 +172,22 @@ impl StepGradient {
     /// Of a sample that stays where it is: the gradient goes on to the state before.
     #[inline(always)]
     pub(super) unsafe fn pass<S: Lanes>(&self, cell: Cell) {
+        let [from, to] = self.part;
         // SAFETY: the caller vouches for the CPU and for rows of so many numbers.
         unsafe {
-            by_vectors!(S, self.hidden, |at, part| {
+            by_vectors!(S, from..to, |at, part| {
                 let both = [(self.carry, 0), (self.carry_c, self.hidden)];
-                for &(carry, from) in &both[..cell.states()] {
-                    let given = part.load::<S>(self.given.add(from + at));
+                for &(carry, first) in &both[..cell.states()] {
+                    let given = part.load::<S>(self.given.add(first + at));
                     let x = S::add(part.load::<S>(carry.add(at)), given);
                     part.store::<S>(carry.add(at), x);
                 }
             });
-            self.sums.write_bytes(0, cell.gradients() * self.hidden);
+            for gate in 0..cell.gradients() {
+                self.sums
+                    .add(gate * self.hidden + from)
+                    .write_bytes(0, to - from);
+            }
         }
     }
 

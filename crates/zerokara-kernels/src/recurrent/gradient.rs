@@ -2,6 +2,7 @@
 
 use super::{cells::StepGradient, *};
 use crate::simd::multiversion;
+use std::sync::atomic::AtomicU64;
 
 /// What the gradients are computed from, and where they go.
 #[derive(Clone, Copy)]
@@ -20,13 +21,12 @@ pub(crate) struct GradientOperands {
 }
 
 /// Numbers of scratch that [`run_gradient`] takes.
-pub(crate) fn gradient_scratch(g: &RecurrentGeometry) -> usize {
-    room(&lengths(g))
+pub(crate) fn gradient_scratch() -> usize {
+    room(&lengths())
 }
 
-fn lengths(g: &RecurrentGeometry) -> [usize; 3] {
-    let carry = most_samples(g) * g.hidden;
-    [gemm::SCRATCH_LEN, carry, carry]
+fn lengths() -> [usize; 1] {
+    [gemm::SCRATCH_LEN]
 }
 
 multiversion! {
@@ -35,8 +35,8 @@ multiversion! {
     /// # Safety
     ///
     /// The CPU must have `isa`; `unit` must be below [`units`]; the operands must be valid for their shapes, weights packed for
-    /// this `isa`; `scratch` must have [`gradient_scratch`] numbers.
-    pub(crate) unsafe fn run_gradient(g: &RecurrentGeometry, unit: usize, x: &GradientOperands, scratch: &mut [f32])
+    /// this `isa`; `scratch` must have [`gradient_scratch`] numbers, `counters` be [`team::COUNTERS`] that began as 0.
+    pub(crate) unsafe fn run_gradient(g: &RecurrentGeometry, unit: usize, x: &GradientOperands, counters: &[AtomicU64], scratch: &mut [f32])
         = gradient_body;
 }
 
@@ -45,53 +45,118 @@ unsafe fn gradient_body<S: Lanes>(
     g: &RecurrentGeometry,
     unit: usize,
     x: &GradientOperands,
+    counters: &[AtomicU64],
     scratch: &mut [f32],
 ) {
-    let (cell, hidden) = (g.cell, g.hidden);
-    let samples = samples(g, unit);
-    let [own, carry, carry_c] = parts(scratch, lengths(g));
-    carry.fill(0.0);
-    carry_c.fill(0.0);
-    let (carry, carry_c) = (carry.as_mut_ptr(), carry_c.as_mut_ptr());
-    // SAFETY: the caller vouches for the operands; what is carried has room in scratch.
+    let [own] = parts(scratch, lengths());
+    let all = [0, g.hidden];
+    // SAFETY: the caller vouches for the operands.
     unsafe {
-        for t in (0..g.steps).rev() {
-            for (i, n) in samples.clone().enumerate() {
-                let step = StepGradient {
-                    hidden,
-                    before: x.states.row(t, n),
-                    after: x.states.row(t + 1, n),
-                    gates: x.gates.map_or(std::ptr::null(), |gates| gates.row(t, n)),
-                    given: x.given.row(t + 1, n),
-                    carry: carry.add(i * hidden),
-                    carry_c: carry_c.add(i * hidden),
-                    sums: x.gradient.row(t + 1, n),
-                };
-                match Mask::goes_on(&x.mask, t, n) {
-                    true => step.run::<S>(cell),
-                    false => step.pass::<S>(cell),
+        let Some(parts) = team::parts(S::LANES, S::REGISTERS, g) else {
+            let samples = samples(g, unit);
+            x.begin(g, samples.clone(), all);
+            for t in (0..g.steps).rev() {
+                x.step::<S>(g, t, samples.clone(), all);
+                x.product(g, t, samples.clone()).run::<S>(own);
+            }
+            x.end(g, samples, all);
+            return;
+        };
+        let samples = 0..g.batch;
+        team::run(counters, parts, unit, g.steps + 1, |step, part| {
+            let part = share(g.hidden, parts, part);
+            let range = [part.start, part.end];
+            // What comes through the products of the step behind takes the sums of all members.
+            match step {
+                0 => x.begin(g, samples.clone(), range),
+                _ => {
+                    let first = part.start / (2 * S::LANES);
+                    let panels = first..first + part.len() / (2 * S::LANES);
+                    let product = x.product(g, g.steps - step, samples.clone());
+                    product.pairs::<S>([panels]);
                 }
             }
-            let product = Product {
-                rows: samples.len(),
-                n: hidden,
-                k: cell.products() * hidden,
-                a: x.gradient.row(t + 1, samples.start),
-                a_row: x.gradient.strides[1],
-                panels: x.panels,
-                c: carry,
-                c_row: hidden as isize,
-                add: true,
-            };
-            product.run::<S>(own);
+            match (g.steps - step).checked_sub(1) {
+                Some(t) => x.step::<S>(g, t, samples.clone(), range),
+                None => x.end(g, samples.clone(), range),
+            }
+        });
+    }
+}
+
+impl GradientOperands {
+    /// What is carried from step to step, h and c: it lies where the gradients of the first state go in the end.
+    fn carry(&self, g: &RecurrentGeometry, n: usize) -> [*mut f32; 2] {
+        let row = self.gradient.row(0, n);
+        [row, row.wrapping_add(g.hidden)]
+    }
+
+    /// Nothing is carried behind the last step; what the first row has beside it is 0.
+    unsafe fn begin(&self, g: &RecurrentGeometry, samples: Range<usize>, [from, to]: [usize; 2]) {
+        for n in samples {
+            let row = self.gradient.row(0, n);
+            for part in 0..g.cell.gradients() {
+                // SAFETY: the caller vouches for the row.
+                unsafe { row.add(part * g.hidden + from).write_bytes(0, to - from) };
+            }
         }
-        for (i, n) in samples.enumerate() {
-            let (given, to) = (x.given.row(0, n), x.gradient.row(0, n));
-            to.write_bytes(0, cell.gradients() * hidden);
-            let both = [carry, carry_c].map(|carry| carry.add(i * hidden));
-            for (state, carry) in both[..cell.states()].iter().enumerate() {
-                for d in state * hidden..(state + 1) * hidden {
-                    *to.add(d) = *carry.add(d - state * hidden) + *given.add(d);
+    }
+
+    /// The gradients of the sums of a step, for a part of the state.
+    #[inline(always)]
+    unsafe fn step<S: Lanes>(
+        &self,
+        g: &RecurrentGeometry,
+        t: usize,
+        samples: Range<usize>,
+        part: [usize; 2],
+    ) {
+        for n in samples {
+            let [carry, carry_c] = self.carry(g, n);
+            let step = StepGradient {
+                hidden: g.hidden,
+                part,
+                before: self.states.row(t, n),
+                after: self.states.row(t + 1, n),
+                gates: self.gates.map_or(std::ptr::null(), |gates| gates.row(t, n)),
+                given: self.given.row(t + 1, n),
+                carry,
+                carry_c,
+                sums: self.gradient.row(t + 1, n),
+            };
+            // SAFETY: the caller vouches for the operands.
+            unsafe {
+                match Mask::goes_on(&self.mask, t, n) {
+                    true => step.run::<S>(g.cell),
+                    false => step.pass::<S>(g.cell),
+                }
+            }
+        }
+    }
+
+    /// What goes to the state before a step through its products.
+    fn product(&self, g: &RecurrentGeometry, t: usize, samples: Range<usize>) -> Product {
+        Product {
+            rows: samples.len(),
+            n: g.hidden,
+            k: g.cell.products() * g.hidden,
+            a: self.gradient.row(t + 1, samples.start),
+            a_row: self.gradient.strides[1],
+            panels: self.panels,
+            c: self.gradient.row(0, samples.start),
+            c_row: self.gradient.strides[1],
+            add: true,
+        }
+    }
+
+    /// The gradients of the first state.
+    unsafe fn end(&self, g: &RecurrentGeometry, samples: Range<usize>, [from, to]: [usize; 2]) {
+        for n in samples {
+            let given = self.given.row(0, n);
+            for (state, carry) in self.carry(g, n).iter().enumerate().take(g.cell.states()) {
+                for d in from..to {
+                    // SAFETY: the caller vouches for both rows.
+                    unsafe { *carry.add(d) += *given.add(state * g.hidden + d) };
                 }
             }
         }

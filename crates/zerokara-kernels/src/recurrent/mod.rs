@@ -4,16 +4,21 @@
 //! `h[t - 1] R^T`, and elementwise code on it, which are done here step by step for some samples at a time: their states and the
 //! products stay in the cache, weights are packed once for all steps. Samples do not depend on one another, so that units of
 //! work are blocks of samples over the whole sequence, and no thread waits for another between steps.
+//!
+//! Of few samples, a step is little more than reading all weights once, and no core reads as fast as two. There the units are a
+//! [`team`], which shares the numbers of the state and waits for one another between steps.
 
 mod cells;
 mod gradient;
 mod states;
+pub(crate) mod team;
 
 pub(crate) use gradient::{GradientOperands, gradient_scratch, run_gradient};
 pub(crate) use states::{StatesOperands, run_states, states_scratch};
 
 use crate::{
     gemm::{self, Matrix, Part},
+    isa::Isa,
     plan::RecurrentGeometry,
     share::share,
     simd::{Lanes, Simd},
@@ -27,19 +32,27 @@ const ROWS: usize = 8;
 /// Units into which a batch is cut, at most.
 const UNITS: usize = 16;
 
-/// Number of independent units of work: parts of the batch.
-pub(crate) fn units(g: &RecurrentGeometry) -> usize {
+/// Number of units of work: parts of the batch, or the members of a team.
+pub(crate) fn units(isa: Isa, g: &RecurrentGeometry) -> usize {
+    match team::parts(isa.lanes(), isa.machine().registers, g) {
+        Some(parts) => parts,
+        None => blocks(g),
+    }
+}
+
+/// Number of parts of the batch.
+fn blocks(g: &RecurrentGeometry) -> usize {
     g.batch.div_ceil(ROWS).min(UNITS)
 }
 
 /// The samples of a unit.
 fn samples(g: &RecurrentGeometry, unit: usize) -> Range<usize> {
-    share(g.batch, units(g), unit)
+    share(g.batch, blocks(g), unit)
 }
 
 /// Samples in the largest unit.
 fn most_samples(g: &RecurrentGeometry) -> usize {
-    g.batch.div_ceil(units(g).max(1))
+    g.batch.div_ceil(blocks(g).max(1))
 }
 
 /// Rows of sequences: row `[t, n]` begins at `start + t * strides[0] + n * strides[1]`, and is dense.
@@ -104,10 +117,10 @@ impl Product {
         // SAFETY: the caller vouches for the operands.
         unsafe {
             if self.rows <= Self::FEW && S::REGISTERS >= 16 {
-                for i in 0..self.rows as isize {
-                    let (a, c) = (self.a.offset(i * self.a_row), self.c.offset(i * self.c_row));
-                    done = self.row::<S>(a, c);
-                }
+                // Panels of two whole vectors each; the last may be wider or narrower.
+                let pairs = (self.n / (2 * S::LANES)).saturating_sub(1);
+                self.pairs::<S>([0..pairs]);
+                done = pairs * 2 * S::LANES;
             }
             let part = Part {
                 n: self.n,
@@ -128,52 +141,75 @@ impl Product {
         }
     }
 
-    /// A row over four panels at a time, whose eight sums hide the latency of additions; tells how many columns are done.
+    /// The columns of these panels, each of two whole vectors: four panels at a time, whose eight sums hide the latency of
+    /// additions.
     #[inline(always)]
-    unsafe fn row<S: Simd>(&self, a: *const f32, c: *mut f32) -> usize {
-        const FOUR: usize = 4;
-        const EIGHT: usize = 8;
-        let l = S::LANES;
-        let total = self.n.div_ceil(l);
-        let mut v = 0;
-        // Of nine vectors the last panel has three.
-        while total - v >= 8 && total - v != 9 && (v + 8) * l <= self.n {
-            // SAFETY: the caller vouches for the operands; the panels and their columns are within them.
-            unsafe {
-                let c = c.add(v * l);
-                let mut sums = [S::zero(); 8];
-                if self.add {
-                    each!(i < EIGHT { sums[i] = S::load(c.add(i * l)); });
+    unsafe fn pairs<S: Simd>(&self, panels: impl IntoIterator<Item = Range<usize>>) {
+        let panels = panels.into_iter();
+        for panels in panels {
+            let mut first = panels.start;
+            while first < panels.end {
+                let count = (panels.end - first).min(4);
+                // SAFETY: passed on.
+                unsafe {
+                    match count {
+                        4 => self.few::<S, 4>(first),
+                        3 => self.few::<S, 3>(first),
+                        2 => self.few::<S, 2>(first),
+                        _ => self.few::<S, 1>(first),
+                    }
                 }
-                let panels = [0, 2, 4, 6].map(|p| self.panels.add((v + p) * l * self.k));
+                first += count;
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn few<S: Simd, const N: usize>(&self, first: usize) {
+        let l = S::LANES;
+        // SAFETY: the caller vouches for the operands; the panels and their columns are within them.
+        unsafe {
+            let panels = self.panels.add(first * 2 * l * self.k);
+            for i in 0..self.rows as isize {
+                let a = self.a.offset(i * self.a_row);
+                let c = self.c.offset(i * self.c_row).add(first * 2 * l);
+                let mut sums = [[S::zero(); 2]; N];
+                if self.add {
+                    each!(p < N {
+                        sums[p] = [S::load(c.add(2 * p * l)), S::load(c.add((2 * p + 1) * l))];
+                    });
+                }
                 for k in 0..self.k {
                     let x = S::broadcast(a.add(k));
                     let at = k * 2 * l;
-                    each!(p < FOUR {
-                        sums[2 * p] = S::fma(x, S::load(panels[p].add(at)), sums[2 * p]);
-                        sums[2 * p + 1] = S::fma(x, S::load(panels[p].add(at + l)), sums[2 * p + 1]);
+                    each!(p < N {
+                        let panel = panels.add(p * 2 * l * self.k + at);
+                        sums[p][0] = S::fma(x, S::load(panel), sums[p][0]);
+                        sums[p][1] = S::fma(x, S::load(panel.add(l)), sums[p][1]);
                     });
                 }
-                each!(i < EIGHT { S::store(c.add(i * l), sums[i]); });
+                each!(p < N {
+                    S::store(c.add(2 * p * l), sums[p][0]);
+                    S::store(c.add((2 * p + 1) * l), sums[p][1]);
+                });
             }
-            v += 8;
         }
-        v * l
     }
 }
 
-/// Parts of a row by vectors: calls the body with the position and the number of lanes that count, and whether all do.
+/// A part of a row by vectors: calls the body with the position and the number of lanes that count, and whether all do.
 macro_rules! by_vectors {
-    ($s:ident, $len:expr, |$at:ident, $part:ident| $body:block) => {{
-        let whole = $len / $s::LANES * $s::LANES;
-        let mut $at = 0;
+    ($s:ident, $range:expr, |$at:ident, $part:ident| $body:block) => {{
+        let range: Range<usize> = $range;
+        let whole = range.end - range.len() % $s::LANES;
+        let mut $at = range.start;
         while $at < whole {
             let $part = Whole;
             $body
             $at += $s::LANES;
         }
-        if $at < $len {
-            let $part = Some($len - $at);
+        if $at < range.end {
+            let $part = Some(range.end - $at);
             $body
         }
     }};

@@ -2,6 +2,7 @@
 
 use super::{cells::Step, *};
 use crate::simd::multiversion;
+use std::sync::atomic::AtomicU64;
 
 /// What the states are computed from, and where they go.
 #[derive(Clone, Copy)]
@@ -39,8 +40,8 @@ multiversion! {
     /// # Safety
     ///
     /// The CPU must have `isa`; `unit` must be below [`units`]; the operands must be valid for their shapes, weights packed for
-    /// this `isa`; `scratch` must have [`states_scratch`] numbers.
-    pub(crate) unsafe fn run_states(g: &RecurrentGeometry, unit: usize, x: &StatesOperands, scratch: &mut [f32])
+    /// this `isa`; `scratch` must have [`states_scratch`] numbers, `counters` be [`team::COUNTERS`] that began as 0.
+    pub(crate) unsafe fn run_states(g: &RecurrentGeometry, unit: usize, x: &StatesOperands, counters: &[AtomicU64], scratch: &mut [f32])
         = states_body;
 }
 
@@ -49,55 +50,125 @@ unsafe fn states_body<S: Lanes>(
     g: &RecurrentGeometry,
     unit: usize,
     x: &StatesOperands,
+    counters: &[AtomicU64],
     scratch: &mut [f32],
 ) {
-    let (cell, hidden) = (g.cell, g.hidden);
-    let samples = samples(g, unit);
-    let width = cell.products() * hidden;
     let [own, products, nowhere] = parts(scratch, lengths(g));
     let (products, nowhere) = (products.as_mut_ptr(), nowhere.as_mut_ptr());
+    let all = [0, g.hidden];
     // SAFETY: the caller vouches for the operands; the products have room in scratch.
     unsafe {
-        for n in samples.clone().filter(|_| !x.given) {
-            let to = x.states.row(0, n);
-            for (state, &(start, row)) in x.initial[..cell.states()].iter().enumerate() {
-                let from = start.offset(n as isize * row);
-                from.copy_to_nonoverlapping(to.add(state * hidden), hidden);
+        let Some(parts) = team::parts(S::LANES, S::REGISTERS, g) else {
+            let samples = samples(g, unit);
+            x.begin(g, samples.clone(), all);
+            for t in 0..g.steps {
+                x.product(g, t, samples.clone(), products).run::<S>(own);
+                x.step::<S>(g, t, samples.clone(), all, products, nowhere);
+            }
+            return;
+        };
+        let samples = 0..g.batch;
+        team::run(counters, parts, unit, g.steps + 1, |step, part| {
+            let part = share(g.hidden, parts, part);
+            let range = [part.start, part.end];
+            match step.checked_sub(1) {
+                None => x.begin(g, samples.clone(), range),
+                Some(t) => {
+                    let product = x.product(g, t, samples.clone(), products);
+                    let gates = 0..g.cell.products();
+                    let columns = gates.map(|gate| gate * g.hidden + part.start);
+                    let panels = columns.map(|column| {
+                        let first = column / (2 * S::LANES);
+                        first..first + part.len() / (2 * S::LANES)
+                    });
+                    product.pairs::<S>(panels);
+                    x.step::<S>(g, t, samples.clone(), range, products, nowhere);
+                }
+            }
+        });
+    }
+}
+
+impl StatesOperands {
+    /// The first states of some samples.
+    unsafe fn begin(&self, g: &RecurrentGeometry, samples: Range<usize>, [from, to]: [usize; 2]) {
+        for n in samples.filter(|_| !self.given) {
+            let first = self.states.row(0, n);
+            for (state, &(start, row)) in self.initial[..g.cell.states()].iter().enumerate() {
+                // SAFETY: the caller vouches for the operands.
+                unsafe {
+                    let source = start.offset(n as isize * row).add(from);
+                    let target = first.add(state * g.hidden + from);
+                    source.copy_to_nonoverlapping(target, to - from);
+                }
             }
         }
-        for t in 0..g.steps {
-            let product = Product {
-                rows: samples.len(),
-                n: width,
-                k: hidden,
-                a: x.states.row(t, samples.start),
-                a_row: x.states.strides[1],
-                panels: x.panels,
-                c: products,
-                c_row: width as isize,
-                add: false,
-            };
-            product.run::<S>(own);
-            for (i, n) in samples.clone().enumerate() {
-                let before = x.states.row(t, n);
-                let after = match x.given {
+    }
+
+    /// What some samples take from their states at a step.
+    fn product(
+        &self,
+        g: &RecurrentGeometry,
+        t: usize,
+        samples: Range<usize>,
+        products: *mut f32,
+    ) -> Product {
+        let width = g.cell.products() * g.hidden;
+        Product {
+            rows: samples.len(),
+            n: width,
+            k: g.hidden,
+            a: self.states.row(t, samples.start),
+            a_row: self.states.strides[1],
+            panels: self.panels,
+            c: products,
+            c_row: width as isize,
+            add: false,
+        }
+    }
+
+    /// A part of the states behind a step.
+    #[inline(always)]
+    unsafe fn step<S: Lanes>(
+        &self,
+        g: &RecurrentGeometry,
+        t: usize,
+        samples: Range<usize>,
+        part: [usize; 2],
+        products: *mut f32,
+        nowhere: *mut f32,
+    ) {
+        let (cell, hidden) = (g.cell, g.hidden);
+        // SAFETY: the caller vouches for the operands.
+        unsafe {
+            for (i, n) in samples.enumerate() {
+                let before = self.states.row(t, n);
+                let after = match self.given {
                     true => nowhere,
-                    false => x.states.row(t + 1, n),
+                    false => self.states.row(t + 1, n),
                 };
+                let gates = self
+                    .gates
+                    .map_or(std::ptr::null_mut(), |gates| gates.row(t, n));
                 let step = Step {
                     hidden,
-                    x: x.inputs.row(t, n),
-                    products: products.add(i * width),
-                    bias: x.bias,
+                    part,
+                    x: self.inputs.row(t, n),
+                    products: products.add(i * cell.products() * hidden),
+                    bias: self.bias,
                     before,
                     after,
-                    gates: x
-                        .gates
-                        .map_or(std::ptr::null_mut(), |gates| gates.row(t, n)),
+                    gates,
                 };
                 step.run::<S>(cell);
-                if !Mask::goes_on(&x.mask, t, n) {
-                    before.copy_to_nonoverlapping(after, cell.states() * hidden);
+                if !Mask::goes_on(&self.mask, t, n) {
+                    for state in 0..cell.states() {
+                        let first = state * hidden + part[0];
+                        let length = part[1] - part[0];
+                        before
+                            .add(first)
+                            .copy_to_nonoverlapping(after.add(first), length);
+                    }
                 }
             }
         }

@@ -1,13 +1,13 @@
 //! Recurrent networks and their gradients.
 
-use super::Task;
+use super::{Room, Task};
 use crate::{
     access::{Access, Memory},
     isa::Isa,
     plan::RecurrentGeometry,
     recurrent::{
         GradientOperands, Mask, Sequence, StatesOperands, gradient_scratch, run_gradient,
-        run_states, states_scratch, units,
+        run_states, states_scratch, team, units,
     },
 };
 use std::{ptr, slice};
@@ -55,11 +55,17 @@ pub(crate) struct RecurrentTask {
     pub(crate) states: Access,
     pub(crate) given: bool,
     pub(crate) gates: Option<Access>,
+    /// Where the first of a team's counters is.
+    pub(crate) counters: usize,
 }
 
 impl Task for RecurrentTask {
     fn units(&self) -> usize {
-        units(&self.geometry)
+        units(self.isa, &self.geometry)
+    }
+
+    fn reserve(&mut self, room: &mut Room) {
+        (self.counters, _) = room.take(team::COUNTERS, 0);
     }
 
     fn weight(&self) -> usize {
@@ -92,7 +98,8 @@ impl Task for RecurrentTask {
                 gates: self.gates.as_ref().map(|gates| write(memory, gates)),
             };
             let own = slice::from_raw_parts_mut(scratch.cast(), states_scratch(g));
-            run_states(self.isa, g, unit, &operands, own);
+            let counters = &memory.counters[self.counters..][..team::COUNTERS];
+            run_states(self.isa, g, unit, &operands, counters, own);
         }
         Ok(())
     }
@@ -108,11 +115,17 @@ pub(crate) struct RecurrentGradientTask {
     pub(crate) mask: Option<Access>,
     pub(crate) given: Access,
     pub(crate) gradient: Access,
+    /// Where the first of a team's counters is.
+    pub(crate) counters: usize,
 }
 
 impl Task for RecurrentGradientTask {
     fn units(&self) -> usize {
-        units(&self.geometry)
+        units(self.isa, &self.geometry)
+    }
+
+    fn reserve(&mut self, room: &mut Room) {
+        (self.counters, _) = room.take(team::COUNTERS, 0);
     }
 
     fn weight(&self) -> usize {
@@ -120,7 +133,7 @@ impl Task for RecurrentGradientTask {
     }
 
     fn scratch_bytes(&self) -> usize {
-        gradient_scratch(&self.geometry) * size_of::<f32>()
+        gradient_scratch() * size_of::<f32>()
     }
 
     unsafe fn run(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) -> Result<(), String> {
@@ -135,8 +148,9 @@ impl Task for RecurrentGradientTask {
                 given: read(memory, &self.given),
                 gradient: write(memory, &self.gradient),
             };
-            let own = slice::from_raw_parts_mut(scratch.cast(), gradient_scratch(g));
-            run_gradient(self.isa, g, unit, &operands, own);
+            let own = slice::from_raw_parts_mut(scratch.cast(), gradient_scratch());
+            let counters = &memory.counters[self.counters..][..team::COUNTERS];
+            run_gradient(self.isa, g, unit, &operands, counters, own);
         }
         Ok(())
     }

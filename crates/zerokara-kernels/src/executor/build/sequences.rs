@@ -75,6 +75,7 @@ pub(super) fn recurrent(isa: Isa, step: &RecurrentStep, buffers: &[Buffer]) -> M
         states: access(&step.states, buffers),
         given: step.given,
         gates: step.gates.as_ref().map(|view| access(view, buffers)),
+        counters: 0,
     }))
 }
 
@@ -99,5 +100,6 @@ pub(super) fn recurrent_gradient(
         mask: step.mask.as_ref().map(|view| access(view, buffers)),
         given: access(&step.states_gradient, buffers),
         gradient: access(&step.gradient, buffers),
+        counters: 0,
     }))
 }
