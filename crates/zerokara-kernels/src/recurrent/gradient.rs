@@ -62,25 +62,40 @@ unsafe fn gradient_body<S: Lanes>(
             x.end(g, samples, all);
             return;
         };
+        team::run::<S>(counters, parts, unit, g.steps + 1, &Member { g, x, parts });
+    }
+}
+
+/// A member of a team, from the last step to the first.
+struct Member<'a> {
+    g: &'a RecurrentGeometry,
+    x: &'a GradientOperands,
+    parts: usize,
+}
+
+impl team::Work for Member<'_> {
+    #[inline(always)]
+    unsafe fn step<S: Lanes>(&self, step: usize, part: usize) {
+        let &Member { g, x, .. } = self;
+        let part = share(g.hidden, self.parts, part);
+        let range = [part.start, part.end];
         let samples = 0..g.batch;
-        team::run(counters, parts, unit, g.steps + 1, |step, part| {
-            let part = share(g.hidden, parts, part);
-            let range = [part.start, part.end];
-            // What comes through the products of the step behind takes the sums of all members.
+        // SAFETY: passed on.
+        unsafe {
             match step {
                 0 => x.begin(g, samples.clone(), range),
+                // What comes through the products of the step behind takes the sums of all members.
                 _ => {
                     let first = part.start / (2 * S::LANES);
-                    let panels = first..first + part.len() / (2 * S::LANES);
                     let product = x.product(g, g.steps - step, samples.clone());
-                    product.pairs::<S>([panels]);
+                    product.pairs::<S>(first..first + part.len() / (2 * S::LANES));
                 }
             }
             match (g.steps - step).checked_sub(1) {
-                Some(t) => x.step::<S>(g, t, samples.clone(), range),
-                None => x.end(g, samples.clone(), range),
+                Some(t) => x.step::<S>(g, t, samples, range),
+                None => x.end(g, samples, range),
             }
-        });
+        }
     }
 }
 

@@ -119,7 +119,7 @@ impl Product {
             if self.rows <= Self::FEW && S::REGISTERS >= 16 {
                 // Panels of two whole vectors each; the last may be wider or narrower.
                 let pairs = (self.n / (2 * S::LANES)).saturating_sub(1);
-                self.pairs::<S>([0..pairs]);
+                self.pairs::<S>(0..pairs);
                 done = pairs * 2 * S::LANES;
             }
             let part = Part {
@@ -144,23 +144,20 @@ impl Product {
     /// The columns of these panels, each of two whole vectors: four panels at a time, whose eight sums hide the latency of
     /// additions.
     #[inline(always)]
-    unsafe fn pairs<S: Simd>(&self, panels: impl IntoIterator<Item = Range<usize>>) {
-        let panels = panels.into_iter();
-        for panels in panels {
-            let mut first = panels.start;
-            while first < panels.end {
-                let count = (panels.end - first).min(4);
-                // SAFETY: passed on.
-                unsafe {
-                    match count {
-                        4 => self.few::<S, 4>(first),
-                        3 => self.few::<S, 3>(first),
-                        2 => self.few::<S, 2>(first),
-                        _ => self.few::<S, 1>(first),
-                    }
+    unsafe fn pairs<S: Simd>(&self, panels: Range<usize>) {
+        let mut first = panels.start;
+        while first < panels.end {
+            let count = (panels.end - first).min(4);
+            // SAFETY: passed on.
+            unsafe {
+                match count {
+                    4 => self.few::<S, 4>(first),
+                    3 => self.few::<S, 3>(first),
+                    2 => self.few::<S, 2>(first),
+                    _ => self.few::<S, 1>(first),
                 }
-                first += count;
             }
+            first += count;
         }
     }
 

@@ -67,25 +67,45 @@ unsafe fn states_body<S: Lanes>(
             }
             return;
         };
+        let member = Member {
+            g,
+            x,
+            parts,
+            products,
+            nowhere,
+        };
+        team::run::<S>(counters, parts, unit, g.steps + 1, &member);
+    }
+}
+
+/// A member of a team: first it sets its part of the first state, then it goes on step by step.
+struct Member<'a> {
+    g: &'a RecurrentGeometry,
+    x: &'a StatesOperands,
+    parts: usize,
+    products: *mut f32,
+    nowhere: *mut f32,
+}
+
+impl team::Work for Member<'_> {
+    #[inline(always)]
+    unsafe fn step<S: Lanes>(&self, step: usize, part: usize) {
+        let &Member { g, x, products, .. } = self;
+        let part = share(g.hidden, self.parts, part);
+        let range = [part.start, part.end];
         let samples = 0..g.batch;
-        team::run(counters, parts, unit, g.steps + 1, |step, part| {
-            let part = share(g.hidden, parts, part);
-            let range = [part.start, part.end];
-            match step.checked_sub(1) {
-                None => x.begin(g, samples.clone(), range),
-                Some(t) => {
-                    let product = x.product(g, t, samples.clone(), products);
-                    let gates = 0..g.cell.products();
-                    let columns = gates.map(|gate| gate * g.hidden + part.start);
-                    let panels = columns.map(|column| {
-                        let first = column / (2 * S::LANES);
-                        first..first + part.len() / (2 * S::LANES)
-                    });
-                    product.pairs::<S>(panels);
-                    x.step::<S>(g, t, samples.clone(), range, products, nowhere);
-                }
+        // SAFETY: passed on.
+        unsafe {
+            let Some(t) = step.checked_sub(1) else {
+                return x.begin(g, samples, range);
+            };
+            let product = x.product(g, t, samples.clone(), products);
+            for gate in 0..g.cell.products() {
+                let first = (gate * g.hidden + part.start) / (2 * S::LANES);
+                product.pairs::<S>(first..first + part.len() / (2 * S::LANES));
             }
-        });
+            x.step::<S>(g, t, samples, range, products, self.nowhere);
+        }
     }
 }
 

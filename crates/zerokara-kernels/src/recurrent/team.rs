@@ -5,6 +5,7 @@
 //! parts that somebody has taken and is at work on. Who comes when all is done finds nothing to do.
 
 use super::{Product, RecurrentGeometry};
+use crate::simd::Lanes;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Most members.
@@ -26,15 +27,28 @@ pub(super) fn parts(lanes: usize, registers: usize, g: &RecurrentGeometry) -> Op
     (few && fits && registers >= 16).then_some(parts)
 }
 
-/// Runs the steps of a team as its member `member`: `step(i, part)` once for each part of each step, with all that was written in
-/// the steps before to be seen.
+/// What the members of a team do. It is no closure, since these are not compiled for the instruction set.
+pub(super) trait Work {
+    /// A part of a step; all that was written in the steps before is to be seen.
+    ///
+    /// # Safety
+    ///
+    /// The CPU must have `S`, beside what the work itself asks; each part of each step is done once.
+    unsafe fn step<S: Lanes>(&self, step: usize, part: usize);
+}
+
+/// Runs the steps of a team as its member `member`.
+///
+/// # Safety
+///
+/// As [`Work::step`] asks, of each step.
 #[inline(always)]
-pub(super) fn run(
+pub(super) unsafe fn run<S: Lanes>(
     counters: &[AtomicU64],
     parts: usize,
     member: usize,
     steps: usize,
-    mut step: impl FnMut(usize, usize),
+    work: &impl Work,
 ) {
     let [done, left, taken @ ..] = counters else {
         return;
@@ -55,7 +69,8 @@ pub(super) fn run(
             let mine =
                 taken[part].compare_exchange(at, at + 1, Ordering::Relaxed, Ordering::Relaxed);
             if mine.is_ok() {
-                step(at as usize, part);
+                // SAFETY: the part was taken, and the steps before are done.
+                unsafe { work.step::<S>(at as usize, part) };
                 done.fetch_add(1, Ordering::AcqRel);
             }
         }
