@@ -4,6 +4,7 @@ pub use crate::ops::depth_to_space::BlockOrder;
 pub use crate::ops::grid_sample::{GridSampleOptions, Outside};
 pub use crate::ops::local_response_norm::LocalResponseOptions;
 pub use crate::ops::resize::{AspectRatio, Coordinates, Interpolation, ResizeOptions, Rounding};
+pub use crate::ops::roi_align::{RegionCoordinates, RegionPooling, RoiAlignOptions};
 use crate::{Array, Attributes, Meta, Tensor};
 use std::fmt::Debug;
 use zerokara_kernels::plan::{Pooling, Reduction};

@@ -173,7 +173,7 @@ impl WindowOptions {
     }
 
     /// What pooling gives.
-    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
+    pub(super) fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
         let [x] = infer::arity(inputs)?;
         infer::float(x)?;
         let axes = self.axes(&x.shape)?;
@@ -183,7 +183,7 @@ impl WindowOptions {
     }
 
     /// For each element of the output: its position, its window along each axis, and the positions of the elements that it meets.
-    fn walk(
+    pub(super) fn walk(
         &self,
         x: &[usize],
         mut visit: impl FnMut(usize, &[Axis], &[usize], &[usize]),
