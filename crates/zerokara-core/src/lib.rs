@@ -36,7 +36,7 @@ pub use grad::{grad, gradients, value_and_grad};
 pub use interpreter::{Interpreter, Precision, interpret};
 pub use limits::Budget;
 pub use named::{Arrays, Metas, Named, Tensors};
-pub use ops::conv2d_output_size;
+pub use ops::{conv2d_output_size, same_padding};
 pub use parameter::Parameter;
 pub use printable::printable;
 pub use program::{Program, Runner, StepTime, StepTimes, eval, eval_in, plan_text};

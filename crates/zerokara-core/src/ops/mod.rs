@@ -74,4 +74,4 @@ pub(crate) mod uniform;
 pub(crate) mod variance;
 pub(crate) mod where_;
 
-pub use sliding::conv2d_output_size;
+pub use sliding::{conv2d_output_size, same_padding};
