@@ -228,7 +228,8 @@ def resizing():
         for i, a in enumerate(axes):
             if o["scales"]:
                 scale, exact = o["scales"][i], shape[a] * o["scales"][i]
-                output = math.floor(exact)
+                # 10 times what single precision makes of 0.7 is 7.
+                output = math.floor(exact * (1 + 1e-7))
             elif alike:
                 scale = alike(shares)
                 exact = scale * shape[a]
@@ -279,6 +280,7 @@ def resizing():
     for policy in ["not_larger", "not_smaller"]:
         cases.append((four, dict(mode="linear", keep_aspect_ratio_policy=policy, axes=[2, 3], sizes=[7, 8])))
     cases.append(((0, 3), dict(mode="linear", axes=[1], sizes=[5])))
+    cases.append(((1, 10), dict(mode="linear", axes=[1], scales=[float(np.float32(0.7))])))
     cases.append(((1,), dict(mode="cubic", sizes=[3])))
     for op in ["resize", "resize_gradient"]:
         Fixed(op)

@@ -118,6 +118,28 @@ impl ConvTranspose2dOptions {
     }
 }
 
+impl ConvTranspose1dOptions {
+    /// As [`ConvTranspose2dOptions::fitted`], for sequences of this length, filters of that, and such an output.
+    ///
+    /// # Errors
+    /// If a size is 0, or one is too large to be counted.
+    pub fn fitted(
+        self,
+        input: usize,
+        kernel: usize,
+        output: usize,
+        upper: bool,
+    ) -> Result<Self, String> {
+        let images = ConvTranspose2dOptions::from(self);
+        let fitted = images.fitted([1, input], [1, kernel], [1, output], upper)?;
+        Ok(Self {
+            padding: [fitted.padding.before[1], fitted.padding.behind[1]],
+            output_padding: fitted.output_padding[1],
+            ..self
+        })
+    }
+}
+
 /// The shape of the output.
 fn shape_of(
     options: &ConvTranspose2dOptions,

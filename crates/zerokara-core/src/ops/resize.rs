@@ -202,7 +202,7 @@ impl ResizeOptions {
             let (scale, output, exact) = match (self.scales.get(i), alike) {
                 (Some(&scale), _) => {
                     let exact = input as f64 * scale;
-                    (scale, exact.floor(), exact)
+                    (scale, whole(exact), exact)
                 }
                 (None, Some(scale)) => {
                     let exact = input as f64 * scale;
@@ -241,6 +241,16 @@ impl ResizeOptions {
             shape[length.axis] = length.output;
         }
         Ok(shape)
+    }
+}
+
+/// A length rounded down. Scales come from files in single precision, as 0.7 that is a little less: what is as near to a whole number as that
+/// rounds is this number.
+fn whole(length: f64) -> f64 {
+    let nearest = length.round();
+    match (length - nearest).abs() <= nearest * f64::from(f32::EPSILON) {
+        true => nearest,
+        false => length.floor(),
     }
 }
 
