@@ -228,7 +228,8 @@ def resizing():
         for i, a in enumerate(axes):
             if o["scales"]:
                 scale, exact = o["scales"][i], shape[a] * o["scales"][i]
-                output = math.floor(exact)
+                # 10 times what single precision makes of 0.7 is 7.
+                output = math.floor(exact * (1 + 1e-7))
             elif alike:
                 scale = alike(shares)
                 exact = scale * shape[a]
@@ -279,6 +280,7 @@ def resizing():
     for policy in ["not_larger", "not_smaller"]:
         cases.append((four, dict(mode="linear", keep_aspect_ratio_policy=policy, axes=[2, 3], sizes=[7, 8])))
     cases.append(((0, 3), dict(mode="linear", axes=[1], sizes=[5])))
+    cases.append(((1, 10), dict(mode="linear", axes=[1], scales=[float(np.float32(0.7))])))
     cases.append(((1,), dict(mode="cubic", sizes=[3])))
     for op in ["resize", "resize_gradient"]:
         Fixed(op)
@@ -437,6 +439,159 @@ def rearrangements():
     add("center_crop_pad", [np.arange(5)], lambda x: x[1:4], lengths=[3], axes=[])
 
 
+def places_of_windows():
+    cases = [((2, 2, 7), [3], [2], [1, 0], [1], False), ((1, 2, 5, 6), [2, 2], [2, 1], [], [], True), ((2, 1, 4, 3), [2, 2], [1, 1], [1, 1, 0, 0], [2, 1], False),
+             ((1, 2, 3, 4, 3), [2, 2, 2], [1, 2, 1], [], [], False), ((0, 1, 4), [2], [2], [], [], False)]
+    Fixed("max_pool_indices")
+    for shape, kernel, stride, padding, dilation, ceil in cases:
+        for column_major in [False, True]:
+            def places(x):
+                n = len(kernel)
+                numbers = torch.arange(x[0, 0].numel() if len(x) else 0, dtype=torch.float64)
+                numbers = numbers.reshape(tuple(x.shape[2:][::-1]) if column_major else x.shape[2:]) if len(x) else x[0:0]
+                if column_major and len(x):
+                    numbers = numbers.permute(*reversed(range(n)))
+                spread = lambda x, fill: spread_windows(x, kernel, stride, padding or [0] * 2 * n, dilation or [1] * n, ceil, fill)[0]
+                best = spread(x, -INF).max(-1).indices
+                planes = torch.arange(x.shape[0] * x.shape[1]).reshape(x.shape[0], x.shape[1], *[1] * n)
+                if not len(x):
+                    return best
+                at = spread(numbers.expand(x.shape).clone(), 0.0).gather(-1, best[..., None])[..., 0]
+                return at.long() + planes * x[0, 0].numel()
+            add("max_pool_indices", [distinct(*shape)], places, wrt=[], kernel=kernel, stride=stride, padding=padding, dilation=dilation, ceil=ceil, column_major=column_major)
+    tie = np.array([[[1, 1, 0, 2, 2, NAN]]], np.float32)
+    add("max_pool_indices", [tie], lambda x: torch.tensor([[[0, 3, 5]]]), wrt=[], kernel=[2], stride=[2], padding=[], dilation=[], ceil=False, column_major=False)
+    Fixed("max_unpool")
+    for shape, size in [((2, 2, 3), [7]), ((1, 2, 2, 3), [4, 6]), ((1, 1, 2, 1, 2), [4, 2, 3]), ((0, 2, 2), [4])]:
+        total = int(np.prod(shape[:2])) * int(np.prod(size))
+        at = np.random.default_rng(len(shape)).permutation(total)[: int(np.prod(shape))].reshape(shape).astype(np.int64)
+
+        def put(x, i):
+            return torch.zeros(total, dtype=torch.float64).index_put((i.reshape(-1),), x.reshape(-1)).reshape(*shape[:2], *size)
+        add("max_unpool", [rand(*shape), at], put, size=size)
+
+
+def deformed():
+    Fixed("deform_conv")
+    for x, w, stride, padding, dilation, groups, offset_groups, masked in [
+        ((1, 1, 4, 4), (1, 1, 2, 2), [1, 1], [0, 0], [1, 1], 1, 1, False),
+        ((2, 4, 5, 4), (6, 2, 3, 2), [2, 1], [1, 1], [1, 2], 2, 2, True),
+        ((1, 2, 4, 5), (3, 2, 2, 2), [1, 2], [1, 0, 0, 2], [2, 1], 1, 1, True),
+        ((1, 2, 3, 3), (2, 1, 1, 1), [1, 1], [0, 0], [1, 1], 2, 2, False),
+        ((0, 1, 3, 3), (2, 1, 2, 2), [1, 1], [0, 0], [1, 1], 1, 1, False),
+    ]:
+        above, left, below, right = padding if len(padding) == 4 else padding * 2
+        kh, kw = w[2:]
+        rows = (x[2] + above + below - dilation[0] * (kh - 1) - 1) // stride[0] + 1
+        columns = (x[3] + left + right - dilation[1] * (kw - 1) - 1) // stride[1] + 1
+
+        def convolve(x, w, offset, mask=None):
+            n, c, height, width = x.shape
+            if n == 0:
+                return torch.zeros(0, w.shape[0], rows, columns, dtype=x.dtype) + x.sum() + 0 * w.sum() + offset.sum()
+            each, per_group = c // offset_groups, w.shape[1]
+            offset = offset.reshape(n, offset_groups, kh, kw, 2, rows, columns)
+            y = torch.arange(rows)[:, None] * stride[0] - above
+            across = torch.arange(columns)[None] * stride[1] - left
+            taken = []
+            for k in range(kh):
+                for l in range(kw):
+                    parts = []
+                    for g in range(offset_groups):
+                        down = y + k * dilation[0] + offset[:, g, k, l, 0]
+                        side = across + l * dilation[1] + offset[:, g, k, l, 1]
+                        grid = torch.stack([2 * side / (width - 1) - 1, 2 * down / (height - 1) - 1], -1)
+                        part = F.grid_sample(x[:, g * each:(g + 1) * each], grid, "bilinear", "zeros", True)
+                        if mask is not None:
+                            part = part * mask.reshape(n, offset_groups, kh, kw, rows, columns)[:, g, k, l][:, None]
+                        parts.append(part)
+                    taken.append(torch.cat(parts, 1))
+            taken = torch.stack(taken, 2)  # [N, C, KH KW, Y, X]
+            out = w.shape[0] // groups
+            sums = [torch.einsum("nckyx,ock->noyx", taken[:, i * per_group:(i + 1) * per_group], w[i * out:(i + 1) * out].flatten(2)) for i in range(groups)]
+            return torch.cat(sums, 1)
+
+        inputs = [rand(*x), rand(*w), rand(x[0], offset_groups * kh * kw * 2, rows, columns) + np.float32(1 / 256)]
+        if masked:
+            inputs.append(rand(x[0], offset_groups * kh * kw, rows, columns))
+        add("deform_conv", inputs, convolve, stride=stride, padding=padding, dilation=dilation, groups=groups, offset_groups=offset_groups)
+
+
+def regions():
+    """RoiAlign, after ONNX's reference."""
+    def terms(corners, o, height, width):
+        half = o["coordinate_transformation_mode"] == "half_pixel"
+        left, top, right, bottom = (float(c) * o["spatial_scale"] - (0.5 if half else 0.0) for c in corners)
+        wide, high = right - left, bottom - top
+        if not half:
+            wide, high = max(wide, 1.0), max(high, 1.0)
+        bin_h, bin_w = high / o["output_height"], wide / o["output_width"]
+        grid_h = o["sampling_ratio"] or math.ceil(bin_h)
+        grid_w = o["sampling_ratio"] or math.ceil(bin_w)
+        for row in range(o["output_height"]):
+            for column in range(o["output_width"]):
+                points = []
+                for i in range(grid_h):
+                    for j in range(grid_w):
+                        y, x = top + row * bin_h + (i + 0.5) * bin_h / grid_h, left + column * bin_w + (j + 0.5) * bin_w / grid_w
+                        if y < -1 or y > height or x < -1 or x > width:
+                            points.append([])
+                            continue
+                        y, x = max(y, 0.0), max(x, 0.0)
+                        y0, x0 = int(y), int(x)
+                        y1, x1 = y0 + 1, x0 + 1
+                        if y0 >= height - 1:
+                            y0 = y1 = height - 1
+                            y = float(y0)
+                        if x0 >= width - 1:
+                            x0 = x1 = width - 1
+                            x = float(x0)
+                        ly, lx = y - y0, x - x0
+                        points.append([(y0, x0, (1 - ly) * (1 - lx)), (y0, x1, (1 - ly) * lx), (y1, x0, ly * (1 - lx)), (y1, x1, ly * lx)])
+                yield row, column, points
+
+    def align(x, rois, images, o, v=None):
+        v = x if v is None else v
+        cells = []
+        for r in range(rois.shape[0]):
+            n = int(images[r])
+            for c in range(x.shape[1]):
+                for _, _, points in terms(rois[r], o, *x.shape[2:]):
+                    zero = v.sum() * 0
+                    if o["mode"] == "avg":
+                        cells.append(sum((v[n, c, i, j] * w for p in points for i, j, w in p), zero) / max(len(points), 1))
+                        continue
+                    found = [(0.0, zero)] if any(not p for p in points) else []
+                    found += [(float(x.detach()[n, c, i, j]) * float(w), v[n, c, i, j] * w) for p in points for i, j, w in p]
+                    cells.append(max(found, key=lambda f: f[0])[1] if found else zero)
+        shape = (rois.shape[0], x.shape[1], o["output_height"], o["output_width"])
+        return torch.stack(cells).reshape(shape) if cells else torch.zeros(shape, dtype=torch.float64) + v.sum() * 0
+
+    boxes = np.array([[0.5, 0.25, 4.25, 3.5], [-1.5, 1.0, 2.0, 6.75], [2.0, 2.0, 2.25, 2.5], [3.0, 3.0, 1.0, 1.5]], np.float32)
+    cases = []
+    for coordinates in ["half_pixel", "output_half_pixel"]:
+        for mode in ["avg", "max"]:
+            for bins, ratio, scale in [([2, 3], 2, 1.0), ([2, 2], 0, 0.75)]:
+                cases.append(dict(coordinate_transformation_mode=coordinates, mode=mode, output_height=bins[0], output_width=bins[1], sampling_ratio=ratio, spatial_scale=scale))
+    for op in ["roi_align", "roi_align_gradient", "roi_align_select"]:
+        Fixed(op)
+        for o in cases:
+            x, images = distinct(2, 2, 4, 5), np.array([1, 0, 0, 1])
+            # The largest weighted element must not be another one nearby.
+            if op == "roi_align":
+                add(op, [x, boxes, images], lambda x, r, i: align(x, r, i, o), wrt=[0], **o)
+            elif op == "roi_align_select":
+                add(op, [x, boxes, images, rand(2, 2, 4, 5)], lambda x, r, i, v: align(x, r, i, o, v), wrt=[3], **o)
+            else:
+                def gradient(x, r, i, g):
+                    v = torch.zeros(x.shape, dtype=torch.float64, requires_grad=True)
+                    return torch.autograd.grad((align(x, r, i, o, v) * g).sum(), v, create_graph=True)[0]
+                g = rand(4, 2, o["output_height"], o["output_width"])
+                add(op, [x, boxes, images, g], gradient, wrt=[3], **o)
+    o = cases[0]
+    add("roi_align", [rand(1, 1, 2, 2), np.zeros((0, 4), np.float32), np.zeros(0, np.int64)], lambda x, r, i: align(x, r, i, o), wrt=[0], **o)
+
+
 def main():
     more_convolutions()
     more_pools()
@@ -444,3 +599,6 @@ def main():
     sampling()
     normalizations()
     rearrangements()
+    places_of_windows()
+    deformed()
+    regions()

@@ -38,7 +38,7 @@ pub use limits::Budget;
 pub use named::{Arrays, Metas, Named, Tensors};
 pub use ops::{
     Blocks, Fourier, Labels, LossReduction, Reducer, Suppression, Unique,
-    attention::AttentionOptions, conv2d_output_size,
+    attention::AttentionOptions, conv2d_output_size, same_padding,
 };
 pub use parameter::Parameter;
 pub use printable::printable;

@@ -5,6 +5,7 @@ pub use crate::ops::grid_sample::{GridSampleOptions, Outside};
 pub use crate::ops::local_response_norm::LocalResponseOptions;
 pub use crate::ops::recurrent::Recurrence;
 pub use crate::ops::resize::{AspectRatio, Coordinates, Interpolation, ResizeOptions, Rounding};
+pub use crate::ops::roi_align::{RegionCoordinates, RegionPooling, RoiAlignOptions};
 use crate::{Array, Attributes, Meta, Tensor};
 use std::fmt::Debug;
 pub use zerokara_kernels::plan::Cell;

@@ -170,6 +170,14 @@ const SAMPLING: &[Declared] = &[
     with_default("padding_mode", || "zeros".into()),
     with_default("align_corners", || false.into()),
 ];
+const REGIONS: &[Declared] = &[
+    with_default("coordinate_transformation_mode", || "half_pixel".into()),
+    with_default("mode", || "avg".into()),
+    with_default("output_height", || 1usize.into()),
+    with_default("output_width", || 1usize.into()),
+    with_default("sampling_ratio", || 0usize.into()),
+    with_default("spatial_scale", || 1.0.into()),
+];
 const REDUCTION: &[Declared] = &[
     with_default("axes", || Attribute::Ints(Vec::new())),
     with_default("keep", || false.into()),
@@ -254,6 +262,7 @@ registry! {
     "ctc_loss_gradient" [READING] => |a| ctc::CtcLossGradient::from_attributes(a)?;
     "cumprod" [AXIS, &[with_default("exclusive", || false.into()), with_default("reverse", || false.into())]] => |a| cumprod::Cumprod::from_attributes(a)?;
     "cumsum" [AXIS, &[with_default("exclusive", || false.into()).since(2), with_default("reverse", || false.into()).since(2)]] => |a| cumsum::Cumsum::from_attributes(a)?;
+    "deform_conv" [CONVOLUTION, &[with_default("offset_groups", || 1usize.into())]] => |a| deform_conv::DeformConv::from_attributes(a)?;
     "depth_to_space" [&[needed("block"), with_default("mode", || "DCR".into())]] => |a| depth_to_space::DepthToSpace::from_attributes(a)?;
     "det" => |_a| det::Det;
     "dft" [AXIS, &[with_default("inverse", || false.into())]] => |a| dft::Dft::from_attributes(a)?;
@@ -311,6 +320,8 @@ registry! {
     "max_pool2d" [POOLING] => |a| max_pool2d::MaxPool2d::from_attributes(max_pool2d::Role::Forward, a)?;
     "max_pool2d_gradient" [POOLING] => |a| max_pool2d::MaxPool2d::from_attributes(max_pool2d::Role::Gradient, a)?;
     "max_pool2d_select" [POOLING] => |a| max_pool2d::MaxPool2d::from_attributes(max_pool2d::Role::Select, a)?;
+    "max_pool_indices" [WINDOWS, &[with_default("column_major", || false.into())]] => |a| max_unpool::MaxPoolIndices::from_attributes(a)?;
+    "max_unpool" [&[needed("size")]] => |a| max_unpool::MaxUnpool::from_attributes(a)?;
     "maximum" => |_a| extremes::Maximum;
     "mean" [REDUCTION] => |a| reduce::Mean::from_attributes(a)?;
     "mean_variance_normalization" [&[with_default("axes", || Attribute::Ints(vec![0, 2, 3]))]] => |a| lp_normalization::MeanVarianceNormalization::from_attributes(a)?;
@@ -337,6 +348,9 @@ registry! {
     "rms_norm" [&[needed("axes")], EPSILON] => |a| rms_norm::RmsNorm::from_attributes(a)?;
     "rnn" [RECTIFIED] => |a| recurrent::Recurrent { cell: recurrent::Cell::Rnn { rectified: a.bool("rectified")? }, part: recurrent::Recurrence::States };
     "rnn_gradient" [RECTIFIED] => |a| recurrent::Recurrent { cell: recurrent::Cell::Rnn { rectified: a.bool("rectified")? }, part: recurrent::Recurrence::Gradient };
+    "roi_align" [REGIONS] => |a| roi_align::RoiAlign::from_attributes(roi_align::Role::Forward, a)?;
+    "roi_align_gradient" [REGIONS] => |a| roi_align::RoiAlign::from_attributes(roi_align::Role::Gradient, a)?;
+    "roi_align_select" [REGIONS] => |a| roi_align::RoiAlign::from_attributes(roi_align::Role::Select, a)?;
     "round" => |_a| rounding::Round;
     "rsqrt" => |_a| power::Rsqrt;
     "scatter_add" [AXIS, &[needed("length")]] => |a| gather::ScatterAdd::from_attributes(a)?;

@@ -5,7 +5,8 @@ use zerokara_core::{
     DType, Precision, Result, Tensor, grad, interpret,
     op::{
         BlockOrder, Conv1dOptions, Conv3dOptions, ConvOptions, ConvTranspose2dOptions,
-        GridSampleOptions, Interpolation, PoolOptions, ResizeOptions, WindowOptions,
+        GridSampleOptions, Interpolation, PoolOptions, ResizeOptions, RoiAlignOptions,
+        WindowOptions,
     },
 };
 
@@ -134,6 +135,9 @@ fn wrong_shapes_and_types_are_reported() {
     fails!(a.lp_normalization(-1, 3), "lp_normalization", "p = 3");
     fails!(images.depth_to_space(2, BlockOrder::Dcr), "depth_to_space", "2 channels");
     fails!(images.space_to_depth(3), "space_to_depth", "3 x 3");
+    fails!(images.max_unpool(&images, [4, 4]), "max_unpool", "integer indices");
+    fails!(images.deform_conv(&Tensor::zeros([1, 2, 2, 2]), &images, None, ConvOptions::default(), 1), "deform_conv", "[1, 8, 3, 3]");
+    fails!(images.roi_align(&a, &i, RoiAlignOptions::new([1, 1])), "roi_align", "[R, 4]");
     fails!(a.center_crop_pad([1], &[]), "center_crop_pad", "each of 2 axes");
     fails!(a.cross_entropy(&Tensor::from([1, 2, 3])), "cross_entropy", "[2]");
     fails!(a.cross_entropy(&b), "cross_entropy", "[2, 3]", "[4, 5]");

@@ -6,7 +6,7 @@ use zerokara_core::{
     op::{
         BlockOrder, Conv1dOptions, Conv3dOptions, ConvOptions, ConvTranspose2dOptions, Coordinates,
         GridSampleOptions, Interpolation, LocalResponseOptions, PoolOptions, ResizeOptions,
-        WindowOptions,
+        RoiAlignOptions, WindowOptions,
     },
     registry,
 };
@@ -284,6 +284,36 @@ fn windows_of_any_sizes() {
             });
         }
         let name = |what: &str| format!("{what}({a})");
+        for b in SIZES {
+            let _ = zerokara_core::same_padding(a, b, 1, b, true);
+            let _ = zerokara_core::same_padding(b, a, a, 1, false);
+            look(&name("roi_align"), &x, || {
+                let options = RoiAlignOptions {
+                    sampling_ratio: b,
+                    ..RoiAlignOptions::new([a, 1])
+                };
+                let regions = Tensor::from([[0.0, 0.0, 2.0, 1.0]]);
+                x.roi_align(&regions, &Tensor::from([0]), options)
+            });
+            look(&name("deform_conv"), &x, || {
+                let options = ConvOptions {
+                    stride: [a, 1],
+                    dilation: [1, b],
+                    ..ConvOptions::default()
+                };
+                let offset = Tensor::zeros([1, 8, 2, 2]);
+                x.deform_conv(
+                    &Tensor::ones([1, 1, 2, 2]),
+                    &offset,
+                    None,
+                    options,
+                    a.min(2),
+                )
+            });
+        }
+        look(&name("max_unpool"), &x, || {
+            x.max_unpool(&x.cast(DType::I64), [a, 3])
+        });
         look(&name("exponent"), &x, || {
             x.lp_pool(WindowOptions::new([2, 2]), a)
         });
@@ -313,6 +343,14 @@ fn numbers_of_resizing_and_sampling() {
             look(&name("grid_sample"), &x, || {
                 let grid = Tensor::new([1, 1, 1, 2], [a as f32, b as f32]);
                 x.grid_sample(&grid, GridSampleOptions::default())
+            });
+            look(&name("roi_align"), &x, || {
+                let options = RoiAlignOptions {
+                    spatial_scale: a,
+                    ..RoiAlignOptions::new([1, 2])
+                };
+                let regions = Tensor::from([[0.0, a as f32, 2.0, b as f32]]);
+                x.roi_align(&regions, &Tensor::from([0]), options)
             });
             for &mode in Interpolation::ALL {
                 for &coordinates in Coordinates::ALL {

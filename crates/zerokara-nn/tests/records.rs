@@ -235,3 +235,52 @@ total                                     433,890  1,730,000
 ";
     assert_eq!(text, expected);
 }
+
+/// What an operation is made of counts: a convolution of sequences is one of images, a transposed one is a product.
+#[test]
+fn a_summary_counts_the_work_of_what_is_composed() {
+    let model = Sequential::new()
+        .add(Conv1d::new(4, 3).causal())
+        .add(ConvTranspose1d::new(5, 2).stride(2));
+    let sample = Meta::new([2, 3, 8], DType::F32);
+    model.build(&sample, 0).unwrap();
+    let summary = Summary::of(&model, &sample).unwrap();
+    let row = |path: &str| summary.rows.iter().find(|r| r.path == path).unwrap();
+    assert_eq!(row("conv1").output, [2, 4, 8]);
+    assert_eq!(row("conv1").flops, 2 * 2 * 4 * 8 * 3 * 3);
+    assert_eq!(row("conv_transpose1").output, [2, 5, 16]);
+    assert_eq!(row("conv_transpose1").flops, 2 * 2 * 5 * 16 * 4);
+}
+
+/// Layers that slide, resize and normalize know no lengths: a record made of them holds for any, and trains.
+#[test]
+fn layers_of_sequences_are_recorded_for_any_length() {
+    let model = Sequential::new()
+        .add(Conv1d::new(4, 3).causal())
+        .group_norm(2)
+        .relu()
+        .max_pool1d(2)
+        .upsample(2)
+        .add(Upsample::linear(1.5))
+        .add(InstanceNorm::new())
+        .add(ConvTranspose1d::new(3, 2).stride(2))
+        .add(LocalResponseNorm::new(3))
+        .global_avg_pool1d()
+        .linear(2);
+    model.build(&Meta::new([1, 3, 8], DType::F32), 0).unwrap();
+    let port = Port::new(
+        "x",
+        DType::F32,
+        [Axis::from("batch"), 3.into(), "length".into()],
+    );
+    let record = trace_ports(&model, &[port]).unwrap();
+    let rebuilt = GraphModule::new(record).unwrap();
+    for shape in [[1, 3, 8], [3, 3, 14], [2, 3, 31]] {
+        let x = Tensor::uniform(1, &Tensor::from(0), shape);
+        let run = |model: &dyn Forward| {
+            let y = model.forward(&x, &mut Context::evaluate());
+            y.to_vec::<f32>().unwrap()
+        };
+        assert_eq!(run(&model), run(&rebuilt), "{shape:?}");
+    }
+}

@@ -118,6 +118,28 @@ impl ConvTranspose2dOptions {
     }
 }
 
+impl ConvTranspose1dOptions {
+    /// As [`ConvTranspose2dOptions::fitted`], for sequences of this length, filters of that, and such an output.
+    ///
+    /// # Errors
+    /// If a size is 0, or one is too large to be counted.
+    pub fn fitted(
+        self,
+        input: usize,
+        kernel: usize,
+        output: usize,
+        upper: bool,
+    ) -> Result<Self, String> {
+        let images = ConvTranspose2dOptions::from(self);
+        let fitted = images.fitted([1, input], [1, kernel], [1, output], upper)?;
+        Ok(Self {
+            padding: [fitted.padding.before[1], fitted.padding.behind[1]],
+            output_padding: fitted.output_padding[1],
+            ..self
+        })
+    }
+}
+
 /// The shape of the output.
 fn shape_of(
     options: &ConvTranspose2dOptions,
@@ -142,6 +164,31 @@ fn shape_of(
     let outputs = outputs.ok_or("the groups have more channels than can be counted")?;
     let [rows, columns] = options.output([height, width], [kh, kw])?;
     Ok([n, outputs, rows, columns])
+}
+
+/// Copies of the filters that lie side by side: each is a product with what becomes one block of the output.
+fn side_by_side(x: &Tensor, w: &Tensor, groups: usize) -> Option<Tensor> {
+    let (&[n, c, height, width], &[_, per_group, kh, kw]) = (x.shape().ok()?, w.shape().ok()?)
+    else {
+        return None;
+    };
+    let sizes = |lengths: &[usize]| lengths.iter().map(|&n| n as i64).collect::<Vec<_>>();
+    let block = per_group * kh * kw;
+    let filters = w
+        .reshape_exactly(&sizes(&[groups, c / groups, block]))
+        .permute([0, 2, 1])
+        .reshape_exactly(&sizes(&[groups * block, c / groups, 1, 1]));
+    let options = ConvOptions {
+        groups,
+        ..ConvOptions::default()
+    };
+    let outputs = groups * per_group;
+    Some(
+        x.conv2d(&filters, options)
+            .reshape_exactly(&sizes(&[n, outputs, kh, kw, height, width]))
+            .permute([0, 1, 4, 2, 5, 3])
+            .reshape_exactly(&sizes(&[n, outputs, height * kh, width * kw])),
+    )
 }
 
 /// The operation on images.
@@ -220,6 +267,13 @@ impl Op for ConvTranspose2d {
             return None;
         };
         let options = &self.options;
+        if [kh, kw] == options.stride
+            && options.padding.is_none()
+            && options.output_padding == [0, 0]
+            && options.dilation == [1, 1]
+        {
+            return side_by_side(x, w, options.groups);
+        }
         let mut padding = options.padding;
         let (mut input, mut after) = ([0; 2], [0; 4]);
         for (axis, (length, kernel)) in [(height, kh), (width, kw)].into_iter().enumerate() {

@@ -122,7 +122,7 @@ impl GridSampleOptions {
 }
 
 /// What is read for each place along an axis.
-struct Tap {
+pub struct Tap {
     /// Which element, as a float; 0 where there is none.
     at: Tensor,
     /// Whether there is one.
@@ -153,12 +153,16 @@ impl GridSampleOptions {
         }
     }
 
-    /// As [`Self::taps`], of tensors.
-    fn taps_of_all(&self, place: &Tensor, length: usize) -> Vec<Tap> {
-        let place = match self.align_corners {
+    /// As [`Self::place`], of tensors.
+    fn place_of_all(&self, place: &Tensor, length: usize) -> Tensor {
+        match self.align_corners {
             true => (place + 1.0) * ((length as f64 - 1.0) / 2.0),
             false => ((place + 1.0) * length as f64 - 1.0) / 2.0,
-        };
+        }
+    }
+
+    /// As [`Self::taps`], of places on an axis, as tensors.
+    pub(super) fn taps_at(&self, place: &Tensor, length: usize) -> Vec<Tap> {
         let tap = |at: Tensor, weight: Option<Tensor>| {
             let zero = at.zeros_like();
             let inside =
@@ -172,7 +176,7 @@ impl GridSampleOptions {
         };
         match self.mode {
             Interpolation::Nearest => {
-                let place = self.kept_all(&place, length);
+                let place = self.kept_all(place, length);
                 let floor = place.floor();
                 let share = &place - &floor;
                 let half = share.full_like(0.5);
@@ -182,7 +186,7 @@ impl GridSampleOptions {
                 vec![tap(up.select(&(&floor + 1.0), &floor), None)]
             }
             Interpolation::Linear => {
-                let place = self.kept_all(&place, length);
+                let place = self.kept_all(place, length);
                 let floor = place.floor();
                 let share = &place - &floor;
                 let rest = -&share + 1.0;
@@ -193,7 +197,7 @@ impl GridSampleOptions {
             }
             Interpolation::Cubic => {
                 let floor = place.floor();
-                let share = &place - &floor;
+                let share = place - &floor;
                 (-1..=2)
                     .map(|i| {
                         let at = self.kept_all(&(&floor + f64::from(i)), length);
@@ -209,6 +213,59 @@ impl GridSampleOptions {
             }
         }
     }
+}
+
+/// Images or volumes `x [N, C, ..]` read at P places for each sample: for each axis behind the channels, the taps of all places, `[N, P]`. Gives
+/// `[N, P, C]`.
+pub fn read_at(x: &Tensor, taps: &[Vec<Tap>]) -> Option<Tensor> {
+    let &[n, c, ref lengths @ ..] = x.shape().ok()? else {
+        return None;
+    };
+    let &[_, places] = taps.first()?.first()?.at.shape().ok()? else {
+        return None;
+    };
+    let (elements, dtype) = (lengths.iter().product::<usize>(), x.dtype().ok()?);
+    let rows = x
+        .reshape_exactly(&[n as i64, c as i64, elements as i64])
+        .permute([0, 2, 1])
+        .reshape_exactly(&[(n * elements) as i64, c as i64]);
+    let counting = match n * elements > COUNTED_BY_F32 {
+        true => DType::F64,
+        false => dtype,
+    };
+    let images = (0..n).map(|image| (image * elements) as f64);
+    let images = Array::new([n, 1], images.collect::<Vec<f64>>());
+    let first = Tensor::from(images).cast(counting);
+    let counts: Vec<usize> = taps.iter().map(Vec::len).collect();
+    let zero = Tensor::scalar(0.0, dtype);
+    let mut sum: Option<Tensor> = None;
+    for chosen in shape::indices(&counts) {
+        let taps: Vec<&Tap> = taps
+            .iter()
+            .zip(&chosen)
+            .map(|(taps, &at)| &taps[at])
+            .collect();
+        let mut inside = taps[0].inside.clone();
+        let mut weight = taps[0].weight.clone();
+        let mut from = taps[0].at.cast(counting);
+        for (tap, &length) in taps[1..].iter().zip(&lengths[1..]) {
+            inside = inside.logical_and(&tap.inside);
+            weight = weight.zip(tap.weight.as_ref()).map(|(a, b)| a * b);
+            from = from * length as f64 + tap.at.cast(counting);
+        }
+        let from = (from + &first).cast(DType::I64);
+        let read = rows.index_select(0, &from.reshape_exactly(&[(n * places) as i64]));
+        let mut term = read.reshape_exactly(&[n as i64, places as i64, c as i64]);
+        if let Some(weight) = weight {
+            term = term * weight.unsqueeze(2);
+        }
+        let term = inside.unsqueeze(2).select(&term, &zero);
+        sum = Some(match sum {
+            Some(others) => others + term,
+            None => term,
+        });
+    }
+    sum
 }
 
 /// The operation.
@@ -297,60 +354,23 @@ impl Op for GridSample {
             return None;
         };
         let (shape, axes) = (x.shape().ok()?.to_vec(), x.shape().ok()?.len() - 2);
-        let dtype = x.dtype().ok()?;
         let made = [&shape[..2], &grid.shape().ok()?[1..=axes]].concat();
         if shape[0] == 0 || shape[1] == 0 || made.contains(&0) {
             return Some((x.sum() + grid.sum()).without_elements(&made));
         }
-        let (n, c, lengths) = (shape[0], shape[1], &shape[2..]);
-        let elements: usize = lengths.iter().product();
+        let (n, lengths) = (shape[0], &shape[2..]);
         let places: usize = made[2..].iter().product();
-        let rows = x
-            .reshape_exactly(&[n as i64, c as i64, elements as i64])
-            .permute([0, 2, 1])
-            .reshape_exactly(&[(n * elements) as i64, c as i64]);
         let grid = grid.reshape_exactly(&[n as i64, places as i64, axes as i64]);
         let taps: Vec<Vec<Tap>> = (0..axes)
             .map(|axis| {
                 let place = grid.at(-1, (axes - 1 - axis) as i64);
-                self.options.taps_of_all(&place, lengths[axis])
+                let place = self.options.place_of_all(&place, lengths[axis]);
+                self.options.taps_at(&place, lengths[axis])
             })
             .collect();
-        let counting = match n * elements > COUNTED_BY_F32 {
-            true => DType::F64,
-            false => dtype,
-        };
-        let images = (0..n)
-            .map(|image| (image * elements) as f64)
-            .collect::<Vec<f64>>();
-        let first = Tensor::from(Array::new([n, 1], images)).cast(counting);
-        let counts: Vec<usize> = taps.iter().map(Vec::len).collect();
-        let zero = Tensor::scalar(0.0, dtype);
-        let mut sum: Option<Tensor> = None;
-        for chosen in shape::indices(&counts) {
-            let taps: Vec<&Tap> = (0..axes).map(|axis| &taps[axis][chosen[axis]]).collect();
-            let mut inside = taps[0].inside.clone();
-            let mut weight = taps[0].weight.clone();
-            let mut from = taps[0].at.cast(counting);
-            for (tap, &length) in taps[1..].iter().zip(&lengths[1..]) {
-                inside = inside.logical_and(&tap.inside);
-                weight = weight.zip(tap.weight.as_ref()).map(|(a, b)| a * b);
-                from = from * length as f64 + tap.at.cast(counting);
-            }
-            let from = (from + &first).cast(DType::I64);
-            let read = rows.index_select(0, &from.reshape_exactly(&[(n * places) as i64]));
-            let mut term = read.reshape_exactly(&[n as i64, places as i64, c as i64]);
-            if let Some(weight) = weight {
-                term = term * weight.unsqueeze(2);
-            }
-            let term = inside.unsqueeze(2).select(&term, &zero);
-            sum = Some(match sum {
-                Some(others) => others + term,
-                None => term,
-            });
-        }
+        let read = read_at(x, &taps)?;
         let lengths: Vec<i64> = made.iter().map(|&n| n as i64).collect();
-        Some(sum?.permute([0, 2, 1]).reshape_exactly(&lengths))
+        Some(read.permute([0, 2, 1]).reshape_exactly(&lengths))
     }
 }
 

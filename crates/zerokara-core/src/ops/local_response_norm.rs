@@ -38,6 +38,9 @@ impl LocalResponseOptions {
 
 attributes!(group LocalResponseOptions: size, alpha, beta, bias);
 
+/// So many channels are summed one by one; more, by a pooling.
+const FEW: usize = 16;
+
 /// The operation.
 #[derive(Debug)]
 pub struct LocalResponseNorm {
@@ -106,22 +109,34 @@ impl Op for LocalResponseNorm {
         // More channels than there are change the divisor alone.
         let most = shape[1].saturating_mul(2).max(1);
         let size = self.options.size.min(most | 1);
-        let lengths: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
-        let area = shape[2..].iter().product::<usize>() as i64;
-        let windows = PoolOptions {
-            kernel: [size, 1],
-            stride: [1, 1],
-            padding: Padding {
-                before: [(size - 1) / 2, 0],
-                behind: [(size - 1).div_ceil(2), 0],
-            },
-        };
+        let (before, behind) = ((size - 1) / 2, (size - 1).div_ceil(2));
         let alpha = self.options.alpha * (size as f64 / self.options.size as f64);
-        let squares = x
-            .square()
-            .reshape_exactly(&[lengths[0], 1, lengths[1], area])
-            .avg_pool2d(windows, true)
-            .reshape_exactly(&lengths);
+        let squares = match size <= FEW {
+            true => {
+                let (mut front, mut back) = (vec![0; shape.len()], vec![0; shape.len()]);
+                (front[1], back[1]) = (before, behind);
+                let padded = x.square().pad(&front, &back, 0.0);
+                let parts = (0..size).map(|j| padded.narrow(1, j, shape[1]));
+                let sum = parts.reduce(|sum, part| sum + part)?;
+                &sum * sum.full_like(1.0 / size as f64)
+            }
+            false => {
+                let lengths: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
+                let area = shape[2..].iter().product::<usize>() as i64;
+                let windows = PoolOptions {
+                    kernel: [size, 1],
+                    stride: [1, 1],
+                    padding: Padding {
+                        before: [before, 0],
+                        behind: [behind, 0],
+                    },
+                };
+                (x.square()
+                    .reshape_exactly(&[lengths[0], 1, lengths[1], area]))
+                .avg_pool2d(windows, true)
+                .reshape_exactly(&lengths)
+            }
+        };
         let amount = &squares * squares.full_like(alpha) + squares.full_like(self.options.bias);
         Some(x * amount.powf(-self.options.beta))
     }

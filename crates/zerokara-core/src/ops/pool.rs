@@ -11,8 +11,8 @@
 //! zeros with `count_padding`, but for what windows have beyond the padding behind.
 //!
 //! A window is a product of intervals, and so is what its elements are divided by: so two axes are pooled as images, and the third
-//! after them. The first largest element of a window is then the one that is first row by row. The elements of a dilated window
-//! are put side by side first. All is done by [`max_pool2d`](super::max_pool2d) and [`avg_pool2d`](super::avg_pool2d), whose
+//! after them. The first largest element of a window is then the one that is first row by row. Of dilated windows the largest is found
+//! element by element, and for means their elements are put side by side. All else is done by [`max_pool2d`](super::max_pool2d) and [`avg_pool2d`](super::avg_pool2d), whose
 //! gradients these have.
 
 use super::{prelude::*, sliding::conv2d_output_size};
@@ -173,7 +173,7 @@ impl WindowOptions {
     }
 
     /// What pooling gives.
-    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
+    pub(super) fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
         let [x] = infer::arity(inputs)?;
         infer::float(x)?;
         let axes = self.axes(&x.shape)?;
@@ -183,7 +183,7 @@ impl WindowOptions {
     }
 
     /// For each element of the output: its position, its window along each axis, and the positions of the elements that it meets.
-    fn walk(
+    pub(super) fn walk(
         &self,
         x: &[usize],
         mut visit: impl FnMut(usize, &[Axis], &[usize], &[usize]),
@@ -260,16 +260,7 @@ fn side_by_side(x: &Tensor, axes: [Axis; 2], fill: f64) -> (Tensor, [Axis; 2]) {
         let Ok(shape) = x.shape().map(<[usize]>::to_vec) else {
             return (x, axes);
         };
-        let (mut before, mut after) = ([0; 4], [0; 4]);
-        (before[at + 2], after[at + 2]) = (axis.before, axis.beyond());
-        let padded = x.pad(&before, &after, fill);
-        let span = ((axis.windows - 1) * axis.stride) as i64;
-        let parts = (0..axis.kernel).map(|k| {
-            let start = (k * axis.dilation) as i64;
-            let step = i64::try_from(axis.stride).unwrap_or(i64::MAX);
-            padded.slice(at as i64 + 2, start..=start + span, step)
-        });
-        let parts: Vec<Tensor> = parts.collect();
+        let parts = elements(&x, at, axis, fill);
         let mut lengths: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
         let length = axis.windows * axis.kernel;
         lengths[at + 2] = length as i64;
@@ -283,6 +274,51 @@ fn side_by_side(x: &Tensor, axes: [Axis; 2], fill: f64) -> (Tensor, [Axis; 2]) {
             dilation: 1,
             ..*axis
         };
+    }
+    (x, axes)
+}
+
+/// The parts of a dilated axis that hold element k of each window, for all k, with `fill` outside of the image.
+fn elements(x: &Tensor, at: usize, axis: &Axis, fill: f64) -> Vec<Tensor> {
+    let (mut before, mut after) = ([0; 4], [0; 4]);
+    (before[at + 2], after[at + 2]) = (axis.before, axis.beyond());
+    let padded = x.pad(&before, &after, fill);
+    let span = ((axis.windows - 1) * axis.stride) as i64;
+    let step = i64::try_from(axis.stride).unwrap_or(i64::MAX);
+    let part = |k: usize| {
+        let start = (k * axis.dilation) as i64;
+        padded.slice(at as i64 + 2, start..=start + span, step)
+    };
+    (0..axis.kernel).map(part).collect()
+}
+
+/// The first largest element (NaN counts as largest) of these tensors, place by place, and the gradient to it alone.
+fn first_largest(parts: Vec<Tensor>) -> Option<Tensor> {
+    parts.into_iter().reduce(|best, other| {
+        let is_number = best.equal(&best);
+        let stays = best.greater_equal(&other);
+        is_number
+            .logical_and(&stays.logical_not())
+            .select(&other, &best)
+    })
+}
+
+/// The images with the largest element of each window along dilated axes, and the windows that are left.
+fn largest_of_dilated(x: &Tensor, axes: [Axis; 2]) -> (Tensor, [Axis; 2]) {
+    let (mut x, mut axes) = (x.clone(), axes);
+    // Along rows first, so that of equal elements of a window the one is taken that is first row by row.
+    for (at, axis) in axes.iter_mut().enumerate().rev() {
+        if axis.dilation == 1 || axis.kernel == 1 {
+            continue;
+        }
+        if let Some(largest) = first_largest(elements(&x, at, axis, f64::NEG_INFINITY)) {
+            x = largest;
+            *axis = Axis {
+                length: axis.windows,
+                windows: axis.windows,
+                ..Axis::NONE
+            };
+        }
     }
     (x, axes)
 }
@@ -345,8 +381,11 @@ impl Op for MaxPool {
 
     fn expand(&self, inputs: &[Tensor]) -> Option<Tensor> {
         self.options.by_images(&inputs[0], |x, axes| {
-            let (x, axes) = side_by_side(x, axes, f64::NEG_INFINITY);
-            x.max_pool2d(as_options(axes))
+            let (x, axes) = largest_of_dilated(x, axes);
+            match axes.iter().all(|axis| axis.kernel == 1 && axis.stride == 1) {
+                true => x,
+                false => x.max_pool2d(as_options(axes)),
+            }
         })
     }
 }

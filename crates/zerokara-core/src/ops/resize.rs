@@ -202,7 +202,7 @@ impl ResizeOptions {
             let (scale, output, exact) = match (self.scales.get(i), alike) {
                 (Some(&scale), _) => {
                     let exact = input as f64 * scale;
-                    (scale, exact.floor(), exact)
+                    (scale, whole(exact), exact)
                 }
                 (None, Some(scale)) => {
                     let exact = input as f64 * scale;
@@ -241,6 +241,16 @@ impl ResizeOptions {
             shape[length.axis] = length.output;
         }
         Ok(shape)
+    }
+}
+
+/// A length rounded down. Scales come from files in single precision, as 0.7 that is a little less: what is as near to a whole number as that
+/// rounds is this number.
+fn whole(length: f64) -> f64 {
+    let nearest = length.round();
+    match (length - nearest).abs() <= nearest * f64::from(f32::EPSILON) {
+        true => nearest,
+        false => length.floor(),
     }
 }
 
@@ -447,32 +457,78 @@ fn made(x: &Tensor, axis: usize, table: &[Taps]) -> Option<Tensor> {
                 .sum_axes(&[axis as i64 + 1], false),
         );
     }
-    let mut lengths = vec![1i64; shape.len() + 1];
-    (lengths[axis], lengths[axis + 1]) = (output as i64, most as i64);
-    let (mut places, mut weights, mut there) = (Vec::new(), Vec::new(), Vec::new());
-    for taps in table {
-        let none = (0, 0.0);
-        for tap in 0..most {
-            let given = taps.of.get(tap);
-            let (place, weight) = given.copied().unwrap_or(none);
-            places.push(place as i64);
-            weights.push(weight);
-            there.push(given.is_some());
-        }
-    }
     if most == 0 {
         let mut shape = shape.to_vec();
         shape[axis] = output;
-        return Some(Tensor::full(shape, 0.0, x.dtype().ok()?));
+        return Some(x.sum().zeros_like().broadcast_to(&shape));
     }
-    let places = Tensor::from(Array::new([output, most], places));
-    let weights = Tensor::from(Array::new([output, most], weights)).cast(x.dtype().ok()?);
-    let mut terms = x.index_select(axis as i64, &places) * weights.reshape_exactly(&lengths);
-    if there.contains(&false) {
-        let there = Tensor::from(Array::new([output, most], there)).reshape_exactly(&lengths);
-        terms = there.select(&terms, &Tensor::scalar(0.0, x.dtype().ok()?));
+    // What is picked are whole rows of the axes behind; where these are short, the axis is turned to the front.
+    let row: usize = shape[axis + 1..].iter().product();
+    let turned = row < SHORT_ROW && shape.len() > 1;
+    let (x, at) = match turned {
+        true => (x.permute(to_front(axis, shape.len())), 0),
+        false => (x.clone(), axis),
+    };
+    let y = weighted(&x, at, table, most)?;
+    Some(match turned {
+        true => y.permute(from_front(axis, shape.len())),
+        false => y,
+    })
+}
+
+/// Rows of fewer elements are not worth being picked as they lie.
+const SHORT_ROW: usize = 16;
+
+/// An element is the sum of so many picked rows at most; of more, it is the sum over an axis of its own.
+const MOST_ROWS: usize = 8;
+
+/// The axes in the order in which this one is first.
+fn to_front(axis: usize, rank: usize) -> Vec<i64> {
+    let others = (0..rank).filter(|&other| other != axis);
+    std::iter::once(axis)
+        .chain(others)
+        .map(|axis| axis as i64)
+        .collect()
+}
+
+/// The order that takes [`to_front`] back.
+fn from_front(axis: usize, rank: usize) -> Vec<i64> {
+    let mut order: Vec<i64> = (1..rank as i64).collect();
+    order.insert(axis, 0);
+    order
+}
+
+/// The weighted sums of a table, whose elements are made of so many at most.
+fn weighted(x: &Tensor, axis: usize, table: &[Taps], most: usize) -> Option<Tensor> {
+    let (rank, output, dtype) = (x.shape().ok()?.len(), table.len(), x.dtype().ok()?);
+    let zero = Tensor::scalar(0.0, dtype);
+    // The taps with these numbers, of all elements: `[output]`, or `[output, taps]`, and then axes of length 1.
+    let terms = |taps: std::ops::Range<usize>, shape: &[usize]| {
+        let given = || {
+            table
+                .iter()
+                .flat_map(|all| taps.clone().map(|tap| all.of.get(tap).copied()))
+        };
+        let places: Vec<i64> = given()
+            .map(|tap| tap.map_or(0, |tap| tap.0 as i64))
+            .collect();
+        let weights: Vec<f64> = given().map(|tap| tap.map_or(0.0, |tap| tap.1)).collect();
+        let there: Vec<bool> = given().map(|tap| tap.is_some()).collect();
+        let mut lengths = shape.to_vec();
+        lengths.resize(shape.len() + rank - axis - 1, 1);
+        let weights = Tensor::from(Array::new(lengths.as_slice(), weights)).cast(dtype);
+        let terms = x.index_select(axis as i64, &Tensor::from(Array::new(shape, places))) * weights;
+        match there.contains(&false) {
+            true => Tensor::from(Array::new(lengths, there)).select(&terms, &zero),
+            false => terms,
+        }
+    };
+    if most > MOST_ROWS {
+        return Some(terms(0..most, &[output, most]).sum_axes(&[axis as i64 + 1], false));
     }
-    Some(terms.sum_axes(&[axis as i64 + 1], false))
+    (0..most)
+        .map(|tap| terms(tap..tap + 1, &[output]))
+        .reduce(|sum, term| sum + term)
 }
 
 /// Whether each element is the sum of so many neighbours, and of none twice: the transpose of a repetition.

@@ -52,6 +52,41 @@ pub fn conv2d_output_size(
     Ok((padded - reach) / stride + 1)
 }
 
+/// The padding before and behind an axis with which windows give `ceil(input / stride)` outputs (ONNX's `auto_pad`): where it is odd, the
+/// larger half lies behind with `upper` (`SAME_UPPER`), else before (`SAME_LOWER`).
+///
+/// ```
+/// # use zerokara_core::{conv2d_output_size, same_padding};
+/// let padding = same_padding(7, 4, 2, 1, true)?;
+/// assert_eq!(padding, [1, 2]);
+/// assert_eq!(conv2d_output_size(7, 4, 2, padding, 1)?, 4);
+/// # Ok::<(), String>(())
+/// ```
+///
+/// # Errors
+/// If a size but the input's is 0, or one is too large to be counted.
+pub fn same_padding(
+    input: usize,
+    kernel: usize,
+    stride: usize,
+    dilation: usize,
+    upper: bool,
+) -> Result<[usize; 2], String> {
+    if kernel == 0 || stride == 0 || dilation == 0 {
+        return Err("kernel size, stride and dilation must be at least 1".into());
+    }
+    let reach = (kernel - 1)
+        .checked_mul(dilation)
+        .and_then(|n| n.checked_add(1));
+    // The last window begins within the input.
+    let start = input.div_ceil(stride).saturating_sub(1) * stride;
+    let end = reach.and_then(|reach| start.checked_add(reach));
+    let end = end.ok_or("kernel size, stride or dilation is too large")?;
+    let padding = end.saturating_sub(input);
+    let (less, more) = (padding / 2, padding.div_ceil(2));
+    Ok(if upper { [less, more] } else { [more, less] })
+}
+
 /// The size of a window, and how it slides.
 #[derive(Clone, Copy, Debug)]
 pub struct Sliding {

@@ -11,7 +11,8 @@ use zerokara_core::{
 /// element of the input adds a copy of its channel's filters, times itself, to the output, and neighbours do so `stride` apart.
 /// `Y = stride (H - 1) + dilation (KH - 1) + 1 + output_padding - 2 padding`.
 ///
-/// Filters begin as He's initial values, biases as 0.
+/// Filters begin as He's initial values, biases as 0. As in PyTorch, the inputs of a neuron are counted as those of the convolution that this
+/// is the transpose of, by the output's channels.
 ///
 /// ```
 /// use zerokara_core::Tensor;
@@ -118,7 +119,8 @@ fn does_not_divide(outputs: usize, groups: usize) -> Option<String> {
 /// Transposed convolution of sequences, `[N, C, L] -> [N, O, Y]`, with filters `weight [C, O / groups, K]` and `bias [O]`:
 /// [`ConvTranspose2d`] along one axis, `Y = stride (L - 1) + dilation (K - 1) + 1 + output_padding - 2 padding`.
 ///
-/// Filters begin as He's initial values, biases as 0.
+/// Filters begin as He's initial values, biases as 0. As in PyTorch, the inputs of a neuron are counted as those of the convolution that this
+/// is the transpose of, by the output's channels.
 ///
 /// ```
 /// use zerokara_core::Tensor;
