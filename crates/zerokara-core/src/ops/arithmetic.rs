@@ -33,7 +33,7 @@ elementwise_pair!(
 );
 
 elementwise_pair!(
-    /// The operation `divide`; integers are not divided, cast them first.
+    /// The operation `divide`; integers are not divided by it, but by `quotient`, or cast first.
     Divide, divide, infer::float_binary, Binary::Divide, floats binary |a, b| a / b,
     |call| {
         let to_a = call.gradient / &call.inputs[1];
