@@ -15,6 +15,7 @@ versions). A case holds
 The gradient of an input is that of sum(output * output_gradient).
 """
 
+import importlib
 import json
 import math
 import os
@@ -770,16 +771,8 @@ def main():
     contractions()
     losses()
     randoms()
-    import goldens_functions
-    import goldens_indexing
-    import goldens_losses
-    import goldens_reductions
-    import goldens_signals
-    goldens_functions.cases()
-    goldens_reductions.cases()
-    goldens_indexing.cases()
-    goldens_losses.cases()
-    goldens_signals.cases()
+    for name in ["functions", "reductions", "indexing", "losses", "signals"]:
+        importlib.import_module(f"goldens_{name}").cases()
     os.makedirs(os.path.join(OUT, "functions"), exist_ok=True)
     only = set(sys.argv[1:])
     for op, cases in CASES.items():
