@@ -130,6 +130,28 @@ def remainders():
         add("modulo", [BYTES, np.maximum(TURNED, 1)], function, truncated=truncated)
 
 
+    Fixed("quotient")
+    for truncated in [False, True]:
+        mode = "trunc" if truncated else "floor"
+        function = lambda a, b: torch.div(a, b, rounding_mode=mode)
+        for shape in [(), (7,), (3, 5), (0, 2)]:
+            add("quotient", [rand(*shape), rand(*shape, low=0.25)], function, wrt=[], truncated=truncated)
+            add("quotient", [ints(-99, 99, *shape), ints(1, 9, *shape) * np.where(bools(*shape), 1, -1)], function, truncated=truncated)
+        add("quotient", [np.array([INF, -INF, 1.0, -1.0, 0.0, NAN, 1.0]), np.array([2.0, 2.0, 0.0, 0.0, 0.0, 1.0, NAN])], function, wrt=[], truncated=truncated)
+        add("quotient", [np.array([-(2**63), 7, -7]), np.array([-1, 2**62, 2])], lambda a, b: torch.tensor([-(2**63), 0, -3 if truncated else -4]), truncated=truncated)
+        add("quotient", [BYTES, np.maximum(TURNED, 1)], function, truncated=truncated)
+    for op in ["maximum", "minimum"]:
+        Fixed(op + " of integers")
+        add(op, [ints(-9, 9, 3, 5), ints(-9, 9, 3, 5)], getattr(torch, op))
+        add(op, [BYTES, TURNED], getattr(torch, op))
+        add(op, [np.array([2**63 - 1, -(2**63)]), np.array([2**63 - 2, 5])], getattr(torch, op))
+    for op in ["abs", "sign"]:
+        Fixed(op + " of integers")
+        add(op, [ints(-9, 9, 3, 5)], getattr(torch, op))
+        add(op, [np.array([0, -(2**63), 2**63 - 1])], getattr(torch, op))
+        add(op, [BYTES], lambda x: x.clone() if op == "abs" else (x > 0).to(torch.uint8))
+
+
 def bits():
     for op in ["bitwise_and", "bitwise_or", "bitwise_xor"]:
         Fixed(op)

@@ -45,6 +45,12 @@ def matrices():
     for shape in [(1, 1), (2, 2), (3, 3), (2, 3, 3), (4, 4), (0, 3, 3), (2, 0, 0)]:
         add("cofactors", [rand(*shape)], cofactors)
     add("cofactors", [singular], cofactors, wrt=[])
+    # Of 5 rows the last is the sum of the others; of 3 all are one.
+    once = ints(-3, 4, 5, 5).astype(np.float32)
+    once[4] = once[:4].sum(0)
+    add("cofactors", [once], cofactors, wrt=[])
+    add("cofactors", [np.outer([1.0, 2.0, 4.0], [1.0, -2.0, 0.5])], cofactors, wrt=[])
+    add("cofactors", [np.zeros((1, 1))], cofactors, wrt=[])
 
 
 def largest():

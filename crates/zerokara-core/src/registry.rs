@@ -339,6 +339,7 @@ registry! {
     "powf" [&[needed("exponent")]] => |a| power::Powf::from_attributes(a)?;
     "prelu" => |_a| prelu::Prelu;
     "prod" [REDUCTION] => |a| prod::Prod::from_attributes(a)?;
+    "quotient" [&[with_default("truncated", || false.into())]] => |a| modulo::Quotient::from_attributes(a)?;
     "reciprocal" => |_a| power::Reciprocal;
     "relu" => |_a| relu::Relu;
     "reshape" [&[needed("lengths"), with_default("exact", || false.into())]] => |a| reshape::Reshape::from_attributes(a)?;

@@ -36,7 +36,7 @@ use std::{
 /// The types decide which element type comes out, never the values, as in PyTorch: an `f64` (`0.9`, also `2.0`) leaves
 /// floats as they are and makes f32 of integers and truth values; an `i64` (`2`) leaves floats and integers as they are
 /// and makes i64 of truth values. Two tensors must be of one type; [`Tensor::cast`] one of them. Integers wrap around on
-/// overflow, and are not divided.
+/// overflow, and are not divided but by [`Tensor::quotient`].
 ///
 /// ```
 /// use zerokara_core::Tensor;

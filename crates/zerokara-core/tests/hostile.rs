@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use zerokara_core::{
-    Array, Attributes, DType, Meta, Parameter, Tensor, grad,
+    Array, Attributes, DType, LossReduction, Meta, Parameter, Tensor, grad,
     op::{
         BlockOrder, Conv1dOptions, Conv3dOptions, ConvOptions, ConvTranspose2dOptions, Coordinates,
         GridSampleOptions, Interpolation, LocalResponseOptions, PoolOptions, ResizeOptions,
@@ -403,6 +403,20 @@ fn numbers() {
             });
             look(&name("leaky_relu"), &x, || t.leaky_relu(a));
             look(&name("clamp"), &x, || t.clamp(a, 1.0));
+            look(&name("swish"), &x, || t.swish(a));
+            look(&name("selu"), &x, || t.selu_with(a, a));
+            look(&name("celu"), &x, || t.celu(a));
+            look(&name("hard_sigmoid"), &x, || t.hard_sigmoid(a, a));
+            look(&name("thresholded_relu"), &x, || t.thresholded_relu(a));
+            look(&name("shrink"), &x, || t.shrink(a, a));
+            look(&name("range"), &x, || Tensor::range(0.0, a, 0.5, DType::U8));
+            look(&name("triplet"), &x, || {
+                t.triplet_margin_loss(t, t, a, a, true, LossReduction::Mean)
+            });
+            look(&name("cosine"), &x, || {
+                let labels = Tensor::from(1);
+                t.cosine_embedding_loss(t, &labels, a, LossReduction::BatchMean)
+            });
         }
         look(&name("smoothed"), &x, || {
             x.reshape([1, 3])

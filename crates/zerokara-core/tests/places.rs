@@ -228,6 +228,25 @@ fn equations_that_say_nothing() {
     }
 }
 
+/// However many operands there are, they are joined.
+#[test]
+fn equations_of_many_operands() -> Result<()> {
+    let x = Tensor::from([[0.0, 1.0], [1.0, 0.0]]);
+    for count in [2usize, 20, 51] {
+        let letters: Vec<char> = ('a'..='z').chain('A'..='Z').take(count + 1).collect();
+        let terms: Vec<String> = letters.windows(2).map(|two| two.iter().collect()).collect();
+        let (first, last) = (letters[0], letters[count]);
+        let equation = format!("{}->{first}{last}", terms.join(","));
+        let y = Tensor::einsum(&equation, &vec![&x; count]);
+        let expected = match count % 2 {
+            0 => [1.0, 0.0, 0.0, 1.0],
+            _ => [0.0, 1.0, 1.0, 0.0],
+        };
+        assert_eq!(floats(&y), expected, "{count} operands");
+    }
+    Ok(())
+}
+
 /// Looks at tensors that numbers from outside would make too large, or that are empty along long axes.
 #[test]
 fn sizes_from_outside() {

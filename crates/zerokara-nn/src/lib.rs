@@ -54,8 +54,8 @@ pub use initializers::Initializer;
 pub use key::stream_key;
 pub use layers::*;
 pub use losses::{
-    BinaryCrossEntropy, Ctc, Huber, KullbackLeibler, Loss, MeanAbsoluteError, MeanSquaredError,
-    NegativeLogLikelihood, SoftmaxCrossEntropy, TokenCrossEntropy,
+    BinaryCrossEntropy, CosineEmbedding, Ctc, Huber, KullbackLeibler, Loss, MeanAbsoluteError,
+    MeanSquaredError, NegativeLogLikelihood, SoftmaxCrossEntropy, TokenCrossEntropy, TripletMargin,
 };
 pub use model::Model;
 pub use module::{Forward, Module, Part, Sample, Visitor};

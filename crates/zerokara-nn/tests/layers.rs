@@ -189,6 +189,37 @@ fn ignored_labels_count_nowhere() {
     assert!(loss.loss(&shares, &shares).eval().is_err());
 }
 
+/// Of three triplets two have the like one nearer; of pairs, what is alike points the same way.
+#[test]
+fn embeddings_are_measured() {
+    let three = |numbers: [[f32; 2]; 3]| Tensor::from(numbers);
+    let outputs = zerokara_core::Tensors::one("anchor", Tensor::zeros([3, 2]))
+        .with("like", three([[1.0, 0.0], [2.0, 2.0], [0.0, 3.0]]))
+        .with("unlike", three([[2.0, 0.0], [9.0, 9.0], [0.0, 1.0]]));
+    let none = zerokara_core::Tensors::default();
+    let measured = |task: &dyn Task, outputs, targets, samples| {
+        let mut totals = Totals::new();
+        let sums = task.tally(outputs, targets).into_iter();
+        totals.add(samples, 0.0, sums.map(|(n, s)| (n, s.item().unwrap())));
+        task.measures(&totals)
+    };
+    let task = TripletMargin::new().margin(0.5);
+    let found = measured(&task, &outputs, &none, 3);
+    assert_eq!(found, [Measure::share("accuracy", 2.0 / 3.0)]);
+    assert!((task.objective(&outputs, &none).item().unwrap() - 2.5 / 3.0).abs() < 1e-5);
+    let wrong = TripletMargin::new().margin(f64::NAN);
+    assert!(wrong.objective(&outputs, &none).eval().is_err());
+
+    let pairs = zerokara_core::Tensors::one("first", three([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]]))
+        .with("second", three([[5.0, 0.0], [0.0, -1.0], [-1.0, 1.0]]));
+    let alike = zerokara_core::Tensors::one("alike", Tensor::from([1, -1, -1]));
+    let found = measured(&CosineEmbedding::new(), &pairs, &alike, 3);
+    assert_eq!(found[0].name, "similarity");
+    assert!((found[0].value - 1.5).abs() < 1e-6, "{found:?}");
+    let wrong = CosineEmbedding::new().margin(2.0);
+    assert!(wrong.objective(&pairs, &alike).eval().is_err());
+}
+
 #[test]
 fn right_outputs_are_counted() {
     let y = Tensor::from([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]]);

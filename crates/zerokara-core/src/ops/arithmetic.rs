@@ -9,7 +9,7 @@
 //!
 //! The rules see inputs of one shape: [`Tensor::binary`] broadcasts the inputs first, and the gradient of a
 //! broadcast sums over the axes that it repeated. Integers, bytes too, wrap around on overflow, as in NumPy and
-//! PyTorch, and are not divided. Bytes beside integers or floats become those; other types do not mix. A number beside a tensor is made a scalar tensor by the rule of [`scalar`](super::scalar).
+//! PyTorch, and are not divided but by [`Tensor::quotient`]. Bytes beside integers or floats become those; other types do not mix. A number beside a tensor is made a scalar tensor by the rule of [`scalar`](super::scalar).
 
 use super::{elementwise::elementwise_pair, loops::Number, prelude::*};
 use std::ops;
@@ -33,7 +33,7 @@ elementwise_pair!(
 );
 
 elementwise_pair!(
-    /// The operation `divide`; integers are not divided, cast them first.
+    /// The operation `divide`; integers are not divided by it, but by `quotient`, or cast first.
     Divide, divide, infer::float_binary, Binary::Divide, floats binary |a, b| a / b,
     |call| {
         let to_a = call.gradient / &call.inputs[1];

@@ -138,7 +138,8 @@ impl Op for BitShift {
         }
         loops::integers!(inputs[0].dtype(), T => {
             loops::binary(inputs[0], inputs[1], output, |x: T, by: T| {
-                let places = u32::try_from(by).unwrap_or(T::BITS);
+                // Not negative, as was checked.
+                let places = (by as u64).min(u64::from(T::BITS)) as u32;
                 match self.right {
                     // The sign is all that is left of a number when its bits are gone.
                     true => x >> places.min(T::BITS - 1) >> u32::from(places >= T::BITS),

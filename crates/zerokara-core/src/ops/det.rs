@@ -2,8 +2,7 @@
 //!
 //! The cofactor of an element is the determinant of what is left without its row and column, with the sign of its place. With C
 //! the cofactors of A, `dA = g C`; and with H the gradient of the cofactors, `dA = (C sum(H C) - C H^T C) / det(A)`, which is for
-//! matrices that have an inverse. Everything is computed in double precision, by elimination with the largest pivots; the
-//! cofactors of a matrix without an inverse, one by one.
+//! matrices that have an inverse. Everything is computed in double precision, by elimination with the largest pivots.
 
 use super::prelude::*;
 use loops::Real;
@@ -68,20 +67,65 @@ fn inverse(matrix: &[f64], n: usize) -> Option<Vec<f64>> {
 /// The cofactors of a matrix.
 fn cofactors(matrix: &[f64], n: usize) -> Vec<f64> {
     let whole = determinant(&mut matrix.to_vec(), n);
-    if let Some(inverse) = inverse(matrix, n)
-        && whole != 0.0
-    {
-        let place = |at: usize| inverse[at % n * n + at / n];
-        return (0..n * n).map(|at| whole * place(at)).collect();
+    match inverse(matrix, n) {
+        Some(inverse) if whole != 0.0 => {
+            let place = |at: usize| inverse[at % n * n + at / n];
+            (0..n * n).map(|at| whole * place(at)).collect()
+        }
+        _ => cofactors_without_inverse(matrix, n),
     }
-    let minor = |at: usize| {
-        let (row, column) = (at / n, at % n);
-        let others = (0..n * n).filter(|i| i / n != row && i % n != column);
-        let mut rest: Vec<f64> = others.map(|i| matrix[i]).collect();
-        let sign = if (row + column) % 2 == 0 { 1.0 } else { -1.0 };
-        sign * determinant(&mut rest, n - 1)
+}
+
+/// The cofactors of a matrix without an inverse. With rows and columns exchanged so that each pivot is the largest that is left, it
+/// is `L U`, where the last row of U is 0. If another is, no minor of it has an inverse. Else U takes one vector z to 0 and L^T
+/// takes one vector y to the last axis; the cofactors are `y z^T`, times the product of the other pivots.
+fn cofactors_without_inverse(matrix: &[f64], n: usize) -> Vec<f64> {
+    let mut all = vec![0.0; n * n];
+    let mut left = matrix.to_vec();
+    let (mut rows, mut columns): (Vec<usize>, Vec<usize>) = ((0..n).collect(), (0..n).collect());
+    let mut product = 1.0;
+    for k in 0..n.saturating_sub(1) {
+        let places = (k..n).flat_map(|row| (k..n).map(move |column| (row, column)));
+        let size = |place: &(usize, usize)| left[place.0 * n + place.1].abs();
+        let largest = places.max_by(|a, b| size(a).total_cmp(&size(b)));
+        let (row, column) = largest.unwrap_or((k, k));
+        for (taken, order) in [(row, &mut rows), (column, &mut columns)] {
+            if taken != k {
+                order.swap(taken, k);
+                product = -product;
+            }
+        }
+        (0..n).for_each(|i| left.swap(row * n + i, k * n + i));
+        (0..n).for_each(|i| left.swap(i * n + column, i * n + k));
+        let pivot = left[k * n + k];
+        if pivot == 0.0 {
+            return all;
+        }
+        product *= pivot;
+        for row in k + 1..n {
+            let factor = left[row * n + k] / pivot;
+            left[row * n + k] = factor;
+            for i in k + 1..n {
+                left[row * n + i] -= factor * left[k * n + i];
+            }
+        }
+    }
+    let Some(last) = n.checked_sub(1) else {
+        return all;
     };
-    (0..n * n).map(minor).collect()
+    let (mut y, mut z) = (vec![0.0; n], vec![0.0; n]);
+    (y[last], z[last]) = (1.0, 1.0);
+    for i in (0..last).rev() {
+        y[i] = -(i + 1..n).map(|k| left[k * n + i] * y[k]).sum::<f64>();
+        let sum = (i + 1..n).map(|k| left[i * n + k] * z[k]).sum::<f64>();
+        z[i] = -sum / left[i * n + i];
+    }
+    for row in 0..n {
+        for column in 0..n {
+            all[rows[row] * n + columns[column]] = product * y[row] * z[column];
+        }
+    }
+    all
 }
 
 /// The number of rows of square matrices `[.., N, N]`.

@@ -144,6 +144,9 @@ fn said(label: Label) -> String {
     }
 }
 
+/// So many operands are joined in the order in which they are cheapest; more, as they come.
+const MANY: usize = 24;
+
 /// The operation.
 #[derive(Debug)]
 pub struct Einsum {
@@ -261,7 +264,11 @@ impl Op for Einsum {
                 let lengths = labels.into_iter().filter(|label| wanted.contains(label));
                 lengths.fold(1usize, |n, label| n.saturating_mul(equation.length(label)))
             };
-            let (a, b) = pairs.min_by_key(size)?;
+            // Of many operands, to look at all pairs for each product would take longer than the products.
+            let (a, b) = match terms.len() > MANY {
+                true => (0, 1),
+                false => pairs.min_by_key(size)?,
+            };
             let wanted = wanted(&terms, &equation, &[a, b]);
             let second = terms.remove(b);
             terms[a] = terms[a].times(&second, &wanted, &equation);

@@ -1,8 +1,8 @@
 //! The larger and the smaller of two tensors, element by element, and `clamp`.
 //!
-//! The gradient goes to the element that was taken; where both are equal, half to each, as in PyTorch.
+//! Maximum and minimum are for integers too. The gradient goes to the element that was taken; where both are equal, half to each, as in PyTorch.
 
-use super::{elementwise::elementwise_pair, prelude::*};
+use super::{elementwise::elementwise_pair, loops::Number, prelude::*};
 
 /// The gradients of a choice between two inputs, and where each was taken.
 fn chosen(call: &Call<'_>, a_is_taken: Tensor, b_is_taken: Tensor) -> Gradient {
@@ -18,7 +18,7 @@ fn chosen(call: &Call<'_>, a_is_taken: Tensor, b_is_taken: Tensor) -> Gradient {
 
 elementwise_pair!(
     /// The operation `maximum`.
-    Maximum, maximum, infer::float_binary, Binary::Maximum, floats binary |a, b| loops::maximum(a, b),
+    Maximum, maximum, infer::number_binary, Binary::Maximum, numbers binary |a, b| a.larger(b),
     |call| {
         let (a, b) = (&call.inputs[0], &call.inputs[1]);
         chosen(call, a.greater(b), b.greater(a))
@@ -27,7 +27,7 @@ elementwise_pair!(
 
 elementwise_pair!(
     /// The operation `minimum`.
-    Minimum, minimum, infer::float_binary, Binary::Minimum, floats binary |a, b| loops::minimum(a, b),
+    Minimum, minimum, infer::number_binary, Binary::Minimum, numbers binary |a, b| a.smaller(b),
     |call| {
         let (a, b) = (&call.inputs[0], &call.inputs[1]);
         chosen(call, a.less(b), b.less(a))

@@ -56,10 +56,18 @@ pub trait Number: Scalar {
     fn times(self, other: Self) -> Self;
     /// `-self`
     fn negative(self) -> Self;
+    /// `|self|`
+    fn absolute(self) -> Self;
+    /// -1, 0 or 1; NaN stays NaN.
+    fn sign(self) -> Self;
+    /// The larger number; NaN if either is NaN.
+    fn larger(self, other: Self) -> Self;
+    /// The smaller number; NaN if either is NaN.
+    fn smaller(self, other: Self) -> Self;
 }
 
 macro_rules! number {
-    ($type:ty, $plus:path, $minus:path, $times:path, $negative:path) => {
+    ($type:ty, $plus:path, $minus:path, $times:path, $negative:path, $absolute:expr, $sign:expr, $larger:path, $smaller:path $(,)?) => {
         impl Number for $type {
             fn plus(self, other: Self) -> Self {
                 $plus(self, other)
@@ -73,24 +81,65 @@ macro_rules! number {
             fn negative(self) -> Self {
                 $negative(self)
             }
+            fn absolute(self) -> Self {
+                $absolute(self)
+            }
+            fn sign(self) -> Self {
+                $sign(self)
+            }
+            fn larger(self, other: Self) -> Self {
+                $larger(self, other)
+            }
+            fn smaller(self, other: Self) -> Self {
+                $smaller(self, other)
+            }
         }
     };
 }
-number!(f32, Add::add, Sub::sub, Mul::mul, Neg::neg);
-number!(f64, Add::add, Sub::sub, Mul::mul, Neg::neg);
+macro_rules! real_number {
+    ($type:ty) => {
+        number!(
+            $type,
+            Add::add,
+            Sub::sub,
+            Mul::mul,
+            Neg::neg,
+            <$type>::abs,
+            |x: $type| if x > 0.0 {
+                1.0
+            } else if x < 0.0 {
+                -1.0
+            } else {
+                x.abs()
+            },
+            maximum,
+            minimum,
+        );
+    };
+}
+real_number!(f32);
+real_number!(f64);
 number!(
     i64,
     i64::wrapping_add,
     i64::wrapping_sub,
     i64::wrapping_mul,
-    i64::wrapping_neg
+    i64::wrapping_neg,
+    i64::wrapping_abs,
+    i64::signum,
+    i64::max,
+    i64::min,
 );
 number!(
     u8,
     u8::wrapping_add,
     u8::wrapping_sub,
     u8::wrapping_mul,
-    u8::wrapping_neg
+    u8::wrapping_neg,
+    u8::from,
+    |x: u8| x.min(1),
+    u8::max,
+    u8::min,
 );
 
 /// Runs the body with `$T` as the Rust type of a float element type.

@@ -162,20 +162,30 @@ pub fn reduced_shape(shape: &[usize], axes: &[usize], keep: bool) -> Vec<usize> 
 
 /// For each element of an array of this shape, the position of its result when `axes` are reduced.
 pub fn reduced_positions(shape: &[usize], axes: &[usize]) -> impl Iterator<Item = usize> + use<> {
-    let strides = shape::row_major(&reduced_shape(shape, axes, true));
-    let axes = axes.to_vec();
-    shape::indices(shape).map(move |index| {
-        index
-            .iter()
-            .enumerate()
-            .map(|(axis, &i)| {
-                if axes.contains(&axis) {
-                    0
-                } else {
-                    i * strides[axis] as usize
+    let own = shape::row_major(&reduced_shape(shape, axes, true));
+    // How far a step along each axis moves the result.
+    let steps: Vec<usize> = (0..shape.len())
+        .map(|axis| match axes.contains(&axis) {
+            true => 0,
+            false => own[axis] as usize,
+        })
+        .collect();
+    let shape = shape.to_vec();
+    let mut index = vec![0; shape.len()];
+    let mut position = 0;
+    (0..shape.iter().product()).map(move |n: usize| {
+        if n > 0 {
+            for axis in (0..shape.len()).rev() {
+                index[axis] += 1;
+                position += steps[axis];
+                if index[axis] < shape[axis] {
+                    break;
                 }
-            })
-            .sum()
+                index[axis] = 0;
+                position -= steps[axis] * shape[axis];
+            }
+        }
+        position
     })
 }
 

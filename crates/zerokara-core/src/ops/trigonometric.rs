@@ -11,7 +11,7 @@
 //! coefficients of the Cephes library (Moshier, 1984).
 
 use super::{coding::Coder, elementwise::elementwise, prelude::*};
-use std::f64::consts::{FRAC_PI_2, FRAC_PI_4, PI};
+use std::f64::consts::{FRAC_PI_2, FRAC_PI_4, PI, SQRT_2};
 
 elementwise!(
     /// The sine of an angle in radians; its derivative is the cosine.
@@ -148,8 +148,8 @@ fn inverse_tangent() -> Kind {
     let mut code = Coder::default();
     let x = code.load(0);
     let a = code.unary(Unary::Absolute, x);
-    let is_far = code.with(Binary::Greater, a, 2.414213562373095);
-    let is_middle = code.with(Binary::Greater, a, 0.4142135623730950);
+    let is_far = code.with(Binary::Greater, a, SQRT_2 + 1.0);
+    let is_middle = code.with(Binary::Greater, a, SQRT_2 - 1.0);
     let minus_one = code.number(-1.0);
     let far = code.binary(Binary::Divide, minus_one, a);
     let above = code.with(Binary::Subtract, a, 1.0);

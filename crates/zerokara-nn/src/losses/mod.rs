@@ -2,11 +2,13 @@
 
 mod cross_entropy;
 mod ctc;
+mod embeddings;
 mod likelihood;
 mod regression;
 
 pub use cross_entropy::{BinaryCrossEntropy, SoftmaxCrossEntropy, TokenCrossEntropy};
 pub use ctc::Ctc;
+pub use embeddings::{CosineEmbedding, TripletMargin};
 pub use likelihood::{KullbackLeibler, NegativeLogLikelihood};
 pub use regression::{Huber, MeanAbsoluteError, MeanSquaredError};
 

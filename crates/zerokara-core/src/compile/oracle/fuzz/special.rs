@@ -60,7 +60,7 @@ impl Garden {
         let rank = shape.len();
         let axis = self.random.below(rank) as i64;
         let keep = self.random.below(2) == 0;
-        let y = match self.random.below(24) {
+        let y = match self.random.below(33) {
             0 => x.elu(0.5),
             1 => x.gelu(),
             2 => x.gelu_tanh(),
@@ -112,6 +112,15 @@ impl Garden {
                     false => images.avg_pool2d(options, true),
                 }
             }
+            24 => x.mish(),
+            25 => x.swish([0.5, -2.0][self.random.below(2)]),
+            26 => x.hard_swish(),
+            27 => x.softsign(),
+            28 => x.asinh(),
+            29 => [Tensor::sinh, Tensor::cosh][self.random.below(2)](&x),
+            30 => x.atan(),
+            31 => x.celu(0.5),
+            32 if rank > 0 => x.log_sum_exp_axes(&[axis], keep),
             _ => x.square(),
         };
         let len: usize = dims(&y).iter().product();
