@@ -258,10 +258,7 @@ fn room(lengths: &[usize]) -> usize {
 }
 
 /// The parts of scratch.
-fn parts<'a, const N: usize>(
-    mut scratch: &'a mut [f32],
-    lengths: [usize; N],
-) -> [&'a mut [f32]; N] {
+fn parts<const N: usize>(mut scratch: &mut [f32], lengths: [usize; N]) -> [&mut [f32]; N] {
     lengths.map(|length| {
         let rest = std::mem::take(&mut scratch);
         let (own, rest) = rest.split_at_mut(length.next_multiple_of(LINE));
