@@ -10,8 +10,18 @@
 
 use super::*;
 
-pub(super) const RULES: Rules = Rules {
-    step: |h, x, products, before, after, gates| {
+/// The rules of the formulas above.
+pub(super) struct Gru;
+
+impl Rules for Gru {
+    fn step(
+        &self,
+        h: usize,
+        [x, products]: [&[f64]; 2],
+        before: &[f64],
+        after: &mut [f64],
+        gates: &mut [f64],
+    ) {
         for d in 0..h {
             let [r, z] =
                 [0, 1].map(|gate| loops::sigmoid(x[gate * h + d] + products[gate * h + d]));
@@ -20,8 +30,16 @@ pub(super) const RULES: Rules = Rules {
             after[d] = (1.0 - z) * n + z * before[d];
             (gates[d], gates[h + d], gates[2 * h + d], gates[3 * h + d]) = (r, z, n, product);
         }
-    },
-    gradient: |h, before, _, gates, given, sums| {
+    }
+
+    fn gradient(
+        &self,
+        h: usize,
+        [before, _]: [&[f64]; 2],
+        gates: &[f64],
+        given: &mut [f64],
+        sums: &mut [f64],
+    ) {
         for d in 0..h {
             let [r, z, n, product] = [0, 1, 2, 3].map(|gate| gates[gate * h + d]);
             let g = given[d];
@@ -32,14 +50,21 @@ pub(super) const RULES: Rules = Rules {
             sums[3 * h + d] = dn;
             given[d] = g * z;
         }
-    },
-    define: |x, products, before| {
+    }
+
+    fn define(&self, [x, products]: [&[Tensor]; 2], before: &[Tensor]) -> [Vec<Tensor>; 2] {
         let [r, z] = [0, 1].map(|gate| (&x[gate] + &products[gate]).sigmoid());
         let n = (&x[2] + &r * &products[2]).tanh();
         let h = &n + &z * (&before[0] - &n);
-        (vec![h], vec![r, z, n, products[2].clone()])
-    },
-    define_gradient: |before, _, gates, given| {
+        [vec![h], vec![r, z, n, products[2].clone()]]
+    }
+
+    fn define_gradient(
+        &self,
+        [before, _]: [&[Tensor]; 2],
+        gates: &[Tensor],
+        given: &[Tensor],
+    ) -> [Vec<Tensor>; 2] {
         let [r, z, n, product] = [0, 1, 2, 3].map(|gate| &gates[gate]);
         let less = |x: Tensor| x.full_like(1.0) - x;
         let dn = &given[0] * less(z.clone()) * less(n.square());
@@ -49,9 +74,9 @@ pub(super) const RULES: Rules = Rules {
             &given[0] * (&before[0] - n) * z * less(z.clone()),
             dn,
         ];
-        (vec![&given[0] * z], sums)
-    },
-};
+        [vec![&given[0] * z], sums]
+    }
+}
 
 impl Tensor {
     /// The states of gated recurrent units (Cho et al., 2014) over sequences: of `x [T, N, 3 H]`, what the gates r, z, n take

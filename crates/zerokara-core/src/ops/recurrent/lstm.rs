@@ -11,8 +11,18 @@
 
 use super::*;
 
-pub(super) const RULES: Rules = Rules {
-    step: |h, x, products, before, after, gates| {
+/// The rules of the formulas above.
+pub(super) struct Lstm;
+
+impl Rules for Lstm {
+    fn step(
+        &self,
+        h: usize,
+        [x, products]: [&[f64]; 2],
+        before: &[f64],
+        after: &mut [f64],
+        gates: &mut [f64],
+    ) {
         let sum = |gate: usize, d: usize| x[gate * h + d] + products[gate * h + d];
         for d in 0..h {
             let [i, f, o] = [0, 1, 3].map(|gate| loops::sigmoid(sum(gate, d)));
@@ -21,8 +31,16 @@ pub(super) const RULES: Rules = Rules {
             (after[d], after[h + d]) = (o * c.tanh(), c);
             (gates[d], gates[h + d], gates[2 * h + d], gates[3 * h + d]) = (i, f, g, o);
         }
-    },
-    gradient: |h, before, after, gates, given, sums| {
+    }
+
+    fn gradient(
+        &self,
+        h: usize,
+        [before, after]: [&[f64]; 2],
+        gates: &[f64],
+        given: &mut [f64],
+        sums: &mut [f64],
+    ) {
         for d in 0..h {
             let [i, f, g, o] = [0, 1, 2, 3].map(|gate| gates[gate * h + d]);
             let (dh, squashed) = (given[d], after[h + d].tanh());
@@ -33,15 +51,22 @@ pub(super) const RULES: Rules = Rules {
             sums[3 * h + d] = dh * squashed * o * (1.0 - o);
             (given[d], given[h + d]) = (0.0, dc * f);
         }
-    },
-    define: |x, products, before| {
+    }
+
+    fn define(&self, [x, products]: [&[Tensor]; 2], before: &[Tensor]) -> [Vec<Tensor>; 2] {
         let sum = |gate: usize| &x[gate] + &products[gate];
         let [i, f, o] = [0, 1, 3].map(|gate| sum(gate).sigmoid());
         let g = sum(2).tanh();
         let c = &f * &before[1] + &i * &g;
-        (vec![&o * c.tanh(), c], vec![i, f, g, o])
-    },
-    define_gradient: |before, after, gates, given| {
+        [vec![&o * c.tanh(), c], vec![i, f, g, o]]
+    }
+
+    fn define_gradient(
+        &self,
+        [before, after]: [&[Tensor]; 2],
+        gates: &[Tensor],
+        given: &[Tensor],
+    ) -> [Vec<Tensor>; 2] {
         let [i, f, g, o] = [0, 1, 2, 3].map(|gate| &gates[gate]);
         let less = |x: Tensor| x.full_like(1.0) - x;
         let squashed = after[1].tanh();
@@ -52,9 +77,9 @@ pub(super) const RULES: Rules = Rules {
             &dc * i * less(g.square()),
             &given[0] * squashed * o * less(o.clone()),
         ];
-        (vec![given[0].zeros_like(), dc * f], sums)
-    },
-};
+        [vec![given[0].zeros_like(), dc * f], sums]
+    }
+}
 
 impl Tensor {
     /// The states of a long short-term memory (Hochreiter and Schmidhuber, 1997) over sequences: of `x [T, N, 4 H]`, what the

@@ -41,44 +41,47 @@ pub struct Recurrent {
 /// What each kind of cell says of itself, for one step of one sample in plain numbers, and for all samples as a definition.
 ///
 /// Slices hold gates one after another, each of H numbers; states h, then c.
-struct Rules {
+trait Rules: Sync {
     /// The state after and the gates, from x, the products `h R^T` (with the bias) and the state before.
-    step: fn(
-        hidden: usize,
-        x: &[f64],
-        products: &[f64],
+    fn step(
+        &self,
+        h: usize,
+        sums: [&[f64]; 2],
         before: &[f64],
         after: &mut [f64],
         gates: &mut [f64],
-    ),
+    );
+
     /// From the states before and after, the gates, and the gradient of the state after, which becomes that of the state before
     /// without what comes through the products: the gradients of the sums.
-    gradient: fn(
-        hidden: usize,
-        before: &[f64],
-        after: &[f64],
+    fn gradient(
+        &self,
+        h: usize,
+        states: [&[f64]; 2],
         gates: &[f64],
         given: &mut [f64],
         sums: &mut [f64],
-    ),
+    );
+
     /// As `step`, of `[.., P H]` and states `[.., H]` each: the states after, and the gates.
-    define: fn(x: &[Tensor], products: &[Tensor], before: &[Tensor]) -> (Vec<Tensor>, Vec<Tensor>),
+    fn define(&self, sums: [&[Tensor]; 2], before: &[Tensor]) -> [Vec<Tensor>; 2];
+
     /// As `gradient`: the gradients of the state before, and of the sums.
-    define_gradient: fn(
-        before: &[Tensor],
-        after: &[Tensor],
+    fn define_gradient(
+        &self,
+        states: [&[Tensor]; 2],
         gates: &[Tensor],
         given: &[Tensor],
-    ) -> (Vec<Tensor>, Vec<Tensor>),
+    ) -> [Vec<Tensor>; 2];
 }
 
 /// The rules of a cell.
-fn rules(cell: Cell) -> &'static Rules {
+fn rules(cell: Cell) -> &'static dyn Rules {
     match cell {
-        Cell::Rnn { rectified: false } => &rnn::TANH,
-        Cell::Rnn { rectified: true } => &rnn::RECTIFIED,
-        Cell::Lstm => &lstm::RULES,
-        Cell::Gru => &gru::RULES,
+        Cell::Rnn { rectified: false } => &rnn::Squashed,
+        Cell::Rnn { rectified: true } => &rnn::Rectified,
+        Cell::Lstm => &lstm::Lstm,
+        Cell::Gru => &gru::Gru,
     }
 }
 
@@ -216,7 +219,7 @@ impl Recurrent {
             let own = gates_of(&given[0].at(0, t as i64), x.h, self.cell.products());
             let products = self.products(&state[0], &given[1], bias);
             let products = gates_of(&products, x.h, self.cell.products());
-            let (mut after, _) = (rules(self.cell).define)(&own, &products, &state);
+            let [mut after, _] = rules(self.cell).define([&own, &products], &state);
             if let [mask] = mask {
                 let goes_on = mask.at(0, t as i64).unsqueeze(1);
                 for (after, before) in after.iter_mut().zip(&state) {
@@ -241,7 +244,7 @@ impl Recurrent {
         let products = self.products(&rows, weight, (rest.len() > 1).then(|| &rest[0]));
         let products = products.reshape_exactly(&integers([x.t, x.n, width]));
         let [own, products] = [own, &products].map(|t| gates_of(t, x.h, self.cell.products()));
-        let (_, gates) = (rules(self.cell).define)(&own, &products, &before);
+        let [_, gates] = rules(self.cell).define([&own, &products], &before);
         Some(joined(&gates))
     }
 
@@ -266,8 +269,8 @@ impl Recurrent {
                 _ => Vec::new(),
             };
             let (before, after) = (state_at(states, t), state_at(states, t + 1));
-            let (mut passed, mut sums) =
-                (rules(self.cell).define_gradient)(&before, &after, &gates, &carry);
+            let [mut passed, mut sums] =
+                rules(self.cell).define_gradient([&before, &after], &gates, &carry);
             if let [mask] = mask {
                 let goes_on = mask.at(0, t as i64).unsqueeze(1).broadcast_like(&carry[0]);
                 for sum in &mut sums {
@@ -475,7 +478,7 @@ impl Recurrent {
             let products = self.plain_products(&state[..x.h], given[1], bias);
             let own = wide(row(given[0], t * x.n + n, self.cell.products() * x.h));
             let (mut after, mut gates) = (state.clone(), vec![0.0; 4 * x.h]);
-            (rules(self.cell).step)(x.h, &own, &products, &state, &mut after, &mut gates);
+            rules(self.cell).step(x.h, [&own, &products], &state, &mut after, &mut gates);
             state = after;
         }
     }
@@ -489,7 +492,7 @@ impl Recurrent {
             let products = self.plain_products(&before[..x.h], given[1], bias);
             let own = wide(row(given[0], at, self.cell.products() * x.h));
             let (mut after, mut gates) = (before.clone(), vec![0.0; 4 * x.h]);
-            (rules(self.cell).step)(x.h, &own, &products, &before, &mut after, &mut gates);
+            rules(self.cell).step(x.h, [&own, &products], &before, &mut after, &mut gates);
             let to = &mut y[at * 4 * x.h..][..4 * x.h];
             to.iter_mut()
                 .zip(gates)
@@ -530,7 +533,7 @@ impl Recurrent {
                 wide(row(states, behind, width)),
             );
             let mut sums = vec![0.0; all];
-            (rules(self.cell).gradient)(x.h, &before, &after, &gates, &mut carry, &mut sums);
+            rules(self.cell).gradient(x.h, [&before, &after], &gates, &mut carry, &mut sums);
             for (i, sum) in sums[..self.cell.products() * x.h].iter().enumerate() {
                 for (carry, w) in carry.iter_mut().zip(row(weight, i, x.h)) {
                     *carry += sum * w.wide();

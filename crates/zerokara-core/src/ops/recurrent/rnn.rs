@@ -4,44 +4,98 @@
 
 use super::*;
 
-pub(super) const TANH: Rules = Rules {
-    step: |_, x, products, _, after, _| {
+/// With tanh.
+pub(super) struct Squashed;
+
+impl Rules for Squashed {
+    fn step(
+        &self,
+        _: usize,
+        [x, products]: [&[f64]; 2],
+        _: &[f64],
+        after: &mut [f64],
+        _: &mut [f64],
+    ) {
         for (i, h) in after.iter_mut().enumerate() {
             *h = (x[i] + products[i]).tanh();
         }
-    },
-    gradient: |_, _, after, _, given, sums| {
+    }
+
+    fn gradient(
+        &self,
+        _: usize,
+        [_, after]: [&[f64]; 2],
+        _: &[f64],
+        given: &mut [f64],
+        sums: &mut [f64],
+    ) {
         for (i, g) in given.iter_mut().enumerate() {
             sums[i] = *g * (1.0 - after[i] * after[i]);
             *g = 0.0;
         }
-    },
-    define: |x, products, _| (vec![(&x[0] + &products[0]).tanh()], Vec::new()),
-    define_gradient: |_, after, _, given| {
-        let slope = after[0].full_like(1.0) - after[0].square();
-        (vec![given[0].zeros_like()], vec![&given[0] * slope])
-    },
-};
+    }
 
-pub(super) const RECTIFIED: Rules = Rules {
-    step: |_, x, products, _, after, _| {
+    fn define(&self, [x, products]: [&[Tensor]; 2], _: &[Tensor]) -> [Vec<Tensor>; 2] {
+        [vec![(&x[0] + &products[0]).tanh()], Vec::new()]
+    }
+
+    fn define_gradient(
+        &self,
+        [_, after]: [&[Tensor]; 2],
+        _: &[Tensor],
+        given: &[Tensor],
+    ) -> [Vec<Tensor>; 2] {
+        let slope = after[0].full_like(1.0) - after[0].square();
+        [vec![given[0].zeros_like()], vec![&given[0] * slope]]
+    }
+}
+
+/// With `max(.., 0)`.
+pub(super) struct Rectified;
+
+impl Rules for Rectified {
+    fn step(
+        &self,
+        _: usize,
+        [x, products]: [&[f64]; 2],
+        _: &[f64],
+        after: &mut [f64],
+        _: &mut [f64],
+    ) {
         for (i, h) in after.iter_mut().enumerate() {
             *h = loops::maximum(x[i] + products[i], 0.0);
         }
-    },
-    gradient: |_, _, after, _, given, sums| {
+    }
+
+    fn gradient(
+        &self,
+        _: usize,
+        [_, after]: [&[f64]; 2],
+        _: &[f64],
+        given: &mut [f64],
+        sums: &mut [f64],
+    ) {
         for (i, g) in given.iter_mut().enumerate() {
             sums[i] = if after[i] > 0.0 { *g } else { 0.0 };
             *g = 0.0;
         }
-    },
-    define: |x, products, _| (vec![(&x[0] + &products[0]).relu()], Vec::new()),
-    define_gradient: |_, after, _, given| {
+    }
+
+    fn define(&self, [x, products]: [&[Tensor]; 2], _: &[Tensor]) -> [Vec<Tensor>; 2] {
+        [vec![(&x[0] + &products[0]).relu()], Vec::new()]
+    }
+
+    fn define_gradient(
+        &self,
+        [_, after]: [&[Tensor]; 2],
+        _: &[Tensor],
+        given: &[Tensor],
+    ) -> [Vec<Tensor>; 2] {
         let zero = given[0].zeros_like();
         let passed = after[0].greater(&zero).select(&given[0], &zero);
-        (vec![zero], vec![passed])
-    },
-};
+        [vec![zero], vec![passed]]
+    }
+}
 
 impl Tensor {
     /// The states of a plain recurrent network (Elman, 1990) over sequences: of `x [T, N, H]`, what steps take from their
