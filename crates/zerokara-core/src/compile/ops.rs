@@ -250,6 +250,66 @@ impl Op for Scatter {
     }
 }
 
+/// Inputs at their places among zeros, none on another.
+#[derive(Debug)]
+pub(super) struct Parts {
+    /// For each input, where its first element goes.
+    pub offsets: Vec<Vec<usize>>,
+    pub shape: Vec<usize>,
+}
+
+impl Op for Parts {
+    fn name(&self) -> &'static str {
+        "parts"
+    }
+
+    fn attributes(&self) -> Attributes {
+        let offsets = self.offsets.concat();
+        let shape = Attributes::none().with("shape", self.shape.as_slice());
+        shape.with("offsets", offsets.as_slice())
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
+        let first = inputs.first().ok_or("takes a part")?;
+        infer::float(first)?;
+        let fits = |(x, offset): (&Meta, &Vec<usize>)| {
+            let mut axes = x.shape.iter().zip(offset).zip(&self.shape);
+            x.dtype == first.dtype
+                && x.rank() == self.shape.len()
+                && axes.all(|((n, from), all)| n + from <= *all)
+        };
+        match inputs.len() == self.offsets.len() && inputs.iter().zip(&self.offsets).all(fits) {
+            true => Ok(Meta::new(self.shape.clone(), first.dtype)),
+            false => Err("a part lies outside".into()),
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Assemble {
+            fill: 0.0,
+            offsets: self.offsets.clone(),
+        }
+    }
+
+    fn gradient(&self, _: &Call<'_>) -> Gradient {
+        OWN
+    }
+
+    fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
+        let strides = shape::row_major(&self.shape);
+        for (x, offset) in inputs.iter().zip(&self.offsets) {
+            let own = shape::row_major(x.shape());
+            let place = |i: usize| -> usize {
+                let index = own.iter().zip(x.shape()).map(|(&s, &n)| i / s as usize % n);
+                let axes = index.zip(offset).zip(&strides);
+                axes.map(|((i, from), &s)| (i + from) * s as usize).sum()
+            };
+            loops::copy(x, output, (0..x.len()).map(|i| (i, place(i))));
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

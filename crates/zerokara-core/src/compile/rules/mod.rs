@@ -3,6 +3,7 @@
 
 mod draft;
 mod flatten;
+mod parts;
 mod pooling;
 
 use super::rewriting::{Count, Rule, rewrite};
@@ -22,6 +23,7 @@ const WORK: &[Rule<Draft>] = &[
     pooling::MASK,
     pooling::ADD,
     pooling::SUM,
+    parts::JOIN,
 ];
 
 /// Rules that only look at operands in another order, once there is no less work to do.
