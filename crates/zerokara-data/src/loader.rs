@@ -9,7 +9,7 @@ use crate::feed::{Feed, Feeder};
 use crate::gather::{FedArray, Items, write_normalized};
 use crate::normalization::Normalization;
 use crate::order::{Bucket, Order};
-use crate::source::{is_fixed, make};
+use crate::source::{Draw, is_fixed, make};
 use crate::split::Split;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
@@ -637,9 +637,15 @@ impl Loader {
     fn make(&self, indices: &[usize]) -> Result<Vec<Arrays>> {
         let each = indices.iter().map(|&index| {
             self.split.check_index(index)?;
-            make(&**self.split.source(), self.split.place(index))
+            make(&**self.split.source(), self.split.place(index), self.draw())
         });
         each.collect()
+    }
+
+    /// What samples of the current epoch are drawn by, if they are.
+    fn draw(&self) -> Option<Draw> {
+        let epoch = self.position.epoch;
+        self.order.seed.map(|seed| Draw { seed, epoch })
     }
 
     /// Begins to make the samples of the epoch from this batch on.
@@ -653,6 +659,7 @@ impl Loader {
         Ahead::new(
             &self.split,
             self.order.indices[start..end].to_vec(),
+            self.draw(),
             self.workers,
             room,
         )

@@ -41,6 +41,9 @@ pub struct DataDescription {
     /// How pictures are brought to their size, by its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fit: Option<String>,
+    /// Characters of a window of running text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<usize>,
     /// Whether pictures that cannot be read are left out.
     #[serde(default, skip_serializing_if = "is_false")]
     pub skip_unreadable: bool,
@@ -148,6 +151,9 @@ impl DataDescription {
                 Error::new(format!("pictures cannot be brought to a size by {fit:?}"))
             })?;
             options = options.fit(fit);
+        }
+        if let Some(context) = self.context {
+            options = options.context(context);
         }
         if let Some(test) = self.test {
             options = options.test(test);

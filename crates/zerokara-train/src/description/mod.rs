@@ -16,10 +16,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, fs, sync::Arc};
 use zerokara_core::Arithmetic;
-use zerokara_data::{Amount, Augment, Dataset, Pad};
+use zerokara_data::{Amount, Augment, Dataset, Pad, Vocabulary};
 use zerokara_nn::{
-    Clipping, Forward, Loss, NegativeLogLikelihood, Optimizer, ParameterGroup, Schedule,
-    SoftmaxCrossEntropy, losses, models, optimizers,
+    Clipping, Loss, Model, NegativeLogLikelihood, Optimizer, ParameterGroup, Schedule,
+    SoftmaxCrossEntropy, losses, models,
+    models::{Gpt, RecurrentLanguageModel},
+    optimizers,
 };
 
 /// The version of the description. Later ones are not read; those of version 1 are read as this one ([`upgraded`]).
@@ -119,7 +121,7 @@ impl Sampling {
 }
 
 /// A model by its name, or by its layers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelDescription {
     /// The name; [`RunDescription::OF_LAYERS`] for one of the layers below.
@@ -131,6 +133,48 @@ pub struct ModelDescription {
     /// Its layers, from input to output.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<LayerDescription>,
+    /// Of a model of language: how many layers, or blocks, it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth: Option<usize>,
+    /// Of one of attention: the heads of each block.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heads: Option<usize>,
+    /// Of a model of language: the numbers that it has of each token, and of what it has seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<usize>,
+    /// Of a model of language: the share that is dropped in training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropout: Option<f64>,
+}
+
+impl ModelDescription {
+    /// The model of language for so many tokens, which sees up to `context` of them.
+    fn of_language(&self, tokens: usize, context: usize) -> Result<Arc<dyn Model>> {
+        let depth = self.depth.unwrap_or(if self.name == "gpt" { 4 } else { 2 });
+        let width = self.width.unwrap_or(128);
+        let dropout = self.dropout.unwrap_or(0.0);
+        if self.name == "gpt" {
+            let heads = self.heads.unwrap_or(4);
+            if heads == 0 || !width.is_multiple_of(heads) {
+                return Err(Error::new(format!(
+                    "model.width is {width}, which {heads} heads cannot share alike"
+                )));
+            }
+            let model = Gpt::new(tokens, context).layers(depth).heads(heads);
+            return Ok(Arc::new(model.width(width).dropout(dropout)));
+        }
+        if self.heads.is_some() {
+            return Err(Error::new(format!(
+                "model.heads goes with the model gpt; {} has none",
+                self.name
+            )));
+        }
+        let model = match self.name.as_str() {
+            "lstm" => RecurrentLanguageModel::lstm(tokens),
+            _ => RecurrentLanguageModel::gru(tokens),
+        };
+        Ok(Arc::new(model.layers(depth).width(width).dropout(dropout)))
+    }
 }
 
 /// Parameters that are trained in a way of their own ([`ParameterGroup`]).
@@ -189,13 +233,22 @@ pub enum Pace {
     Cosine,
     /// In one cycle.
     OneCycle,
+    /// Up along a line in the first twentieth of the run, 100 steps at most, then along half a cosine to a tenth.
+    WarmUp,
     /// By a schedule that knows its steps.
     Own(#[serde(with = "ScheduleText")] Schedule),
 }
 
 impl Pace {
     /// The names of those that need no numbers.
-    pub const NAMES: [&str; 5] = ["constant", "step", "linear", "cosine", "one-cycle"];
+    pub const NAMES: [&str; 6] = [
+        "constant",
+        "step",
+        "linear",
+        "cosine",
+        "one-cycle",
+        "warm-up",
+    ];
 
     /// The one of this name.
     ///
@@ -216,6 +269,7 @@ impl Pace {
             Pace::Linear => "linear",
             Pace::Cosine => "cosine",
             Pace::OneCycle => "one-cycle",
+            Pace::WarmUp => "warm-up",
             Pace::Own(_) => "own",
         }
     }
@@ -231,6 +285,17 @@ impl Pace {
             Pace::Linear => Schedule::Linear { steps, last: 0.0 },
             Pace::Cosine => Schedule::Cosine { steps, last: 0.0 },
             Pace::OneCycle => Schedule::one_cycle(steps),
+            Pace::WarmUp => {
+                let rise = (steps / 20).min(100);
+                let fall = Schedule::Cosine {
+                    steps: steps - rise,
+                    last: 0.1,
+                };
+                match rise {
+                    0 => fall,
+                    rise => fall.warm_up(rise),
+                }
+            }
             Pace::Own(schedule) => schedule.clone(),
         }
     }
@@ -400,8 +465,7 @@ impl RunDescription {
             version: VERSION,
             model: ModelDescription {
                 name: model.into(),
-                own: false,
-                layers: Vec::new(),
+                ..ModelDescription::default()
             },
             data: DataDescription {
                 name: data.into(),
@@ -490,14 +554,27 @@ impl RunDescription {
         if self.model.own {
             return Err(own(&format!("the model {}", self.model.name)));
         }
-        let outputs = data.classes().max(1);
-        let model: Box<dyn Forward> = match self.model.name.as_str() {
+        let text = data.running_text();
+        let outputs = text.map_or(data.classes().max(1), Vocabulary::len);
+        let name = self.model.name.as_str();
+        let model: Arc<dyn Model> = match name {
             Self::OF_LAYERS if self.model.layers.is_empty() => {
                 return Err(Error::new("the model has no layers"));
             }
-            Self::OF_LAYERS => Box::new(network(&self.model.layers, outputs)?),
-            name => models::by_name(name, outputs)
-                .ok_or_else(|| Error::new(format!("there is no model {name}")))?,
+            Self::OF_LAYERS => Arc::new(network(&self.model.layers, outputs)?),
+            name if models::OF_LANGUAGE.contains(&name) => match (text, data.shape()) {
+                (Some(_), &[context]) => self.model.of_language(outputs, context)?,
+                _ => {
+                    return Err(Error::new(format!(
+                        "the model {name} is one of language, and the data set {} is no running text",
+                        data.name
+                    )));
+                }
+            },
+            name => {
+                let made = models::by_name(name, outputs);
+                Arc::new(made.ok_or_else(|| Error::new(format!("there is no model {name}")))?)
+            }
         };
         let loss = self
             .loss()?

@@ -20,7 +20,7 @@ use crate::{
     run_folder::RunFolder,
 };
 use std::{panic::resume_unwind, time::Instant};
-use zerokara_core::{Arithmetic, Arrays, Tensor, Tensors};
+use zerokara_core::{Arithmetic, Arrays, Tensor, Tensors, record::BATCH};
 use zerokara_data::{Dataset, Feed, Loader, Split};
 use zerokara_nn::{Context, TrainStep};
 
@@ -341,7 +341,20 @@ pub(super) fn build(
         normalization: data.normalization.clone(),
         pictures: data.pictures,
     };
-    let model = SavedModel::of(trainer.model.clone(), loader.input_ports(), card);
+    let mut inputs = loader.input_ports();
+    inputs.extend(trainer.model.state_ports());
+    let context = match (data.running_text(), data.shape()) {
+        (Some(_), &[context]) if context > 0 => Some(context),
+        _ => None,
+    };
+    if let (Some(_), Some(port)) = (context, inputs.first_mut()) {
+        // It goes on from texts of any length.
+        port.axes = vec![BATCH.into(), "length".into()];
+    }
+    let mut model = SavedModel::of(trainer.model.clone(), inputs, card);
+    if let Some(context) = context {
+        model = model.with_context(context);
+    }
     Ok(model
         .padded(trainer.padding.clone())
         .preprocessed(data.preprocessing.clone())
