@@ -120,11 +120,11 @@ fn answer(model: &SavedModel, image: &Path, options: &Options, another: bool) ->
 /// The shape of the pictures that the model takes.
 pub fn picture_shape(model: &SavedModel) -> Outcome<[usize; 3]> {
     let card = model.card();
-    if let [_, _, ..] = model.inputs() {
+    let inputs = model.given().count();
+    if inputs > 1 {
         return Err(Failure::new(format!(
-            "the model {} has {} inputs; only pictures can be answered for",
-            card.name,
-            model.inputs().len()
+            "the model {} has {inputs} inputs; only pictures can be answered for",
+            card.name
         )));
     }
     <[usize; 3]>::try_from(&card.shape[..]).map_err(|_| {

@@ -16,6 +16,7 @@ use tui::{Plan, Screen};
 use zerokara_core::{Arithmetic, Runtime};
 use zerokara_data::{Amount, Dataset};
 use zerokara_kernels::threads::MOST_THREADS;
+use zerokara_nn::models;
 use zerokara_train::{
     EarlyStopping, Every, Pace, Recipe, Run, RunDescription, Trainer,
     language::Words,
@@ -205,7 +206,12 @@ fn asked(options: &Options) -> Outcome<Recipe> {
         None => Ok(()),
     };
     let named = |name: &str| json!({ "name": name });
-    flag("model", "--model", options.model.as_deref().map(named))?;
+    // Sizes go with a model of language; layers do not with any named one.
+    let is_sized = |name: &&str| models::OF_LANGUAGE.contains(name);
+    match options.model.as_deref().filter(is_sized) {
+        Some(name) => flag("model.name", "--model", Some(name.into()))?,
+        None => flag("model", "--model", options.model.as_deref().map(named))?,
+    }
     flag("epochs", "--epochs", options.epochs.map(Value::from))?;
     flag(
         "batch_size",

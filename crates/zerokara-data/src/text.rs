@@ -13,7 +13,8 @@ use zerokara_core::{Array, Arrays, DType, Port};
 ///
 /// There are as many windows as the text has contexts. In order they lie side by side, as a model is judged; where a loader
 /// shuffles ([`Loader::shuffle`](crate::Loader::shuffle)), each begins at a place of its own that seed, epoch and its number decide,
-/// so that a model sees every token at every place of a window. The text is in memory once, a byte for each token where the
+/// so that a model sees every token at every place of a window. What is to judge by is therefore parted off the text, not off its
+/// windows. The text is in memory once, a byte for each token where the
 /// vocabulary allows it.
 ///
 /// ```
