@@ -408,6 +408,28 @@ impl Loader {
         Ok(self)
     }
 
+    /// Takes the samples as they lie, in as many lanes as a batch has samples: place i of each batch goes on where place i of the batch
+    /// before ended, for models that carry states from batch to batch. What is left over at the end comes in no batch; there is no
+    /// shuffling.
+    ///
+    /// ```
+    /// use zerokara_data::{Loader, Split};
+    ///
+    /// let split = Split::new(vec![0u8; 11], &[1], vec![0; 11])?;
+    /// let loader = Loader::new(&split, 3)?.in_lanes();
+    /// let batches: Vec<&[usize]> = (0..loader.len()).map(|at| loader.indices(at)).collect::<Result<_, _>>()?;
+    /// assert_eq!(batches, [[0, 3, 6], [1, 4, 7], [2, 5, 8]]);
+    /// # Ok::<(), zerokara_data::Error>(())
+    /// ```
+    #[doc(alias("truncated backpropagation", "stateful"))]
+    pub fn in_lanes(mut self) -> Self {
+        self.order.lanes = true;
+        self.order.seed = None;
+        self.drop_last = true;
+        self.arrange();
+        self
+    }
+
     /// How many threads make samples ahead of the step where they are made on demand; one for each core unless told
     /// otherwise. With 0, samples are made when their batch is asked for. Two batches ahead are made at most, or as many
     /// samples as there are threads if that is more.

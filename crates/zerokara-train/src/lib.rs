@@ -6,6 +6,7 @@
 //! written whole or not at all ([`atomic`]).
 
 mod bytes;
+mod carried;
 mod description;
 mod error;
 mod evaluation;

@@ -260,7 +260,7 @@ fn a_recipe_of_a_text_says_all_and_returns() {
 
 #[test]
 fn a_run_that_was_cut_off_goes_on_to_the_same_bits() {
-    for name in ["gpt", "lstm"] {
+    for (name, sampling) in [("gpt", "shuffled"), ("lstm", "shuffled"), ("gru", "stream")] {
         let folder = tempfile::tempdir().unwrap();
         let data = opened(folder.path(), 24);
         let described = || -> RunDescription {
@@ -270,6 +270,8 @@ fn a_run_that_was_cut_off_goes_on_to_the_same_bits() {
                 "model.width=16",
                 "epochs=2",
                 "model.dropout=0.2",
+                "batch_size=12",
+                &format!("sampling={sampling}"),
             ] {
                 recipe.set(text).unwrap();
             }
@@ -302,4 +304,65 @@ fn a_run_that_was_cut_off_goes_on_to_the_same_bits() {
         let state = |run: &Run| run.model().module().state().unwrap();
         assert_eq!(state(&again), state(&whole), "{name}");
     }
+}
+
+/// Steps of a recurrent model along a text, its states carried by hand, give the losses of a run that carries them itself.
+#[test]
+fn states_go_on_from_batch_to_batch_and_begin_anew_with_each_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = opened(folder.path(), 16);
+    let described = |name: &str| {
+        let mut recipe = Recipe::new();
+        for text in [
+            &format!("model.name={name}"),
+            "model.width=12",
+            "model.depth=1",
+            "epochs=2",
+            "batch_size=4",
+            "sampling=stream",
+            "model.dropout=0",
+            "optimizer.learning_rate=1e-20",
+            "optimizer.weight_decay=0",
+        ] {
+            recipe.set(text).unwrap();
+        }
+        recipe.description(&data).unwrap()
+    };
+    for name in ["lstm", "gru"] {
+        let trainer = || described(name).trainer(&data).unwrap().quiet();
+        let run = trainer().fit(&data).unwrap();
+        let steps = data.train.len() / 4;
+        assert_eq!(run.losses().len(), 2 * steps, "{name}");
+        assert_eq!(trainer().steps(&data).unwrap(), 2 * steps as u64);
+        // The rate changes nothing, so that the model is what it was at every step.
+        let module = run.model().module();
+        let mut stream = zerokara_nn::Stream::new(module.clone()).unwrap();
+        let loader = zerokara_data::Loader::new(&data.train, 4)
+            .unwrap()
+            .in_lanes();
+        for at in 0..steps {
+            let feed = loader.feed(at).unwrap();
+            let outputs = stream.step(&feed.inputs).unwrap();
+            let scores = zerokara_core::Tensor::from(outputs.find("y").unwrap().clone());
+            let tokens = zerokara_core::Tensor::from(feed.targets.find("t").unwrap().clone());
+            let loss = zerokara_nn::Loss::loss(&TokenCrossEntropy::new(), &scores, &tokens);
+            let loss = loss.item().unwrap();
+            for epoch in 0..2 {
+                let found = run.losses()[epoch * steps + at];
+                assert!((found - loss).abs() < 1e-5, "{name} {at}: {found} {loss}");
+            }
+        }
+    }
+    let refused = |run: RunDescription, data: &Dataset| {
+        let trained = run
+            .trainer(data)
+            .and_then(|trainer| trainer.quiet().fit(data));
+        trained.map(|_| ()).unwrap_err().to_string()
+    };
+    assert!(refused(described("gpt"), &data).contains("the model has none"));
+    let parts = RunDescription {
+        accumulate: 2,
+        ..described("gru")
+    };
+    assert!(refused(parts, &data).contains("cannot be taken in parts"));
 }

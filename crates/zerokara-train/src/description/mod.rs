@@ -113,11 +113,14 @@ pub enum Sampling {
     Shuffled,
     /// As many, equally many of each class ([`Loader::balanced`](zerokara_data::Loader::balanced)).
     Balanced,
+    /// The windows of a running text one after the other, a lane for each place of a batch
+    /// ([`Loader::in_lanes`](zerokara_data::Loader::in_lanes)); the states of a recurrent model go on from batch to batch.
+    Stream,
 }
 
 impl Sampling {
     /// The names, as descriptions have them.
-    pub const NAMES: [&str; 2] = ["shuffled", "balanced"];
+    pub const NAMES: [&str; 3] = ["shuffled", "balanced", "stream"];
 }
 
 /// A model by its name, or by its layers.

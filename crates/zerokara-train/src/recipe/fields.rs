@@ -172,7 +172,7 @@ pub(super) fn recipe() -> Form {
         field(
             "sampling",
             Form::Choice(Sampling::NAMES.to_vec()),
-            "Which samples an epoch takes: each once (shuffled), or equally many of each class (balanced)",
+            "Which samples an epoch takes: each once (shuffled), equally many of each class (balanced), or a text in order, its states carried along (stream)",
         ),
         field(
             "l2_penalty",

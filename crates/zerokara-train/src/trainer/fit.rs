@@ -142,10 +142,11 @@ pub(super) fn prepared(
     let first = loader.feed(0)?;
     let model = build(trainer, data, &loader, &first)?;
     let least = least_batch(trainer, &first, train.len())?;
-    let mut loader = loader.shuffle(trainer.seed).join_last(least);
-    if trainer.sampling == Sampling::Balanced {
-        loader = loader.balanced()?;
-    }
+    let loader = match trainer.sampling {
+        Sampling::Shuffled => loader.shuffle(trainer.seed).join_last(least),
+        Sampling::Balanced => loader.shuffle(trainer.seed).join_last(least).balanced()?,
+        Sampling::Stream => loader.in_lanes(),
+    };
     // Images that are changed by chance are widened and normalized before.
     let loader = match &trainer.augment {
         Some(augment) => loader.augment(augment.clone())?.classes(data.classes()),
@@ -273,6 +274,19 @@ pub(super) fn check(trainer: &Trainer, data: &Dataset) -> Result<()> {
     }
     for callback in &trainer.callbacks {
         callback.check()?;
+    }
+    if trainer.sampling == Sampling::Stream {
+        if data.running_text().is_none() {
+            return Err(Error::new(format!(
+                "sampling is \"stream\", which goes along a running text, and the data set {} is none",
+                data.name
+            )));
+        }
+        if trainer.accumulate > 1 {
+            return Err(Error::new(
+                "sampling is \"stream\", whose states belong to the places of whole batches: a step cannot be taken in parts",
+            ));
+        }
     }
     if data.train.is_empty() {
         return Err(Error::new(format!(
