@@ -456,11 +456,16 @@ impl SavedModel {
 
     /// Whether samples are sequences of tokens of a length that it takes, though not of that it was trained on.
     fn takes_length(&self, split: &Split) -> bool {
-        let length = self.given().next().and_then(|port| port.axes.get(1));
-        match (split.shape(), self.context, length) {
-            (&[tokens], Some(context), Some(Axis::Any(_))) => tokens <= context,
+        match (split.shape(), self.context) {
+            (&[tokens], Some(context)) => tokens <= context && self.takes_any_length(),
             _ => false,
         }
+    }
+
+    /// Whether sequences of tokens may be of any length up to its context.
+    fn takes_any_length(&self) -> bool {
+        let length = self.given().next().and_then(|port| port.axes.get(1));
+        matches!(length, Some(Axis::Any(_)))
     }
 
     /// How likely it finds a running text: the loss of a character, and the other measures. The text is cut into windows of the
@@ -468,7 +473,8 @@ impl SavedModel {
     /// before it in its window.
     ///
     /// # Errors
-    /// If the model takes no running text, or the text has fewer than two characters.
+    /// If the model takes no running text, or the text has fewer than two characters; for a model of one length alone, if it has no
+    /// more than that.
     pub fn score(&self, text: &str) -> Result<Evaluation> {
         let (Some(vocabulary), Some(context)) = (self.vocabulary(), self.context) else {
             return Err(Error::new(format!(
@@ -482,7 +488,10 @@ impl SavedModel {
                 "the text has no character that follows another one: at least 2 are needed",
             ));
         }
-        let window = told / told.div_ceil(context.max(1));
+        let window = match self.takes_any_length() {
+            true => told / told.div_ceil(context.max(1)),
+            false => context,
+        };
         let windows = TextWindows::new(text, &vocabulary, window)?;
         self.evaluate(&Split::of(windows)?)
     }

@@ -68,6 +68,8 @@ fn models_go_on_with_texts_alike_before_and_after_saving() {
             assert_eq!(first, text(&loaded, 3), "{name} {context}");
             assert_ne!(first, text(&loaded, 4), "{name}");
             assert!(first.chars().all(|c| story(120).contains(c)), "{first}");
+            let [own, other] = [run.model(), &loaded].map(|model| model.score(&story(9)).unwrap());
+            assert!((own.loss - other.loss).abs() < 0.2, "{name} {context}");
         }
     }
 }
