@@ -448,7 +448,7 @@ fn tell(run: &Run, quiet: bool, words: Words) -> Outcome {
             .collect();
         output::print(&format!("test {}", told.join(", ")))?;
     }
-    if is_text && let Some(loss) = best_loss(&run) {
+    if is_text && let Some(loss) = best_loss(run) {
         output::print(&format!("validation loss {loss:.4} a character"))?;
     }
     if let Some(why) = test.no_answers("test samples") {
