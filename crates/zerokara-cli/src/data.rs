@@ -31,8 +31,8 @@ use zerokara_train::{
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Options {
-    /// A published data set by its name, data of your own (a table, a folder or list of pictures, a folder with IDX files), or a
-    /// recipe; without it, the published data sets are listed
+    /// A published data set by its name, data of your own (a table, a text, a folder or list of pictures, a folder with IDX files),
+    /// or a recipe; without it, the published data sets are listed
     data: Option<OsString>,
     /// Fetch a published data set into the cache, if it is not on this machine
     #[arg(long, requires = "data")]

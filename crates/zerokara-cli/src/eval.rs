@@ -31,8 +31,8 @@ use zerokara_train::{
 pub struct Options {
     /// A model's file, or the folder of a run
     model: PathBuf,
-    /// mnist, fashion-mnist, a table, a folder or list of pictures, or a folder with IDX files [default: the test part of what the
-    /// model was trained on, which its run's folder tells]
+    /// mnist, fashion-mnist, a table, a text, a folder or list of pictures, or a folder with IDX files [default: the test part of what
+    /// the model was trained on, which its run's folder tells; of a text without one, what was held back to choose by]
     #[arg(value_name = "DATA")]
     dataset: Option<OsString>,
     /// Print one JSON object
@@ -76,7 +76,11 @@ fn trained_on(path: &Path, model: &SavedModel, words: Words) -> Outcome<(String,
         let mut whole = run.whole_data();
         whole.limit = None;
         let data = options::load(&whole, true, words)?;
-        return Ok((data.name, data.test));
+        let is_text = data.running_text().is_some();
+        return Ok(match data.test.is_empty() && is_text {
+            true => (data.name, data.validation),
+            false => (data.name, data.test),
+        });
     }
     match Dataset::is_named(name) || Path::new(name).is_dir() {
         true => {

@@ -95,16 +95,17 @@ pub fn run(options: &Options, words: Words) -> Outcome {
 fn drawing(options: &Options, model: &SavedModel, words: Words) -> Outcome<GraphDrawing> {
     let card = model.card();
     let shape = [&[options.batch], &card.shape[..]].concat();
-    let x = Tensor::input("x", shape, DType::F32);
+    let dtype = model.inputs().first().map_or(DType::F32, |port| port.dtype);
+    let x = Tensor::input("x", shape, dtype);
     let mut context = match options.train || options.backward {
         true => Context::train(0),
         false => Context::evaluate(),
     };
-    if model.inputs().len() != 1 {
+    let inputs = model.given().count();
+    if inputs != 1 {
         return Err(Failure::new(format!(
-            "the model {} has {} inputs; only models of one are drawn",
-            card.name,
-            model.inputs().len()
+            "the model {} has {inputs} inputs; only models of one are drawn",
+            card.name
         )));
     }
     let y = model

@@ -6,6 +6,7 @@ mod data;
 mod eval;
 mod explain;
 mod export;
+mod generate;
 mod graph;
 mod help;
 mod lab;
@@ -61,6 +62,8 @@ Examples:
   zerokara search recipe.toml                      find the settings that do best
   zerokara eval runs/latest                        how the newest run's model does on its test set
   zerokara predict runs/latest seven.png           which digit is in the picture
+  zerokara train shakespeare.txt                   a small language model of a text's characters
+  zerokara generate runs/latest --prompt 'ROMEO:'  what it writes
   zerokara serve runs/latest                       answers over HTTP, and a page to draw digits on
   zerokara board                                   all runs on a page, as they are trained
   zerokara summary simple-convnet                  layers, shapes, parameters
@@ -83,6 +86,7 @@ enum Command {
     Search(search::Options),
     Eval(eval::Options),
     Predict(predict::Options),
+    Generate(generate::Options),
     Explain(explain::Options),
     Serve(serve::Options),
     Export(export::Options),
@@ -109,6 +113,7 @@ fn main() -> ExitCode {
         Command::Search(options) => search::run(&options, words),
         Command::Eval(options) => eval::run(&options, words),
         Command::Predict(options) => predict::run(&options, words),
+        Command::Generate(options) => generate::run(&options, words),
         Command::Explain(options) => explain::run(&options, words),
         Command::Serve(options) => serve::run(&options, words),
         Command::Export(options) => export::run(&options, words),

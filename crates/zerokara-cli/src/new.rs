@@ -19,7 +19,7 @@ use zerokara_train::{Recipe, language::Words, report::numbers::thousands};
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Options {
-    /// mnist, fashion-mnist, or data of your own: a table (CSV, TSV), a folder of pictures by class, a list of pictures, a
+    /// mnist, fashion-mnist, or data of your own: a table (CSV, TSV), a text, a folder of pictures by class, a list of pictures, a
     /// folder with IDX files
     #[arg(required_unless_present = "schema")]
     data: Option<OsString>,
@@ -44,6 +44,7 @@ const EXAMPLES: &str = "\
 Examples:
   zerokara new photos                        recipe.toml for a folder of pictures
   zerokara new houses.csv --target price     for a table, to learn prices
+  zerokara new shakespeare.txt               for a language model of a text's characters
   zerokara new mnist --output -              on standard output
   zerokara new --schema > recipe.schema.json for editors";
 

@@ -130,6 +130,15 @@ pub fn model_name(text: &str) -> Result<String, String> {
     }
 }
 
+/// Reads the name of a model to train: a ready-made one, or one of language.
+pub fn trained_name(text: &str) -> Result<String, String> {
+    match models::OF_LANGUAGE.contains(&text) {
+        true => Ok(text.to_string()),
+        false => model_name(text)
+            .map_err(|known| format!("{known}, and for texts {}", models::OF_LANGUAGE.join(", "))),
+    }
+}
+
 /// Takes so many threads from here on; one per core unless given. Says so where they are more than help, unless `quiet`.
 pub fn use_threads(threads: Option<usize>, quiet: bool, words: Words) -> Outcome {
     if let Some(threads) = threads {

@@ -4,7 +4,7 @@
 //! for example, is spelt out ([`printable`]).
 
 use std::{
-    io::{self, ErrorKind, Write},
+    io::{self, ErrorKind, IsTerminal, Write},
     path::Path,
 };
 use zerokara_core::printable;
@@ -78,6 +78,14 @@ pub fn is_stream(path: &Path) -> bool {
 /// Prints a line on standard output.
 pub fn print(text: &str) -> Outcome {
     to_stdout(|out| writeln!(out, "{}", printable(text)))
+}
+
+/// Prints a piece of a text at once, without a line's end. What could command a terminal is spelt out where it goes to one.
+pub fn piece(text: &str) -> Outcome {
+    to_stdout(|out| match io::stdout().is_terminal() {
+        true => write!(out, "{}", printable(text)),
+        false => write!(out, "{text}"),
+    })
 }
 
 /// A table ([`terminal::table`]) whose columns have their names in a language.

@@ -1,6 +1,7 @@
 //! `zerokara predict`
 
 mod table;
+mod text;
 
 use crate::{
     options,
@@ -13,7 +14,7 @@ use zerokara_core::Arithmetic;
 use zerokara_data::{ImageFiles, Pictures, sample_from_image};
 use zerokara_train::{SavedModel, language::Words, report::terminal};
 
-/// Say what a model makes of pictures or of rows of a table.
+/// Say what a model makes of pictures, of rows of a table, or of texts.
 ///
 /// Pictures are PNG, JPEG, BMP, WebP or GIF of any size, or folders of them. For a model whose training images were prepared as
 /// MNIST's are, a picture shows one digit, dark on light or light on dark, drawn or photographed: it is found beside specks,
@@ -22,12 +23,15 @@ use zerokara_train::{SavedModel, language::Words, report::terminal};
 ///
 /// For a model of a table, rows come from CSV, TSV or JSON (an object for each row), columns by their names, and go out as CSV with the
 /// answers behind them. A row that cannot be read is told, and goes out without an answer.
+///
+/// Of a text, a model of language says how likely it is: the loss of a character, the perplexity, and how often the likeliest
+/// character is the one that comes. `zerokara generate` lets it write.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Options {
     /// A model's file, or the folder of a run
     model: PathBuf,
-    /// Pictures, folders of pictures, or tables; - is a table on standard input
+    /// Pictures, folders of pictures, tables, or texts; - is a table or a text on standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Take pictures as they are: no cropping, no turning of dark into light
@@ -37,7 +41,7 @@ pub struct Options {
     /// needs a CPU with AVX512-BF16
     #[arg(long, value_name = "NAME", default_value = "f32", value_parser = options::precision)]
     precision: Arithmetic,
-    /// Print one JSON object a line for each picture or row
+    /// Print one JSON object a line for each picture, row or text
     #[arg(long)]
     json: bool,
 }
@@ -48,7 +52,8 @@ Examples:
   zerokara predict digits.safetensors *.jpg --json
   zerokara predict runs/latest new-photos
   zerokara predict runs/latest new-rows.csv > answers.csv
-  cat rows.csv | zerokara predict runs/latest -";
+  cat rows.csv | zerokara predict runs/latest -
+  zerokara predict runs/latest sonnet.txt";
 
 /// Classes that are listed for people.
 const LISTED: usize = 10;
@@ -63,6 +68,9 @@ pub fn run(options: &Options, words: Words) -> Outcome {
     let model = options::load_model(&options.model)?;
     if let Some(table) = model.table() {
         return table::run(&model, &table, &options.files, options.json);
+    }
+    if model.context().is_some() {
+        return text::run(&model, &options.files, options.json);
     }
     picture_shape(&model)?;
     let mut images = Vec::new();
@@ -112,11 +120,11 @@ fn answer(model: &SavedModel, image: &Path, options: &Options, another: bool) ->
 /// The shape of the pictures that the model takes.
 pub fn picture_shape(model: &SavedModel) -> Outcome<[usize; 3]> {
     let card = model.card();
-    if let [_, _, ..] = model.inputs() {
+    let inputs = model.given().count();
+    if inputs > 1 {
         return Err(Failure::new(format!(
-            "the model {} has {} inputs; only pictures can be answered for",
-            card.name,
-            model.inputs().len()
+            "the model {} has {inputs} inputs; only pictures can be answered for",
+            card.name
         )));
     }
     <[usize; 3]>::try_from(&card.shape[..]).map_err(|_| {

@@ -33,7 +33,8 @@ pub fn run(options: &Options, words: Words) -> Outcome {
     let rows = model.layers()?;
     let operations: u64 = rows.iter().map(|row| row.flops).sum();
     let parameters = model.module().parameter_count()? as u64;
-    let samples = match model.inputs() {
+    let inputs: Vec<_> = model.given().collect();
+    let samples = match &inputs[..] {
         [_] => format!("{:?}", card.shape),
         inputs => {
             let all: Vec<String> = inputs.iter().map(ToString::to_string).collect();

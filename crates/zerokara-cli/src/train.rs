@@ -16,6 +16,7 @@ use tui::{Plan, Screen};
 use zerokara_core::{Arithmetic, Runtime};
 use zerokara_data::{Amount, Dataset};
 use zerokara_kernels::threads::MOST_THREADS;
+use zerokara_nn::models;
 use zerokara_train::{
     EarlyStopping, Every, Pace, Recipe, Run, RunDescription, Trainer,
     language::Words,
@@ -32,7 +33,7 @@ use zerokara_train::{
 #[command(after_help = EXAMPLES)]
 pub struct Options {
     /// A recipe (.toml); mnist (inside the program) or fashion-mnist (if installed); or data of your own: a table (CSV, TSV), a
-    /// folder of pictures by class, a list of pictures, a folder with IDX files
+    /// text, a folder of pictures by class, a list of pictures, a folder with IDX files
     #[arg(default_value = "mnist")]
     data: OsString,
     /// Set a field of the recipe, such as batch_size=32; again for another
@@ -41,9 +42,9 @@ pub struct Options {
     /// The column of a table that is to be learned [default: one named label or the like, else the last]
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
-    /// The network: two-layer-net, multi-layer-net, simple-convnet, deep-convnet, lenet5 or resnet20 [default: simple-convnet on
-    /// MNIST, else layers that suit the data]
-    #[arg(long, value_parser = options::model_name)]
+    /// The network: two-layer-net, multi-layer-net, simple-convnet, deep-convnet, lenet5 or resnet20; of texts gpt, lstm or gru
+    /// [default: simple-convnet on MNIST, gpt on a text, else layers that suit the data]
+    #[arg(long, value_parser = options::trained_name)]
     model: Option<String>,
     /// How often to go through the training data [default: what suits model and data]
     #[arg(
@@ -75,7 +76,7 @@ pub struct Options {
     /// The peak of the learning rate [default: what suits model and optimizer]
     #[arg(long, value_name = "RATE", allow_hyphen_values = true, value_parser = options::positive)]
     learning_rate: Option<f64>,
-    /// How the learning rate changes: constant, step, linear, cosine or one-cycle [default: what suits the model]
+    /// How the learning rate changes: constant, step, linear, cosine, one-cycle or warm-up [default: what suits the model]
     #[arg(long, value_name = "NAME", value_parser = schedule_name)]
     schedule: Option<Pace>,
     /// How strongly weights are drawn towards 0 [default: what suits the model]
@@ -164,6 +165,7 @@ Examples:
   zerokara train fashion-mnist --validation 0.1              keep the epoch that did best on held-back images
   zerokara train --optimizer sgd --learning-rate 0.1 --schedule constant
   zerokara train flowers.csv --target species                a table of your own: what else is learned from is found out
+  zerokara train shakespeare.txt                             a language model of a text's characters
   zerokara train photos --output my-run                      a folder of pictures, in a folder for each class
   zerokara train recipe.toml --set epochs=40                 what `zerokara new` has written and you have changed
   zerokara train --resume latest                             go on with a run that was cut off";
@@ -204,7 +206,12 @@ fn asked(options: &Options) -> Outcome<Recipe> {
         None => Ok(()),
     };
     let named = |name: &str| json!({ "name": name });
-    flag("model", "--model", options.model.as_deref().map(named))?;
+    // Sizes go with a model of language; layers do not with any named one.
+    let is_sized = |name: &&str| models::OF_LANGUAGE.contains(name);
+    match options.model.as_deref().filter(is_sized) {
+        Some(name) => flag("model.name", "--model", Some(name.into()))?,
+        None => flag("model", "--model", options.model.as_deref().map(named))?,
+    }
     flag("epochs", "--epochs", options.epochs.map(Value::from))?;
     flag(
         "batch_size",
@@ -426,7 +433,8 @@ fn tell(run: &Run, quiet: bool, words: Words) -> Outcome {
     }
     let test = run.test();
     // English in every language: programs read this line.
-    if let Some(correct) = test.correct {
+    let is_text = run.model().context().is_some();
+    if let Some(correct) = test.correct.filter(|_| !is_text) {
         output::print(&format!(
             "test accuracy {:.4} ({} of {})",
             run.test_accuracy(),
@@ -434,11 +442,14 @@ fn tell(run: &Run, quiet: bool, words: Words) -> Outcome {
             thousands(test.samples as u64)
         ))?;
     }
-    if test.correct.is_none() && !test.measures.is_empty() {
+    if (test.correct.is_none() || is_text) && !test.measures.is_empty() {
         let told: Vec<String> = (test.measures.iter())
             .map(|measure| format!("{} {:.4}", measure.name.replace('_', " "), measure.value))
             .collect();
         output::print(&format!("test {}", told.join(", ")))?;
+    }
+    if is_text && let Some(loss) = best_loss(run) {
+        output::print(&format!("validation loss {loss:.4} a character"))?;
     }
     if let Some(why) = test.no_answers("test samples") {
         return Err(Failure::new(why));
@@ -447,6 +458,15 @@ fn tell(run: &Run, quiet: bool, words: Words) -> Outcome {
         true => Err(Failure::Interrupted),
         false => Ok(()),
     }
+}
+
+/// The loss on the part to choose by, of the epoch whose model is kept.
+fn best_loss(run: &Run) -> Option<f64> {
+    let losses = run
+        .history()
+        .iter()
+        .filter_map(|epoch| epoch.validation_loss);
+    losses.min_by(f64::total_cmp)
 }
 
 fn counted(n: u64, what: &str) -> String {

@@ -1,7 +1,7 @@
 //! Samples made by several threads ahead of their use, in order, and never more than there is room for.
 
 use crate::error::Result;
-use crate::source::make;
+use crate::source::{Draw, make};
 use crate::split::Split;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -18,6 +18,8 @@ struct Shared {
     split: Split,
     /// The samples to make, in order.
     jobs: Vec<usize>,
+    /// What they are drawn by, if they are.
+    draw: Option<Draw>,
     /// Samples that are made and not yet taken, at most.
     room: usize,
     state: Mutex<State>,
@@ -43,7 +45,7 @@ impl Shared {
     fn make(&self, job: usize) -> Result<Arrays> {
         let index = self.jobs[job];
         self.split.check_index(index)?;
-        make(&**self.split.source(), self.split.place(index))
+        make(&**self.split.source(), self.split.place(index), self.draw)
     }
 
     /// Makes samples until there are none left to make.
@@ -77,9 +79,16 @@ impl Shared {
 impl Ahead {
     /// Begins to make these samples on so many threads; with none, or where the system grants none, each is made when it is
     /// taken.
-    pub(crate) fn new(split: &Split, jobs: Vec<usize>, threads: usize, room: usize) -> Self {
+    pub(crate) fn new(
+        split: &Split,
+        jobs: Vec<usize>,
+        draw: Option<Draw>,
+        threads: usize,
+        room: usize,
+    ) -> Self {
         let shared = Arc::new(Shared {
             split: split.clone(),
+            draw,
             room: room.max(1),
             state: Mutex::new(State {
                 taken: 0,
@@ -168,7 +177,7 @@ mod tests {
         });
         for (threads, room) in [(0, 4), (1, 1), (4, 3), (8, 64)] {
             let jobs: Vec<usize> = (0..200).rev().collect();
-            let mut ahead = Ahead::new(&split, jobs, threads, room);
+            let mut ahead = Ahead::new(&split, jobs, None, threads, room);
             for expected in (0..200).rev() {
                 assert_eq!(number(ahead.take()), expected);
             }
@@ -184,7 +193,7 @@ mod tests {
             count.fetch_add(1, Ordering::SeqCst);
             Ok(index as i64)
         });
-        let mut ahead = Ahead::new(&split, (0..1000).collect(), 4, 10);
+        let mut ahead = Ahead::new(&split, (0..1000).collect(), None, 4, 10);
         for taken in 1..=50 {
             ahead.take().unwrap().unwrap();
             std::thread::sleep(Duration::from_millis(2));
@@ -205,7 +214,7 @@ mod tests {
             4 => std::panic::panic_any(5u8),
             _ => Ok(index as i64),
         });
-        let mut ahead = Ahead::new(&split, (0..6).collect(), 3, 6);
+        let mut ahead = Ahead::new(&split, (0..6).collect(), None, 3, 6);
         assert_eq!((number(ahead.take()), number(ahead.take())), (0, 1));
         for expected in [
             "sample 2: the file is gone",
@@ -226,7 +235,7 @@ mod tests {
             }
             Ok(0)
         });
-        let mut ahead = Ahead::new(&split, (0..10).collect(), 4, 10);
+        let mut ahead = Ahead::new(&split, (0..10).collect(), None, 4, 10);
         assert_eq!(number(ahead.take()), 0);
         drop(ahead);
     }

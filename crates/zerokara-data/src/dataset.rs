@@ -8,7 +8,7 @@ use crate::labels::check_labels;
 use crate::normalization::Normalization;
 use crate::open::DataOptions;
 use crate::pictures::Pictures;
-use crate::preprocessing::{Categories, Preprocessing};
+use crate::preprocessing::{Categories, Preprocessing, Vocabulary};
 use crate::sets::NamedSet;
 use crate::sheet::Contents;
 use crate::split::{Samples, Split};
@@ -206,6 +206,31 @@ impl Dataset {
         names?.ok().map(Preprocessing::from)
     }
 
+    /// What the tokens of a running text stand for, if the data are one: sequences of tokens, and of the tokens that come next.
+    ///
+    /// ```
+    /// use zerokara_data::{Dataset, Split, TextWindows, Vocabulary};
+    ///
+    /// let text = "to be, or not to be";
+    /// let letters = Vocabulary::characters([text])?;
+    /// let windows = Split::of(TextWindows::new(text, &letters, 4)?)?;
+    /// let data = Dataset::of("hamlet").train(windows)?.preprocess("x", letters);
+    /// assert!(data.running_text().is_some_and(|letters| letters.tokens().len() == 8));
+    /// # Ok::<(), zerokara_data::Error>(())
+    /// ```
+    pub fn running_text(&self) -> Option<&Vocabulary> {
+        let split = self.any();
+        let (inputs, targets) = (split.input_ports(), split.target_ports());
+        let is_tokens = |port: &Port| port.dtype == DType::I64 && port.axes.len() == 1;
+        match (&inputs[..], &targets[..]) {
+            ([x], [t]) if is_tokens(x) && is_tokens(t) => match self.preprocessing.get(&x.name)? {
+                Preprocessing::Vocabulary(vocabulary) => Some(vocabulary),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     fn error(&self, why: impl std::fmt::Display) -> Error {
         Error::new(format!("data set {}: {why}", self.name))
     }
@@ -355,8 +380,8 @@ impl Dataset {
 fn unknown(name: &str) -> Error {
     let names: Vec<&str> = NamedSet::all().iter().map(NamedSet::name).collect();
     Error::new(format!(
-        "no data set {name:?}: known are {}, or give the path of a table (CSV, TSV), of a folder of pictures by class, or of one with \
-         IDX files",
+        "no data set {name:?}: known are {}, or give the path of a table (CSV, TSV), of a text, of a folder of pictures by class, or of \
+         one with IDX files",
         names.join(", ")
     ))
 }

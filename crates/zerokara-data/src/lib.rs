@@ -62,6 +62,7 @@ mod sets;
 mod sheet;
 mod source;
 mod split;
+mod text;
 
 pub use augment::Augment;
 pub use batch::Batch;
@@ -91,3 +92,4 @@ pub use sets::{NamedSet, SetFile};
 pub use sheet::{Cells, Content, Contents, Dialect, Sheet};
 pub use source::{Failure, Lazy, Source};
 pub use split::{Samples, Split};
+pub use text::TextWindows;

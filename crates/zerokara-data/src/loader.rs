@@ -1,5 +1,7 @@
 //! Batches of samples, ready for a network.
 
+mod arranged;
+
 use crate::ahead::Ahead;
 use crate::augment::{Augment, Levels};
 use crate::batch::Batch;
@@ -8,11 +10,11 @@ use crate::error::{Error, Result};
 use crate::feed::{Feed, Feeder};
 use crate::gather::{FedArray, Items, write_normalized};
 use crate::normalization::Normalization;
-use crate::order::{Bucket, Order};
-use crate::source::{is_fixed, make};
+use crate::order::Order;
+use crate::source::{Draw, is_fixed, make};
 use crate::split::Split;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 use zerokara_core::{Arrays, Axis, DType, Elements, Port};
 
 /// Runs `work(unit)` for every unit below a number, each once, in any order and on any threads.
@@ -112,14 +114,6 @@ impl Loader {
             position: Position::default(),
             order: Order::plain(split.len()),
         })
-    }
-
-    /// A new order for every epoch, without replacement. Seed and epoch fix the order, in every version of this crate
-    /// and on every platform.
-    pub fn shuffle(mut self, seed: u64) -> Self {
-        self.order.seed = Some(seed);
-        self.arrange();
-        self
     }
 
     /// Leaves the last batch of an epoch out if it is not full.
@@ -318,93 +312,6 @@ impl Loader {
         }
         self.pads.retain(|(other, _)| *other != at);
         self.pads.push((at, pad));
-        Ok(self)
-    }
-
-    /// Puts samples of like lengths together, so that little is padded: of so many batches at a time, the samples are
-    /// sorted by their lengths in this column; if the loader shuffles, these batches come in an order by chance. Each sample
-    /// still comes once an epoch, and seed and epoch fix the order.
-    ///
-    /// # Errors
-    ///
-    /// There is no such column; how long samples are is not known without making them ([`Source::length`](crate::Source::length));
-    /// the number of batches is 0.
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// use zerokara_core::{Array, DType, Port};
-    /// use zerokara_data::{Columns, Loader, Pad, Split};
-    ///
-    /// let texts = (0..100usize).map(|i| Array::new([1 + i * 37 % 50], vec![1i64; 1 + i * 37 % 50]));
-    /// let columns = Columns::new().ragged(Port::new("tokens", DType::I64, ["length"]), texts);
-    /// let loader = Loader::new(&Split::of(columns)?, 10)?.pad("tokens", Pad::with(0.0))?.shuffle(1);
-    /// let total = |loader: &Loader| -> usize {
-    ///     let feeds = (0..10).filter_map(|at| loader.feed(at).ok());
-    ///     feeds.map(|feed| feed.inputs.values().map(|x| x.len()).sum::<usize>()).sum()
-    /// };
-    /// assert!(total(&loader.clone().bucket("tokens", 10)?) * 10 < total(&loader) * 7);
-    /// # Ok::<(), zerokara_data::Error>(())
-    /// ```
-    pub fn bucket(mut self, column: &str, batches: usize) -> Result<Self> {
-        if batches == 0 {
-            return Err(Error::new(
-                "samples of 0 batches cannot be sorted by length; the number of batches must be at least 1",
-            ));
-        }
-        let columns = self.split.source().columns();
-        if !columns.iter().any(|port| &*port.name == column) {
-            return Err(Error::new(format!(
-                "there is no column {column:?}; there are {}",
-                crate::source::list(columns)
-            )));
-        }
-        let lengths: Option<Arc<[usize]>> = (0..self.split.len())
-            .map(|index| self.split.length(index, column))
-            .collect();
-        let Some(lengths) = lengths else {
-            return Err(Error::new(format!(
-                "how long samples are in the column {column:?} is not known without making them; a source says it by its `length`, `Lazy` by `lengths`"
-            )));
-        };
-        self.order.bucket = Some(Bucket { lengths, batches });
-        self.arrange();
-        Ok(self)
-    }
-
-    /// Takes all classes equally often: an epoch has as many samples as before, equally many of each class. Of a large class
-    /// some are left out, others each time; those of a small class come several times.
-    ///
-    /// # Errors
-    ///
-    /// The samples have no classes.
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// use zerokara_data::{Loader, Split};
-    ///
-    /// let labels = vec![0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
-    /// let split = Split::new(vec![0.0; 10], &[1], labels)?;
-    /// let loader = Loader::new(&split, 10)?.shuffle(1).balanced()?;
-    /// let ones = loader.batch(0)?.labels.iter().filter(|&&label| label == 1).count();
-    /// assert_eq!(ones, 5);
-    /// # Ok::<(), zerokara_data::Error>(())
-    /// ```
-    #[doc(alias("WeightedRandomSampler", "oversampling", "class_balance"))]
-    pub fn balanced(mut self) -> Result<Self> {
-        let labels = self.split.labels();
-        if labels.is_empty() {
-            return Err(Error::new(
-                "classes cannot be taken equally often: the samples have none",
-            ));
-        }
-        let mut classes: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
-        for (index, &label) in labels.iter().enumerate() {
-            classes.entry(label).or_default().push(index);
-        }
-        self.order.classes = Some(classes.into_values().collect());
-        self.arrange();
         Ok(self)
     }
 
@@ -637,9 +544,15 @@ impl Loader {
     fn make(&self, indices: &[usize]) -> Result<Vec<Arrays>> {
         let each = indices.iter().map(|&index| {
             self.split.check_index(index)?;
-            make(&**self.split.source(), self.split.place(index))
+            make(&**self.split.source(), self.split.place(index), self.draw())
         });
         each.collect()
+    }
+
+    /// What samples of the current epoch are drawn by, if they are.
+    fn draw(&self) -> Option<Draw> {
+        let epoch = self.position.epoch;
+        self.order.seed.map(|seed| Draw { seed, epoch })
     }
 
     /// Begins to make the samples of the epoch from this batch on.
@@ -653,6 +566,7 @@ impl Loader {
         Ahead::new(
             &self.split,
             self.order.indices[start..end].to_vec(),
+            self.draw(),
             self.workers,
             room,
         )

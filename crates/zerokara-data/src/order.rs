@@ -12,6 +12,8 @@ pub(crate) struct Order {
     pub bucket: Option<Bucket>,
     /// The samples of each class, where all classes are taken equally often.
     pub classes: Option<Arc<[Vec<usize>]>>,
+    /// Place i of each batch goes on where place i of the one before ended.
+    pub lanes: bool,
     /// The samples of the epoch.
     pub indices: Vec<usize>,
 }
@@ -30,6 +32,7 @@ impl Order {
             seed: None,
             bucket: None,
             classes: None,
+            lanes: false,
             indices: (0..samples).collect(),
         }
     }
@@ -37,6 +40,13 @@ impl Order {
     /// Puts the samples in the order of an epoch.
     pub fn arrange(&mut self, epoch: u64, batch_size: usize) {
         let indices = &mut self.indices;
+        if self.lanes {
+            let lane = indices.len() / batch_size;
+            for (place, index) in indices[..lane * batch_size].iter_mut().enumerate() {
+                *index = place % batch_size * lane + place / batch_size;
+            }
+            return;
+        }
         // From the plain order, so that an epoch's order does not depend on those before it.
         if self.seed.is_some() || self.bucket.is_some() || self.classes.is_some() {
             for (place, index) in indices.iter_mut().enumerate() {

@@ -19,6 +19,7 @@ pub(crate) enum Purpose {
     Elastic = 13,
     Mix = 14,
     Balance = 15,
+    Window = 16,
 }
 
 /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).

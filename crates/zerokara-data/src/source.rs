@@ -69,6 +69,18 @@ pub trait Source: Send + Sync {
     /// Whatever hinders it. Whoever asked is told with the sample's number; so is a panic.
     fn sample(&self, index: usize) -> Result<Arrays, Failure>;
 
+    /// Makes a sample for an epoch of a loader that shuffles by this seed ([`Loader::shuffle`](crate::Loader::shuffle)): the same
+    /// one as [`sample`](Self::sample) unless a source draws its samples anew in every epoch. It gives the same for the same three
+    /// numbers, so that a training that was cut off goes on with the same samples.
+    ///
+    /// # Errors
+    ///
+    /// As [`sample`](Self::sample).
+    fn drawn(&self, index: usize, seed: u64, epoch: u64) -> Result<Arrays, Failure> {
+        let _ = (seed, epoch);
+        self.sample(index)
+    }
+
     /// The length of a sample in this column, along the first axis that differs from sample to sample, if it is known
     /// without making the sample. Batches of samples of like lengths need it ([`Loader::bucket`](crate::Loader::bucket)).
     fn length(&self, index: usize, column: &str) -> Option<usize> {
@@ -206,14 +218,23 @@ pub(crate) fn check_columns(columns: &[Port]) -> Result<()> {
     Ok(())
 }
 
+/// The epoch that a sample is drawn for.
+#[derive(Clone, Copy)]
+pub(crate) struct Draw {
+    pub seed: u64,
+    pub epoch: u64,
+}
+
 /// Makes a sample and looks whether it is what the columns say. Errors, panics of the source among them, are told with the
 /// sample's number.
-pub(crate) fn make(source: &dyn Source, index: usize) -> Result<Arrays> {
+pub(crate) fn make(source: &dyn Source, index: usize, draw: Option<Draw>) -> Result<Arrays> {
     // The text of an error is its author's code too, and so is its end.
     let made = catch_unwind(AssertUnwindSafe(|| {
-        let made = source
-            .sample(index)
-            .map_err(|failure| failure.to_string())?;
+        let made = match draw {
+            None => source.sample(index),
+            Some(Draw { seed, epoch }) => source.drawn(index, seed, epoch),
+        };
+        let made = made.map_err(|failure| failure.to_string())?;
         check_sample(source.columns(), &made)?;
         Ok(made)
     }));

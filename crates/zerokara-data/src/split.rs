@@ -376,7 +376,7 @@ impl Split {
     /// There is no such sample, or its source cannot make it.
     pub fn at(&self, index: usize) -> Result<Arrays> {
         self.check_index(index)?;
-        make(&*self.source, self.place(index))
+        make(&*self.source, self.place(index), None)
     }
 
     /// A column of all samples, `[N, ...]`.

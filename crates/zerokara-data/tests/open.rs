@@ -208,23 +208,6 @@ fn parts_may_be_files_of_their_own() {
 }
 
 #[test]
-fn running_text_is_no_table() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("story.txt");
-    for text in [
-        "It rained, and it was dark.\nNobody saw.\n",
-        "It rained.\nNobody saw.\n",
-    ] {
-        fs::write(&path, text).unwrap();
-        let error = DataOptions::new().open(&path).unwrap_err().to_string();
-        assert!(
-            error.contains("story.txt") && error.contains("running text"),
-            "{error}"
-        );
-    }
-}
-
-#[test]
 fn wrong_tables_get_one_sentence() {
     assert!(error_of("").contains("empty"));
     assert!(error_of("a,b\n").contains("no rows"));

@@ -3,7 +3,7 @@
 use crate::{Context, Forward, Module, ParameterSlot, Visitor};
 use std::{collections::HashMap, fmt, panic::Location};
 use zerokara_core::{
-    Error, Metas, Parameter, Result, Signature, Tensor, Tensors,
+    Error, Metas, Parameter, Port, Result, Signature, Tensor, Tensors,
     record::{ModelRecord, Pass},
 };
 
@@ -52,6 +52,42 @@ impl GraphModule {
         &self.record.signature
     }
 
+    /// The states among the inputs, which begin as zeros where they are not given.
+    pub(crate) fn state_ports(&self) -> Vec<Port> {
+        let signature = self.signature();
+        let is_state = |port: &&Port| signature.states.iter().any(|(name, _)| *name == port.name);
+        signature.inputs.iter().filter(is_state).cloned().collect()
+    }
+
+    /// The inputs with zeros for states, if none of these is given; whether that is so.
+    fn begun(&self, inputs: &Tensors) -> Result<Option<Tensors>> {
+        let states = self.state_ports();
+        if states.is_empty() || states.iter().any(|port| inputs.get(&port.name).is_some()) {
+            return Ok(None);
+        }
+        let mut known = self.signature().clone();
+        known
+            .inputs
+            .retain(|port| !states.iter().any(|state| state.name == port.name));
+        let mut given = Tensors::new();
+        let mut metas = Metas::new();
+        for (at, (name, tensor)) in inputs.iter().enumerate() {
+            // One input alone is what the model takes, whatever it is called.
+            let name = match (&known.inputs[..], at) {
+                ([only], 0) if inputs.len() == 1 => only.name.clone(),
+                _ => name.into(),
+            };
+            metas.insert(name.clone(), tensor.meta()?.clone());
+            given.insert(name, tensor.clone());
+        }
+        let lengths = known.lengths(&metas)?;
+        for port in states {
+            let meta = port.meta(|name| lengths.get(name).copied())?;
+            given.insert(port.name, Tensor::full(meta.shape, 0.0, meta.dtype));
+        }
+        Ok(Some(given))
+    }
+
     /// Shapes and element types of inputs such as the model was recorded with.
     pub fn sample(&self) -> Metas {
         // Of a record that was checked, all lengths are known.
@@ -76,6 +112,31 @@ impl GraphModule {
 
     /// The outputs for these inputs.
     pub(crate) fn pass(&self, inputs: &Tensors, cx: &mut Context) -> Tensors {
+        match self.begun(inputs) {
+            Ok(None) => self.pass_of(inputs, cx),
+            Ok(Some(begun)) => {
+                let all = self.pass_of(&begun, cx);
+                let states = &self.signature().states;
+                let is_next = |name: &str| states.iter().any(|(_, output)| &**output == name);
+                all.iter()
+                    .filter(|(name, _)| !is_next(name))
+                    .map(|(name, tensor)| (std::sync::Arc::from(name), tensor.clone()))
+                    .collect()
+            }
+            Err(error) => self.invalid(&error),
+        }
+    }
+
+    /// Outputs that carry an error.
+    fn invalid(&self, error: &Error) -> Tensors {
+        let names = self.record.signature.outputs.iter();
+        names
+            .map(|port| (port.name.clone(), Tensor::invalid(error.clone())))
+            .collect()
+    }
+
+    /// The outputs for all inputs.
+    fn pass_of(&self, inputs: &Tensors, cx: &mut Context) -> Tensors {
         let step = cx.step().clone();
         let parameter = |name: &str| match self.slot(name).and_then(|s| s.parameter()) {
             Some(parameter) => parameter.tensor(),
@@ -101,13 +162,7 @@ impl GraphModule {
                 }
                 applied.outputs
             }
-            Err(error) => {
-                let names = self.record.signature.outputs.iter();
-                let names = names.map(|port| port.name.clone());
-                names
-                    .map(|name| (name, Tensor::invalid(error.clone())))
-                    .collect()
-            }
+            Err(error) => self.invalid(&error),
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     module::{Part, slots},
 };
 use std::sync::Arc;
-use zerokara_core::{Error, Metas, Result, Tensor, Tensors};
+use zerokara_core::{Error, Metas, Port, Result, Tensor, Tensors};
 
 /// What the one input of a model that is [`Forward`] is called.
 pub(crate) const INPUT: &str = "x";
@@ -53,6 +53,12 @@ pub trait Model: Module {
         Vec::new()
     }
 
+    /// Element types and axes of those states that begin as zeros where they are not given; then their next values are no
+    /// outputs either.
+    fn state_ports(&self) -> Vec<Port> {
+        Vec::new()
+    }
+
     /// The graph that the model is made of, if it was loaded rather than written: it says its signature itself.
     fn recorded(&self) -> Option<&GraphModule> {
         None
@@ -95,6 +101,12 @@ impl<F: Forward + ?Sized> Model for F {
             .unwrap_or_default()
     }
 
+    fn state_ports(&self) -> Vec<Port> {
+        self.recorded()
+            .map(GraphModule::state_ports)
+            .unwrap_or_default()
+    }
+
     fn recorded(&self) -> Option<&GraphModule> {
         self.as_graph()
     }
@@ -108,6 +120,10 @@ impl<M: Model + ?Sized> Model for Arc<M> {
 
     fn states(&self) -> Vec<(Arc<str>, Arc<str>)> {
         (**self).states()
+    }
+
+    fn state_ports(&self) -> Vec<Port> {
+        (**self).state_ports()
     }
 
     fn recorded(&self) -> Option<&GraphModule> {

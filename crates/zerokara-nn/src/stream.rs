@@ -2,7 +2,7 @@
 
 use crate::{Model, Predictor};
 use std::sync::Arc;
-use zerokara_core::{Array, Arrays, Error, Result};
+use zerokara_core::{Array, Arrays, Error, Result, record::BATCH};
 
 /// Applies a model step by step and carries its states ([`Model::states`]) along: what a step gives for a state is what the
 /// next one takes.
@@ -48,7 +48,8 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Before the first step: no state has a value yet. Those of a model that was loaded begin as zeros.
+    /// Before the first step: no state has a value yet. Those of a model that was loaded, or says their shapes
+    /// ([`Model::state_ports`]), begin as zeros.
     ///
     /// # Errors
     /// If the model has not been built.
@@ -125,6 +126,17 @@ impl Stream {
 
     /// The first value of a state of a model that says its shape.
     fn begin(&self, state: &str, inputs: &Arrays) -> Result<Array> {
+        let ports = self.model.state_ports();
+        if self.model.recorded().is_none()
+            && let Some(port) = ports.iter().find(|port| &*port.name == state)
+        {
+            let samples = inputs
+                .values()
+                .next()
+                .and_then(|x| x.shape().first().copied());
+            let length = |name: &str| samples.filter(|_| name == BATCH);
+            return Array::try_zeros(&port.meta(length)?);
+        }
         let graph = self.model.recorded().ok_or_else(|| {
             Error::new(format!(
                 "the state {state:?} has no value yet: set_state gives it one, or the inputs of the first step have it"

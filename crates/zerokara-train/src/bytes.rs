@@ -1,7 +1,7 @@
 //! Bytes that stay bytes until they are in the compiled step.
 
 use std::sync::Arc;
-use zerokara_core::{DType, Tensors};
+use zerokara_core::{DType, Port, Tensors};
 use zerokara_data::{Loader, Normalization, Split};
 use zerokara_nn::{Context, Model, Module, Visitor};
 
@@ -40,6 +40,10 @@ impl Model for OfBytes {
 
     fn states(&self) -> Vec<(Arc<str>, Arc<str>)> {
         self.model.states()
+    }
+
+    fn state_ports(&self) -> Vec<Port> {
+        self.model.state_ports()
     }
 }
 

@@ -19,6 +19,9 @@ use zerokara_nn::{
 /// order of magnitude and memory stays low.
 const EVALUATION_BATCH: usize = 500;
 
+/// Tokens in a batch of evaluation, where samples are sequences of them.
+const EVALUATION_TOKENS: usize = 8_192;
+
 /// Samples whose answers are read and kept, for tasks other than classification.
 const READINGS: usize = 20_000;
 
@@ -190,8 +193,14 @@ impl Evaluator {
         if split.is_empty() {
             return Ok(Some(result));
         }
-        let mut loader =
-            Loader::new(split, EVALUATION_BATCH)?.normalization(self.normalization.clone())?;
+        let inputs = split.input_ports();
+        let batch = match (inputs.first().map(|port| port.dtype), split.shape()) {
+            (Some(DType::I64), &[tokens]) if tokens > 0 => {
+                (EVALUATION_TOKENS / tokens).clamp(1, EVALUATION_BATCH)
+            }
+            _ => EVALUATION_BATCH,
+        };
+        let mut loader = Loader::new(split, batch)?.normalization(self.normalization.clone())?;
         for (column, pad) in &self.padding {
             loader = loader.pad(column, *pad)?;
         }

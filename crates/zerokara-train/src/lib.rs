@@ -6,15 +6,18 @@
 //! written whole or not at all ([`atomic`]).
 
 mod bytes;
+mod carried;
 mod description;
 mod error;
 mod evaluation;
 mod fingerprint;
+mod generate;
 pub mod language;
 pub mod metrics;
 mod model;
 pub mod profile;
 pub mod progress;
+mod random;
 pub mod readings;
 mod recipe;
 pub mod report;
@@ -29,6 +32,7 @@ pub use description::{
 };
 pub use error::{Error, NotFinite, Result};
 pub use evaluation::{Answer, Evaluation, Reading};
+pub use generate::{Generation, Generator};
 pub use model::{ColumnImportance, ModelCard, PictureExplanation, SavedModel, TableExplanation};
 pub use recipe::{LayerDescription, Recipe};
 pub use trainer::{Callback, EarlyStopping, Every, Flow, LearningRates, Run, Trainer};

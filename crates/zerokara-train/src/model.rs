@@ -18,7 +18,7 @@ use std::{
 use zerokara_core::{Arithmetic, Array, Arrays, Axis, DType, Meta, Metas, Named, Port};
 use zerokara_data::{
     Columns, DataOptions, Learned, Loader, Normalization, Pad, Pictures, Preprocessing, Raw, Split,
-    Table,
+    Table, TextWindows, Vocabulary,
 };
 use zerokara_formats::model::TaskInfo;
 use zerokara_nn::{
@@ -57,6 +57,8 @@ pub struct SavedModel {
     preprocessing: Named<Preprocessing>,
     task: Option<TaskInfo>,
     arithmetic: Option<Arithmetic>,
+    /// The most tokens that it sees, if it takes running text.
+    context: Option<usize>,
     /// Made when it is first needed; its programs serve all clones.
     predictor: Arc<OnceLock<Predictor>>,
 }
@@ -80,6 +82,7 @@ impl SavedModel {
             preprocessing: Named::new(),
             task: None,
             arithmetic: None,
+            context: None,
             predictor: Arc::default(),
         }
     }
@@ -107,6 +110,29 @@ impl SavedModel {
     pub fn preprocessed(mut self, preprocessing: Named<Preprocessing>) -> Self {
         self.preprocessing = preprocessing;
         self
+    }
+
+    /// Says that it takes running text, of up to so many tokens at once, which its file keeps.
+    pub fn with_context(mut self, tokens: usize) -> Self {
+        self.context = Some(tokens);
+        self
+    }
+
+    /// The most tokens that it sees at once, if it takes running text.
+    pub fn context(&self) -> Option<usize> {
+        self.context
+    }
+
+    /// What its tokens stand for, if it takes a text.
+    pub fn vocabulary(&self) -> Option<Vocabulary> {
+        let mut inputs = self.given();
+        let (input, None) = (inputs.next()?, inputs.next()) else {
+            return None;
+        };
+        match self.preprocessing(&input.name)? {
+            Preprocessing::Vocabulary(vocabulary) => Some(vocabulary),
+            _ => None,
+        }
     }
 
     /// How convolutions multiply and sum in predictions and evaluations, as the
@@ -243,9 +269,14 @@ impl SavedModel {
         Ok(loader.feed(0)?.inputs)
     }
 
-    /// The inputs that are made from raw values: all but the masks, which are made where others are padded.
+    /// The inputs that are made from raw values: all but the masks, which are made where others are padded, and the states, which
+    /// begin as zeros.
     pub fn given(&self) -> impl Iterator<Item = &Port> {
-        self.inputs.iter().filter(|port| !self.is_mask(port))
+        let states = self.module.state_ports();
+        let is_state = move |port: &Port| states.iter().any(|state| state.name == port.name);
+        self.inputs
+            .iter()
+            .filter(move |port| !self.is_mask(port) && !is_state(port))
     }
 
     /// Whether an input is made where another one is padded.
@@ -391,8 +422,10 @@ impl SavedModel {
     /// If the data cannot be read, or have columns or classes that the model does not know.
     pub fn samples(&self, path: impl AsRef<Path>) -> Result<Split> {
         let table = self.table();
+        let vocabulary = self.vocabulary().filter(|_| self.context.is_some());
         let learned = Learned {
             table: table.as_ref(),
+            vocabulary: vocabulary.as_ref(),
             shape: &self.card.shape,
             pictures: self.card.pictures,
             target: &self.card.target,
@@ -421,12 +454,54 @@ impl SavedModel {
         self.evaluate_with(task, split)
     }
 
+    /// Whether samples are sequences of tokens of a length that it takes, though not of that it was trained on.
+    fn takes_length(&self, split: &Split) -> bool {
+        match (split.shape(), self.context) {
+            (&[tokens], Some(context)) => tokens <= context && self.takes_any_length(),
+            _ => false,
+        }
+    }
+
+    /// Whether sequences of tokens may be of any length up to its context.
+    fn takes_any_length(&self) -> bool {
+        let length = self.given().next().and_then(|port| port.axes.get(1));
+        matches!(length, Some(Axis::Any(_)))
+    }
+
+    /// How likely it finds a running text: the loss of a character, and the other measures. The text is cut into windows of the
+    /// model's context or somewhat less, so that hardly a character at its end counts for nothing; each is told from what stands
+    /// before it in its window.
+    ///
+    /// # Errors
+    /// If the model takes no running text, or the text has fewer than two characters; for a model of one length alone, if it has no
+    /// more than that.
+    pub fn score(&self, text: &str) -> Result<Evaluation> {
+        let (Some(vocabulary), Some(context)) = (self.vocabulary(), self.context) else {
+            return Err(Error::new(format!(
+                "the model {} is none of language: it takes no running text",
+                self.card.name
+            )));
+        };
+        let told = vocabulary.encode(text).len().saturating_sub(1);
+        if told == 0 {
+            return Err(Error::new(
+                "the text has no character that follows another one: at least 2 are needed",
+            ));
+        }
+        let window = match self.takes_any_length() {
+            true => told / told.div_ceil(context.max(1)),
+            false => context,
+        };
+        let windows = TextWindows::new(text, &vocabulary, window)?;
+        self.evaluate(&Split::of(windows)?)
+    }
+
     /// Loss, measures and answers on samples, for a task.
     ///
     /// # Errors
     /// If the samples do not fit the model or the task, or a sample has no answer.
     pub fn evaluate_with(&self, task: impl Task + 'static, split: &Split) -> Result<Evaluation> {
-        if split.shape() != self.card.shape {
+        if split.shape() != self.card.shape && !self.takes_length(split) {
             return Err(Error::new(format!(
                 "the model {} takes samples of shape {:?}, not {:?}",
                 self.card.name,
@@ -475,9 +550,10 @@ impl SavedModel {
             .collect())
     }
 
-    /// Shapes and element types of so many samples, as short as they can be.
+    /// Shapes and element types of so many samples: of a running text as many tokens as it sees, else as short as they can be.
     fn sample(&self, samples: usize) -> Result<Metas> {
-        let length = |name: &str| Some(if name == "batch" { samples } else { SHORT });
+        let short = self.context.unwrap_or(SHORT);
+        let length = |name: &str| Some(if name == "batch" { samples } else { short });
         let metas = self
             .inputs
             .iter()

@@ -23,6 +23,7 @@ pub use run::Run;
 
 use crate::{
     bytes::OfBytes,
+    carried::Carried,
     description::{
         DataDescription, DataFacts, GroupDescription, ModelDescription, Pace, RunDescription,
         Sampling, Setup,
@@ -419,13 +420,25 @@ impl Trainer {
     /// If there is nothing to train on.
     pub fn steps(&self, data: &Dataset) -> Result<u64> {
         let (train, _) = fit::parted(self, data)?;
-        let steps = train.len().div_ceil(self.batch_size.max(1)) as u64;
-        Ok(steps.saturating_mul(self.epochs))
+        let batch = self.batch_size.clamp(1, train.len().max(1));
+        let steps = match self.sampling {
+            Sampling::Stream => train.len() / batch,
+            _ => train.len().div_ceil(batch),
+        };
+        Ok((steps as u64).saturating_mul(self.epochs))
     }
 
     /// The step of training as it is set, for these data.
     fn step(&self, data: &Dataset) -> Result<TrainStep> {
-        let model = OfBytes::new(self.model.clone(), data.normalization.clone());
+        let model: Arc<dyn Model> = match self.sampling {
+            Sampling::Stream => {
+                let (train, _) = fit::parted(self, data)?;
+                let lanes = self.batch_size.min(train.len());
+                Arc::new(Carried::new(self.model.clone(), lanes)?)
+            }
+            _ => self.model.clone(),
+        };
+        let model = OfBytes::new(model, data.normalization.clone());
         let mut step = TrainStep::new(model, self.task.clone(), self.optimizer.clone())?
             .clipping(self.clipping)
             .l2_penalty(self.l2_penalty)

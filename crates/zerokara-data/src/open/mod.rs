@@ -7,6 +7,7 @@ mod files;
 #[cfg(feature = "images")]
 mod images;
 mod rows;
+mod texts;
 
 #[cfg(feature = "images")]
 pub use files::{ImageFile, ImageFiles};
@@ -19,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::normalization::Normalization;
 use crate::parts::{Amount, Rule};
 use crate::pictures::Pictures;
-use crate::preprocessing::Table;
+use crate::preprocessing::{Table, Vocabulary};
 use crate::sets::NamedSet;
 use crate::sheet::Sheet;
 use crate::split::Split;
@@ -55,6 +56,8 @@ pub enum ColumnUse {
 pub struct Learned<'a> {
     /// How the cells of a row become numbers, if it takes rows.
     pub table: Option<&'a Table>,
+    /// What its tokens stand for, if it takes running text.
+    pub vocabulary: Option<&'a Vocabulary>,
     /// The shape of its samples.
     pub shape: &'a [usize],
     /// How pictures become samples.
@@ -78,10 +81,12 @@ pub type Reading = dyn Fn(usize, usize) + Send + Sync;
 /// - A folder of pictures: a folder for each class, perhaps within `train`, `val` and `test` (feature `images`).
 /// - A list of pictures: a table of paths, from the list's own folder, and labels.
 /// - A folder of IDX files, as [`Dataset::from_idx_folder`] reads it.
+/// - Running text, `.txt` or `.md` in UTF-8, or a folder of such files: windows of characters ([`TextWindows`](crate::TextWindows)),
+///   to tell the next one. The last tenth is held back to choose by. (A `.txt` whose lines have cells is a table.)
 /// - Arrays of NumPy, `.npz` (feature `arrays`): `x` and `y`, or `x_train`, `y_train`, `x_test`, `y_test`, also under like names;
 ///   images `[N, H, W]`, `[N, H, W, C]` or `[N, C, H, W]`, rows `[N, D]`.
 ///
-/// A test part is cut off by chance, with each class in its share, unless there is one. Means, deviations, lists of categories and
+/// A test part is cut off by chance, with each class in its share, unless there is one; of a running text none, unless it is asked for. Means, deviations, lists of categories and
 /// all else that is learned of the data is learned on the training part alone.
 ///
 /// # Example
@@ -110,7 +115,8 @@ pub struct DataOptions {
     pub(crate) channels: Option<usize>,
     pub(crate) fit: Option<Pictures>,
     pub(crate) skip_unreadable: bool,
-    pub(crate) test: Amount,
+    pub(crate) context: Option<usize>,
+    pub(crate) test: Option<Amount>,
     pub(crate) validation: Option<Amount>,
     pub(crate) seed: u64,
     pub(crate) memory: u64,
@@ -138,7 +144,8 @@ impl Default for DataOptions {
             channels: None,
             fit: None,
             skip_unreadable: false,
-            test: Amount::Fraction(TEST),
+            context: None,
+            test: None,
             validation: None,
             seed: 0,
             memory: MEMORY,
@@ -203,6 +210,13 @@ impl DataOptions {
         self
     }
 
+    /// The characters of a window of running text; a file is then taken for running text, whatever it looks like. Unless said: 64, of a
+    /// short text fewer.
+    pub fn context(mut self, characters: usize) -> Self {
+        self.context = Some(characters);
+        self
+    }
+
     /// Leaves out pictures that cannot be read, instead of failing with the first one's name.
     pub fn skip_unreadable(mut self, skip: bool) -> Self {
         self.skip_unreadable = skip;
@@ -211,7 +225,7 @@ impl DataOptions {
 
     /// How much is set aside to judge by, where the data have no test part; a fifth unless said.
     pub fn test(mut self, amount: impl Into<Amount>) -> Self {
-        self.test = amount.into();
+        self.test = Some(amount.into());
         self
     }
 
@@ -262,18 +276,25 @@ impl DataOptions {
                 "arrays of NumPy are read with the feature `arrays`",
             ));
         }
-        let told = |error: Error| match is_text(path) {
-            true => Error::new(format!(
-                "{error}; running text, for a model of characters, cannot be learned from yet"
-            )),
-            false => error,
+        let text = || {
+            let files = [vec![path.to_path_buf()], Vec::new(), Vec::new()];
+            texts::open(name_of(path), path, files, self)
         };
-        let sheet = Sheet::read(path).map_err(told)?;
+        if self.context.is_some() {
+            return text();
+        }
+        let is_told = self.target.is_some() || self.learn.is_some() || !self.columns.is_empty();
+        let sheet = Sheet::read(path);
+        let is_table = |sheet: &Sheet| sheet.names().len() > 1;
+        if !is_told && !sheet.as_ref().is_ok_and(is_table) && texts::is_running(path) {
+            return text();
+        }
+        let sheet = sheet?;
         #[cfg(feature = "images")]
         if let Some(files) = ImageFiles::listed(&sheet, self.target.as_deref())? {
             return images::open(files, name_of(path), path, self);
         }
-        rows::open(name_of(path), path, [Some(sheet), None, None], self).map_err(told)
+        rows::open(name_of(path), path, [Some(sheet), None, None], self)
     }
 
     /// Samples to judge a model by, made of the data at this path as those that it was trained on: all of them, or the test part, if there
@@ -295,6 +316,9 @@ impl DataOptions {
                 }
             }
         };
+        if let (Some(vocabulary), &[context]) = (model.vocabulary, model.shape) {
+            return texts::like(path, vocabulary, context);
+        }
         if let Some(table) = model.table {
             return rows::like(&table_of(path)?, table, model.target, model.class_names);
         }
@@ -328,6 +352,12 @@ impl DataOptions {
             return set.from_folder(folder);
         }
         let tables = PARTS.map(|names| table_named(folder, names));
+        let is_running = |path: &PathBuf| self.context.is_some() || texts::is_running(path);
+        if tables[0].as_ref().is_none_or(is_running)
+            && let Some(files) = texts::in_folder(folder)
+        {
+            return texts::open(name_of(folder), folder, files, self);
+        }
         if let [Some(_), ..] = tables {
             let read = |path: Option<PathBuf>| path.map(Sheet::read).transpose();
             let [train, validation, test] = tables;
@@ -369,7 +399,10 @@ impl DataOptions {
                     "there is 1 sample; at least 2 are needed, to train on one and to judge by the other",
                 ));
             }
-            false => cut(&mut rest, self.test, self.seed)?,
+            false => {
+                let usual = Amount::Fraction(TEST);
+                cut(&mut rest, self.test.unwrap_or(usual), self.seed)?
+            }
         };
         let validation = match self.validation {
             Some(amount) if !has_validation => cut(&mut rest, amount, self.seed ^ 1)?,
@@ -403,12 +436,6 @@ fn name_of(path: &Path) -> String {
         Some(name) => name.to_string_lossy().into_owned(),
         None => path.display().to_string(),
     }
-}
-
-/// Whether a file is named as texts are, which tables are too.
-fn is_text(path: &Path) -> bool {
-    let end = path.extension().unwrap_or_default();
-    end.eq_ignore_ascii_case("txt") || end.eq_ignore_ascii_case("md")
 }
 
 fn is_arrays(path: &Path) -> bool {

@@ -1,4 +1,4 @@
-//! Ready-made models: those of the book, and two later ones.
+//! Ready-made models: those of the book, later ones, and models of language.
 //!
 //! Each is a [`Sequential`] behind a name; the sizes of inputs are learned when the model is built.
 
@@ -10,7 +10,7 @@ use zerokara_core::Tensor;
 
 mod language;
 
-pub use language::Gpt;
+pub use language::{Gpt, RecurrentLanguageModel};
 
 /// A model that passes everything on to the layers it is made of.
 macro_rules! model {
@@ -38,6 +38,9 @@ pub const NAMES: [&str; 6] = [
     "lenet5",
     "resnet20",
 ];
+
+/// The names of models of language, whose sizes follow from a text: [`Gpt`], and [`RecurrentLanguageModel`] of both kinds.
+pub const OF_LANGUAGE: [&str; 3] = ["gpt", "lstm", "gru"];
 
 /// A model by its name, with this many outputs.
 pub fn by_name(name: &str, classes: usize) -> Option<Box<dyn Forward>> {

@@ -41,6 +41,9 @@ pub struct DataDescription {
     /// How pictures are brought to their size, by its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fit: Option<String>,
+    /// Characters of a window of running text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<usize>,
     /// Whether pictures that cannot be read are left out.
     #[serde(default, skip_serializing_if = "is_false")]
     pub skip_unreadable: bool,
@@ -149,6 +152,9 @@ impl DataDescription {
             })?;
             options = options.fit(fit);
         }
+        if let Some(context) = self.context {
+            options = options.context(context);
+        }
         if let Some(test) = self.test {
             options = options.test(test);
         }
@@ -210,8 +216,10 @@ impl DataFacts {
     /// If a sample cannot be made.
     pub(crate) fn of(data: &Dataset) -> Result<Self> {
         let mut all = Fingerprint::default();
+        // All of a text is in memory, and its windows are soon made.
+        let is_whole = data.running_text().is_some();
         for part in [&data.train, &data.validation, &data.test] {
-            add(&mut all, part)?;
+            add(&mut all, part, is_whole)?;
         }
         let ports = data.train.input_ports().into_iter();
         let ports = ports.chain(data.train.target_ports());
@@ -228,7 +236,7 @@ impl DataFacts {
 /// Samples that are made on demand are known again by so many of them: making all would be as much work as an epoch.
 const LOOKED_AT: usize = 64;
 
-fn add(all: &mut Fingerprint, split: &Split) -> Result<()> {
+fn add(all: &mut Fingerprint, split: &Split, is_whole: bool) -> Result<()> {
     all.word(split.len() as u64);
     for &label in split.labels() {
         all.word(label as u64);
@@ -240,7 +248,7 @@ fn add(all: &mut Fingerprint, split: &Split) -> Result<()> {
             .for_each(|bytes| all.bytes(bytes));
         return Ok(());
     }
-    let every = match split.is_in_memory() {
+    let every = match is_whole || split.is_in_memory() {
         true => 1,
         false => split.len().div_ceil(LOOKED_AT).max(1),
     };

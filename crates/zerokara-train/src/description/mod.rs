@@ -1,13 +1,15 @@
 //! What a run is to do, as one value: the command's flags build it, `run.json` keeps it, and resuming reads it back.
 
 mod data;
+mod model;
 
 pub(crate) use data::amount_of;
 pub use data::{DataDescription, DataFacts};
+pub use model::ModelDescription;
 
 use crate::{
     error::{Error, Result},
-    recipe::{LayerDescription, network},
+    recipe::network,
     run_folder::RunFolder,
     trainer::{EarlyStopping, Every, Trainer},
 };
@@ -16,9 +18,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, fs, sync::Arc};
 use zerokara_core::Arithmetic;
-use zerokara_data::{Amount, Augment, Dataset, Pad};
+use zerokara_data::{Amount, Augment, Dataset, Pad, Vocabulary};
 use zerokara_nn::{
-    Clipping, Forward, Loss, NegativeLogLikelihood, Optimizer, ParameterGroup, Schedule,
+    Clipping, Loss, Model, NegativeLogLikelihood, Optimizer, ParameterGroup, Schedule,
     SoftmaxCrossEntropy, losses, models, optimizers,
 };
 
@@ -111,26 +113,14 @@ pub enum Sampling {
     Shuffled,
     /// As many, equally many of each class ([`Loader::balanced`](zerokara_data::Loader::balanced)).
     Balanced,
+    /// The windows of a running text one after the other, a lane for each place of a batch
+    /// ([`Loader::in_lanes`](zerokara_data::Loader::in_lanes)); the states of a recurrent model go on from batch to batch.
+    Stream,
 }
 
 impl Sampling {
     /// The names, as descriptions have them.
-    pub const NAMES: [&str; 2] = ["shuffled", "balanced"];
-}
-
-/// A model by its name, or by its layers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ModelDescription {
-    /// The name; [`RunDescription::OF_LAYERS`] for one of the layers below.
-    #[serde(default = "of_layers")]
-    pub name: String,
-    /// Whether it is the caller's own, and no ready-made one of this name.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub own: bool,
-    /// Its layers, from input to output.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub layers: Vec<LayerDescription>,
+    pub const NAMES: [&str; 3] = ["shuffled", "balanced", "stream"];
 }
 
 /// Parameters that are trained in a way of their own ([`ParameterGroup`]).
@@ -189,13 +179,22 @@ pub enum Pace {
     Cosine,
     /// In one cycle.
     OneCycle,
+    /// Up along a line in the first twentieth of the run, 100 steps at most, then along half a cosine to a tenth.
+    WarmUp,
     /// By a schedule that knows its steps.
     Own(#[serde(with = "ScheduleText")] Schedule),
 }
 
 impl Pace {
     /// The names of those that need no numbers.
-    pub const NAMES: [&str; 5] = ["constant", "step", "linear", "cosine", "one-cycle"];
+    pub const NAMES: [&str; 6] = [
+        "constant",
+        "step",
+        "linear",
+        "cosine",
+        "one-cycle",
+        "warm-up",
+    ];
 
     /// The one of this name.
     ///
@@ -216,6 +215,7 @@ impl Pace {
             Pace::Linear => "linear",
             Pace::Cosine => "cosine",
             Pace::OneCycle => "one-cycle",
+            Pace::WarmUp => "warm-up",
             Pace::Own(_) => "own",
         }
     }
@@ -231,6 +231,17 @@ impl Pace {
             Pace::Linear => Schedule::Linear { steps, last: 0.0 },
             Pace::Cosine => Schedule::Cosine { steps, last: 0.0 },
             Pace::OneCycle => Schedule::one_cycle(steps),
+            Pace::WarmUp => {
+                let rise = (steps / 20).min(100);
+                let fall = Schedule::Cosine {
+                    steps: steps - rise,
+                    last: 0.1,
+                };
+                match rise {
+                    0 => fall,
+                    rise => fall.warm_up(rise),
+                }
+            }
             Pace::Own(schedule) => schedule.clone(),
         }
     }
@@ -238,10 +249,6 @@ impl Pace {
 
 fn version() -> u64 {
     VERSION
-}
-
-fn of_layers() -> String {
-    RunDescription::OF_LAYERS.into()
 }
 
 fn is_false(truth: &bool) -> bool {
@@ -400,8 +407,7 @@ impl RunDescription {
             version: VERSION,
             model: ModelDescription {
                 name: model.into(),
-                own: false,
-                layers: Vec::new(),
+                ..ModelDescription::default()
             },
             data: DataDescription {
                 name: data.into(),
@@ -490,14 +496,27 @@ impl RunDescription {
         if self.model.own {
             return Err(own(&format!("the model {}", self.model.name)));
         }
-        let outputs = data.classes().max(1);
-        let model: Box<dyn Forward> = match self.model.name.as_str() {
+        let text = data.running_text();
+        let outputs = text.map_or(data.classes().max(1), Vocabulary::len);
+        let name = self.model.name.as_str();
+        let model: Arc<dyn Model> = match name {
             Self::OF_LAYERS if self.model.layers.is_empty() => {
                 return Err(Error::new("the model has no layers"));
             }
-            Self::OF_LAYERS => Box::new(network(&self.model.layers, outputs)?),
-            name => models::by_name(name, outputs)
-                .ok_or_else(|| Error::new(format!("there is no model {name}")))?,
+            Self::OF_LAYERS => Arc::new(network(&self.model.layers, outputs)?),
+            name if models::OF_LANGUAGE.contains(&name) => match (text, data.shape()) {
+                (Some(_), &[context]) => self.model.of_language(outputs, context)?,
+                _ => {
+                    return Err(Error::new(format!(
+                        "the model {name} is one of language, and the data set {} is no running text",
+                        data.name
+                    )));
+                }
+            },
+            name => {
+                let made = models::by_name(name, outputs);
+                Arc::new(made.ok_or_else(|| Error::new(format!("there is no model {name}")))?)
+            }
         };
         let loss = self
             .loss()?

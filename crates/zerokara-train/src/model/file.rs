@@ -15,6 +15,10 @@ const DIVISOR: &str = "divisor";
 const PICTURES: &str = "pictures";
 /// The note with the name of the target.
 const TARGET: &str = "target";
+/// The note with the most tokens that a model of language sees.
+const CONTEXT: &str = "context";
+/// The largest context that is believed.
+const MOST_CONTEXT: usize = 1 << 24;
 /// The note of how samples that differ in size become one array: JSON, by the input's name.
 const PADDING: &str = "padding";
 
@@ -68,7 +72,18 @@ impl SavedModel {
             )));
         };
         let length = |axis: &Axis| axis.fixed().unwrap_or(0);
-        let shape: Vec<usize> = first.axes[1..].iter().map(length).collect();
+        let mut shape: Vec<usize> = first.axes[1..].iter().map(length).collect();
+        let context = match info.notes.get(CONTEXT) {
+            None => None,
+            Some(text) => {
+                let read = text.parse().ok();
+                let read = read.filter(|tokens| (1..=MOST_CONTEXT).contains(tokens));
+                Some(read.ok_or_else(|| bad(unknown_note(CONTEXT, text)))?)
+            }
+        };
+        if let (Some(context), [length @ 0]) = (context, &mut shape[..]) {
+            *length = context;
+        }
         let (normalization, preprocessing) = read_preprocessing(&info, &first.name).map_err(bad)?;
         let channels = shape.first().copied().unwrap_or(1);
         let fits = normalization.check(channels);
@@ -107,6 +122,7 @@ impl SavedModel {
             .padded(padding.into_iter().collect());
         Ok(Self {
             task: info.task,
+            context,
             ..model
         })
     }
@@ -119,9 +135,16 @@ impl SavedModel {
     #[doc(alias("save_params", "pickle"))]
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let is_free = |axis: &Axis| matches!(axis, Axis::Any(name) if &**name != "batch");
-        let record = match self.inputs.iter().any(|port| port.axes.iter().any(is_free)) {
-            true => record::trace_ports(&*self.module, &self.inputs)?,
-            false => record::trace(&*self.module, &self.sample(1)?)?,
+        let is_of_any_length = self.inputs.iter().any(|port| port.axes.iter().any(is_free));
+        let of_this_length = || self.sample(1).map(|one| record::trace(&*self.module, &one));
+        let record = match (is_of_any_length, self.context) {
+            (true, None) => record::trace_ports(&*self.module, &self.inputs)?,
+            // A model that sees few tokens cannot be tried with more.
+            (true, Some(_)) => match record::trace_ports(&*self.module, &self.inputs) {
+                Ok(record) => record,
+                Err(_) => of_this_length()??,
+            },
+            (false, _) => of_this_length()??,
         };
         let normalization = &self.card.normalization;
         let mut numbers = normalization.mean().iter().chain(normalization.std());
@@ -154,6 +177,9 @@ impl SavedModel {
                 .collect();
             let text = serde_json::to_string(&padding).map_err(|e| Error::new(e.to_string()))?;
             notes.insert(PADDING.to_string(), text);
+        }
+        if let Some(context) = self.context {
+            notes.insert(CONTEXT.to_string(), context.to_string());
         }
         let info = ModelInfo {
             architecture: Some(self.card.name.clone()),

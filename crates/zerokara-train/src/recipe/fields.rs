@@ -151,7 +151,7 @@ pub(super) fn recipe() -> Form {
                 Form::Choice(Pace::NAMES.to_vec()),
                 Form::Map(Box::new(Form::Map(Box::new(Form::any())))),
             ]),
-            "How the learning rate changes: constant, step, linear, cosine or one-cycle",
+            "How the learning rate changes: constant, step, linear, cosine, one-cycle or warm-up",
         ),
         field(
             "ema",
@@ -172,7 +172,7 @@ pub(super) fn recipe() -> Form {
         field(
             "sampling",
             Form::Choice(Sampling::NAMES.to_vec()),
-            "Which samples an epoch takes: each once (shuffled), or equally many of each class (balanced)",
+            "Which samples an epoch takes: each once (shuffled), equally many of each class (balanced), or a text in order, its states carried along (stream)",
         ),
         field(
             "l2_penalty",
@@ -244,7 +244,7 @@ fn data() -> Form {
         field(
             "path",
             Form::Text,
-            "A table (CSV, TSV), a list of pictures, or a folder; where it does not begin with /, from the recipe's folder",
+            "A table (CSV, TSV), a text, a list of pictures, or a folder; where it does not begin with /, from the recipe's folder",
         ),
         field(
             "target",
@@ -279,6 +279,14 @@ fn data() -> Form {
             "How pictures are brought to their size: plain (stretched), crop (scaled and cut), digits (found and centred)",
         ),
         field(
+            "context",
+            Form::Whole {
+                least: 1,
+                most: 1 << 20,
+            },
+            "Characters of running text that the model sees at once",
+        ),
+        field(
             "skip_unreadable",
             Form::Flag,
             "Leave out pictures that cannot be read",
@@ -300,14 +308,36 @@ fn data() -> Form {
 
 fn model() -> Form {
     let mut names = models::NAMES.to_vec();
+    names.extend(models::OF_LANGUAGE);
+    let size = |most| Form::Whole { least: 1, most };
     names.push(RunDescription::OF_LAYERS);
     Form::Table(vec![
         field(
             "name",
             Form::Choice(names),
-            "A ready-made network; \"layers\" for one of the layers below",
+            "A ready-made network, or gpt, lstm or gru for running text; \"layers\" for one of the layers below",
         ),
         field("layers", Form::Layers, "Its layers, from input to output"),
+        field(
+            "depth",
+            size(1_000),
+            "Of a model of language (gpt, lstm, gru): how many layers",
+        ),
+        field(
+            "heads",
+            size(1_000),
+            "Of gpt: the heads of each layer's attention, which divide the width",
+        ),
+        field(
+            "width",
+            size(100_000),
+            "Of a model of language: the numbers that it has of each character",
+        ),
+        field(
+            "dropout",
+            Form::share(),
+            "Of a model of language: the share that is dropped in training",
+        ),
         field("own", Form::Flag, "Whether a program gives the model"),
     ])
 }

@@ -8,17 +8,22 @@ use crate::{
 use serde_json::{Map, Value, json};
 use zerokara_core::DType;
 use zerokara_data::{Augment, Dataset};
+use zerokara_nn::{Clipping, models};
 
 /// A run on these data, whose model is the one that the recipe names, if it does.
 pub(super) fn suggested(data: &Dataset, recipe: &Recipe) -> Result<RunDescription> {
     let named = recipe.get("model.name").and_then(Value::as_str);
     let has_layers = recipe.says("model.layers");
-    let name = named
-        .filter(|_| !has_layers)
-        .unwrap_or(RunDescription::OF_LAYERS);
+    let text = data.running_text();
+    let usual = match text {
+        Some(_) if !has_layers => "gpt",
+        _ => RunDescription::OF_LAYERS,
+    };
+    let name = named.filter(|_| !has_layers).unwrap_or(usual);
     let mut run = RunDescription::new(name, data.name.clone());
     run.task = loss(data, recipe)?;
     match name {
+        _ if text.is_some() => of_language(&mut run, data),
         RunDescription::OF_LAYERS => of_layers(&mut run, data),
         name => ready_made(&mut run, name),
     }
@@ -67,6 +72,9 @@ fn ready_made(run: &mut RunDescription, name: &str) {
 
 /// The loss that goes with the target; for numbers, whichever is chosen, with their mean and deviation.
 fn loss(data: &Dataset, recipe: &Recipe) -> Result<Setup> {
+    if data.running_text().is_some() {
+        return Ok(Setup::new("token_cross_entropy", []));
+    }
     let targets = data.train.target_ports();
     let is_number = targets.len() == 1 && targets[0].dtype == DType::F32 && data.classes() == 0;
     if !is_number {
@@ -101,9 +109,44 @@ fn of_layers(run: &mut RunDescription, data: &Dataset) {
     };
     run.model = ModelDescription {
         name: RunDescription::OF_LAYERS.into(),
-        own: false,
         layers,
+        ..ModelDescription::default()
     };
+}
+
+/// Windows from which on a text is learned by a network of the usual size; a smaller one does as well on fewer, and is soon done.
+const MANY_WINDOWS: usize = 2_000;
+/// Steps of a training on a text, unless one epoch has more.
+const STEPS_ON_A_TEXT: usize = 2_000;
+/// Windows of the evaluation on what is trained on.
+const WINDOWS_LOOKED_AT: usize = 500;
+
+/// For running text, after the small settings of nanoGPT.
+fn of_language(run: &mut RunDescription, data: &Dataset) {
+    let windows = data.train.len();
+    let is_small = windows < MANY_WINDOWS;
+    let is_gpt = run.model.name == "gpt";
+    if models::OF_LANGUAGE.contains(&run.model.name.as_str()) {
+        run.model.depth = Some(if is_small || !is_gpt { 2 } else { 4 });
+        run.model.heads = is_gpt.then_some(4);
+        run.model.width = Some(if is_small { 64 } else { 128 });
+        // Of a small text all is soon known by heart.
+        run.model.dropout = Some(if is_small { 0.1 } else { 0.0 });
+    }
+    run.data.context = data.shape().first().copied();
+    run.batch_size = if is_gpt { 12 } else { 32 };
+    let steps = windows.div_ceil(run.batch_size).max(1);
+    let epochs = (STEPS_ON_A_TEXT as f64 / steps as f64).round();
+    run.epochs = epochs.clamp(1.0, 100.0) as u64;
+    let settings = [
+        ("learning_rate", if is_gpt { 1e-3 } else { 2e-3 }),
+        ("beta2", 0.99),
+        ("weight_decay", if is_gpt { 0.1 } else { 0.01 }),
+    ];
+    run.optimizer = Setup::new("adamw", settings);
+    run.clipping = Clipping::Norm(1.0);
+    run.schedule = Pace::WarmUp;
+    run.train_sample = WINDOWS_LOOKED_AT;
 }
 
 fn layer(kind: &str, settings: Value) -> LayerDescription {

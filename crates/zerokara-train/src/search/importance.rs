@@ -1,6 +1,7 @@
 //! How much each field matters: functional analysis of variance over a forest.
 
-use super::{Criterion, Found, Range, State, Trial, draw::Random};
+use super::{Criterion, Found, Range, State, Trial};
+use crate::random::Random;
 
 /// With fewer trials than these nothing is said.
 pub(super) const LEAST: usize = 10;

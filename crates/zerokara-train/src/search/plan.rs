@@ -180,7 +180,8 @@ pub(super) fn is_pruned(costs: &[f64], epochs: u64, others: &[Vec<f64>]) -> bool
 
 #[cfg(test)]
 mod tests {
-    use super::{super::draw::Random, *};
+    use super::*;
+    use crate::random::Random;
 
     #[test]
     fn brackets_are_those_of_the_paper() {

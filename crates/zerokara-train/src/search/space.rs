@@ -1,7 +1,8 @@
 //! The space that is searched: ranges, and on what they depend.
 
-use super::{Range, State, Trial, draw, draw::Random, good_of, plan};
+use super::{Range, State, Trial, draw, good_of, plan};
 use crate::error::{Error, Result};
+use crate::random::Random;
 use serde_json::Value;
 
 /// The ranges, each behind those that its conditions ask about.

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     atomic::{self, FileError},
+    carried,
     description::RunDescription,
     error::{Error, Result},
     fingerprint::Fingerprint,
@@ -169,6 +170,9 @@ fn gather(
     }
     for (name, value) in step.state().iter() {
         put("step", name, value.clone());
+    }
+    for cell in carried::cells(&**step.model())? {
+        put("carried", cell.name(), cell.value());
     }
     if let Some(best) = &session.best {
         for (path, value) in &best.state {
@@ -355,6 +359,12 @@ impl Checkpoint {
             .map_err(differs)?;
         let state: Arrays = self.group("step").into_iter().collect();
         step.load_state(&state)?;
+        let states = self.group("carried");
+        for cell in carried::cells(&**step.model())? {
+            if let Some((_, value)) = states.iter().find(|(name, _)| name == cell.name()) {
+                cell.set_array(value.clone())?;
+            }
+        }
         for (at, callback) in callbacks.iter_mut().enumerate() {
             let state: Arrays = self.group(&format!("callback.{at}")).into_iter().collect();
             callback.restore(&state)?;

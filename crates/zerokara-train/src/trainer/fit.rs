@@ -20,7 +20,7 @@ use crate::{
     run_folder::RunFolder,
 };
 use std::{panic::resume_unwind, time::Instant};
-use zerokara_core::{Arithmetic, Arrays, Tensor, Tensors};
+use zerokara_core::{Arithmetic, Arrays, Tensor, Tensors, record::BATCH};
 use zerokara_data::{Dataset, Feed, Loader, Split};
 use zerokara_nn::{Context, TrainStep};
 
@@ -142,10 +142,11 @@ pub(super) fn prepared(
     let first = loader.feed(0)?;
     let model = build(trainer, data, &loader, &first)?;
     let least = least_batch(trainer, &first, train.len())?;
-    let mut loader = loader.shuffle(trainer.seed).join_last(least);
-    if trainer.sampling == Sampling::Balanced {
-        loader = loader.balanced()?;
-    }
+    let loader = match trainer.sampling {
+        Sampling::Shuffled => loader.shuffle(trainer.seed).join_last(least),
+        Sampling::Balanced => loader.shuffle(trainer.seed).join_last(least).balanced()?,
+        Sampling::Stream => loader.in_lanes(),
+    };
     // Images that are changed by chance are widened and normalized before.
     let loader = match &trainer.augment {
         Some(augment) => loader.augment(augment.clone())?.classes(data.classes()),
@@ -274,6 +275,19 @@ pub(super) fn check(trainer: &Trainer, data: &Dataset) -> Result<()> {
     for callback in &trainer.callbacks {
         callback.check()?;
     }
+    if trainer.sampling == Sampling::Stream {
+        if data.running_text().is_none() {
+            return Err(Error::new(format!(
+                "sampling is \"stream\", which goes along a running text, and the data set {} is none",
+                data.name
+            )));
+        }
+        if trainer.accumulate > 1 {
+            return Err(Error::new(
+                "sampling is \"stream\", whose states belong to the places of whole batches: a step cannot be taken in parts",
+            ));
+        }
+    }
     if data.train.is_empty() {
         return Err(Error::new(format!(
             "the data set {} has no samples to train on",
@@ -341,7 +355,20 @@ pub(super) fn build(
         normalization: data.normalization.clone(),
         pictures: data.pictures,
     };
-    let model = SavedModel::of(trainer.model.clone(), loader.input_ports(), card);
+    let mut inputs = loader.input_ports();
+    inputs.extend(trainer.model.state_ports());
+    let context = match (data.running_text(), data.shape()) {
+        (Some(_), &[context]) if context > 0 => Some(context),
+        _ => None,
+    };
+    if let (Some(_), Some(port)) = (context, inputs.first_mut()) {
+        // It goes on from texts of any length.
+        port.axes = vec![BATCH.into(), "length".into()];
+    }
+    let mut model = SavedModel::of(trainer.model.clone(), inputs, card);
+    if let Some(context) = context {
+        model = model.with_context(context);
+    }
     Ok(model
         .padded(trainer.padding.clone())
         .preprocessed(data.preprocessing.clone())

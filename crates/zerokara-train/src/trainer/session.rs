@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     atomic::FileError,
+    carried,
     description::RunDescription,
     error::{Error, NotFinite, Result},
     evaluation::{Evaluation, Evaluator},
@@ -273,6 +274,9 @@ impl Session<'_> {
             epoch: epoch - 1,
             batch: self.reached.batches,
         })?;
+        if self.reached.batches == 0 {
+            carried::reset(&**step.model())?;
+        }
         self.progress
             .start_epoch(epoch, feeder.loader().len() as u64);
         self.progress.skip(self.reached.batches);
