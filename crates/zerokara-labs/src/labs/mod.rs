@@ -58,4 +58,7 @@ pub static LABS: &[&Lab] = &[
     &beyond::embedding::LAB,
     &beyond::saliency::LAB,
     &beyond::landscape::LAB,
+    &beyond::recurrent::LAB,
+    &beyond::attention::LAB,
+    &beyond::gpt::LAB,
 ];
