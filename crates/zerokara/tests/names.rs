@@ -23,7 +23,7 @@ const NAMES: &[(&str, &str)] = &[
     ("weight_init_std", "zerokara-nn/src/initializers.rs"),
     ("Xavier", "zerokara-nn/src/initializers.rs"),
     ("weight_decay_lambda", "zerokara-nn/src/train_step/mod.rs"),
-    ("MultiLayerNetExtend", "zerokara-nn/src/models.rs"),
+    ("MultiLayerNetExtend", "zerokara-nn/src/models/mod.rs"),
     ("predict", "zerokara-nn/src/module.rs"),
     ("AddLayer", "zerokara-core/src/tensor.rs"),
     ("MulLayer", "zerokara-core/src/tensor.rs"),

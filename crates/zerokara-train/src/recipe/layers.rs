@@ -1,6 +1,9 @@
 //! Layers as a recipe lists them.
 
-use super::fields::{Field, Form, field};
+use super::{
+    fields::{Field, Form, field},
+    sequences,
+};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value};
@@ -51,7 +54,7 @@ impl<'de> Deserialize<'de> for LayerDescription {
     }
 }
 
-fn size() -> Form {
+pub(super) fn size() -> Form {
     Form::Whole {
         least: 1,
         most: 1 << 24,
@@ -354,6 +357,7 @@ fn kinds() -> Vec<(&'static str, Vec<Field>)> {
             ],
         ),
     ];
+    kinds.extend(sequences::kinds());
     kinds.extend(Activation::ALL.map(|function| (function.name(), Vec::new())));
     kinds
 }
@@ -588,7 +592,7 @@ fn added(network: Sequential, layer: &LayerDescription, outputs: usize) -> Resul
         }
         name => match Activation::by_name(name) {
             Some(function) => network.activation(function),
-            None => return Err(Error::new(format!("there is no layer {name}"))),
+            None => sequences::added(network, layer)?,
         },
     })
 }

@@ -5,6 +5,7 @@ mod fields;
 mod layers;
 mod ranges;
 mod schema;
+mod sequences;
 mod suggest;
 mod write;
 
