@@ -100,10 +100,10 @@ impl Tensor {
     }
 
     /// Product over these axes (negative: from the back; none: all), which are removed or, with `keep`, stay with length 1.
-    /// Integers wrap around.
+    /// Integers wrap around; of bytes the product is i64.
     #[track_caller]
     pub fn prod_axes(&self, axes: &[i64], keep: bool) -> Tensor {
         let over = Over::new(axes, keep);
-        Tensor::apply(Prod { over }, &[self])
+        Tensor::apply(Prod { over }, &[&self.without_bytes()])
     }
 }

@@ -295,11 +295,43 @@ macro_rules! reductions {
         }
     };
 }
-reductions!(Sum, sum, sum_axes, "Sum");
 reductions!(Max, max, max_axes, "Maximum");
 reductions!(Min, min, min_axes, "Minimum");
 
 impl Tensor {
+    /// Sum of all elements, a scalar.
+    ///
+    /// ```
+    /// # use zerokara_core::Tensor;
+    /// let pixels = Tensor::new([3], [200u8, 100, 1]);
+    /// assert_eq!(pixels.sum().to_vec::<i64>()?, [301]);
+    /// # Ok::<(), zerokara_core::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn sum(&self) -> Tensor {
+        self.sum_axes(&[], false)
+    }
+
+    /// Sum over these axes (negative: from the back; none: all), which are removed or, with `keep`, stay with length 1.
+    /// Integers wrap around; of bytes, whose sums are soon larger than a byte, the sum is i64.
+    #[track_caller]
+    pub fn sum_axes(&self, axes: &[i64], keep: bool) -> Tensor {
+        let op = Reduce {
+            combine: Combine::Sum,
+            over: Over::new(axes, keep),
+        };
+        Tensor::apply(op, &[&self.without_bytes()])
+    }
+
+    /// Bytes as i64, all else as it is.
+    #[track_caller]
+    pub(crate) fn without_bytes(&self) -> Tensor {
+        match self.dtype() {
+            Ok(DType::U8) => self.cast(DType::I64),
+            _ => self.clone(),
+        }
+    }
+
     /// This result of a reduction of `x` over `axes`, with the removed axes put back with length 1.
     #[track_caller]
     pub(crate) fn keep_axes(&self, x: &Tensor, axes: &[i64]) -> Tensor {

@@ -128,11 +128,10 @@ fn run(lab: &mut Session) -> Result<()> {
 
     lab.section("gradients");
     let (length, width) = (60, 32);
-    let mut plot =
-        Plot::new("Gradient of the last state, by the input so many steps before")
-            .size(440, 320)
-            .axes("steps before the end", "norm of the gradient")
-            .log_y();
+    let mut plot = Plot::new("Gradient of the last state by earlier inputs")
+        .size(440, 320)
+        .axes("steps before the end", "norm of the gradient")
+        .log_y();
     let mut rows = Vec::new();
     let mut factors = Vec::new();
     let (wide, open) = (
