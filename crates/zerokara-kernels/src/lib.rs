@@ -19,6 +19,7 @@ pub mod random;
 mod recurrent;
 #[cfg(any(test, feature = "testing"))]
 pub mod rounding;
+mod scratch;
 mod share;
 pub mod simd;
 mod softmax;

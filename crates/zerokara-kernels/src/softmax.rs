@@ -6,9 +6,10 @@ use crate::{
 };
 
 /// Vectors of exponentials that are added up in single precision, before double precision takes over.
-const BLOCK: usize = 32;
+pub(crate) const BLOCK: usize = 32;
 
-const NUMBERS: [f32; 16] = [
+/// The numbers of lanes.
+pub(crate) const NUMBERS: [f32; 16] = [
     0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0,
 ];
 

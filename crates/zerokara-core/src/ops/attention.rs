@@ -60,6 +60,11 @@ pub struct Attention {
 
 attributes!(Attention: causal, position, scale);
 
+/// What scores are multiplied by, of keys so wide.
+pub(crate) fn scale_of(told: Option<f64>, width: usize) -> f64 {
+    told.unwrap_or(1.0 / (width.max(1) as f64).sqrt())
+}
+
 /// The sizes of attention.
 struct Sizes {
     n: usize,
@@ -140,7 +145,7 @@ impl Attention {
     }
 
     fn scale(&self, width: usize) -> f64 {
-        self.scale.unwrap_or(1.0 / (width.max(1) as f64).sqrt())
+        scale_of(self.scale, width)
     }
 
     /// What the compiler is told.

@@ -25,13 +25,13 @@ pub(crate) fn forward_units(g: &AttentionGeometry) -> usize {
 }
 
 /// Numbers in the parts of a unit's scratch.
-fn parts(lanes: usize, g: &AttentionGeometry) -> [usize; 6] {
+fn lengths(lanes: usize, g: &AttentionGeometry) -> [usize; 6] {
     let rows = queries_at_once(g);
     [
         gemm::SCRATCH_LEN,
         g.keys,
-        packed_len(lanes, g.width, g.keys),
-        packed_len(lanes, g.keys, g.values),
+        packed_len_of(lanes, g.width, g.keys),
+        packed_len_of(lanes, g.keys, g.values),
         rows * pitch(g),
         rows,
     ]
@@ -39,7 +39,7 @@ fn parts(lanes: usize, g: &AttentionGeometry) -> [usize; 6] {
 
 /// Numbers of scratch that [`run_forward`] takes.
 pub(crate) fn forward_scratch(isa: Isa, g: &AttentionGeometry) -> usize {
-    Room::of(&parts(isa.lanes(), g))
+    scratch::room(&lengths(isa.lanes(), g))
 }
 
 multiversion! {
@@ -67,17 +67,14 @@ unsafe fn forward_body<S: Lanes>(
     let (sample, group) = (head / g.groups, head % g.groups);
     let queries = share(g.queries, cuts(g), cut);
     let heads = x.heads_of(group);
-    let [products, bias, keys, values, weights, factors] = parts(S::LANES, g);
-    let mut room = Room(scratch);
-    let products = room.take(products);
+    let parts = scratch::parts(scratch, lengths(S::LANES, g));
+    let [products, bias, keys, values, weights, factors] = parts;
     let mut bias = Bias {
         mask: x.mask,
-        row: &mut room.take(bias)[..g.keys],
+        row: &mut bias[..g.keys],
         has: None,
     };
-    let (keys, values) = (room.take(keys), room.take(values));
-    let weights = room.take(weights).as_mut_ptr();
-    let factors = room.take(factors);
+    let weights = weights.as_mut_ptr();
     let pitch = pitch(g);
     // SAFETY: the caller vouches for inputs and output; what is computed here has room in scratch.
     unsafe {

@@ -18,14 +18,14 @@ pub(crate) fn gradient_units(g: &AttentionGeometry) -> usize {
 }
 
 /// Numbers in the parts of a unit's scratch.
-fn parts(lanes: usize, g: &AttentionGeometry) -> [usize; 7] {
+fn lengths(lanes: usize, g: &AttentionGeometry) -> [usize; 7] {
     let scores = queries_at_once(g) * pitch(g);
     [
         gemm::SCRATCH_LEN,
         g.keys,
-        packed_len(lanes, g.width, g.keys),
-        packed_len(lanes, g.keys, g.width),
-        packed_len(lanes, g.values, g.keys),
+        packed_len_of(lanes, g.width, g.keys),
+        packed_len_of(lanes, g.keys, g.width),
+        packed_len_of(lanes, g.values, g.keys),
         scores,
         scores,
     ]
@@ -33,7 +33,7 @@ fn parts(lanes: usize, g: &AttentionGeometry) -> [usize; 7] {
 
 /// Numbers of scratch that [`run_gradient`] takes.
 pub(crate) fn gradient_scratch(isa: Isa, g: &AttentionGeometry) -> usize {
-    Room::of(&parts(isa.lanes(), g))
+    scratch::room(&lengths(isa.lanes(), g))
 }
 
 /// Where the gradients go: element `[n, i, h, d]` is at `start + n * strides[0] + i * strides[1] + h * strides[2] + d`.
@@ -82,17 +82,14 @@ unsafe fn gradient_body<S: Lanes>(
     let g = x.geometry;
     let (sample, group) = (unit / g.groups, unit % g.groups);
     let heads = x.heads_of(group);
-    let [products, bias, keys, columns, values, weights, scored] = parts(S::LANES, g);
-    let mut room = Room(scratch);
-    let products = room.take(products);
+    let parts = scratch::parts(scratch, lengths(S::LANES, g));
+    let [products, bias, keys, columns, values, weights, scored] = parts;
     let mut bias = Bias {
         mask: x.mask,
-        row: &mut room.take(bias)[..g.keys],
+        row: &mut bias[..g.keys],
         has: None,
     };
-    let (keys, columns, values) = (room.take(keys), room.take(columns), room.take(values));
-    let weights = room.take(weights).as_mut_ptr();
-    let scored = room.take(scored).as_mut_ptr();
+    let (weights, scored) = (weights.as_mut_ptr(), scored.as_mut_ptr());
     let pitch = pitch(g);
     // SAFETY: the caller vouches for inputs and gradients; what is computed here has room in scratch.
     unsafe {

@@ -16,11 +16,16 @@ pub(crate) use forward::{forward_scratch, forward_units, run_forward};
 pub(crate) use gradient::{Gradients, Target, gradient_scratch, gradient_units, run_gradient};
 
 use crate::{
-    gemm::{self, Matrix, Part, pack},
+    gemm::{
+        self, Matrix, Part,
+        pack::{self, packed_len_of},
+    },
     map::functions,
     plan::AttentionGeometry,
+    scratch,
     share::share,
     simd::Lanes,
+    softmax::{BLOCK, NUMBERS},
     storage::LINE,
 };
 use std::ops::Range;
@@ -158,29 +163,6 @@ fn pitch(g: &AttentionGeometry) -> usize {
         0 => whole + LINE,
         _ => whole,
     }
-}
-
-/// Parts of scratch, one after another.
-struct Room<'a>(&'a mut [f32]);
-
-impl<'a> Room<'a> {
-    /// So many numbers, from a cache line on.
-    fn take(&mut self, length: usize) -> &'a mut [f32] {
-        let rest = std::mem::take(&mut self.0);
-        let (own, rest) = rest.split_at_mut(length.next_multiple_of(LINE));
-        self.0 = rest;
-        own
-    }
-
-    /// Numbers that parts of these lengths take.
-    fn of(lengths: &[usize]) -> usize {
-        lengths.iter().map(|n| n.next_multiple_of(LINE)).sum()
-    }
-}
-
-/// Numbers in the packed form of a `[k, n]` matrix.
-const fn packed_len(lanes: usize, k: usize, n: usize) -> usize {
-    k * n.next_multiple_of(lanes)
 }
 
 /// Packs a matrix `[k, n]` of these strides.
@@ -353,10 +335,3 @@ unsafe fn weigh<S: Lanes>(
         }
     }
 }
-
-/// Vectors that are added up in single precision, before double precision takes over.
-const BLOCK: usize = 32;
-
-const NUMBERS: [f32; 16] = [
-    0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0,
-];

@@ -10,7 +10,12 @@ use std::ops::Range;
 
 /// Floats in the packed form of a `[k, n]` matrix.
 pub fn packed_len(isa: Isa, k: usize, n: usize) -> usize {
-    k * n.next_multiple_of(isa.lanes())
+    packed_len_of(isa.lanes(), k, n)
+}
+
+/// [`packed_len`] for vectors of so many lanes.
+pub(crate) fn packed_len_of(lanes: usize, k: usize, n: usize) -> usize {
+    k * n.next_multiple_of(lanes)
 }
 
 /// Elements that one unit of packing moves, about; few enough to share out, enough to be worth a unit.

@@ -20,9 +20,9 @@ use crate::{
     gemm::{self, Matrix, Part},
     isa::Isa,
     plan::RecurrentGeometry,
+    scratch::{parts, room},
     share::share,
     simd::{Lanes, Simd},
-    storage::LINE,
     unroll::each,
 };
 use std::ops::Range;
@@ -250,19 +250,4 @@ impl Count for Option<usize> {
         // SAFETY: the caller vouches for so many numbers at `p`.
         unsafe { S::store_partial(p, x, self.unwrap_or(0)) }
     }
-}
-
-/// Numbers in parts of scratch, each from a cache line on.
-fn room(lengths: &[usize]) -> usize {
-    lengths.iter().map(|n| n.next_multiple_of(LINE)).sum()
-}
-
-/// The parts of scratch.
-fn parts<const N: usize>(mut scratch: &mut [f32], lengths: [usize; N]) -> [&mut [f32]; N] {
-    lengths.map(|length| {
-        let rest = std::mem::take(&mut scratch);
-        let (own, rest) = rest.split_at_mut(length.next_multiple_of(LINE));
-        scratch = rest;
-        own
-    })
 }

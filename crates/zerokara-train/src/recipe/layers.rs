@@ -24,6 +24,34 @@ pub struct LayerDescription {
     pub settings: Map<String, Value>,
 }
 
+impl LayerDescription {
+    /// A setting that is a whole number.
+    pub(super) fn whole(&self, name: &str) -> Option<usize> {
+        let number = self.settings.get(name).and_then(Value::as_u64);
+        number.map(|n| n as usize)
+    }
+
+    /// One that the layer cannot do without.
+    pub(super) fn needed(&self, name: &str) -> Result<usize> {
+        self.whole(name).ok_or_else(|| {
+            Error::new(format!(
+                "{} needs {name}, such as {{ layer = {:?}, {name} = 16 }}",
+                self.layer, self.layer
+            ))
+        })
+    }
+
+    /// A setting that is true or false.
+    pub(super) fn flag(&self, name: &str) -> Option<bool> {
+        self.settings.get(name).and_then(Value::as_bool)
+    }
+
+    /// A setting that is any number.
+    pub(super) fn number(&self, name: &str) -> Option<f64> {
+        self.settings.get(name).and_then(Value::as_f64)
+    }
+}
+
 /// The field that says the kind.
 const KEY: &str = "layer";
 
@@ -385,21 +413,8 @@ pub(crate) fn network(layers: &[LayerDescription], outputs: usize) -> Result<Seq
 }
 
 fn added(network: Sequential, layer: &LayerDescription, outputs: usize) -> Result<Sequential> {
-    let whole = |name: &str| {
-        layer
-            .settings
-            .get(name)
-            .and_then(Value::as_u64)
-            .map(|n| n as usize)
-    };
-    let needed = |name: &str| {
-        whole(name).ok_or_else(|| {
-            Error::new(format!(
-                "{} needs {name}, such as {{ layer = {:?}, {name} = 16 }}",
-                layer.layer, layer.layer
-            ))
-        })
-    };
+    let whole = |name: &str| layer.whole(name);
+    let needed = |name: &str| layer.needed(name);
     let sides = |name: &str| -> Option<[usize; 2]> {
         match layer.settings.get(name)? {
             Value::Array(sides) => {
@@ -425,8 +440,8 @@ fn added(network: Sequential, layer: &LayerDescription, outputs: usize) -> Resul
         ))
     };
     let length = || whole("kernel").ok_or_else(no_kernel);
-    let flag = |name: &str| layer.settings.get(name).and_then(Value::as_bool);
-    let number = |name: &str| layer.settings.get(name).and_then(Value::as_f64);
+    let flag = |name: &str| layer.flag(name);
+    let number = |name: &str| layer.number(name);
     let kernel = || sides("kernel").ok_or_else(no_kernel);
     let has_bias = flag("bias").unwrap_or(true);
     let within = |name: &str| -> Result<Vec<LayerDescription>> {
@@ -560,10 +575,7 @@ fn added(network: Sequential, layer: &LayerDescription, outputs: usize) -> Resul
         "global_avg_pool2d" => network.global_avg_pool2d(),
         "flatten" => network.flatten(),
         "embedding" => network.add(Embedding::new(needed("count")?, needed("features")?)),
-        "prelu" => {
-            let per_channel = layer.settings.get("per_channel").and_then(Value::as_bool);
-            network.add(Prelu::new().per_channel(per_channel.unwrap_or(false)))
-        }
+        "prelu" => network.add(Prelu::new().per_channel(flag("per_channel").unwrap_or(false))),
         "glu" => {
             let glu = match layer.settings.get("gate").and_then(Value::as_str) {
                 Some(name) => Glu::new().gate(

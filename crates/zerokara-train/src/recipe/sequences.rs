@@ -5,7 +5,6 @@ use super::{
     layers::{LayerDescription, size},
 };
 use crate::error::{Error, Result};
-use serde_json::Value;
 use zerokara_nn::{
     Gru, LearnedPositions, Lstm, MultiHeadAttention, Rnn, Sequential, SinusoidalPositions,
     TransformerBlock,
@@ -108,27 +107,13 @@ pub(super) fn kinds() -> Vec<(&'static str, Vec<Field>)> {
 /// # Errors
 /// If it is none of these, or lacks a setting.
 pub(super) fn added(network: Sequential, layer: &LayerDescription) -> Result<Sequential> {
-    let whole = |name: &str| {
-        let number = layer.settings.get(name).and_then(Value::as_u64);
-        number.map(|n| n as usize)
-    };
-    let needed = |name: &str| {
-        whole(name).ok_or_else(|| {
-            Error::new(format!(
-                "{} needs {name}, such as {{ layer = {:?}, {name} = 16 }}",
-                layer.layer, layer.layer
-            ))
-        })
-    };
-    let flag = |name: &str| layer.settings.get(name).and_then(Value::as_bool);
-    let number = |name: &str| layer.settings.get(name).and_then(Value::as_f64);
     macro_rules! recurrent {
         ($kind:ident) => {{
-            let layers = $kind::new(needed("hidden")?)
-                .layers(whole("depth").unwrap_or(1))
-                .bidirectional(flag("bidirectional").unwrap_or(false))
-                .dropout(number("dropout").unwrap_or(0.0))
-                .last(flag("last").unwrap_or(false));
+            let layers = $kind::new(layer.needed("hidden")?)
+                .layers(layer.whole("depth").unwrap_or(1))
+                .bidirectional(layer.flag("bidirectional").unwrap_or(false))
+                .dropout(layer.number("dropout").unwrap_or(0.0))
+                .last(layer.flag("last").unwrap_or(false));
             network.add(layers)
         }};
     }
@@ -137,24 +122,24 @@ pub(super) fn added(network: Sequential, layer: &LayerDescription) -> Result<Seq
         "lstm" => recurrent!(Lstm),
         "gru" => recurrent!(Gru),
         "attention" => {
-            let heads = needed("heads")?;
+            let heads = layer.needed("heads")?;
             let mut attention = MultiHeadAttention::new(heads)
-                .causal(flag("causal").unwrap_or(false))
-                .groups(whole("groups").unwrap_or(heads))
-                .bias(flag("bias").unwrap_or(true));
-            if let Some(base) = number("rotary") {
+                .causal(layer.flag("causal").unwrap_or(false))
+                .groups(layer.whole("groups").unwrap_or(heads))
+                .bias(layer.flag("bias").unwrap_or(true));
+            if let Some(base) = layer.number("rotary") {
                 attention = attention.rotary(base);
             }
             network.add(attention)
         }
         "transformer_block" => {
-            let block = TransformerBlock::new(needed("heads")?)
-                .causal(flag("causal").unwrap_or(false))
-                .expansion(whole("expansion").unwrap_or(4))
-                .dropout(number("dropout").unwrap_or(0.0));
+            let block = TransformerBlock::new(layer.needed("heads")?)
+                .causal(layer.flag("causal").unwrap_or(false))
+                .expansion(layer.whole("expansion").unwrap_or(4))
+                .dropout(layer.number("dropout").unwrap_or(0.0));
             network.add(block)
         }
-        "learned_positions" => network.add(LearnedPositions::new(needed("most")?)),
+        "learned_positions" => network.add(LearnedPositions::new(layer.needed("most")?)),
         "sinusoidal_positions" => network.add(SinusoidalPositions::new()),
         name => return Err(Error::new(format!("there is no layer {name}"))),
     })

@@ -1,7 +1,10 @@
 //! Attention and recurrent networks.
 
 use super::*;
-use crate::op::{Cell, Recurrence};
+use crate::{
+    op::{Cell, Recurrence},
+    ops::attention::scale_of,
+};
 use zerokara_kernels::plan;
 
 impl Lowering<'_> {
@@ -39,7 +42,7 @@ impl Lowering<'_> {
             values,
             causal,
             position,
-            scale: scale.unwrap_or(1.0 / (width.max(1) as f64).sqrt()) as f32,
+            scale: scale_of(scale, width) as f32,
         };
         let mask = match mask {
             Some(mask) => Some(self.value(mask)?.view()),

@@ -78,8 +78,8 @@ trait Rules: Sync {
 /// The rules of a cell.
 fn rules(cell: Cell) -> &'static dyn Rules {
     match cell {
-        Cell::Rnn { rectified: false } => &rnn::Squashed,
-        Cell::Rnn { rectified: true } => &rnn::Rectified,
+        Cell::Rnn { rectified: false } => &rnn::Rnn { rectified: false },
+        Cell::Rnn { rectified: true } => &rnn::Rnn { rectified: true },
         Cell::Lstm => &lstm::Lstm,
         Cell::Gru => &gru::Gru,
     }

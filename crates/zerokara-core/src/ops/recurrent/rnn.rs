@@ -4,56 +4,12 @@
 
 use super::*;
 
-/// With tanh.
-pub(super) struct Squashed;
-
-impl Rules for Squashed {
-    fn step(
-        &self,
-        _: usize,
-        [x, products]: [&[f64]; 2],
-        _: &[f64],
-        after: &mut [f64],
-        _: &mut [f64],
-    ) {
-        for (i, h) in after.iter_mut().enumerate() {
-            *h = (x[i] + products[i]).tanh();
-        }
-    }
-
-    fn gradient(
-        &self,
-        _: usize,
-        [_, after]: [&[f64]; 2],
-        _: &[f64],
-        given: &mut [f64],
-        sums: &mut [f64],
-    ) {
-        for (i, g) in given.iter_mut().enumerate() {
-            sums[i] = *g * (1.0 - after[i] * after[i]);
-            *g = 0.0;
-        }
-    }
-
-    fn define(&self, [x, products]: [&[Tensor]; 2], _: &[Tensor]) -> [Vec<Tensor>; 2] {
-        [vec![(&x[0] + &products[0]).tanh()], Vec::new()]
-    }
-
-    fn define_gradient(
-        &self,
-        [_, after]: [&[Tensor]; 2],
-        _: &[Tensor],
-        given: &[Tensor],
-    ) -> [Vec<Tensor>; 2] {
-        let slope = after[0].full_like(1.0) - after[0].square();
-        [vec![given[0].zeros_like()], vec![&given[0] * slope]]
-    }
+/// The rules, with `max(.., 0)` in place of tanh if `rectified`.
+pub(super) struct Rnn {
+    pub rectified: bool,
 }
 
-/// With `max(.., 0)`.
-pub(super) struct Rectified;
-
-impl Rules for Rectified {
+impl Rules for Rnn {
     fn step(
         &self,
         _: usize,
@@ -63,7 +19,11 @@ impl Rules for Rectified {
         _: &mut [f64],
     ) {
         for (i, h) in after.iter_mut().enumerate() {
-            *h = loops::maximum(x[i] + products[i], 0.0);
+            let sum = x[i] + products[i];
+            *h = match self.rectified {
+                true => loops::maximum(sum, 0.0),
+                false => sum.tanh(),
+            };
         }
     }
 
@@ -76,13 +36,22 @@ impl Rules for Rectified {
         sums: &mut [f64],
     ) {
         for (i, g) in given.iter_mut().enumerate() {
-            sums[i] = if after[i] > 0.0 { *g } else { 0.0 };
+            sums[i] = match self.rectified {
+                true if after[i] > 0.0 => *g,
+                true => 0.0,
+                false => *g * (1.0 - after[i] * after[i]),
+            };
             *g = 0.0;
         }
     }
 
     fn define(&self, [x, products]: [&[Tensor]; 2], _: &[Tensor]) -> [Vec<Tensor>; 2] {
-        [vec![(&x[0] + &products[0]).relu()], Vec::new()]
+        let sum = &x[0] + &products[0];
+        let h = match self.rectified {
+            true => sum.relu(),
+            false => sum.tanh(),
+        };
+        [vec![h], Vec::new()]
     }
 
     fn define_gradient(
@@ -92,8 +61,11 @@ impl Rules for Rectified {
         given: &[Tensor],
     ) -> [Vec<Tensor>; 2] {
         let zero = given[0].zeros_like();
-        let passed = after[0].greater(&zero).select(&given[0], &zero);
-        [vec![zero], vec![passed]]
+        let sum = match self.rectified {
+            true => after[0].greater(&zero).select(&given[0], &zero),
+            false => &given[0] * (after[0].full_like(1.0) - after[0].square()),
+        };
+        [vec![zero], vec![sum]]
     }
 }
 
