@@ -6,6 +6,7 @@
 //! | | Winograd's F(4 x 4, 3 x 3) | `images/winograd.rs` | f32; bf16 where an even number of channels is read | [`images`]: filters of 3 x 3 of stride 1, a vector of channels or more on both sides, an eighth less work |
 //! | gradient of the filters | direct sums | `filters/direct.rs` | f32 | always possible |
 //! | | Winograd's F(4 x 4, 3 x 3) | `filters/winograd.rs` | f32 or bf16 | [`filters`]: as above |
+//! | all three | channel by channel | `depthwise/` | f32 | as many groups as channels, in and out |
 //! | forward with a max pooling | lines, F(4, 3) or F(4, 5) | `images/conv_pool.rs` | f32 | [`pools`]: filters of 3 x 3 or 5 x 5 of stride 1, windows of 2 x 2, lines that stay near, an eighth less work than direct sums, which the convolution would take |
 //! | gradient of the filters over the windows of a max pooling | patches that windows chose | `filters/patches.rs` | f32 | [`sums_over_windows`]: windows of four positions or more that are whole and share nothing, patches of few vectors, and no Winograd for the sum over positions |
 //! | | lines, F(4, 3) or F(4, 5) | `filters/lines.rs` | f32 | [`over_windows`]: as forward, and less work than the patches |
@@ -17,6 +18,7 @@
 //! vectors are one cycle.
 
 use super::{
+    depthwise,
     filters::{
         direct::partials,
         lines::NEAR,
@@ -41,6 +43,8 @@ pub(super) enum Method {
     Direct,
     /// Fewer multiplications for filters of 3 x 3.
     Winograd,
+    /// Channel by channel.
+    Depthwise,
 }
 
 /// How the gradient of the filters is summed over windows.
@@ -54,6 +58,9 @@ pub(super) enum MethodOverWindows {
 
 /// The method of the forward pass or of the gradient with respect to the input.
 pub(super) fn images(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> Method {
+    if depthwise::applies(g) {
+        return Method::Depthwise;
+    }
     if !is_of_tiles(g) {
         return Method::Direct;
     }
@@ -74,6 +81,9 @@ pub(super) fn images(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> Method {
 
 /// The method of the gradient with respect to the filters.
 pub(super) fn filters(lanes: usize, g: &ConvGeometry) -> Method {
+    if depthwise::applies(g) {
+        return Method::Depthwise;
+    }
     if !is_of_tiles(g) {
         return Method::Direct;
     }

@@ -23,6 +23,7 @@
 
 mod bf16;
 mod choice;
+pub mod depthwise;
 mod filters;
 mod image;
 mod images;

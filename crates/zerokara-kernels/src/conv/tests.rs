@@ -7,6 +7,7 @@ use crate::{
     rounding::Sum,
 };
 
+mod depthwise;
 mod not_finite;
 
 fn numbers(len: usize, seed: u32) -> Vec<f32> {
@@ -65,7 +66,7 @@ fn assert_close(method: Method, got: &[f32], sums: &[Sum], what: &str, g: &ConvG
                 terms: most,
                 ..sum
             },
-            Method::Direct => sum,
+            Method::Direct | Method::Depthwise => sum,
         };
         assert!(
             sum.allows(got.into()),
@@ -142,7 +143,7 @@ fn check_in(wanted: Arithmetic, isa: Isa, g: &ConvGeometry) {
                 for unit in 0..pack_units(isa, g, pass) {
                     pack_unit(isa, wanted, g, pass, unit, filters, strides, panels);
                 }
-                if method == Method::Direct {
+                if method != Method::Winograd {
                     assert!(
                         packed.iter().all(|x| !x.is_nan()),
                         "all of the packed filters are written"

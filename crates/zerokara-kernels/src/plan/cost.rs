@@ -143,6 +143,7 @@ mod tests {
             arithmetic: Arithmetic::F32,
             source: view(0, &[2, 5, 5, 4]),
             packed: view(1, &[108]),
+            finish: None,
             target: view(2, &[2, 5, 5, 6]),
             epilogue: None,
             statistics: None,

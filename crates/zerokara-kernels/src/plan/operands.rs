@@ -4,6 +4,7 @@
 use super::{
     Buffer, ConvPass, Element, GemmRight, MapStep, OutputGradient, ReduceStep, Step, View,
 };
+use crate::conv::{depthwise, finish::Finish};
 use std::borrow::Cow;
 
 /// Whether a step reads an operand or writes it.
@@ -293,10 +294,18 @@ macro_rules! declared {
                     ConvPass::Forward => (s.geometry.input_images(), s.geometry.output_images()),
                     ConvPass::InputGradient => (s.geometry.output_images(), s.geometry.input_images()),
                 };
-                all.push(Operand::reads("source", &$($mutable)? s.source).is(&source).dense().by_image());
+                let (read, written) = match (depthwise::applies(&s.geometry), &s.finish) {
+                    (true, Some(_)) => (Layout::Strided, Layout::Strided),
+                    (true, None) => (Layout::Strided, Layout::Dense),
+                    (false, _) => (Layout::Dense, Layout::Dense),
+                };
+                all.push(Operand::reads("source", &$($mutable)? s.source).is(&source).lies(read).by_image());
                 all.push(Operand::reads("packed filters", &$($mutable)? s.packed).lies(Layout::Packed));
+                if let Some(Finish { bias: Some(bias), .. }) = &$($mutable)? s.finish {
+                    all.push(Operand::reads("bias", bias).is(&target[3..]));
+                }
                 let target = Operand::writes("target", &$($mutable)? s.target).is(&target);
-                all.push(target.dense().by_image().target());
+                all.push(target.lies(written).by_image().target());
                 behind!(all, s.epilogue, statistics s.statistics $(; $mutable)?);
             }
             Step::ConvPool(s) => {
@@ -308,12 +317,16 @@ macro_rules! declared {
             Step::ConvWeightGradient(s) => {
                 let g = s.geometry;
                 let [_, channels, height, width] = g.filters();
+                let layout = match depthwise::applies(&g) {
+                    true => Layout::Strided,
+                    false => Layout::Dense,
+                };
                 let input = Operand::reads("input", &$($mutable)? s.input).is(&g.input_images());
-                all.push(input.dense().by_image());
+                all.push(input.lies(layout.clone()).by_image());
                 match &$($mutable)? s.output_gradient {
                     OutputGradient::Stored(view) => {
                         let gradient = Operand::reads("output's gradient", view).is(&g.output_images());
-                        all.push(gradient.dense().by_image());
+                        all.push(gradient.lies(layout).by_image());
                     }
                     OutputGradient::Pooled(pooled) => {
                         let output = pooled.geometry.output_images();

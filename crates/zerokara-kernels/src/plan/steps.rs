@@ -3,6 +3,7 @@
 use super::{
     AttentionGeometry, ConvGeometry, ConvPass, PoolGeometry, Pooling, RecurrentGeometry, View,
 };
+use crate::conv::finish::Finish;
 use crate::{code::Code, plan::Arithmetic};
 
 /// One kernel call.
@@ -170,10 +171,13 @@ pub struct ConvStep {
     pub pass: ConvPass,
     /// What is multiplied; as the filters were packed.
     pub arithmetic: Arithmetic,
-    /// The images read: dense `[N, H, W, C]` forward, dense `[N, Y, X, O]` for the input gradient.
+    /// The images read: `[N, H, W, C]` forward, `[N, Y, X, O]` for the input gradient; dense, but of any strides if the convolution is
+    /// [depthwise](crate::conv::depthwise).
     pub source: View,
     /// Filters packed for this pass.
     pub packed: View,
+    /// What is done in registers, by depthwise convolutions without epilogue and statistics. Then `target` has any strides.
+    pub finish: Option<Finish>,
     /// The images written, dense: `[N, Y, X, O]` forward, `[N, H, W, C]` for the input gradient.
     pub target: View,
     /// Runs on each finished part of `target`; iteration space as `target`'s, flattened.
@@ -215,7 +219,7 @@ pub struct ConvWeightGradientStep {
     pub geometry: ConvGeometry,
     /// What is multiplied.
     pub arithmetic: Arithmetic,
-    /// Dense `[N, H, W, C]`.
+    /// `[N, H, W, C]`; dense, but of any strides if the convolution is [depthwise](crate::conv::depthwise).
     pub input: View,
     /// What comes from the output, `[N, Y, X, O]`.
     pub output_gradient: OutputGradient,
@@ -226,7 +230,7 @@ pub struct ConvWeightGradientStep {
 /// The gradient of a convolution's output.
 #[derive(Clone, Debug)]
 pub enum OutputGradient {
-    /// Dense `[N, Y, X, O]`.
+    /// `[N, Y, X, O]`; dense, but of any strides if the convolution is [depthwise](crate::conv::depthwise).
     Stored(View),
     /// That of a max pooling of the output, of which only one position of each window has a gradient;
     /// [`conv::sums_over_windows`](crate::conv::sums_over_windows) says for which.

@@ -5,6 +5,7 @@ mod behind;
 mod chain;
 mod contract;
 mod conv;
+mod depthwise;
 mod host;
 mod index;
 mod map;
@@ -22,6 +23,7 @@ pub(crate) use contract::{GemmTask, PackMatrixTask, RightAccess};
 pub(crate) use conv::{
     ConvPoolTask, ConvTask, ConvWeightGradientTask, OutputGradientAccess, PackFiltersTask,
 };
+pub(crate) use depthwise::{DepthwiseFiltersTask, DepthwiseTask};
 pub(crate) use host::HostTask;
 pub(crate) use index::{ArgReduceTask, GatherTask, OneHotTask};
 pub(crate) use map::MapTask;

@@ -221,7 +221,7 @@ impl Lowering<'_> {
             }
             _ => ConvPass::InputGradient,
         };
-        let source = self.channels_last(inputs[0])?;
+        let source = self.images(inputs[0], &geometry)?;
         let packed = self.packed_filters(inputs[1], geometry, pass)?;
         let target = self.new_images(head);
         let arithmetic = conv::arithmetic(self.isa, &geometry, pass, self.request.arithmetic);
@@ -232,12 +232,24 @@ impl Lowering<'_> {
             arithmetic,
             source: source.view(),
             packed: packed.view(),
+            finish: None,
             target: target.view(),
             epilogue,
             statistics: None,
         };
         self.push(head, Step::Conv(step));
         Ok(())
+    }
+
+    /// Images as a convolution reads them, `[N, H, W, C]`: depthwise convolutions read planes as well as channels.
+    fn images(&mut self, at: usize, geometry: &ConvGeometry) -> Result<Strided> {
+        if conv::depthwise::applies(geometry) {
+            let images = self.value(at)?.permute(&CHANNELS_LAST);
+            if images.strides[2] == 1 || images.strides[3] == 1 {
+                return Ok(images);
+            }
+        }
+        self.channels_last(at)
     }
 
     /// Puts reductions into the convolution or the product that was lowered last; by themselves where it has no place for
@@ -292,8 +304,8 @@ impl Lowering<'_> {
         inputs: &[usize],
         geometry: ConvGeometry,
     ) -> Result<()> {
-        let input = self.channels_last(inputs[0])?;
-        let gradient = self.channels_last(inputs[1])?;
+        let input = self.images(inputs[0], &geometry)?;
+        let gradient = self.images(inputs[1], &geometry)?;
         let parts = conv::partials(&geometry);
         let [kh, kw] = geometry.kernel;
         let inner = [

@@ -1,7 +1,7 @@
 //! The steps while rules change them.
 
 use crate::compile::{
-    lower::{Lowered, LoweredBuffer, LoweredStep},
+    lower::{ExternalSource, Lowered, LoweredBuffer, LoweredStep},
     rewriting::Subject,
 };
 use zerokara_kernels::{isa::Isa, plan::Element};
@@ -83,13 +83,26 @@ impl Draft {
         self.readers[buffer].iter().copied().filter(reads)
     }
 
-    /// The step that alone writes a buffer.
-    pub fn only_writer(&self, buffer: usize) -> Option<usize> {
-        let writes = |&&number: &&usize| {
+    /// The steps that write a buffer, in order.
+    pub fn writers(&self, buffer: usize) -> impl Iterator<Item = usize> {
+        let writes = move |&number: &usize| {
             !self.is_gone[number] && self.lowered.steps[number].writes.contains(&buffer)
         };
-        let mut writers = self.writers[buffer].iter().filter(writes);
-        writers.next().filter(|_| writers.next().is_none()).copied()
+        self.writers[buffer].iter().copied().filter(writes)
+    }
+
+    /// The step that alone writes a buffer.
+    pub fn only_writer(&self, buffer: usize) -> Option<usize> {
+        let mut writers = self.writers(buffer);
+        writers.next().filter(|_| writers.next().is_none())
+    }
+
+    /// Whether a buffer is one of the plan's outputs, which nobody has seen before.
+    pub fn is_output(&self, buffer: usize) -> bool {
+        let external = self.lowered.buffers[buffer].external;
+        external.is_some_and(|number| {
+            matches!(self.lowered.externals[number], ExternalSource::Output(_))
+        })
     }
 
     /// The step that reads a buffer, once, if nobody else reads it, now or after the plan has run.

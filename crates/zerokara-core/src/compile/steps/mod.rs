@@ -1,6 +1,8 @@
 //! Rules on steps: steps that hand on values which nobody else reads become one.
 
 mod conv_pool;
+mod copies;
+mod depthwise;
 mod draft;
 mod over_windows;
 mod slices;
@@ -20,6 +22,8 @@ const RULES: &[Rule<Draft>] = &[
     conv_pool::POOLS,
     conv_pool::LAYS,
     conv_pool::MARKS,
+    depthwise::FINISHES,
+    copies::GOES,
 ];
 
 /// The steps that compute the same with less traffic.

@@ -9,7 +9,10 @@ pub(super) mod winograd;
 
 pub use direct::partials;
 
-use super::choice::{self, Method};
+use super::{
+    choice::{self, Method},
+    depthwise,
+};
 use crate::{
     isa::Isa,
     plan::{Arithmetic, ConvGeometry},
@@ -25,6 +28,7 @@ fn weight_gradient_units_of(lanes: usize, g: &ConvGeometry) -> usize {
     match choice::filters(lanes, g) {
         Method::Direct => direct::units(g),
         Method::Winograd => winograd::units(lanes, g),
+        Method::Depthwise => depthwise::filters_units(lanes, g),
     }
 }
 
@@ -37,6 +41,7 @@ fn weight_gradient_scratch_len_of(lanes: usize, g: &ConvGeometry) -> usize {
     match choice::filters(lanes, g) {
         Method::Direct => direct::scratch_len(g),
         Method::Winograd => winograd::scratch_len(lanes, g),
+        Method::Depthwise => depthwise::filters_scratch_len(lanes, g),
     }
 }
 
@@ -110,6 +115,14 @@ unsafe fn run_weight_gradient_unit_body<S: Simd>(
             Method::Direct => {
                 direct::run_unit_body::<S>(g, unit, input, output_gradient, gradient, scratch)
             }
+            Method::Depthwise => depthwise::run_filters_unit_body::<S>(
+                g,
+                unit,
+                input,
+                output_gradient,
+                gradient,
+                scratch,
+            ),
             Method::Winograd => winograd::run_unit_body::<S, false>(
                 g,
                 unit,

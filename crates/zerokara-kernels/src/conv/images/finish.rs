@@ -2,7 +2,7 @@
 
 use crate::{
     code::{Binary, Code, Instruction},
-    plan::{ConvPoolStep, View},
+    plan::{ConvPoolStep, MapStep, View},
 };
 
 /// To add a bias to each channel, to rectify, or both.
@@ -31,6 +31,35 @@ impl ConvPoolStep {
         if others.next().is_some() || map.inputs.len() != terms {
             return None;
         }
+        let channels = (*output.shape.get(3)?, *output.strides.get(3)?);
+        Finish::new(map, rectify, terms, own, bias, channels)
+    }
+}
+
+impl Finish {
+    /// What elementwise code makes of the images `own`, `[N, Y, X, C]`, if it is of this kind, and where that goes.
+    pub fn of(map: &MapStep, own: &View) -> Option<(Self, View)> {
+        let [written] = &map.outputs[..] else {
+            return None;
+        };
+        let (rectify, terms) = finishing_code(&map.code)?;
+        let mut others = map.inputs.iter().filter(|&view| view != own);
+        let bias = others.next();
+        let is_alone = others.next().is_none() && map.inputs.len() == terms;
+        let is_own = map.inputs.contains(own) && map.shape == own.shape;
+        let channels = (*own.shape.get(3)?, *own.strides.get(3)?);
+        let finish = Self::new(map, rectify, terms, own, bias, channels)?;
+        (is_alone && is_own).then(|| (finish, written.clone()))
+    }
+
+    fn new(
+        map: &MapStep,
+        rectify: bool,
+        terms: usize,
+        own: &View,
+        bias: Option<&View>,
+        channels: (usize, isize),
+    ) -> Option<Self> {
         let Some(bias) = bias else {
             let finish = Finish {
                 bias: None,
@@ -39,7 +68,6 @@ impl ConvPoolStep {
             return (terms == 1).then_some(finish);
         };
         // The bias may change along the axis of the channels alone.
-        let channels = (*output.shape.get(3)?, *output.strides.get(3)?);
         let mut step = 0;
         for (axis, &length) in map.shape.iter().enumerate() {
             if length != 1 && bias.strides[axis] != 0 {

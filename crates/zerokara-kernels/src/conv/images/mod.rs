@@ -9,13 +9,14 @@ pub(super) mod winograd;
 
 use super::{
     choice::{self, Method},
+    depthwise::{self, Cut},
     sides::Sides,
 };
 use crate::{
     isa::Isa,
     plan::{Arithmetic, ConvGeometry, ConvPass},
     share::share,
-    simd::{Simd, multiversion},
+    simd::{Lanes, Simd, multiversion},
 };
 use std::ops::Range;
 
@@ -28,6 +29,7 @@ fn packed_len_of(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> usize {
     match choice::images(lanes, g, pass) {
         Method::Direct => packing::packed_len(lanes, g, pass),
         Method::Winograd => winograd::packed_len(lanes, g, pass),
+        Method::Depthwise => depthwise::packed_len(lanes, g),
     }
 }
 
@@ -109,6 +111,7 @@ unsafe fn pack_body<S: Simd>(
             Method::Winograd => {
                 winograd::pack_panels::<S, false>(g, pass, vectors, filters, strides, packed)
             }
+            Method::Depthwise => depthwise::pack::<S>(g, pass, filters, strides, packed),
         }
     }
 }
@@ -122,6 +125,7 @@ pub(super) fn units_of(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> usize 
     match choice::images(lanes, g, pass) {
         Method::Direct => direct::units(g, pass),
         Method::Winograd => winograd::units(lanes, g, pass),
+        Method::Depthwise => depthwise::units(lanes, g, pass, Cut::Rows),
     }
 }
 
@@ -134,6 +138,7 @@ fn unit_range_of(lanes: usize, g: &ConvGeometry, pass: ConvPass, unit: usize) ->
     match choice::images(lanes, g, pass) {
         Method::Direct => direct::unit_range(g, pass, unit),
         Method::Winograd => winograd::unit_range(lanes, g, pass, unit),
+        Method::Depthwise => depthwise::unit_range(lanes, g, pass, unit),
     }
 }
 
@@ -146,6 +151,7 @@ fn scratch_len_of(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> usize {
     match choice::images(lanes, g, pass) {
         Method::Direct => direct::scratch_len(g, pass),
         Method::Winograd => winograd::scratch_len(lanes, g, pass),
+        Method::Depthwise => depthwise::scratch_len(lanes, g, pass, Cut::Rows),
     }
 }
 
@@ -195,7 +201,7 @@ multiversion! {
 }
 
 #[inline(always)]
-unsafe fn run_unit_body<S: Simd>(
+unsafe fn run_unit_body<S: Lanes>(
     g: &ConvGeometry,
     pass: ConvPass,
     unit: usize,
@@ -212,6 +218,9 @@ unsafe fn run_unit_body<S: Simd>(
             }
             Method::Winograd => {
                 winograd::run_unit_body::<S, false>(g, pass, unit, source, packed, target, scratch)
+            }
+            Method::Depthwise => {
+                depthwise::run_unit_body::<S>(g, pass, unit, source, packed, target, scratch)
             }
         }
     }

@@ -2,7 +2,11 @@
 
 use super::{Made, access, epilogue, expect_packed, statistics};
 use crate::{
-    conv::{self, finish::Finish},
+    conv::{
+        self,
+        depthwise::{self, Cut},
+        finish::Finish,
+    },
     isa::Isa,
     map::prepared::Use,
     plan::{
@@ -11,8 +15,8 @@ use crate::{
         Pooling, View,
     },
     tasks::{
-        Behind, ConvPoolTask, ConvTask, ConvWeightGradientTask, OutputGradientAccess,
-        PackFiltersTask, PoolGradientTask, PoolTask,
+        Behind, ConvPoolTask, ConvTask, ConvWeightGradientTask, DepthwiseFiltersTask,
+        DepthwiseTask, OutputGradientAccess, PackFiltersTask, PoolGradientTask, PoolTask,
     },
 };
 
@@ -55,6 +59,14 @@ pub(super) fn convolution(isa: Isa, step: &ConvStep, buffers: &[Buffer]) -> Made
     expect_arithmetic(isa, step.arithmetic)?;
     let length = conv::packed_len(isa, &g, pass);
     expect_packed(&step.packed, length, "packed filters")?;
+    let is_depthwise = depthwise::applies(&g);
+    let is_plain = step.epilogue.is_none() && step.statistics.is_none();
+    if step.finish.is_some() && !(is_depthwise && is_plain) {
+        return Err(
+            "only a depthwise convolution without epilogue and statistics is finished in registers"
+                .into(),
+        );
+    }
     let ranges = (0..conv::units(isa, &g, pass)).map(|unit| conv::unit_range(isa, &g, pass, unit));
     let statistics = statistics(
         isa,
@@ -63,6 +75,29 @@ pub(super) fn convolution(isa: Isa, step: &ConvStep, buffers: &[Buffer]) -> Made
         ranges,
         buffers,
     )?;
+    let behind = Behind {
+        epilogue: epilogue(isa, &step.epilogue, buffers, Use::Store)?,
+        statistics,
+    };
+    if is_depthwise {
+        let Finish { bias, rectify } = step.finish.clone().unwrap_or_default();
+        let planes = [&step.source, &step.target].map(|view| view.strides.get(3) != Some(&1));
+        return Ok(Box::new(DepthwiseTask {
+            isa,
+            geometry: g,
+            pass,
+            cut: match is_plain && planes.contains(&true) {
+                true => Cut::Channels,
+                false => Cut::Rows,
+            },
+            source: access(&step.source, buffers),
+            packed: access(&step.packed, buffers),
+            bias: bias.map(|view| access(&view, buffers)),
+            rectify,
+            target: access(&step.target, buffers),
+            behind,
+        }));
+    }
     Ok(Box::new(ConvTask {
         isa,
         geometry: g,
@@ -71,10 +106,7 @@ pub(super) fn convolution(isa: Isa, step: &ConvStep, buffers: &[Buffer]) -> Made
         source: access(&step.source, buffers),
         packed: access(&step.packed, buffers),
         target: access(&step.target, buffers),
-        behind: Behind {
-            epilogue: epilogue(isa, &step.epilogue, buffers, Use::Store)?,
-            statistics,
-        },
+        behind,
     }))
 }
 
@@ -126,6 +158,17 @@ pub(super) fn conv_weight_gradient(
     expect_convolution(&g)?;
     expect_arithmetic(isa, step.arithmetic)?;
     expect_partials(&g, &step.partials, "partial gradients")?;
+    if let (true, OutputGradient::Stored(gradient)) =
+        (depthwise::applies(&g), &step.output_gradient)
+    {
+        return Ok(Box::new(DepthwiseFiltersTask {
+            isa,
+            geometry: g,
+            input: access(&step.input, buffers),
+            output_gradient: access(gradient, buffers),
+            partials: access(&step.partials, buffers),
+        }));
+    }
     let output_gradient = match &step.output_gradient {
         OutputGradient::Stored(view) => OutputGradientAccess::Stored(access(view, buffers)),
         OutputGradient::Pooled(pooled) => pooled_gradient(isa, &g, pooled, buffers)?,

@@ -193,6 +193,7 @@ fn convolutions_and_their_gradients() {
                     arithmetic: Arithmetic::F32,
                     source: dense(0, 0, &shapes.0),
                     packed,
+                    finish: None,
                     epilogue: Some(double_and_one(&target)),
                     target,
                     // Of no elements there are none.

@@ -1,8 +1,9 @@
-//! What `benches/compare/sequences.py` measures: each line of standard input is a case and a number of seconds, such as
+//! What `benches/compare/layers.py` measures: each line of standard input is a case and a number of seconds, such as
 //! `lstm 1 128 32 32 train 1`, and is answered with the milliseconds of a run, the median of as many as fit into these seconds.
 //!
 //! Cases: `lstm` or `gru LAYERS WIDTH LENGTH BATCH train|infer`, `attention HEADS WIDTH LENGTH full|causal train|infer` of 2,048
-//! positions in all, `gpt train`, nanoGPT's small settings.
+//! positions in all, `gpt train`, nanoGPT's small settings, `depthwise CHANNELS SIZE KERNEL STRIDE BATCH planes|channels
+//! train|infer`, `transposed INPUTS OUTPUTS SIZE KERNEL STRIDE BATCH planes|channels train|infer`.
 
 use std::{
     error::Error,
@@ -11,7 +12,8 @@ use std::{
 };
 use zerokara_core::{Array, AttentionOptions, DType, Meta, Program, Tensor, gradients};
 use zerokara_nn::{
-    AdamW, Clipping, Context, Forward, Gru, Lstm, TokenCrossEntropy, TrainStep, models::Gpt,
+    AdamW, Clipping, Context, Conv2d, ConvTranspose2d, Forward, Gru, Lstm, TokenCrossEntropy,
+    TrainStep, models::Gpt,
 };
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -65,6 +67,36 @@ fn attention([heads, width, length]: [usize; 3], causal: bool, trains: bool) -> 
     compiled(&[&q, &k, &v], &found.iter().collect::<Vec<_>>(), values)
 }
 
+/// A convolution of images that come and go as planes, `[N, C, H, W]`, or with channels innermost: its output, or the gradients of
+/// its input and parameters.
+fn convolution(layer: &dyn Forward, shape: [usize; 4], lies: &str, trains: bool) -> Result<Run> {
+    layer.build(&Meta::new(shape, DType::F32), 0)?;
+    let [n, c, h, w] = shape;
+    let is_last = lies == "channels";
+    let shape = if is_last { [n, h, w, c] } else { shape };
+    let images = Tensor::input("images", shape, DType::F32);
+    let planes = |x: &Tensor| match is_last {
+        true => x.permute([0, 3, 1, 2]),
+        false => x.clone(),
+    };
+    let channels = |x: &Tensor| match is_last {
+        true => x.permute([0, 2, 3, 1]),
+        false => x.clone(),
+    };
+    let x = planes(&images);
+    let y = layer.forward(&x, &mut Context::evaluate());
+    let values = vec![numbers(&shape)];
+    if !trains {
+        return compiled(&[&images], &[&channels(&y)], values);
+    }
+    let mut leaves: Vec<Tensor> = layer.parameters()?.iter().map(|p| p.tensor()).collect();
+    leaves.push(x);
+    let mut found = gradients(&y.square().sum(), &leaves.iter().collect::<Vec<_>>());
+    let of_images = found.pop().ok_or("no gradient")?;
+    found.push(channels(&of_images));
+    compiled(&[&images], &found.iter().collect::<Vec<_>>(), values)
+}
+
 fn gpt() -> Result<Run> {
     let (batch, length, vocabulary) = (12, 64, 65);
     let model = Gpt::new(vocabulary, length);
@@ -109,6 +141,31 @@ fn run_of(case: &[&str]) -> Result<Run> {
             )
         }
         ["gpt", "train"] => gpt(),
+        ["depthwise", rest @ .., lies, mode] if rest.len() == 5 => {
+            let sizes = sizes(rest)?;
+            let (channels, size, kernel, stride, batch) =
+                (sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]);
+            let layer = Conv2d::new(channels, kernel)
+                .stride(stride)
+                .padding(kernel / 2)
+                .groups(channels);
+            convolution(
+                &layer,
+                [batch, channels, size, size],
+                lies,
+                *mode == "train",
+            )
+        }
+        ["transposed", rest @ .., lies, mode] if rest.len() == 6 => {
+            let sizes = sizes(rest)?;
+            let (inputs, outputs, size, kernel, stride, batch) =
+                (sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]);
+            let layer = ConvTranspose2d::new(outputs, kernel)
+                .stride(stride)
+                .padding((kernel - 1) / 2)
+                .output_padding(kernel % 2);
+            convolution(&layer, [batch, inputs, size, size], lies, *mode == "train")
+        }
         _ => Err(format!("there is no case {}", case.join(" ")).into()),
     }
 }

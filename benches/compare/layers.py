@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Measures recurrent networks, attention and a small GPT, Zerokara and PyTorch in turn, and prints how many times as fast.
+"""Measures recurrent networks, attention, a small GPT, depthwise and transposed convolutions, Zerokara and PyTorch in turn, and prints how many times as
+fast.
 
     python3 -m venv .venv && .venv/bin/pip install -r benches/compare/requirements.txt
-    .venv/bin/python benches/compare/sequences.py
-    .venv/bin/python benches/compare/sequences.py --only "lstm 1 512" --rounds 5
+    .venv/bin/python benches/compare/layers.py
+    .venv/bin/python benches/compare/layers.py --only "lstm 1 512" --rounds 5
 
-A figure is the median of the rounds, a round the median of the runs within --seconds. Of the GPT, PyTorch also runs compiled
+A figure is the median of the rounds, a round the median of the runs within --seconds. Of convolutions each has images as planes and with
+channels innermost, and the faster counts. Of the GPT, PyTorch also runs compiled
 (`--compile`), which takes a minute to begin with.
 """
 
@@ -34,6 +36,14 @@ def cases():
                 for mode in ["infer", "train"]:
                     yield f"attention {heads} {width} {length} {sees} {mode}"
     yield "gpt train"
+    for sizes in ["32 112 3 1", "64 112 3 2", "128 56 3 1", "256 28 3 1", "512 14 3 1", "512 14 3 2", "1024 7 3 1", "240 14 5 1"]:
+        for batch in [1, 8]:
+            for mode in ["infer", "train"]:
+                yield f"depthwise {sizes} {batch} {mode}"
+    for sizes in ["64 32 28 2 2", "256 128 14 2 2", "128 64 16 4 2", "512 256 4 4 2", "64 64 28 3 2", "16 3 64 4 2"]:
+        for batch in [1, 8]:
+            for mode in ["infer", "train"]:
+                yield f"transposed {sizes} {batch} {mode}"
 
 
 def recurrent(kind, layers, width, length, batch, mode):
@@ -74,6 +84,39 @@ def attention(heads, width, length, sees, mode):
         run().square().sum().backward()
 
     return train if mode == "train" else infer
+
+
+def convolution(layer, shape, mode, channels_last):
+    import torch
+
+    form = torch.channels_last if channels_last else torch.contiguous_format
+    layer = layer.to(memory_format=form)
+    x = torch.randn(shape).to(memory_format=form).requires_grad_(mode == "train")
+
+    def infer():
+        with torch.inference_mode():
+            layer(x)
+
+    def train():
+        x.grad = None
+        layer.zero_grad(set_to_none=True)
+        layer(x).square().sum().backward()
+
+    return train if mode == "train" else infer
+
+
+def depthwise(channels, size, kernel, stride, batch, mode, channels_last):
+    import torch
+
+    layer = torch.nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels)
+    return convolution(layer, (batch, channels, size, size), mode, channels_last)
+
+
+def transposed(inputs, outputs, size, kernel, stride, batch, mode, channels_last):
+    import torch
+
+    layer = torch.nn.ConvTranspose2d(inputs, outputs, kernel, stride, (kernel - 1) // 2, kernel % 2)
+    return convolution(layer, (batch, inputs, size, size), mode, channels_last)
 
 
 def gpt(compiled):
@@ -128,15 +171,28 @@ def gpt(compiled):
     return train
 
 
-def torch_run(case, compiled=False):
+def torch_runs(case, compiles):
+    """What PyTorch has for a case; the fastest counts."""
     kind, *rest = case.split()
     if kind == "gpt":
-        return gpt(compiled)
+        return [gpt(False)] + ([gpt(True)] if compiles else [])
     if kind == "attention":
         heads, width, length, sees, mode = rest
-        return attention(int(heads), int(width), int(length), sees, mode)
+        return [attention(int(heads), int(width), int(length), sees, mode)]
     *sizes, mode = rest
-    return recurrent(kind, *map(int, sizes), mode)
+    sizes = [int(size) for size in sizes]
+    if kind in ("depthwise", "transposed"):
+        layer = depthwise if kind == "depthwise" else transposed
+        return [layer(*sizes, mode, channels_last) for channels_last in (False, True)]
+    return [recurrent(kind, *sizes, mode)]
+
+
+def own_cases(case):
+    """The same for Zerokara: images come and go as planes, or with channels innermost."""
+    kind, *rest = case.split()
+    if kind not in ("depthwise", "transposed"):
+        return [case]
+    return [" ".join([kind, *rest[:-1], lies, rest[-1]]) for lies in ("planes", "channels")]
 
 
 def measured(run, seconds):
@@ -156,16 +212,16 @@ def main():
     parser.add_argument("--seconds", type=float, default=0.5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--compile", action="store_true", help="let PyTorch compile the GPT as well, and count the faster")
-    parser.add_argument("--program", help="the example `sequences`, built already [default: built from this tree]")
+    parser.add_argument("--program", help="the example `layers`, built already [default: built from this tree]")
     args = parser.parse_args()
 
     import torch
 
     torch.set_num_threads(args.threads)
     if not args.program:
-        build = ["cargo", "build", "--release", "-p", "zerokara-nn", "--example", "sequences"]
+        build = ["cargo", "build", "--release", "-p", "zerokara-nn", "--example", "layers"]
         subprocess.run(build, cwd=ROOT, check=True)
-        args.program = str(ROOT / "target/release/examples/sequences")
+        args.program = str(ROOT / "target/release/examples/layers")
     own = subprocess.Popen(
         [args.program],
         stdin=subprocess.PIPE,
@@ -176,16 +232,17 @@ def main():
     groups = {}
     print(f"{'case':36} {'Zerokara':>10} {'PyTorch':>10}  ms a run; times as fast")
     for case in filter(lambda case: args.only in case, cases()):
-        ways = [torch_run(case)]
-        if case.startswith("gpt") and args.compile:
-            ways.append(torch_run(case, True))
+        ways = torch_runs(case, args.compile)
         ours, theirs = [], []
         for _ in range(args.rounds):
-            own.stdin.write(f"{case} {args.seconds}\n")
-            own.stdin.flush()
-            ours.append(float(own.stdout.readline()))
+            times = []
+            for own_case in own_cases(case):
+                own.stdin.write(f"{own_case} {args.seconds}\n")
+                own.stdin.flush()
+                times.append(float(own.stdout.readline()))
+            ours.append(times)
             theirs.append([measured(way, args.seconds) for way in ways])
-        ours = statistics.median(ours)
+        ours = min(statistics.median(way) for way in zip(*ours))
         theirs = min(statistics.median(way) for way in zip(*theirs))
         print(f"{case:36} {ours:10.3f} {theirs:10.3f}  {theirs / ours:.2f}", flush=True)
         words = case.split()

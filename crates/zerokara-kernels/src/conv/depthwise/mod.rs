@@ -1,0 +1,48 @@
+//! Depthwise convolution: each channel has a filter of its own, and no channel meets another.
+//!
+//! ```text
+//! out[n, y, x, c] = sum over kh, kw of in[n, y * stride + kh * dilation - padding, .., c] * filters[c, kh, kw]
+//! ```
+//!
+//! There is no product of matrices in it: a vector holds as many channels as it has lanes (a *block*), and each tap is one
+//! multiplication of vectors. A unit takes a block of channels of some rows to scratch ([`tile`]), one vector for each position and
+//! zeros around the image, and sums from there. Since it is copied anyway, the image may lie in any order: channels innermost or
+//! plane by plane, which is transposed on the way; so may what is written. So that a network of planes needs no copy of its own.
+
+mod filters;
+mod images;
+mod tile;
+
+pub(super) use filters::run_unit_body as run_filters_unit_body;
+pub use filters::{
+    run_unit as run_filters_unit, scratch_len as filters_scratch_len, units as filters_units,
+};
+pub use images::{Cut, Operands, run_unit, scratch_len, unit_range, units};
+pub(super) use images::{pack, packed_len, run_unit_body};
+
+use crate::plan::ConvGeometry;
+
+/// Whether a convolution is of this kind.
+pub fn applies(g: &ConvGeometry) -> bool {
+    g.groups > 1 && g.groups == g.in_channels && g.groups == g.out_channels
+}
+
+/// The strides of images `[N, Y, X, C]` without gaps.
+fn dense(size: [usize; 2], channels: usize) -> [isize; 4] {
+    let [height, width] = size;
+    [height * width * channels, width * channels, channels, 1].map(|stride| stride as isize)
+}
+
+/// Multiplications of single numbers in a unit of work below which sharing them out costs more than it saves.
+const UNIT_WORK: usize = 128 * 1024;
+/// Units into which a pass large enough is cut, at least.
+const UNITS: usize = 16;
+/// Numbers of a tile: it is to stay near while it is read for each tap.
+const TILE: usize = 24 * 1024;
+
+/// Parts of an image that make units enough, at most `most`.
+fn parts(g: &ConvGeometry, images: usize, most: usize) -> usize {
+    let work = (g.output[0] * g.output[1]).saturating_mul(g.kernel[0] * g.kernel[1] * g.groups);
+    let parts = UNITS.div_ceil(images.max(1)).min(work / UNIT_WORK);
+    parts.min(most).max(1)
+}
