@@ -166,31 +166,6 @@ fn shape_of(
     Ok([n, outputs, rows, columns])
 }
 
-/// Copies of the filters that lie side by side: each is a product with what becomes one block of the output.
-fn side_by_side(x: &Tensor, w: &Tensor, groups: usize) -> Option<Tensor> {
-    let (&[n, c, height, width], &[_, per_group, kh, kw]) = (x.shape().ok()?, w.shape().ok()?)
-    else {
-        return None;
-    };
-    let sizes = |lengths: &[usize]| lengths.iter().map(|&n| n as i64).collect::<Vec<_>>();
-    let block = per_group * kh * kw;
-    let filters = w
-        .reshape_exactly(&sizes(&[groups, c / groups, block]))
-        .permute([0, 2, 1])
-        .reshape_exactly(&sizes(&[groups * block, c / groups, 1, 1]));
-    let options = ConvOptions {
-        groups,
-        ..ConvOptions::default()
-    };
-    let outputs = groups * per_group;
-    Some(
-        x.conv2d(&filters, options)
-            .reshape_exactly(&sizes(&[n, outputs, kh, kw, height, width]))
-            .permute([0, 1, 4, 2, 5, 3])
-            .reshape_exactly(&sizes(&[n, outputs, height * kh, width * kw])),
-    )
-}
-
 /// The operation on images.
 #[derive(Debug)]
 pub struct ConvTranspose2d {
@@ -267,13 +242,6 @@ impl Op for ConvTranspose2d {
             return None;
         };
         let options = &self.options;
-        if [kh, kw] == options.stride
-            && options.padding.is_none()
-            && options.output_padding == [0, 0]
-            && options.dilation == [1, 1]
-        {
-            return side_by_side(x, w, options.groups);
-        }
         let mut padding = options.padding;
         let (mut input, mut after) = ([0; 2], [0; 4]);
         for (axis, (length, kernel)) in [(height, kh), (width, kw)].into_iter().enumerate() {

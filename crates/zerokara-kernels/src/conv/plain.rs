@@ -197,8 +197,8 @@ impl Elements<'_> {
     }
 }
 
-/// Computes anew what is not finite in some rows of the gradient with respect to the filters, `[rows, KW, C / groups, O]`, of
-/// some images of the batch.
+/// Computes anew what is not finite in some rows of the gradient with respect to the filters, `[rows, KW, C / groups, O]`, and some
+/// vectors of the output channels of each group, of some images of the batch.
 ///
 /// # Safety
 ///
@@ -208,6 +208,7 @@ pub(super) unsafe fn mend_gradient<S: Simd>(
     g: &ConvGeometry,
     images: Range<usize>,
     rows: Range<usize>,
+    vectors: Range<usize>,
     input: *const f32,
     output_gradient: *const f32,
     gradient: *mut f32,
@@ -215,7 +216,7 @@ pub(super) unsafe fn mend_gradient<S: Simd>(
     let (in_group, out_group) = (g.in_channels / g.groups, g.out_channels / g.groups);
     let next = in_group * g.out_channels;
     for (group, c) in (0..g.groups).flat_map(|group| (0..in_group).map(move |c| (group, c))) {
-        for first in (0..out_group).step_by(S::LANES) {
+        for first in vectors.clone().map(|v| v * S::LANES) {
             let o = group * out_group + first;
             let lanes = S::LANES.min(out_group - first);
             // SAFETY: the caller vouches for all of it.

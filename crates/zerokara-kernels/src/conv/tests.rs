@@ -330,6 +330,18 @@ fn large_images_are_cut_into_bands_and_many_runs_into_turns() {
 }
 
 #[test]
+fn filters_too_many_for_partial_gradients_are_cut_by_channels() {
+    for (channels, kernel) in [([520, 600, 1], [3, 2]), ([300, 260, 2], [7, 7])] {
+        let g = geometry(3, channels, [4, 3], kernel, [2, 2], [3, 3], [1, 1]);
+        assert!(partials(&g) < 3 && weight_gradient_units(Isa::Portable, &g) > 2 * partials(&g));
+        for isa in Isa::available() {
+            check(isa, &g);
+        }
+        check(Isa::Portable, &ConvGeometry { batch: 0, ..g });
+    }
+}
+
+#[test]
 fn an_empty_batch_has_no_gradient() {
     let g = geometry(0, [2, 5, 1], [6, 6], [3, 3], [1, 1], [1, 1], [1, 1]);
     check_everywhere(&g);

@@ -26,19 +26,32 @@ const COPY_ENTRIES: usize = 48;
 /// Most output rows in a block.
 const ROWS: usize = 64;
 
+/// Numbers in all partial gradients, beyond which there are fewer: they are written, and read again to be summed.
+const NUMBERS: usize = 1 << 20;
+
 /// Number of partial gradients with respect to the filters, each over a fixed share of the batch.
 pub fn partials(g: &ConvGeometry) -> usize {
-    g.batch.clamp(1, PARTIALS)
+    let filters = g.filters().iter().product::<usize>().max(1);
+    let most = (NUMBERS / filters).clamp(1, PARTIALS);
+    g.batch.clamp(1, most)
 }
 
-/// Parts that the rows of the filter are cut into, where the batch alone gives too few units.
-fn parts(g: &ConvGeometry) -> usize {
-    PARTIALS.div_ceil(partials(g)).min(g.kernel[0])
+/// Parts that the rows of the filter and the vectors of output channels of a group are cut into, where the batch alone gives too few
+/// units.
+fn parts(lanes: usize, g: &ConvGeometry) -> [usize; 2] {
+    let wanted = PARTIALS.div_ceil(partials(g));
+    let rows = wanted.min(g.kernel[0]);
+    let vectors = (g.out_channels / g.groups).div_ceil(lanes);
+    [rows, wanted.div_ceil(rows).min(vectors.div_ceil(VECTORS))]
 }
+
+/// Vectors of output channels that a part has, about, at least.
+const VECTORS: usize = 4;
 
 /// Number of independent units of work.
-pub(super) fn units(g: &ConvGeometry) -> usize {
-    partials(g) * parts(g)
+pub(super) fn units(lanes: usize, g: &ConvGeometry) -> usize {
+    let [rows, columns] = parts(lanes, g);
+    partials(g) * rows * columns
 }
 
 /// Output rows of the blocks that images are taken in: whole images (some at a time) or bands of one.
@@ -103,10 +116,13 @@ pub(super) unsafe fn run_unit_body<S: Simd>(
     scratch: &mut [f32],
 ) {
     debug_assert!(scratch.len() >= scratch_len(g));
-    let (parts, block) = (parts(g), Block::new(g));
-    let (partial, part) = (unit / parts, unit % parts);
+    let ([rows, columns], block) = (parts(S::LANES, g), Block::new(g));
+    let (partial, part) = (unit / (rows * columns), unit % (rows * columns));
     let images = share(g.batch, partials(g), partial);
-    let filter_rows = share(g.kernel[0], parts, part);
+    let filter_rows = share(g.kernel[0], rows, part / columns);
+    let out_group = g.out_channels / g.groups;
+    let vectors = out_group.div_ceil(S::LANES);
+    let vectors = share(vectors, columns, part % columns);
     let [height, width] = g.output;
     let row_len = g.kernel[1] * (g.in_channels / g.groups) * g.out_channels;
     let image_len = g.input[0] * g.input[1] * g.in_channels;
@@ -115,7 +131,12 @@ pub(super) unsafe fn run_unit_body<S: Simd>(
     unsafe {
         let gradient = gradient.add((partial * g.kernel[0] + filter_rows.start) * row_len);
         if images.is_empty() {
-            gradient.write_bytes(0, filter_rows.len() * row_len);
+            let columns = vectors.start * S::LANES..(vectors.end * S::LANES).min(out_group);
+            for first in (0..filter_rows.len() * row_len).step_by(out_group) {
+                gradient
+                    .add(first + columns.start)
+                    .write_bytes(0, columns.len());
+            }
             return;
         }
         let (panel, scratch) = scratch.split_at_mut(block.panel_len(g));
@@ -150,6 +171,7 @@ pub(super) unsafe fn run_unit_body<S: Simd>(
                 run_block::<S>(
                     g,
                     &filter_rows,
+                    &vectors,
                     start,
                     pitch,
                     runs,
@@ -163,7 +185,15 @@ pub(super) unsafe fn run_unit_body<S: Simd>(
         }
         // Zeros around the images are no terms: what they may have made of a gradient that is not finite is computed anew.
         if !region(g, &(0..height)).is_inside() {
-            mend_gradient::<S>(g, images, filter_rows, input, output_gradient, gradient);
+            mend_gradient::<S>(
+                g,
+                images,
+                filter_rows,
+                vectors,
+                input,
+                output_gradient,
+                gradient,
+            );
         }
     }
 }
@@ -173,6 +203,7 @@ pub(super) unsafe fn run_unit_body<S: Simd>(
 unsafe fn run_block<S: Simd>(
     g: &ConvGeometry,
     filter_rows: &Range<usize>,
+    vectors: &Range<usize>,
     input: *const f32,
     pitch: isize,
     runs: &[(isize, usize)],
@@ -184,12 +215,11 @@ unsafe fn run_block<S: Simd>(
     let in_group = g.in_channels / g.groups;
     let out_group = g.out_channels / g.groups;
     let entries = filter_rows.len() * g.kernel[1] * in_group;
-    let total = out_group.div_ceil(S::LANES);
     let positions = runs.iter().map(|run| run.1).sum();
     for group in 0..g.groups {
-        let mut v = 0;
-        while v < total {
-            let width = panel_width(S::REGISTERS, v, total);
+        let mut v = vectors.start;
+        while v < vectors.end {
+            let width = panel_width(S::REGISTERS, v - vectors.start, vectors.len());
             let column = group * out_group + v * S::LANES;
             let last = (out_group - (v + width - 1) * S::LANES).min(S::LANES);
             // SAFETY: the panel's columns of the block's positions.

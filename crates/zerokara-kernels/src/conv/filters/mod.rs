@@ -26,7 +26,7 @@ pub fn weight_gradient_units(isa: Isa, g: &ConvGeometry) -> usize {
 
 fn weight_gradient_units_of(lanes: usize, g: &ConvGeometry) -> usize {
     match choice::filters(lanes, g) {
-        Method::Direct => direct::units(g),
+        Method::Direct => direct::units(lanes, g),
         Method::Winograd => winograd::units(lanes, g),
         Method::Depthwise => depthwise::filters_units(lanes, g),
     }
