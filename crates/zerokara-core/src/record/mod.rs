@@ -3,6 +3,7 @@
 //! A [`ModelRecord`] is what is saved, exported and imported. It is made by tracing a forward pass
 //! ([`ModelRecord::trace`]) or node by node, and computes by itself ([`ModelRecord::run`]).
 
+mod control;
 mod fit;
 mod merge;
 mod run;
@@ -10,6 +11,7 @@ mod size;
 mod trace;
 mod validate;
 
+pub use control::{Along, Body, Control};
 pub use run::{Applied, Pass};
 pub use size::{Lengths, Size};
 pub use trace::{Cell, Passed, nodes};
@@ -97,6 +99,19 @@ pub enum NodeSource {
     Constant(usize),
     /// Evenly spaced numbers, in a shape that may follow from lengths which may be any.
     Series(Series),
+    /// A branch or a loop, which has several results.
+    Control(Box<Control>),
+    /// A result of a branch or loop.
+    Result {
+        /// The position of the branch or loop.
+        of: usize,
+        /// Which of its results.
+        number: usize,
+    },
+    /// In a body: what it is given at this place.
+    Given(usize),
+    /// In a body: the node at this position of the graph around it.
+    Outer(usize),
     /// An operation of the registry.
     Op {
         /// Its name.

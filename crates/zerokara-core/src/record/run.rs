@@ -1,6 +1,6 @@
 //! A record's forward pass, built again for the inputs at hand.
 
-use super::{GraphRecord, Lengths, ModelRecord, NodeSource, RecordedAttribute};
+use super::{Body, Lengths, ModelRecord, NodeRecord, NodeSource, RecordedAttribute};
 use crate::{
     Array, Arrays, Attribute, Attributes, Axis, Budget, DType, Error, Meta, Metas, Result, Runtime,
     Tensor, Tensors, registry, scope,
@@ -48,59 +48,25 @@ impl ModelRecord {
             true => &self.train,
             false => &self.evaluate,
         };
-        let mut budget = match pass.is_limited {
-            true => Some(Budget::new(self.times(&lengths)?)?),
-            false => None,
+        let mut passing = Passing {
+            record: self,
+            inputs,
+            budget: match pass.is_limited {
+                true => Some(Budget::new(self.times(&lengths)?)?),
+                false => None,
+            },
+            lengths,
+            pass: &mut pass,
+            repeated: 0,
         };
-        let mut values: Vec<Tensor> = Vec::with_capacity(graph.nodes.len());
-        for node in &graph.nodes {
-            let value = match &node.source {
-                NodeSource::Input(name) => match self.signature.inputs.len() {
-                    1 => inputs
-                        .only()
-                        .map_or_else(|| inputs.tensor(name), Tensor::clone),
-                    _ => inputs.tensor(name),
-                },
-                NodeSource::Step => pass.step.clone(),
-                NodeSource::Constant(at) => Tensor::from(self.constants[*at].clone()),
-                NodeSource::Series(series) => {
-                    let shape = series.shape.iter().map(|size| size.length(&lengths));
-                    let shape = shape.collect::<Result<Vec<_>>>()?;
-                    let meta = Meta::new(shape, DType::F64);
-                    Runtime::current()?.limits().check_value(&meta)?;
-                    Tensor::from(series.array(&meta.shape)?)
-                }
-                NodeSource::Parameter(name) => (pass.parameter)(name),
-                NodeSource::Op {
-                    name,
-                    attributes,
-                    inputs,
-                } => {
-                    let attributes = attributes.at(&lengths)?;
-                    let inputs: Vec<Tensor> = inputs.iter().map(|&i| values[i].clone()).collect();
-                    let layer = node.layer.as_deref().unwrap_or("");
-                    scope::in_layer(layer, pass.location, || match &mut pass.key {
-                        // A draw belongs to the seed of this pass, not to that of the recorded one.
-                        Some(key) if name == "uniform" => {
-                            registry::apply(name, &with_key(&attributes, key()), &inputs)
-                        }
-                        _ => registry::apply(name, &attributes, &inputs),
-                    })
-                }
-            };
-            // An invalid value says itself what is wrong.
-            if let Some(budget) = &mut budget
-                && value.meta().is_ok()
-            {
-                budget.spend(&value)?;
-            }
-            values.push(value);
-        }
+        let values = passing.values(&graph.nodes, &[], &[])?;
         let names = self.signature.outputs.iter().map(|port| port.name.clone());
-        let outputs = graph.outputs.iter().map(|&at| values[at].clone());
+        let outputs = graph.outputs.iter().map(|&at| values[at].tensor());
+        let updates = graph.updates.iter();
+        let updates = updates.map(|(name, at)| (name.clone(), values[*at].tensor()));
         Ok(Applied {
             outputs: names.zip(outputs).collect(),
-            updates: named(graph, &values),
+            updates: updates.collect(),
         })
     }
 
@@ -234,11 +200,135 @@ impl ModelRecord {
     }
 }
 
-fn named(graph: &GraphRecord, values: &[Tensor]) -> Vec<(String, Tensor)> {
-    let updates = graph.updates.iter();
-    updates
-        .map(|(name, at)| (name.clone(), values[*at].clone()))
-        .collect()
+/// What a node gives.
+pub(super) enum Value {
+    One(Tensor),
+    /// The results of a branch or loop.
+    Many(Vec<Tensor>),
+}
+
+impl Value {
+    /// What is used of it.
+    pub(super) fn tensor(&self) -> Tensor {
+        self.result(0)
+    }
+
+    fn result(&self, number: usize) -> Tensor {
+        let found = match self {
+            Value::One(tensor) => Some(tensor),
+            Value::Many(results) => results.get(number),
+        };
+        let missing = || Tensor::invalid(Error::new(format!("there is no result {number}")));
+        found.map_or_else(missing, Tensor::clone)
+    }
+}
+
+/// A pass while it is built.
+pub(super) struct Passing<'a, 'p> {
+    record: &'a ModelRecord,
+    inputs: &'a Tensors,
+    lengths: Lengths,
+    budget: Option<Budget>,
+    pass: &'a mut Pass<'p>,
+    /// Nodes of repeated bodies so far.
+    pub(super) repeated: usize,
+}
+
+impl Passing<'_, '_> {
+    /// The values of the nodes of a graph, or of a body that is given something, within a graph of these values.
+    fn values(
+        &mut self,
+        nodes: &[NodeRecord],
+        given: &[Tensor],
+        outer: &[Value],
+    ) -> Result<Vec<Value>> {
+        let mut values: Vec<Value> = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            let value = match &node.source {
+                NodeSource::Control(control) => Value::Many(self.control(control, &values)?),
+                NodeSource::Result { of, number } => Value::One(values[*of].result(*number)),
+                NodeSource::Given(at) => Value::One(given[*at].clone()),
+                NodeSource::Outer(at) => Value::One(outer[*at].tensor()),
+                _ => Value::One(self.node(node, &values)?),
+            };
+            // An invalid value says itself what is wrong.
+            if let (Some(budget), Value::One(value)) = (&mut self.budget, &value)
+                && value.meta().is_ok()
+            {
+                budget.spend(value)?;
+            }
+            values.push(value);
+        }
+        Ok(values)
+    }
+
+    /// What a body of the graph around gives.
+    ///
+    /// # Errors
+    /// If bodies come to too many nodes.
+    pub(super) fn body(
+        &mut self,
+        body: &Body,
+        given: &[Tensor],
+        outer: &[Value],
+    ) -> Result<Vec<Tensor>> {
+        self.repeated = self.repeated.saturating_add(body.nodes.len());
+        self.expect_room(body, 0)?;
+        let values = self.values(&body.nodes, given, outer)?;
+        let outputs = body.outputs.iter().map(|&at| values[at].tensor());
+        Ok(outputs.collect())
+    }
+
+    /// A node that is neither control flow nor comes from around.
+    fn node(&mut self, node: &NodeRecord, values: &[Value]) -> Result<Tensor> {
+        let (record, inputs, pass) = (self.record, self.inputs, &mut *self.pass);
+        Ok(match &node.source {
+            NodeSource::Input(name) => match record.signature.inputs.len() {
+                1 => inputs
+                    .only()
+                    .map_or_else(|| inputs.tensor(name), Tensor::clone),
+                _ => inputs.tensor(name),
+            },
+            NodeSource::Step => pass.step.clone(),
+            NodeSource::Constant(at) => Tensor::from(record.constants[*at].clone()),
+            NodeSource::Series(series) => {
+                let shape = series.shape.iter().map(|size| size.length(&self.lengths));
+                let shape = shape.collect::<Result<Vec<_>>>()?;
+                let meta = Meta::new(shape, DType::F64);
+                Runtime::current()?.limits().check_value(&meta)?;
+                Tensor::from(series.array(&meta.shape)?)
+            }
+            NodeSource::Parameter(name) => (pass.parameter)(name),
+            NodeSource::Op {
+                name,
+                attributes,
+                inputs,
+            } => {
+                let attributes = attributes.at(&self.lengths)?;
+                let inputs: Vec<Tensor> = inputs.iter().map(|&i| values[i].tensor()).collect();
+                let layer = node.layer.as_deref().unwrap_or("");
+                scope::in_layer(layer, pass.location, || match &mut pass.key {
+                    // A draw belongs to the seed of this pass, not to that of the recorded one.
+                    Some(key) if name == "uniform" => {
+                        registry::apply(name, &with_key(&attributes, key()), &inputs)
+                    }
+                    // Nor do trips of a loop draw the same.
+                    None if name == "uniform" && self.repeated > 0 => {
+                        let recorded = attributes.int("key").unwrap_or(0) as u64;
+                        let turn = (self.repeated as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                        registry::apply(name, &with_key(&attributes, recorded ^ turn), &inputs)
+                    }
+                    _ => registry::apply(name, &attributes, &inputs),
+                })
+            }
+            NodeSource::Control(_)
+            | NodeSource::Result { .. }
+            | NodeSource::Given(_)
+            | NodeSource::Outer(_) => {
+                Tensor::invalid(Error::new("a node of control flow stands for no tensor"))
+            }
+        })
+    }
 }
 
 /// The attributes with another key.

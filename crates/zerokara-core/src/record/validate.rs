@@ -1,6 +1,8 @@
 //! Whether a record's parts refer to each other as they should, and whether inputs are as its signature says.
 
-use super::{GraphRecord, Lengths, ModelRecord, NodeSource, RecordedAttribute, Size};
+use super::{
+    Control, GraphRecord, Lengths, ModelRecord, NodeRecord, NodeSource, RecordedAttribute, Size,
+};
 use crate::{Axis, Error, Metas, Port, Result};
 use std::{collections::HashSet, sync::Arc};
 
@@ -82,6 +84,23 @@ fn unique<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<HashSe
     Ok(found)
 }
 
+/// What a body may refer to beside its own nodes.
+#[derive(Clone, Copy, Default)]
+struct Around<'a> {
+    /// The nodes before it in the graph around it.
+    nodes: &'a [NodeRecord],
+    /// How many it is given.
+    given: usize,
+    /// In how many bodies it lies.
+    depth: usize,
+}
+
+/// Whether the node is there and stands for one tensor.
+fn is_tensor(nodes: &[NodeRecord], at: usize) -> bool {
+    let node = nodes.get(at);
+    node.is_some_and(|node| !matches!(node.source, NodeSource::Control(_)))
+}
+
 /// What a graph may refer to.
 struct Known<'a> {
     inputs: &'a HashSet<&'a str>,
@@ -92,11 +111,7 @@ struct Known<'a> {
 
 impl Known<'_> {
     fn check(&self, graph: &GraphRecord, outputs: usize) -> Result<()> {
-        for (at, node) in graph.nodes.iter().enumerate() {
-            if let Some(what) = self.wrong(at, &node.source) {
-                return Err(Error::new(format!("node {at} of the graph {what}")));
-            }
-        }
+        self.check_nodes(&graph.nodes, Around::default(), "the graph")?;
         if graph.outputs.len() != outputs {
             return Err(Error::new(format!(
                 "the graph has {} outputs, and the signature {outputs}",
@@ -106,10 +121,10 @@ impl Known<'_> {
         let updates = graph.updates.iter().map(|(_, at)| at);
         if let Some(at) = updates
             .chain(&graph.outputs)
-            .find(|&&at| at >= graph.nodes.len())
+            .find(|&&at| !is_tensor(&graph.nodes, at))
         {
             return Err(Error::new(format!(
-                "node {at} of the graph is named but not there"
+                "node {at} of the graph is named but not there, or no tensor"
             )));
         }
         let mut updated = HashSet::new();
@@ -126,15 +141,76 @@ impl Known<'_> {
         Ok(())
     }
 
-    fn wrong(&self, at: usize, source: &NodeSource) -> Option<String> {
+    /// Looks at the nodes of a graph or a body.
+    fn check_nodes(&self, nodes: &[NodeRecord], around: Around<'_>, place: &str) -> Result<()> {
+        let fault = |at: usize, what: &str| Error::new(format!("node {at} of {place} {what}"));
+        for (at, node) in nodes.iter().enumerate() {
+            let before = &nodes[..at];
+            if let Some(what) = self.wrong(before, around, &node.source) {
+                return Err(fault(at, &what));
+            }
+            let NodeSource::Control(control) = &node.source else {
+                continue;
+            };
+            if around.depth == Control::MOST_DEPTH {
+                return Err(fault(at, "lies within too many loops and branches"));
+            }
+            for (body, given) in control.bodies() {
+                let inner = Around {
+                    nodes: before,
+                    given,
+                    depth: around.depth + 1,
+                };
+                let place = format!("a body of node {at} of {place}");
+                self.check_nodes(&body.nodes, inner, &place)?;
+                let mut outputs = body.outputs.iter();
+                if let Some(wrong) = outputs.find(|&&out| !is_tensor(&body.nodes, out)) {
+                    let what = format!("gives node {wrong} of its body, which is no tensor of it");
+                    return Err(fault(at, &what));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn wrong(
+        &self,
+        before: &[NodeRecord],
+        around: Around<'_>,
+        source: &NodeSource,
+    ) -> Option<String> {
         match source {
+            NodeSource::Control(control) => {
+                let mut inputs = control.inputs().into_iter();
+                match inputs.find(|&at| !is_tensor(before, at)) {
+                    Some(at) => Some(format!("takes node {at}, which is no tensor before it")),
+                    None => control.wrong().map(str::to_string),
+                }
+            }
+            NodeSource::Result { of, number } => match before.get(*of).map(|node| &node.source) {
+                Some(NodeSource::Control(control)) if *number < control.results() => None,
+                _ => Some(format!(
+                    "is result {number} of node {of}, which does not have it"
+                )),
+            },
+            NodeSource::Given(at) if *at >= around.given => {
+                Some(format!("takes what is given {at}, and there is no such"))
+            }
+            NodeSource::Outer(at) if !is_tensor(around.nodes, *at) => Some(format!(
+                "takes node {at} from around it, which is no tensor there"
+            )),
             NodeSource::Op {
                 name,
                 attributes,
                 inputs,
             } => {
-                if let Some(input) = inputs.iter().find(|&&i| i >= at) {
+                if let Some(input) = inputs.iter().find(|&&i| i >= before.len()) {
                     return Some(format!("({name}) has the input {input}, which comes later"));
+                }
+                if let Some(input) = inputs.iter().find(|&&i| !is_tensor(before, i)) {
+                    return Some(format!(
+                        "({name}) has the input {input}, which is no tensor"
+                    ));
                 }
                 attributes.iter().find_map(|(_, value)| match value {
                     RecordedAttribute::Known(_) => None,

@@ -7,8 +7,8 @@ use std::collections::{HashMap, HashSet};
 use zerokara_core::{
     Array, Attribute, Axis, DType, Port, Signature,
     record::{
-        BATCH, GraphRecord, Lengths, ModelRecord, NodeRecord, NodeSource, ParameterRecord,
-        RecordedAttribute, RecordedAttributes, Series, Size,
+        Along, BATCH, Body, Control, GraphRecord, Lengths, ModelRecord, NodeRecord, NodeSource,
+        ParameterRecord, RecordedAttribute, RecordedAttributes, Series, Size,
     },
 };
 
@@ -125,12 +125,11 @@ fn text(value: &Value) -> Result<&str, String> {
     value.as_str().ok_or_else(|| format!("{value} is no text"))
 }
 
-/// The two values of a pair.
-fn named<'a>(pair: &'a Value, what: &str) -> Result<[&'a Value; 2], String> {
-    match pair.as_array().map(Vec::as_slice) {
-        Some([first, second]) => Ok([first, second]),
-        _ => Err(format!("{pair} is no {what}")),
-    }
+/// The elements of a list of so many.
+fn named<'a, const N: usize>(list: &'a Value, what: &str) -> Result<[&'a Value; N], String> {
+    let elements = list.as_array().filter(|elements| elements.len() == N);
+    let elements = elements.ok_or_else(|| format!("{list} is no {what}"))?;
+    Ok(std::array::from_fn(|i| &elements[i]))
 }
 
 fn ports(graph: &Value, what: &str) -> Result<Vec<Port>, String> {
@@ -150,21 +149,77 @@ fn ports(graph: &Value, what: &str) -> Result<Vec<Port>, String> {
 
 /// A pass of any version: it has one `output` in version 1, and later `outputs`.
 fn nodes(graph: &Value, tensors: &[Array]) -> Result<GraphRecord, String> {
-    let nodes = json::list(graph, "nodes")?.iter().enumerate();
-    let nodes =
-        nodes.map(|(at, entry)| node(entry, tensors).map_err(|e| format!("node {at}: {e}")));
     let mut updates = Vec::new();
     for update in json::list(graph, "updates")? {
         let [name, at] = named(update, "update")?;
         updates.push((text(name)?.to_string(), json::size(at)?));
     }
     Ok(GraphRecord {
-        nodes: nodes.collect::<Result<_, _>>()?,
+        nodes: node_list(graph, tensors)?,
         outputs: match graph.get("output") {
             Some(output) => vec![json::size(output)?],
             None => json::sizes(graph, "outputs")?,
         },
         updates,
+    })
+}
+
+fn node_list(graph: &Value, tensors: &[Array]) -> Result<Vec<NodeRecord>, String> {
+    let nodes = json::list(graph, "nodes")?.iter().enumerate();
+    nodes
+        .map(|(at, entry)| node(entry, tensors).map_err(|e| format!("node {at}: {e}")))
+        .collect()
+}
+
+fn body(entry: &Value, name: &str, tensors: &[Array]) -> Result<Body, String> {
+    let body = json::field(entry, name)?;
+    Ok(Body {
+        nodes: node_list(body, tensors).map_err(|e| format!("{name}: {e}"))?,
+        outputs: json::sizes(body, "outputs")?,
+    })
+}
+
+/// A branch, a loop or a scan.
+fn control(entry: &Value, tensors: &[Array]) -> Result<Control, String> {
+    let place = |name: &str| match entry.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(place) => json::size(place).map(Some),
+    };
+    let along = |axis: &Value, reverse: &Value| match (axis.as_i64(), reverse.as_bool()) {
+        (Some(axis), Some(reverse)) => Ok(Along { axis, reverse }),
+        _ => Err(format!("{axis}, {reverse} is no axis with a direction")),
+    };
+    Ok(match json::text(entry, "is")? {
+        "branch" => Control::Branch {
+            condition: json::size(json::field(entry, "condition")?)?,
+            then: body(entry, "then", tensors)?,
+            otherwise: body(entry, "otherwise", tensors)?,
+        },
+        "loop" => Control::Loop {
+            trips: place("trips")?,
+            condition: place("condition")?,
+            states: json::sizes(entry, "states")?,
+            body: body(entry, "body", tensors)?,
+        },
+        "scan" => {
+            let mut sequences = Vec::new();
+            for sequence in json::list(entry, "sequences")? {
+                let [at, axis, reverse] = named(sequence, "sequence")?;
+                sequences.push((json::size(at)?, along(axis, reverse)?));
+            }
+            let mut stacks = Vec::new();
+            for stack in json::list(entry, "stacks")? {
+                let [axis, reverse] = named(stack, "stack")?;
+                stacks.push(along(axis, reverse)?);
+            }
+            Control::Scan {
+                states: json::sizes(entry, "states")?,
+                sequences,
+                stacks,
+                body: body(entry, "body", tensors)?,
+            }
+        }
+        other => return Err(format!("{other} is no kind of control flow")),
     })
 }
 
@@ -184,6 +239,18 @@ fn node(entry: &Value, tensors: &[Array]) -> Result<NodeRecord, String> {
         NodeSource::Constant(json::size(constant)?)
     } else if let Some(series) = entry.get("series") {
         NodeSource::Series(series_of(series)?)
+    } else if let Some(flow) = entry.get("control") {
+        NodeSource::Control(Box::new(control(flow, tensors)?))
+    } else if let Some(result) = entry.get("result") {
+        let [of, number] = named(result, "result")?;
+        NodeSource::Result {
+            of: json::size(of)?,
+            number: json::size(number)?,
+        }
+    } else if let Some(given) = entry.get("given") {
+        NodeSource::Given(json::size(given)?)
+    } else if let Some(outer) = entry.get("outer") {
+        NodeSource::Outer(json::size(outer)?)
     } else {
         let mut attributes = RecordedAttributes::default();
         if entry.get("attributes").is_some() {

@@ -5,7 +5,10 @@ use crate::json;
 use serde_json::{Map, Value};
 use zerokara_core::{
     Array, Attribute, Axis, Port,
-    record::{GraphRecord, ModelRecord, NodeSource, RecordedAttribute, Size},
+    record::{
+        Along, Body, Control, GraphRecord, ModelRecord, NodeRecord, NodeSource, RecordedAttribute,
+        Size,
+    },
 };
 
 /// The text of a graph, and the tensors that attributes are.
@@ -55,8 +58,72 @@ fn port(port: &Port) -> Value {
 }
 
 fn nodes(graph: &GraphRecord, tensors: &mut Vec<Array>) -> Value {
-    let mut nodes = Vec::with_capacity(graph.nodes.len());
-    for node in &graph.nodes {
+    let updates = graph.updates.iter();
+    let updates = updates.map(|(name, at)| vec![Value::from(name.as_str()), Value::from(*at)]);
+    json::object([
+        ("nodes", node_list(&graph.nodes, tensors)),
+        ("outputs", graph.outputs.clone().into()),
+        ("updates", updates.collect()),
+    ])
+}
+
+fn body(body: &Body, tensors: &mut Vec<Array>) -> Value {
+    json::object([
+        ("nodes", node_list(&body.nodes, tensors)),
+        ("outputs", body.outputs.clone().into()),
+    ])
+}
+
+/// A branch, a loop or a scan, with its bodies.
+fn control(control: &Control, tensors: &mut Vec<Array>) -> Value {
+    let along = |along: &Along| vec![Value::from(along.axis), along.reverse.into()];
+    match control {
+        Control::Branch {
+            condition,
+            then,
+            otherwise,
+        } => json::object([
+            ("is", "branch".into()),
+            ("condition", (*condition).into()),
+            ("then", body(then, tensors)),
+            ("otherwise", body(otherwise, tensors)),
+        ]),
+        Control::Loop {
+            trips,
+            condition,
+            states,
+            body: own,
+        } => json::object([
+            ("is", "loop".into()),
+            ("trips", (*trips).into()),
+            ("condition", (*condition).into()),
+            ("states", states.clone().into()),
+            ("body", body(own, tensors)),
+        ]),
+        Control::Scan {
+            states,
+            sequences,
+            stacks,
+            body: own,
+        } => {
+            let sequences = sequences.iter().map(|(at, walked)| {
+                let at = [Value::from(*at)].into_iter();
+                at.chain(along(walked)).collect::<Value>()
+            });
+            json::object([
+                ("is", "scan".into()),
+                ("states", states.clone().into()),
+                ("sequences", sequences.collect()),
+                ("stacks", stacks.iter().map(along).collect()),
+                ("body", body(own, tensors)),
+            ])
+        }
+    }
+}
+
+fn node_list(list: &[NodeRecord], tensors: &mut Vec<Array>) -> Value {
+    let mut nodes = Vec::with_capacity(list.len());
+    for node in list {
         let mut entry = Map::new();
         let mut put = |key: &str, value: Value| entry.insert(key.into(), value);
         match &node.source {
@@ -76,6 +143,10 @@ fn nodes(graph: &GraphRecord, tensors: &mut Vec<Array>) -> Value {
                     ]),
                 )
             }
+            NodeSource::Control(flow) => put("control", control(flow, tensors)),
+            NodeSource::Result { of, number } => put("result", vec![*of, *number].into()),
+            NodeSource::Given(at) => put("given", (*at).into()),
+            NodeSource::Outer(at) => put("outer", (*at).into()),
             NodeSource::Op {
                 name,
                 attributes,
@@ -97,13 +168,7 @@ fn nodes(graph: &GraphRecord, tensors: &mut Vec<Array>) -> Value {
         }
         nodes.push(Value::Object(entry));
     }
-    let updates = graph.updates.iter();
-    let updates = updates.map(|(name, at)| vec![Value::from(name.as_str()), Value::from(*at)]);
-    json::object([
-        ("nodes", nodes.into()),
-        ("outputs", graph.outputs.clone().into()),
-        ("updates", updates.collect()),
-    ])
+    nodes.into()
 }
 
 /// A text: JSON knows no infinity, and readers differ in digits.
