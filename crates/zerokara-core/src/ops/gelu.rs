@@ -21,28 +21,59 @@ pub(super) const FAR: f64 = 1e3;
 const SQRT_2_PI: f64 = FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
 const CUBIC: f64 = 0.044715;
 
-elementwise!(
-    /// The Gaussian error linear unit, `y = x / 2 erfc(-x / sqrt 2) = x / 2 (1 + erf(x / sqrt 2))`, exactly; -0 at -infinity.
-    Gelu, gelu,
-    map([
-        Instruction::Load(0),
-        Instruction::Constant(-FRAC_1_SQRT_2 as f32),
-        Instruction::Binary(Binary::Multiply, 0, 1),
-        Instruction::Unary(Unary::Erfc, 2),
-        Instruction::Constant(-FAR as f32),
-        Instruction::Binary(Binary::Maximum, 0, 4),
-        Instruction::Constant(0.5),
-        Instruction::Binary(Binary::Multiply, 5, 6),
-        Instruction::Binary(Binary::Multiply, 7, 3),
-    ]),
-    |x| 0.5 * loops::maximum(x, -FAR as T) * Real::erfc(x * -FRAC_1_SQRT_2 as T),
-    |call| {
-        let x = call.inputs[0].clamp(-FAR, FAR);
-        let normal = (&x * x.full_like(-FRAC_1_SQRT_2)).erfc() * x.full_like(0.5);
-        let density = (x.square() * x.full_like(-0.5)).exp() * x.full_like(0.5 * SQRT_2_PI);
-        Gradient::one(call.gradient * (normal + x * density))
+/// The Gaussian error linear unit, `y = x / 2 erfc(-x / sqrt 2) = x / 2 (1 + erf(x / sqrt 2))`, exactly; -0 at -infinity.
+#[derive(Debug)]
+pub struct Gelu;
+
+/// P(X <= x), which the gradient needs again: its name is the same there, so that it is computed once.
+fn normal(x: &Tensor) -> Tensor {
+    (x * x.full_like(-FRAC_1_SQRT_2)).erfc() * x.full_like(0.5)
+}
+
+impl Op for Gelu {
+    fn name(&self) -> &'static str {
+        "gelu"
     }
-);
+
+    fn attributes(&self) -> Attributes {
+        Attributes::none()
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Meta, String> {
+        infer::float_unary(inputs)
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Composite
+    }
+
+    fn gradient(&self, call: &Call<'_>) -> Gradient {
+        let x = call.inputs[0].clamp(-FAR, FAR);
+        let density = (x.square() * x.full_like(-0.5)).exp() * x.full_like(0.5 * SQRT_2_PI);
+        Gradient::one(call.gradient * (normal(&x) + x * density))
+    }
+
+    fn reference(&self, inputs: &[&Array], output: &mut Array) -> Result<(), String> {
+        loops::floats!(inputs[0].dtype(), T => loops::unary(inputs[0], output, |x: T| {
+            0.5 * loops::maximum(x, -FAR as T) * Real::erfc(x * -FRAC_1_SQRT_2 as T)
+        }));
+        Ok(())
+    }
+
+    fn expand(&self, inputs: &[Tensor]) -> Option<Tensor> {
+        let x = inputs.first()?;
+        let near = x.clamp(-FAR, FAR);
+        Some(x.maximum(&x.full_like(-FAR)) * normal(&near))
+    }
+}
+
+impl Tensor {
+    /// The Gaussian error linear unit, `y = x / 2 erfc(-x / sqrt 2) = x / 2 (1 + erf(x / sqrt 2))`, exactly; -0 at -infinity.
+    #[track_caller]
+    pub fn gelu(&self) -> Tensor {
+        Tensor::apply(Gelu, &[self])
+    }
+}
 
 elementwise!(
     /// The usual approximation of [`Tensor::gelu`] by the hyperbolic tangent,
