@@ -340,6 +340,14 @@ fn a_loop_ends_when_its_condition_says_so() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_loop_that_does_not_end_is_refused() {
+    // Zero is never above the limit, however often it is doubled.
+    let given = [("x", array(&[], &[0.0])), ("limit", array(&[], &[1.0]))];
+    let error = run(&doubling(false, None), &given).unwrap_err().to_string();
+    assert!(error.contains("let them end sooner"), "{error}");
+}
+
 /// Adds the numbers of the trips.
 fn counting(trips: NodeSource) -> ModelRecord {
     let own = body(
@@ -446,7 +454,7 @@ fn a_branch_takes_one_of_two() -> Result<()> {
     let error = compiled(&apart, &[("x", array(&[2], &[1.0, 2.0]))])
         .unwrap_err()
         .to_string();
-    assert!(error.contains("branches of different shapes"), "{error}");
+    assert!(error.contains("different shapes"), "{error}");
     Ok(())
 }
 
@@ -645,6 +653,18 @@ fn what_does_not_fit_is_refused() {
                 input(),
             ),
             "whether to go on",
+        ),
+        (
+            with(
+                Control::Loop {
+                    trips: None,
+                    condition: None,
+                    states: vec![],
+                    body: own(&[NodeSource::Given(1)], &[0]),
+                },
+                input(),
+            ),
+            "without an end",
         ),
         (
             with(

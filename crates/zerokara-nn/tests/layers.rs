@@ -31,6 +31,7 @@ fn layer(name: &str) -> Box<dyn Forward> {
         "batch_norm2d_train" | "batch_norm2d_evaluate" => Box::new(BatchNorm2d::new()),
         "batch_norm2d_options_train" => Box::new(BatchNorm2d::new().eps(1e-2).momentum(0.3)),
         "layer_norm" => Box::new(LayerNorm::new()),
+        "layer_norm_no_bias" => Box::new(LayerNorm::new().bias(false)),
         "layer_norm_of_sequences" => Box::new(LayerNorm::new().eps(1e-3)),
         "flatten" => Box::new(Flatten::new()),
         "embedding" => Box::new(Embedding::new(7, 3)),
@@ -110,7 +111,7 @@ fn layer(name: &str) -> Box<dyn Forward> {
 fn layers_agree_with_pytorch() {
     let cases = goldens("layers");
     let cases = cases["layers"].as_array().unwrap();
-    assert_eq!(cases.len(), 75);
+    assert_eq!(cases.len(), 76);
     for case in cases {
         check_layer(&*layer(case["name"].as_str().unwrap()), case);
     }

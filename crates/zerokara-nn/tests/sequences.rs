@@ -22,6 +22,7 @@ fn layer(name: &str) -> Box<dyn Forward> {
         "attention_groups" => Box::new(MultiHeadAttention::new(4).groups(2)),
         "attention_rotary" => Box::new(MultiHeadAttention::new(2).causal(true).rotary(100.0)),
         "transformer_block" => Box::new(TransformerBlock::new(2).causal(true)),
+        "transformer_block_no_bias" => Box::new(TransformerBlock::new(3).causal(true).bias(false)),
         "learned_positions" => Box::new(LearnedPositions::new(7)),
         other => panic!("no layer {other}"),
     }
@@ -31,7 +32,7 @@ fn layer(name: &str) -> Box<dyn Forward> {
 fn layers_agree_with_pytorch() {
     let cases = goldens("sequences");
     let cases = cases["layers"].as_array().unwrap();
-    assert_eq!(cases.len(), 14);
+    assert_eq!(cases.len(), 15);
     for case in cases {
         check_layer(&*layer(case["name"].as_str().unwrap()), case);
     }

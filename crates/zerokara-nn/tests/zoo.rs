@@ -75,11 +75,12 @@ fn sequences() -> [Array; 2] {
     [0, 1].map(|from| Array::new([4, 6], tokens(from)))
 }
 
-fn of_language() -> [(&'static str, Arc<dyn Model>); 3] {
+fn of_language() -> [(&'static str, Arc<dyn Model>); 4] {
     let gpt = models::Gpt::new(9, 6).layers(2).heads(2).width(8);
     let lstm = models::RecurrentLanguageModel::lstm(9).width(8);
     let gru = models::RecurrentLanguageModel::gru(9).layers(1).width(8);
     [
+        ("gpt-without-biases", Arc::new(gpt.clone().bias(false))),
         ("gpt", Arc::new(gpt)),
         ("lstm", Arc::new(lstm)),
         ("gru", Arc::new(gru)),
@@ -126,7 +127,7 @@ fn a_compiled_step_of_a_model_of_language_is_the_interpreted_one() {
 /// as zeros where they are not given.
 #[test]
 fn states_carry_a_text_along() {
-    for (name, model) in of_language().into_iter().skip(1) {
+    for (name, model) in of_language().into_iter().skip(2) {
         let [x, _] = sequences();
         model.build_for(&Metas::one("x", x.meta()), 5).unwrap();
         let mut ports = vec![Port::new("x", DType::I64, ["batch", "length"])];

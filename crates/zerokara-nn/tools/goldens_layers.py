@@ -201,6 +201,8 @@ cases += [
     case("local_response_norm", nn.LocalResponseNorm(3, alpha=0.5), rn(2, 5, 3)),
 ]
 
+cases.append(case("layer_norm_no_bias", nn.LayerNorm(5, bias=False), rn(2, 4, 5)))
+
 with open("../tests/goldens/layers.json", "w") as f:
     json.dump({"layers": cases, "losses": losses}, f, indent=None, separators=(",", ":"))
     f.write("\n")

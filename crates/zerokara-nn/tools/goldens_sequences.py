@@ -107,11 +107,11 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(self, width, heads):
+    def __init__(self, width, heads, bias=True):
         super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention = Attention(width, heads, causal=True)
-        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.norm1, self.norm2 = [nn.LayerNorm(width, bias=bias) for _ in range(2)]
+        self.attention = Attention(width, heads, causal=True, bias=bias)
+        self.up, self.down = nn.Linear(width, 4 * width, bias), nn.Linear(4 * width, width, bias)
 
     def forward(self, x):
         x = x + self.attention(self.norm1(x))
@@ -179,6 +179,8 @@ attend = {
     "lengths": [5, 2],
     "output": flat(y),
 }
+
+cases.append(case("transformer_block_no_bias", Block(6, 3, bias=False), rn(2, 3, 6)))
 
 with open("../tests/goldens/sequences.json", "w") as f:
     json.dump({"layers": cases, "runs": runs, "attend": attend}, f, indent=None, separators=(",", ":"))

@@ -93,7 +93,7 @@ impl Control {
     pub const MOST_DEPTH: usize = 16;
 
     /// Nodes that repeated bodies come to in one pass, at most.
-    pub const MOST_NODES: usize = 1 << 20;
+    pub const MOST_NODES: usize = 1 << 18;
 
     /// How many results there are.
     pub fn results(&self) -> usize {
@@ -159,7 +159,7 @@ impl Control {
                 condition: None,
                 body,
                 ..
-            } if body.outputs.is_empty() => Some("is a loop without an end"),
+            } if body.passes_on(1) => Some("is a loop without an end"),
             Control::Scan {
                 states,
                 stacks,
@@ -177,7 +177,7 @@ impl Control {
 }
 
 /// The value of a tensor that is the same whenever the pass is run: it follows from no parameter, and from no input without a value.
-/// What is evaluated with it is not computed again for the next.
+/// Those of `with` that it follows from are evaluated too, so that they are not computed again for the next.
 fn known(tensor: &Tensor, with: &[Tensor]) -> Result<Option<Array>> {
     let mut seen = HashSet::new();
     let mut stack = vec![tensor.clone()];
@@ -192,10 +192,8 @@ fn known(tensor: &Tensor, with: &[Tensor]) -> Result<Option<Array>> {
             stack.extend(node.inputs.iter().cloned());
         }
     }
-    for tensor in with {
-        if known(tensor, &[])?.is_some() {
-            tensor.eval()?;
-        }
+    for state in with.iter().filter(|t| seen.contains(&t.node_view().id)) {
+        state.eval()?;
     }
     tensor.eval().map(Some)
 }
@@ -208,6 +206,18 @@ fn known_truth(tensor: &Tensor, with: &[Tensor]) -> Result<Option<bool>> {
         return Err(Error::new(what));
     }
     Ok(known(tensor, with)?.map(|value| value.bools().first().is_some_and(|&truth| truth != 0)))
+}
+
+/// One of two values of the same shape.
+fn choose(condition: &Tensor, yes: &Tensor, no: &Tensor) -> Result<Tensor> {
+    let (a, b) = (yes.meta()?, no.meta()?);
+    match a == b {
+        true => Ok(condition.select(yes, no)),
+        false => Err(Error::new(format!(
+            "a condition that is not known while the pass is built chooses between {a} and {b}: what has different shapes can only be \
+             run with values"
+        ))),
+    }
 }
 
 /// A condition of whatever shape, as a scalar.
@@ -267,18 +277,7 @@ impl Passing<'_, '_> {
                 );
                 let condition = scalar(condition);
                 let pairs = yes.iter().zip(&no);
-                pairs
-                    .map(|(yes, no)| {
-                        let (a, b) = (yes.meta()?, no.meta()?);
-                        match a == b {
-                            true => Ok(condition.select(yes, no)),
-                            false => Err(Error::new(format!(
-                                "a condition that is not known while the pass is built chooses between {a} and {b}: branches of \
-                                 different shapes can only be run with values"
-                            ))),
-                        }
-                    })
-                    .collect()
+                pairs.map(|(yes, no)| choose(&condition, yes, no)).collect()
             }
         }
     }
@@ -343,7 +342,8 @@ impl Passing<'_, '_> {
                 None => outputs,
                 Some(running) => {
                     let pairs = outputs.iter().zip(&states);
-                    pairs.map(|(new, old)| running.select(new, old)).collect()
+                    let kept = pairs.map(|(new, old)| choose(running, new, old));
+                    kept.collect::<Result<_>>()?
                 }
             };
             trip += 1;
@@ -448,8 +448,20 @@ impl Passing<'_, '_> {
         Ok(states)
     }
 
+    /// Counts the nodes of a body that is built once more.
+    pub(super) fn count(&mut self, body: &Body) -> Result<()> {
+        self.repeated = self.repeated.saturating_add(body.nodes.len());
+        match self.repeated <= Control::MOST_NODES {
+            true => Ok(()),
+            false => Err(Error::new(format!(
+                "loops come to more than {} nodes in one pass: let them end sooner, or take shorter sequences",
+                Control::MOST_NODES
+            ))),
+        }
+    }
+
     /// An error if a body comes to more nodes in so many trips than a pass may have.
-    pub(super) fn expect_room(&self, body: &Body, trips: u64) -> Result<()> {
+    fn expect_room(&self, body: &Body, trips: u64) -> Result<()> {
         let nodes = trips.saturating_mul(body.nodes.len() as u64);
         match nodes.saturating_add(self.repeated as u64) <= Control::MOST_NODES as u64 {
             true => Ok(()),

@@ -272,8 +272,7 @@ impl Passing<'_, '_> {
         given: &[Tensor],
         outer: &[Value],
     ) -> Result<Vec<Tensor>> {
-        self.repeated = self.repeated.saturating_add(body.nodes.len());
-        self.expect_room(body, 0)?;
+        self.count(body)?;
         let values = self.values(&body.nodes, given, outer)?;
         let outputs = body.outputs.iter().map(|&at| values[at].tensor());
         Ok(outputs.collect())

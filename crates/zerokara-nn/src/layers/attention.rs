@@ -256,6 +256,15 @@ impl TransformerBlock {
         self
     }
 
+    /// Whether biases are added, in all of its parts.
+    #[track_caller]
+    pub fn bias(mut self, bias: bool) -> Self {
+        self.attention = self.attention.bias(bias);
+        (self.norm1, self.norm2) = (self.norm1.bias(bias), self.norm2.bias(bias));
+        (self.up, self.down) = (self.up.bias(bias), self.down.bias(bias));
+        self
+    }
+
     /// How many neurons `up` has for each feature.
     pub fn expansion(mut self, expansion: usize) -> Self {
         self.expansion = expansion;

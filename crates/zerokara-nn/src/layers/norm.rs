@@ -138,7 +138,7 @@ pub struct LayerNorm {
     place: Place,
     eps: f64,
     weight: ParameterSlot,
-    bias: ParameterSlot,
+    bias: Option<ParameterSlot>,
 }
 
 impl LayerNorm {
@@ -149,13 +149,20 @@ impl LayerNorm {
             place: Place::new("LayerNorm"),
             eps: 1e-5,
             weight: ParameterSlot::new(Initializer::Constant(1.0)),
-            bias: ParameterSlot::new(Initializer::Constant(0.0)),
+            bias: Some(ParameterSlot::new(Initializer::Constant(0.0))),
         }
     }
 
     /// What is added to the variance so that its root is not 0: a number above 0.
     pub fn eps(mut self, eps: f64) -> Self {
         self.eps = eps;
+        self
+    }
+
+    /// Whether a bias is added.
+    #[track_caller]
+    pub fn bias(mut self, bias: bool) -> Self {
+        self.bias = bias.then(|| ParameterSlot::new(Initializer::Constant(0.0)));
         self
     }
 }
@@ -183,11 +190,14 @@ impl Forward for LayerNorm {
                 return self.place.invalid(why);
             }
             let features = beside(meta, [features]);
-            let (weight, bias) = (
-                self.weight.tensor(&features, cx),
-                self.bias.tensor(&features, cx),
-            );
-            x.layer_norm(1, Some((&weight, &bias)), self.eps)
+            let weight = self.weight.tensor(&features, cx);
+            match &self.bias {
+                Some(bias) => {
+                    let bias = bias.tensor(&features, cx);
+                    x.layer_norm(1, Some((&weight, &bias)), self.eps)
+                }
+                None => x.layer_norm(1, None, self.eps) * weight,
+            }
         })
     }
 }

@@ -41,6 +41,7 @@ struct Sizes {
     heads: usize,
     width: usize,
     dropout: f64,
+    bias: bool,
 }
 
 impl Gpt {
@@ -53,6 +54,7 @@ impl Gpt {
             heads: 4,
             width: 128,
             dropout: 0.0,
+            bias: true,
         })
     }
 
@@ -80,6 +82,12 @@ impl Gpt {
         Self::of(Sizes { dropout, ..sizes })
     }
 
+    /// Whether biases are added, in linear layers and normalizations.
+    pub fn bias(self, bias: bool) -> Self {
+        let sizes = self.sizes;
+        Self::of(Sizes { bias, ..sizes })
+    }
+
     fn of(sizes: Sizes) -> Self {
         let weight = Initializer::Normal { std: 0.02 };
         let added = Initializer::Normal {
@@ -91,6 +99,7 @@ impl Gpt {
                 .causal(true)
                 .initializers(weight, added)
                 .dropout(sizes.dropout)
+                .bias(sizes.bias)
         };
         let head = Linear::new(sizes.vocabulary)
             .bias(false)
@@ -98,7 +107,7 @@ impl Gpt {
         Self {
             positions: LearnedPositions::new(sizes.context),
             blocks: (0..sizes.layers).map(|_| block()).collect(),
-            norm: LayerNorm::new(),
+            norm: LayerNorm::new().bias(sizes.bias),
             head,
             tokens,
             sizes,

@@ -274,7 +274,7 @@ fn kinds() -> Vec<(&'static str, Vec<Field>)> {
         ),
         ("batch_norm1d", vec![momentum()]),
         ("batch_norm2d", vec![momentum()]),
-        ("layer_norm", vec![eps()]),
+        ("layer_norm", vec![eps(), bias()]),
         ("rms_norm", vec![eps()]),
         (
             "group_norm",
@@ -543,7 +543,7 @@ fn added(network: Sequential, layer: &LayerDescription, outputs: usize) -> Resul
         }
         "batch_norm1d" => norm!(BatchNorm1d),
         "batch_norm2d" => norm!(BatchNorm2d),
-        "layer_norm" => network.add(eps!(LayerNorm::new())),
+        "layer_norm" => network.add(eps!(LayerNorm::new()).bias(has_bias)),
         "rms_norm" => network.add(eps!(RmsNorm::new())),
         "group_norm" => {
             let norm = eps!(GroupNorm::new(needed("groups")?));

@@ -51,6 +51,13 @@ pub(super) fn kinds() -> Vec<(&'static str, Vec<Field>)> {
             "Whether a position sees what is before it and itself alone; false unless set",
         )
     };
+    let bias = || {
+        field(
+            "bias",
+            Form::Flag,
+            "Whether biases are added; true unless set",
+        )
+    };
     vec![
         ("rnn", recurrent()),
         ("lstm", recurrent()),
@@ -70,11 +77,7 @@ pub(super) fn kinds() -> Vec<(&'static str, Vec<Field>)> {
                     Form::Positive,
                     "The base of rotary positions, such as 10000; none unless set",
                 ),
-                field(
-                    "bias",
-                    Form::Flag,
-                    "Whether biases are added; true unless set",
-                ),
+                bias(),
             ],
         ),
         (
@@ -82,6 +85,7 @@ pub(super) fn kinds() -> Vec<(&'static str, Vec<Field>)> {
             vec![
                 heads(),
                 causal(),
+                bias(),
                 field(
                     "expansion",
                     size(),
@@ -136,7 +140,8 @@ pub(super) fn added(network: Sequential, layer: &LayerDescription) -> Result<Seq
             let block = TransformerBlock::new(layer.needed("heads")?)
                 .causal(layer.flag("causal").unwrap_or(false))
                 .expansion(layer.whole("expansion").unwrap_or(4))
-                .dropout(layer.number("dropout").unwrap_or(0.0));
+                .dropout(layer.number("dropout").unwrap_or(0.0))
+                .bias(layer.flag("bias").unwrap_or(true));
             network.add(block)
         }
         "learned_positions" => network.add(LearnedPositions::new(layer.needed("most")?)),
