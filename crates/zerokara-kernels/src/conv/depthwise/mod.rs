@@ -5,7 +5,7 @@
 //! ```
 //!
 //! There is no product of matrices in it: a vector holds as many channels as it has lanes (a *block*), and each tap is one
-//! multiplication of vectors. A unit takes a block of channels of some rows to scratch ([`tile`]), one vector for each position and
+//! multiplication of vectors. A unit takes a block of channels of some rows to scratch (`tile.rs`), one vector for each position and
 //! zeros around the image, and sums from there. Since it is copied anyway, the image may lie in any order: channels innermost or
 //! plane by plane, which is transposed on the way; so may what is written. So that a network of planes needs no copy of its own.
 
