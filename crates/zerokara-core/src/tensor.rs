@@ -9,6 +9,7 @@ use crate::{
     scope,
 };
 use std::{
+    collections::HashSet,
     fmt,
     panic::Location,
     sync::{
@@ -89,12 +90,17 @@ pub struct NodeView<'a> {
 }
 
 impl NodeView<'_> {
+    /// Whether it is a value that is given when a program runs.
+    pub(crate) fn is_open(&self) -> bool {
+        self.value.is_none() && self.op.kind() == Kind::Leaf
+    }
+
     /// What an operation of [`Kind::Composite`](crate::op::Kind::Composite) is by its definition: the tensors between its inputs and
     /// its result, of other kinds, in no particular order. None for other operations.
     pub fn definition(&self) -> Vec<Tensor> {
         let mut found = Vec::new();
         let mut composites = vec![(self.op.clone(), self.inputs.to_vec())];
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         while let Some((op, inputs)) = composites.pop() {
             if op.kind() != Kind::Composite {
                 continue;
@@ -299,6 +305,25 @@ impl Tensor {
             phase: node.phase,
             location: node.location,
         }
+    }
+
+    /// The nodes that are to be computed for its value; none if one of those, or of the values that they take, is refused.
+    pub(crate) fn computed_by(
+        &self,
+        is_refused: impl Fn(&NodeView<'_>) -> bool,
+    ) -> Option<HashSet<u64>> {
+        let mut found = HashSet::new();
+        let mut stack = vec![self];
+        while let Some(tensor) = stack.pop() {
+            let node = tensor.node_view();
+            if is_refused(&node) {
+                return None;
+            }
+            if node.value.is_none() && found.insert(node.id) {
+                stack.extend(node.inputs);
+            }
+        }
+        Some(found)
     }
 
     /// Whether both handles are on the same node.

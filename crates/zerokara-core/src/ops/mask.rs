@@ -114,18 +114,6 @@ impl Tensor {
 
     /// Whether a value that is given when a program runs is among what the tensor is computed from.
     fn depends_on_an_input(&self) -> bool {
-        let mut seen = std::collections::HashSet::new();
-        let mut stack = vec![self];
-        while let Some(tensor) = stack.pop() {
-            let node = &tensor.node;
-            if node.value.get().is_some() || !seen.insert(node.id) {
-                continue;
-            }
-            if node.op.kind() == Kind::Leaf {
-                return true;
-            }
-            stack.extend(&node.inputs);
-        }
-        false
+        self.computed_by(|node| node.is_open()).is_none()
     }
 }

@@ -20,8 +20,7 @@ use super::{
     NodeRecord, NodeSource,
     run::{Passing, Value},
 };
-use crate::{Array, DType, Error, Meta, Result, Tensor, op::Kind};
-use std::collections::HashSet;
+use crate::{Array, DType, Error, Result, Tensor, tensor::NodeView};
 
 /// A branch or a loop; its results are named by [`NodeSource::Result`](super::NodeSource::Result).
 #[derive(Clone, Debug, PartialEq)]
@@ -179,20 +178,12 @@ impl Control {
 /// The value of a tensor that is the same whenever the pass is run: it follows from no parameter, and from no input without a value.
 /// Those of `with` that it follows from are evaluated too, so that they are not computed again for the next.
 fn known(tensor: &Tensor, with: &[Tensor]) -> Result<Option<Array>> {
-    let mut seen = HashSet::new();
-    let mut stack = vec![tensor.clone()];
     tensor.meta()?;
-    while let Some(tensor) = stack.pop() {
-        let node = tensor.node_view();
-        let is_open = node.value.is_none() && node.op.kind() == Kind::Leaf;
-        if node.parameter.is_some() || is_open {
-            return Ok(None);
-        }
-        if node.value.is_none() && seen.insert(node.id) {
-            stack.extend(node.inputs.iter().cloned());
-        }
-    }
-    for state in with.iter().filter(|t| seen.contains(&t.node_view().id)) {
+    let varies = |node: &NodeView<'_>| node.parameter.is_some() || node.is_open();
+    let Some(nodes) = tensor.computed_by(varies) else {
+        return Ok(None);
+    };
+    for state in with.iter().filter(|t| nodes.contains(&t.node_view().id)) {
         state.eval()?;
     }
     tensor.eval().map(Some)
@@ -334,10 +325,7 @@ impl Passing<'_, '_> {
             given.extend(states.iter().cloned());
             let mut outputs = self.body(body, &given, outer)?;
             go_on = outputs.remove(0);
-            let more = outputs.split_off(states.len());
-            for (stack, element) in stacks.iter_mut().zip(more) {
-                stack.push(element);
-            }
+            put_by(&mut stacks, &mut outputs);
             states = match &running {
                 None => outputs,
                 Some(running) => {
@@ -386,18 +374,12 @@ impl Passing<'_, '_> {
     ) -> Result<Vec<Tensor>> {
         let mut lengths = Vec::new();
         for (sequence, along) in sequences {
-            let shape = sequence.shape()?;
-            let axis = crate::shape::axis(along.axis, shape.len()).map_err(|_| {
-                let what = format!(
-                    "a scan along axis {} of {}",
-                    along.axis,
-                    sequence
-                        .meta()
-                        .map_or_else(|e| e.to_string(), Meta::to_string)
-                );
+            let meta = sequence.meta()?;
+            let axis = crate::shape::axis(along.axis, meta.rank()).map_err(|_| {
+                let what = format!("a scan along axis {} of {meta}", along.axis);
                 Error::new(what)
             })?;
-            lengths.push(shape[axis]);
+            lengths.push(meta.shape[axis]);
         }
         let length = lengths.first().copied().unwrap_or(0);
         if lengths.iter().any(|&other| other != length) {
@@ -416,12 +398,8 @@ impl Passing<'_, '_> {
                 sequence.narrow(along.axis, at, 1).squeeze(along.axis)
             });
             let given: Vec<Tensor> = states.iter().cloned().chain(elements).collect();
-            let mut outputs = self.body(body, &given, outer)?;
-            let more = outputs.split_off(states.len());
-            for (stack, element) in stacks.iter_mut().zip(more) {
-                stack.push(element);
-            }
-            states = outputs;
+            states = self.body(body, &given, outer)?;
+            put_by(&mut stacks, &mut states);
         }
         if length == 0 {
             // One trip on paper, for the shapes of what there is none of.
@@ -471,6 +449,14 @@ impl Passing<'_, '_> {
                 Control::MOST_NODES
             ))),
         }
+    }
+}
+
+/// Takes the elements of stacks from what a body gives: the last, behind the states.
+fn put_by(stacks: &mut [Vec<Tensor>], outputs: &mut Vec<Tensor>) {
+    let elements = outputs.split_off(outputs.len() - stacks.len());
+    for (stack, element) in stacks.iter_mut().zip(elements) {
+        stack.push(element);
     }
 }
 

@@ -15,6 +15,14 @@ pub(super) struct Region {
     pub channels: usize,
 }
 
+/// The part of `first .. first + count` that lies in `0 .. length`.
+#[inline(always)]
+pub(super) fn inside((first, count): (isize, usize), length: usize) -> Range<usize> {
+    let start = first.clamp(0, length as isize);
+    let end = (first + count as isize).clamp(start, length as isize);
+    start as usize..end as usize
+}
+
 /// An image as the kernels read it: position `[y, x]` of the image at `start + y * pitch + x * channels`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Readable {
@@ -56,17 +64,13 @@ impl Region {
         }
         let pitch = self.columns.1 * self.channels;
         // Of each row: zeros, columns of the image, zeros.
-        let inside: Range<isize> = {
-            let first = self.columns.0.clamp(0, width as isize);
-            let end = (self.columns.0 + self.columns.1 as isize).clamp(first, width as isize);
-            first..end
-        };
+        let inside = inside(self.columns, width);
         let before = if inside.is_empty() {
             pitch
         } else {
-            (inside.start - self.columns.0) as usize * self.channels
+            (inside.start as isize - self.columns.0) as usize * self.channels
         };
-        let middle = (inside.end - inside.start) as usize * self.channels;
+        let middle = inside.len() * self.channels;
         // SAFETY: rows and columns copied are those inside the image; each row of the copy has `pitch` numbers.
         unsafe {
             for r in 0..self.rows.1 {
@@ -76,7 +80,7 @@ impl Region {
                     to.write_bytes(0, pitch);
                     continue;
                 }
-                let from = image.add((y as usize * width + inside.start as usize) * self.channels);
+                let from = image.add((y as usize * width + inside.start) * self.channels);
                 to.write_bytes(0, before);
                 to.add(before).copy_from_nonoverlapping(from, middle);
                 to.add(before + middle)

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Bytes of so many numbers, as whole cache lines.
-fn bytes(numbers: usize) -> usize {
+pub(super) fn bytes(numbers: usize) -> usize {
     (numbers * 4).next_multiple_of(ALIGNMENT)
 }
 
@@ -134,7 +134,7 @@ impl Task for ConvTask {
 }
 
 /// The four strides of a view that was checked to have as many axes.
-fn strides(access: &Access) -> [isize; 4] {
+pub(super) fn strides(access: &Access) -> [isize; 4] {
     std::array::from_fn(|axis| access.strides.get(axis).copied().unwrap_or(0))
 }
 

@@ -1,13 +1,15 @@
 //! Depthwise convolutions and their gradients.
 
-use super::{Behind, Room, Task};
+use super::{
+    Behind, Room, Task,
+    conv::{bytes, strides},
+};
 use crate::{
     access::{Access, Memory},
     conv::depthwise::{self, Cut, Operands},
     isa::Isa,
     map::compile::Compiler,
     plan::{ConvGeometry, ConvPass},
-    storage::ALIGNMENT,
 };
 use std::slice;
 
@@ -25,28 +27,14 @@ pub(crate) struct DepthwiseTask {
     pub(crate) rectify: bool,
     pub(crate) target: Access,
     pub(crate) behind: Behind,
-}
-
-/// The four strides of a view that was checked to have as many axes.
-fn strides(access: &Access) -> [isize; 4] {
-    std::array::from_fn(|axis| access.strides.get(axis).copied().unwrap_or(0))
+    /// Numbers of the kernel's own scratch.
+    pub(crate) scratch: usize,
 }
 
 /// Estimate of a pass, in tenths of a nanosecond.
 fn weight(g: &ConvGeometry) -> usize {
     let outputs = g.batch * g.out_channels * g.output[0] * g.output[1];
     outputs.saturating_mul(g.kernel[0] * g.kernel[1] / 4 + 4)
-}
-
-impl DepthwiseTask {
-    fn scratch_len(&self) -> usize {
-        depthwise::scratch_len(self.isa.lanes(), &self.geometry, self.pass, self.cut)
-    }
-
-    /// The bytes of the kernel's own scratch, as whole cache lines.
-    fn own_bytes(&self) -> usize {
-        (self.scratch_len() * 4).next_multiple_of(ALIGNMENT)
-    }
 }
 
 impl Task for DepthwiseTask {
@@ -59,7 +47,7 @@ impl Task for DepthwiseTask {
     }
 
     fn scratch_bytes(&self) -> usize {
-        self.own_bytes() + self.behind.scratch_bytes()
+        bytes(self.scratch) + self.behind.scratch_bytes()
     }
 
     fn reserve(&mut self, room: &mut Room) {
@@ -86,9 +74,9 @@ impl Task for DepthwiseTask {
                 target: memory.f32s(&self.target),
                 target_strides: strides(&self.target),
             };
-            let own = slice::from_raw_parts_mut(scratch.cast(), self.scratch_len());
+            let own = slice::from_raw_parts_mut(scratch.cast(), self.scratch);
             depthwise::run_unit(isa, g, pass, self.cut, unit, &operands, own);
-            let scratch = scratch.add(self.own_bytes());
+            let scratch = scratch.add(bytes(self.scratch));
             if let Some(map) = &self.behind.epilogue {
                 let range = depthwise::unit_range(isa.lanes(), g, pass, unit);
                 map.run(memory, scratch, range.start, range.end);
@@ -108,12 +96,8 @@ pub(crate) struct DepthwiseFiltersTask {
     pub(crate) input: Access,
     pub(crate) output_gradient: Access,
     pub(crate) partials: Access,
-}
-
-impl DepthwiseFiltersTask {
-    fn scratch_len(&self) -> usize {
-        depthwise::filters_scratch_len(self.isa.lanes(), &self.geometry)
-    }
+    /// Numbers of scratch.
+    pub(crate) scratch: usize,
 }
 
 impl Task for DepthwiseFiltersTask {
@@ -126,14 +110,14 @@ impl Task for DepthwiseFiltersTask {
     }
 
     fn scratch_bytes(&self) -> usize {
-        (self.scratch_len() * 4).next_multiple_of(ALIGNMENT)
+        bytes(self.scratch)
     }
 
     unsafe fn run(&self, unit: usize, memory: Memory<'_>, scratch: *mut u8) -> Result<(), String> {
         // SAFETY: geometry and views were checked; the unit's part of the partial gradients is its own.
         unsafe {
             let of = |access| (memory.f32s(access).cast_const(), strides(access));
-            let own = slice::from_raw_parts_mut(scratch.cast(), self.scratch_len());
+            let own = slice::from_raw_parts_mut(scratch.cast(), self.scratch);
             let (input, gradient) = (of(&self.input), of(&self.output_gradient));
             let to = memory.f32s(&self.partials);
             depthwise::run_filters_unit(self.isa, &self.geometry, unit, input, gradient, to, own);

@@ -1,7 +1,7 @@
 //! The gradient with respect to the filters: `dw[kh, kw, c] = sum over n, y, x of
 //! in[n, y * stride + kh * dilation - padding, .., c] * dout[n, y, x, c]`.
 
-use super::{TILE, applies, dense, parts, tile::Tile};
+use super::{applies, bands, dense, parts, rows_at_once, tile::Tile};
 use crate::{
     conv::{filters::partials, phase::extent},
     plan::{ConvGeometry, ConvPass},
@@ -37,25 +37,16 @@ fn tiles(g: &ConvGeometry, rows: &Range<usize>) -> [Tile; 2] {
 }
 
 /// Output rows that are taken at a time.
-fn rows_at_once(lanes: usize, g: &ConvGeometry) -> usize {
-    let mut rows = g.output[0].max(1);
-    while rows > 1 && tiles(g, &(0..rows)).iter().any(|t| t.len(lanes) > TILE) {
-        rows = rows.div_ceil(2);
-    }
-    rows
-}
-
-fn bands(g: &ConvGeometry, at_once: usize) -> impl Iterator<Item = Range<usize>> {
-    let height = g.output[0];
-    (0..height)
-        .step_by(at_once)
-        .map(move |first| first..(first + at_once).min(height))
+fn bands_of(lanes: usize, g: &ConvGeometry) -> impl Iterator<Item = Range<usize>> + Clone {
+    let len = |rows| tiles(g, &(0..rows)).map(|tile| tile.len(lanes));
+    let at_once = rows_at_once(g.output[0], |rows| len(rows).into_iter().max().unwrap_or(0));
+    bands(0..g.output[0], at_once)
 }
 
 /// Numbers of scratch that [`run_unit`] takes: the sums of a block, two tiles, and what filling them takes.
 pub fn scratch_len(lanes: usize, g: &ConvGeometry) -> usize {
     let mut most = [0; 3];
-    for rows in bands(g, rows_at_once(lanes, g)) {
+    for rows in bands_of(lanes, g) {
         let [input, gradient] = tiles(g, &rows);
         let spare = input.spare_len(lanes).max(gradient.spare_len(lanes));
         let lengths = [input.len(lanes), gradient.len(lanes), spare];
@@ -155,10 +146,10 @@ struct Block<'a> {
 impl Block<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd, const EXACTLY: bool>(&self, sums: &mut [f32], scratch: &mut [f32]) {
-        let g = self.g;
+        let (g, bands) = (self.g, bands_of(S::LANES, self.g));
         sums.fill(0.0);
         for image in self.images.clone() {
-            for rows in bands(g, rows_at_once(S::LANES, g)) {
+            for rows in bands.clone() {
                 let tiles = tiles(g, &rows);
                 let input = scratch.as_mut_ptr();
                 // SAFETY: images and channels lie within what the caller vouches for, tiles within the scratch.

@@ -1,7 +1,7 @@
 //! The forward pass, and the gradient with respect to the input, which is the same pass with turned filters.
 
 use super::{
-    TILE, applies, dense, parts,
+    applies, bands, dense, parts, rows_at_once,
     tile::{Tile, write_out},
 };
 use crate::{
@@ -9,6 +9,7 @@ use crate::{
         phase::{Phase, extent},
         sides::Sides,
     },
+    gemm::pack::pack_panel,
     plan::{ConvGeometry, ConvPass},
     share::share,
     simd::{Lanes, Simd, multiversion},
@@ -79,12 +80,7 @@ pub(crate) unsafe fn pack<S: Simd>(
                     let row = down.filter.0 + i as isize * down.filter.1;
                     let column = across.filter.0 + j as isize * across.filter.1;
                     let from = filters.offset(row * by_row + column * by_column);
-                    for lane in 0..S::LANES {
-                        *to.add(lane) = match lane < channels {
-                            true => *from.offset(lane as isize * by_channel),
-                            false => 0.0,
-                        };
-                    }
+                    pack_panel::<S>(1, channels, from, [0, by_channel], to, S::LANES);
                     all = S::note(S::load(to), all);
                     to = to.add(S::LANES);
                 }
@@ -167,30 +163,17 @@ fn tile(g: &ConvGeometry, pass: ConvPass, rows: &Range<usize>) -> Tile {
 }
 
 /// Rows of the target that are computed from one tile.
-fn rows_at_once(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> usize {
+fn rows_of_tile(lanes: usize, g: &ConvGeometry, pass: ConvPass) -> usize {
     let [height, width] = Sides::new(g, pass).target;
-    let mut rows = height.max(1);
-    let len = |rows: usize| {
-        tile(g, pass, &(0..rows))
-            .len(lanes)
-            .max(rows * width * lanes)
-    };
-    while rows > 1 && len(rows) > TILE {
-        rows = rows.div_ceil(2);
-    }
-    rows
-}
-
-/// The tiles of some rows of the target.
-fn bands(rows: Range<usize>, at_once: usize) -> impl Iterator<Item = Range<usize>> {
-    let end = rows.end;
-    rows.step_by(at_once)
-        .map(move |first| first..(first + at_once).min(end))
+    rows_at_once(height, |rows| {
+        let read = tile(g, pass, &(0..rows)).len(lanes);
+        read.max(rows * width * lanes)
+    })
 }
 
 /// Numbers of scratch that [`run_unit`] takes: for a bias, a tile, for what filling it takes, and for what is to be transposed.
 pub fn scratch_len(lanes: usize, g: &ConvGeometry, pass: ConvPass, cut: Cut) -> usize {
-    let at_once = rows_at_once(lanes, g, pass);
+    let at_once = rows_of_tile(lanes, g, pass);
     let parts = match cut {
         Cut::Rows => cut.parts(lanes, g, pass),
         Cut::Channels => 1,
@@ -323,7 +306,7 @@ impl Work<'_> {
     unsafe fn run_in_tiles<S: Lanes>(&self, unit: &Unit, start: *mut f32) {
         let (g, pass, p) = (self.g, self.pass, self.p);
         let width = Sides::new(g, pass).target[1];
-        let at_once = rows_at_once(S::LANES, g, pass);
+        let at_once = rows_of_tile(S::LANES, g, pass);
         let [by_image, source @ ..] = p.source_strides;
         let [to_image, to @ ..] = p.target_strides;
         // SAFETY: blocks, rows and images lie within what the caller vouches for.
@@ -376,7 +359,7 @@ impl Work<'_> {
         let [to_image, to_down, to_across, _] = p.target_strides;
         let mut done = 0;
         for (down, across) in phases(g, self.pass) {
-            let columns = inside(&across, 0..across.taps, width);
+            let columns = inside(&across, width);
             for row in down.within(&unit.rows) {
                 let taps = taps_inside(&down, row, height);
                 let mut x = 0;
@@ -429,14 +412,14 @@ impl Work<'_> {
     }
 }
 
-/// The positions of a phase for which all of some taps lie within an image of this length.
+/// The positions of a phase all of whose taps lie within an image of this length.
 #[inline(always)]
-fn inside(phase: &Phase, taps: Range<usize>, length: usize) -> Range<usize> {
-    if taps.is_empty() {
+fn inside(phase: &Phase, length: usize) -> Range<usize> {
+    if phase.taps == 0 {
         return 0..phase.count;
     }
-    let first = phase.origin + taps.start as isize * phase.tap_step;
-    let last = phase.origin + (taps.end - 1) as isize * phase.tap_step;
+    let first = phase.origin;
+    let last = first + (phase.taps - 1) as isize * phase.tap_step;
     let (count, step) = (phase.count as isize, phase.source_step);
     let start = (-first + step - 1).div_euclid(step).clamp(0, count);
     let end = ((length as isize - 1 - last).div_euclid(step) + 1).clamp(start, count);

@@ -21,6 +21,7 @@ pub use images::{Cut, Operands, run_unit, scratch_len, unit_range, units};
 pub(super) use images::{pack, packed_len, run_unit_body};
 
 use crate::plan::ConvGeometry;
+use std::ops::Range;
 
 /// Whether a convolution is of this kind.
 pub fn applies(g: &ConvGeometry) -> bool {
@@ -45,4 +46,20 @@ fn parts(g: &ConvGeometry, images: usize, most: usize) -> usize {
     let work = (g.output[0] * g.output[1]).saturating_mul(g.kernel[0] * g.kernel[1] * g.groups);
     let parts = UNITS.div_ceil(images.max(1)).min(work / UNIT_WORK);
     parts.min(most).max(1)
+}
+
+/// Rows, at most `height`, that are taken at a time, so that tiles stay near; `len` says how many numbers these have.
+fn rows_at_once(height: usize, len: impl Fn(usize) -> usize) -> usize {
+    let mut rows = height.max(1);
+    while rows > 1 && len(rows) > TILE {
+        rows = rows.div_ceil(2);
+    }
+    rows
+}
+
+/// Rows cut into so many at a time.
+fn bands(rows: Range<usize>, at_once: usize) -> impl Iterator<Item = Range<usize>> + Clone {
+    let end = rows.end;
+    rows.step_by(at_once)
+        .map(move |first| first..(first + at_once).min(end))
 }

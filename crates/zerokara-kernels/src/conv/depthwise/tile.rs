@@ -1,6 +1,7 @@
 //! Some rows of an image as the sums read them: of a block of channels one vector for each position, with zeros around the image.
 
-use crate::{simd::Simd, transpose::transpose_body};
+use crate::{conv::image::inside, simd::Simd, transpose::transpose_body};
+use std::ops::Range;
 
 /// Columns below which planes are transposed many rows at a time.
 const NARROW: usize = 8;
@@ -16,13 +17,6 @@ pub(super) struct Tile {
     pub image: [usize; 2],
 }
 
-/// The part of `first .. first + count` that lies in `0 .. length`.
-fn inside((first, count): (isize, usize), length: usize) -> (usize, usize) {
-    let start = first.clamp(0, length as isize);
-    let end = (first + count as isize).clamp(start, length as isize);
-    (start as usize, end as usize)
-}
-
 impl Tile {
     /// Numbers in it.
     pub fn len(&self, lanes: usize) -> usize {
@@ -32,9 +26,8 @@ impl Tile {
     /// Numbers of scratch that filling takes.
     pub fn spare_len(&self, lanes: usize) -> usize {
         let [_, width] = self.image;
-        let (first, end) = inside(self.rows, self.image[0]);
         match width < NARROW {
-            true => (end - first) * width * lanes,
+            true => inside(self.rows, self.image[0]).len() * width * lanes,
             false => 0,
         }
     }
@@ -55,9 +48,13 @@ impl Tile {
         spare: *mut f32,
     ) {
         let width = self.image[1];
-        let (top, bottom) = inside(self.rows, self.image[0]);
-        let (left, right) = inside(self.columns, width);
-        let (pitch, count) = (self.columns.1 * S::LANES, right - left);
+        let Range {
+            start: top,
+            end: bottom,
+        } = inside(self.rows, self.image[0]);
+        let columns = inside(self.columns, width);
+        let (left, count) = (columns.start, columns.len());
+        let pitch = self.columns.1 * S::LANES;
         let before = match count {
             0 => pitch,
             _ => (left as isize - self.columns.0) as usize * S::LANES,

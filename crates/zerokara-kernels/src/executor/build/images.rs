@@ -82,20 +82,22 @@ pub(super) fn convolution(isa: Isa, step: &ConvStep, buffers: &[Buffer]) -> Made
     if is_depthwise {
         let Finish { bias, rectify } = step.finish.clone().unwrap_or_default();
         let planes = [&step.source, &step.target].map(|view| view.strides.get(3) != Some(&1));
+        let cut = match is_plain && planes.contains(&true) {
+            true => Cut::Channels,
+            false => Cut::Rows,
+        };
         return Ok(Box::new(DepthwiseTask {
             isa,
             geometry: g,
             pass,
-            cut: match is_plain && planes.contains(&true) {
-                true => Cut::Channels,
-                false => Cut::Rows,
-            },
+            cut,
             source: access(&step.source, buffers),
             packed: access(&step.packed, buffers),
             bias: bias.map(|view| access(&view, buffers)),
             rectify,
             target: access(&step.target, buffers),
             behind,
+            scratch: depthwise::scratch_len(isa.lanes(), &g, pass, cut),
         }));
     }
     Ok(Box::new(ConvTask {
@@ -167,6 +169,7 @@ pub(super) fn conv_weight_gradient(
             input: access(&step.input, buffers),
             output_gradient: access(gradient, buffers),
             partials: access(&step.partials, buffers),
+            scratch: depthwise::filters_scratch_len(isa.lanes(), &g),
         }));
     }
     let output_gradient = match &step.output_gradient {
